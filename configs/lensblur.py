@@ -1,0 +1,74 @@
+"""Learned lens blur (DeepLens, SIGGRAPH Asia 2018): blur and upsampling networks, eq. 6.
+
+  depthjax train --config=configs/lensblur.py:smoke --workdir=runs/lensblur_smoke
+"""
+
+import ml_collections
+
+from depthjax import configuring
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """Sizes `smoke`, `small` and `base` (the paper's); `preset` is `release` or `paper`."""
+  arg = configuring.parse_arg(arg, size='base', preset='release')
+  config = configuring.defaults()
+  config.task = 'lensblur'
+  config.model = ml_collections.ConfigDict(
+    {
+      'preset': arg.preset,
+      'width': 64,  # Of the kernel net's bottlenecks.
+      'upsampler_width': 32,
+      'features': (),  # Widths of the feature convolutions; () are the preset's.
+      'light': 'linear',  # In which the features are mixed; 'srgb' as the released graph.
+      'start': 'blur',  # Feature convolutions start as blurs; 'xavier' as the released graph.
+      'momentum': 0.99,
+      'remat': False,
+      'dtype': 'float32',
+    }
+  )
+  config.loss = ml_collections.ConfigDict(
+    {
+      'kind': 'normalised',  # or 'l1'.
+      'alpha': 1.5,
+      'upsampler': 1.0,  # beta of eq. 6.
+      'differentiate_weights': False,
+    }
+  )
+  config.render = ml_collections.ConfigDict(
+    {
+      'samples': 256,  # Points of the lens.
+      'radius': 8,  # Largest blur radius r^m at the low resolution, pixels.
+      'strength': 16.0,  # Blur radius there per unit of disparity at the widest aperture.
+      'corrupted': True,  # Whether the networks see the simulated predictor's disparity.
+      'band': 8,  # Pixels within this distance of a depth edge count as its band.
+    }
+  )
+  sizes = {'smoke': _smoke, 'small': _small, 'base': _base}
+  if arg.size not in sizes:
+    raise configuring.ConfigError(f'size is {arg.size!r}; it can be {", ".join(sizes)}')
+  sizes[arg.size](config)
+  return config
+
+
+def _base(config: ml_collections.ConfigDict) -> None:
+  config.steps, config.batch_size = 200_000, 16
+  config.optimizer.peak, config.optimizer.warmup = 1e-4, 1000
+  config.data.height = config.data.width = 640
+  config.eval.every = config.checkpoint.every = 5000
+
+
+def _small(config: ml_collections.ConfigDict) -> None:
+  config.steps, config.batch_size = 4000, 4
+  config.model.width, config.model.upsampler_width = 24, 12
+  config.model.features = (18, 18, 9, 9)
+  config.model.momentum = 0.97
+  config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
+  config.data.height = config.data.width = 128
+  config.render.samples = 64
+  config.eval.every = config.checkpoint.every = 500
+
+
+def _smoke(config: ml_collections.ConfigDict) -> None:
+  _small(config)
+  config.steps = 200
+  config.eval.every = config.checkpoint.every = 100

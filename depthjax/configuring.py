@@ -1,0 +1,191 @@
+"""Configurations: the fields of every run, arguments of a config file, and their checks.
+
+A config file returns `defaults()` with its experiment's own values, and the tables `model`, `loss`
+and `render`, whose fields are those of the experiment's own model, losses and rendering. The result is
+locked: a misspelt override is an error with a suggestion.
+"""
+
+from typing import Any
+
+import ml_collections
+
+
+class ConfigError(ValueError):
+  """A field holds a value that no run can have: names field, value and what would be right."""
+
+
+def defaults() -> ml_collections.ConfigDict:
+  """Every field of the engine. `model`, `loss` and `render` are the experiment's to fill."""
+  config = ml_collections.ConfigDict()
+  config.task = ''  # A module of depthjax.tasks.
+  config.seed = 0
+  config.steps = 1000
+  config.batch_size = 8  # Examples a step over all devices.
+  config.microbatches = 1  # Gradients are averaged over this many parts of a batch in turn.
+  config.ema = 0.999  # Decay of the averaged parameters that are evaluated and exported.
+  config.model = ml_collections.ConfigDict()
+  config.loss = ml_collections.ConfigDict()
+  config.data = scenes()
+  config.render = ml_collections.ConfigDict()
+
+  config.optimizer = ml_collections.ConfigDict()
+  config.optimizer.peak = 1e-4  # Learning rate after the warmup, before the cosine decay.
+  config.optimizer.end = 1e-6
+  config.optimizer.warmup = 0  # Steps.
+  config.optimizer.beta1 = 0.9
+  config.optimizer.beta2 = 0.999
+  config.optimizer.clip = 1.0  # Global norm of the gradient; 0 does not clip.
+  config.optimizer.weight_decay = 0.0
+  # (regex, factor) pairs over parameter paths, first match wins; factor 0 of `rates` freezes.
+  config.optimizer.decays = (('kernel$', 1.0), ('.*', 0.0))
+  config.optimizer.rates = (('.*', 1.0),)
+
+  config.initialise = ml_collections.ConfigDict()
+  config.initialise.weights = ''  # A run's folder or its weights.safetensors.
+  config.initialise.rules = (('.*', 'load'),)  # 'load' or 'fresh'.
+
+  config.parallel = ml_collections.ConfigDict()
+  config.parallel.mode = 'jit'  # jit over a mesh, or pmap.
+  config.parallel.devices = 0  # How many to use of those at hand; 0 is all.
+  config.parallel.fsdp = 1  # Devices over which parameters are split; the rest split the batch.
+  config.parallel.layouts = (('.*', 'fsdp'),)  # 'fsdp' or 'replicated'.
+
+  config.input = ml_collections.ConfigDict()
+  config.input.workers = 0  # Processes; 0 reads ahead with threads alone.
+  config.input.threads = 2
+
+  config.eval = ml_collections.ConfigDict()
+  config.eval.every = 500  # Steps; 0 is only at the end.
+  config.eval.examples = 64
+  config.eval.pictures = 4  # Examples drawn as pictures at each evaluation.
+
+  config.checkpoint = ml_collections.ConfigDict()
+  config.checkpoint.every = 500
+  config.checkpoint.keep = 3  # Newest checkpoints kept.
+  config.checkpoint.keep_every = 0  # Also kept for ever: every multiple of this; 0 is none.
+
+  config.log_every = 50
+  return config
+
+
+def scenes() -> ml_collections.ConfigDict:
+  """The drawn scenes that every system trains on: the fields of data.scenes.SceneConfig.
+
+  And where photographs come from: 'builtin' (those inside scikit-image), a folder, 'tfds:NAME', or
+  '' for procedural textures alone; foregrounds likewise, from a folder of photos and mattes.
+  """
+  return ml_collections.ConfigDict(
+    {
+      'photo_source': 'builtin',
+      'foreground_source': '',
+      'height': 320,
+      'width': 320,
+      'pad': 18,  # Beyond the frame on every side; at least the largest blur radius.
+      'layers': 3,
+      'photos': 0.6,  # Share of textures that are photographs, where there are any.
+      'mattes': 0.6,  # Share of foregrounds cut out of photographs, where there are any.
+      'camouflage': 0.15,
+      'contrast': 0.25,
+      'lights': 0.15,
+      'softness': (0.5, 3.0),
+      'visible': 0.3,
+      'covers': (0.03, 0.7),
+      'slanted': 0.5,
+      'margin': 0.05,
+      'on_plane': 0.5,
+      'full_aperture': 0.7,
+      'polygon': 0.3,
+      'highlight': 0.5,
+      'highlight_max': 10.0,
+      'corruption': 0.7,
+      'corruption_radius': 6,  # Pixels at a long side of 320.
+      'corruption_sigma': 2.0,
+    }
+  )
+
+
+def parse_arg(arg: str, **fields: Any) -> ml_collections.ConfigDict:
+  """The argument of a config file, `name` or `name=value` joined by commas, as typed fields.
+
+  A bare word is the value of the first field (`config.py:small`), or sets a boolean of its name.
+
+  Raises:
+    ConfigError: an unknown field or a value of another type.
+  """
+  parsed = ml_collections.ConfigDict(fields)
+  first = next(iter(fields), None)
+  for part in filter(None, arg.split(',')):
+    name, equals, text = part.partition('=')
+    if not equals and not isinstance(fields.get(name), bool):
+      name, text = first, part
+    if name not in fields:
+      known = ', '.join(fields)
+      raise ConfigError(f'config argument {part!r}: no field {name!r}; there are {known}')
+    parsed[name] = _typed(name, text, fields[name]) if equals or text else True
+  return parsed
+
+
+def _typed(name: str, text: str, default: Any) -> Any:
+  if isinstance(default, bool):
+    if text.lower() not in ('true', 'false', '1', '0'):
+      raise ConfigError(f'config argument {name}={text!r}: true or false')
+    return text.lower() in ('true', '1')
+  try:
+    return type(default)(text)
+  except ValueError as error:
+    kind = type(default).__name__
+    raise ConfigError(f'config argument {name}={text!r}: not of type {kind}') from error
+
+
+def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int = 1) -> None:
+  """Refuses what cannot run, before anything is built.
+
+  Raises:
+    ConfigError: naming the field, its value and what would be right.
+  """
+  _at_least(config, 'batch_size', 1)
+  _at_least(config, 'microbatches', 1)
+  _at_least(config, 'parallel.fsdp', 1)
+  used = config.parallel.devices or devices
+  if used > devices or (processes > 1 and used != devices):
+    raise ConfigError(f'parallel.devices is {used}; there are {devices} (0 takes all)')
+  devices = used
+  for field in ('steps', 'optimizer.warmup', 'optimizer.clip', 'optimizer.weight_decay'):
+    _at_least(config, field, 0)
+  for field in ('eval.every', 'eval.pictures', 'checkpoint.every', 'checkpoint.keep_every'):
+    _at_least(config, field, 0)
+  for field in ('input.threads', 'checkpoint.keep', 'log_every'):
+    _at_least(config, field, 1)
+  if not config.task:
+    raise ConfigError("task is ''; name a module of depthjax.tasks")
+  if not 0 <= config.ema < 1:
+    raise ConfigError(f'ema is {config.ema}; a decay in [0, 1)')
+  if config.parallel.mode not in ('jit', 'pmap'):
+    raise ConfigError(f'parallel.mode is {config.parallel.mode!r}; jit or pmap')
+  if config.parallel.mode == 'pmap' and config.parallel.fsdp != 1:
+    raise ConfigError('parallel.fsdp splits parameters under jit only; with pmap it is 1')
+  if config.parallel.mode == 'pmap' and processes > 1:
+    raise ConfigError('parallel.mode=pmap is for one process; several need jit')
+  if devices % config.parallel.fsdp:
+    raise ConfigError(f'parallel.fsdp is {config.parallel.fsdp}; it must divide {devices} devices')
+  parts = devices * config.microbatches
+  _divides(config, 'batch_size', parts, f'{devices} devices x {config.microbatches} microbatches')
+  _divides(config, 'eval.examples', config.batch_size, 'batch_size')
+
+
+def _at_least(config: ml_collections.ConfigDict, field: str, bound: int) -> None:
+  value = _get(config, field)
+  if not value >= bound:
+    raise ConfigError(f'{field} is {value}; it must be at least {bound}')
+
+
+def _divides(config: ml_collections.ConfigDict, field: str, divisor: int, what: str) -> None:
+  value = _get(config, field)
+  if value % divisor:
+    raise ConfigError(f'{field} is {value}; it must be a multiple of {divisor} ({what})')
+
+
+def _get(config: ml_collections.ConfigDict, field: str) -> Any:
+  for name in field.split('.'):
+    config = config[name]
+  return config

@@ -1,0 +1,112 @@
+"""From a source to batches: batch k is a pure function of (source, transforms, seed, k)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grain
+
+from depthjax.data import scenes
+from depthjax.data.scene_config import SceneConfig
+
+# Scenes are drawn anew for every index, so the length of an epoch means nothing in training; it
+# only has to stay below what grain can shuffle.
+EPOCH = 2**30
+
+
+def batches(
+  source: Sequence,
+  transforms: Sequence[grain.transforms.Transformation],
+  *,
+  batch_size: int,
+  seed: int,
+  shard: tuple[int, int] = (0, 1),
+  train: bool = True,
+) -> grain.MapDataset:
+  """Random-access batches of one process.
+
+  The process's slice comes last: every transform sees the global index, so the random numbers do
+  not depend on the number of processes. With train, the source is shuffled and repeats for ever,
+  each time with other random numbers; without, every record comes once, in order, and a last
+  partial batch is dropped.
+
+  Args:
+    source: records by number.
+    transforms: grain transforms, applied to one record at a time, in order.
+    batch_size: examples a batch over all processes.
+    shard: (number of this process, number of processes).
+
+  Raises:
+    ValueError: the batch does not divide, the shard is impossible, or not one batch is full.
+  """
+  index, count = shard
+  if count < 1 or not 0 <= index < count:
+    raise ValueError(f'shard is {shard}; it must be (i, n) with 0 <= i < n')
+  if batch_size < 1 or batch_size % count:
+    raise ValueError(
+      f'batch_size is {batch_size}; it must be a positive multiple of {count} processes'
+    )
+  if not train and len(source) < batch_size:
+    raise ValueError(f'{len(source)} records do not fill one batch of {batch_size}')
+  ds = grain.MapDataset.source(source).seed(seed)
+  if train:
+    ds = ds.shuffle().repeat()
+  for transform in transforms:
+    ds = ds.apply(transform)
+  # Shards of unequal length would leave one process waiting for a batch that never comes.
+  whole = ds if train else ds[: len(ds) // batch_size * batch_size]
+  return whole[index::count].batch(batch_size // count, drop_remainder=True)
+
+
+def stream(
+  ds: grain.MapDataset, *, start: int = 0, workers: int = 0, threads: int = 4
+) -> Iterator[Any]:
+  """Batches start, start + 1, ..., read ahead by threads, or by worker processes.
+
+  Worker processes are spawned: the caller's main module must be importable, and `close()` of the
+  iterator ends them.
+  """
+  reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(1, threads))
+  out = ds[start:].to_iter_dataset(reading)
+  if workers:
+    out = out.mp_prefetch(
+      grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+    )
+  return iter(out)
+
+
+class DrawScene(grain.transforms.RandomMap):
+  """Replaces a record by a drawn scene: the scene of index k depends on (seed, k) alone."""
+
+  def __init__(
+    self,
+    config: SceneConfig,
+    photos: Sequence | None = None,
+    foregrounds: Sequence | None = None,
+  ):
+    self.config, self.photos, self.foregrounds = config, photos, foregrounds
+
+  def random_map(self, element, rng):
+    """The scene record of `depthjax.data.scenes.draw`; the element is not looked at."""
+    return scenes.draw(rng, self.config, self.photos, self.foregrounds)
+
+
+def drawn_scenes(
+  config: SceneConfig,
+  photos: Sequence | None = None,
+  foregrounds: Sequence | None = None,
+  *,
+  batch_size: int,
+  seed: int,
+  shard: tuple[int, int] = (0, 1),
+  count: int | None = None,
+) -> grain.MapDataset:
+  """Batches of drawn scenes: without end, or the first `count` scenes of a fixed set.
+
+  Args:
+    count: None to train; for evaluation the number of scenes, cut to whole batches.
+  """
+  source = range(EPOCH if count is None else count)
+  transforms = [DrawScene(config, photos, foregrounds)]
+  return batches(
+    source, transforms, batch_size=batch_size, seed=seed, shard=shard, train=count is None
+  )

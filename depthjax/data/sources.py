@@ -1,0 +1,279 @@
+"""Random-access sources of photos [h w 3] and of foregrounds with alpha [h w 4], uint8 sRGB.
+
+A source is a sequence that decodes on demand and keeps a bounded number of bytes. It pickles as
+its list of names, so worker processes can take it. `open_photos` and `open_foregrounds` make one
+from what a user writes in a config.
+"""
+
+import collections
+import hashlib
+import importlib.util
+import logging
+import pathlib
+import re
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from depthjax.data import reading
+
+SIDE = 1280  # photos are kept at a long side of at most this many px
+CACHE_BYTES = 512 * 2**20
+SPLITS = ('train', 'val', 'test', 'all')
+HELD_OUT = {'val': (0.0, 0.05), 'test': (0.05, 0.1)}  # of a user's photos, by a hash of the name
+
+# The photographs inside the scikit-image wheel (its other pictures are fetched from the network,
+# or are drawings), by split. The stereo pair `motorcycle` is left out on purpose: it is an
+# evaluation scene of stereo. Held out are a colour photo, a texture and a scene for either split.
+BUILT_IN = {
+  'train': (
+    'astronaut.png',
+    'camera.png',
+    'coins.png',
+    'grass.png',
+    'hubble_deep_field.jpg',
+    'ihc.png',
+    'moon.png',
+    'page.png',
+    'rocket.jpg',
+  ),
+  'val': ('coffee.png', 'gravel.png'),
+  'test': ('brick.png', 'chelsea.png', 'text.png'),
+}
+
+
+class Source(Sequence):
+  """Images that are loaded on demand and cached, the longest unused leaving first.
+
+  Args:
+    names: what an item is called in messages, one name an item.
+    load: item number -> uint8 [h w c]; must be picklable.
+    cache_bytes: bound on the decoded images kept.
+  """
+
+  def __init__(self, names: Sequence[str], load: Callable, *, cache_bytes: int = CACHE_BYTES):
+    self.names, self.load, self.cache_bytes = tuple(names), load, cache_bytes
+    self._start_cache()
+
+  def __len__(self) -> int:
+    return len(self.names)
+
+  def __getitem__(self, index: int) -> np.ndarray:
+    index = range(len(self))[index]
+    with self._lock:
+      if index in self._cache:
+        self._cache.move_to_end(index)
+        return self._cache[index]
+    image = self.load(index)
+    image.flags.writeable = False  # it is shared by all who ask for it
+    with self._lock:
+      if index not in self._cache:
+        self._cache[index] = image
+        self._held += image.nbytes
+      while self._held > self.cache_bytes:
+        self._held -= self._cache.popitem(last=False)[1].nbytes
+    return image
+
+  def __getstate__(self):
+    return {'names': self.names, 'load': self.load, 'cache_bytes': self.cache_bytes}
+
+  def __setstate__(self, state):
+    self.__dict__.update(state)
+    self._start_cache()
+
+  def _start_cache(self):
+    self._cache, self._held = collections.OrderedDict(), 0
+    self._lock = threading.Lock()
+
+
+class Skipping(Sequence):
+  """A source whose undecodable items are replaced by the next decodable one.
+
+  Each such item is logged once and counted; the replacement depends on the files alone, so an
+  example stays a function of its number.
+
+  Args:
+    share: the share of items that may fail (one always may).
+
+  Raises:
+    RuntimeError: on access, when more than that share has failed.
+  """
+
+  def __init__(self, source: Sequence, *, share: float = 0.05):
+    if not 0 <= share < 1:
+      raise ValueError(f'share is {share}; it must lie in [0, 1)')
+    self.source, self.share, self.bad = source, share, {}
+
+  def __len__(self) -> int:
+    return len(self.source)
+
+  def __getitem__(self, index: int) -> np.ndarray:
+    for step in range(len(self)):
+      at = (index + step) % len(self)
+      if at not in self.bad:
+        try:
+          return self.source[at]
+        except ValueError as error:
+          self._note(at, error)
+    raise RuntimeError(
+      f'none of {len(self)} items can be read; first: {next(iter(self.bad.values()))}'
+    )
+
+  def _note(self, at, error):
+    self.bad[at] = str(error)
+    logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
+    if len(self.bad) > max(1, self.share * len(self)):
+      raise RuntimeError(
+        f'{len(self.bad)} of {len(self)} items cannot be read, more than the share of {self.share}'
+        f' that may be skipped; last: {error}'
+      ) from error
+
+
+def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source:
+  """Photos by what a user writes.
+
+  Args:
+    where: 'builtin' (the photographs inside the scikit-image wheel), 'tfds:NAME[:SPLIT]' (a
+      prepared dataset with a feature 'image'; nothing is downloaded), or a folder, read with
+      its subfolders.
+    split: 'train', 'val', 'test' (disjoint) or 'all'.
+    side: longest side kept, px.
+
+  Raises:
+    ValueError: there is no such place, no image in it, or none of this split.
+  """
+  _check_split(split)
+  if where == 'builtin':
+    return built_in_photos(split, side=side)
+  if where.startswith('tfds:'):
+    return dataset_photos(where, split, side=side)
+  files = _images(pathlib.Path(where))
+  kept = [file for file in files if split in ('all', split_of(file.name))]
+  _check_any(kept, len(files), where, split)
+  return Source([str(file) for file in kept], _PhotoLoader(kept, side))
+
+
+def built_in_photos(split: str = 'train', *, side: int = SIDE) -> Source:
+  """The photographs shipped inside scikit-image, by the table BUILT_IN."""
+  _check_split(split)
+  folder = pathlib.Path(importlib.util.find_spec('skimage').origin).parent / 'data'
+  names = sum(BUILT_IN.values(), ()) if split == 'all' else BUILT_IN[split]
+  return Source(names, _PhotoLoader([folder / name for name in names], side))
+
+
+def dataset_photos(where: str, split: str = 'train', *, side: int = SIDE, data_dir=None) -> Source:
+  """Photos of a prepared TFDS dataset, `tfds:NAME[:SPLIT]`, read without TensorFlow.
+
+  The dataset's own SPLIT ('train' if none is named) is divided once more by a hash of the
+  example's number, so that 'val' and 'test' never train.
+  """
+  _check_split(split)
+  match = re.fullmatch(r'tfds:([^:]+(?::\d+\.\d+\.\d+)?)(?::(.+))?', where)
+  if not match:
+    raise ValueError(f'{where}: not a dataset; write tfds:NAME or tfds:NAME:SPLIT')
+  name, part = match[1], match[2] or 'train'
+  try:
+    records = tfds.data_source(name, split=part, data_dir=data_dir, download=False)
+  except Exception as error:  # tfds raises many kinds, some of them its own
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    raise ValueError(
+      f'{where}: not prepared on this machine ({reason}); prepare it first'
+    ) from error
+  if 'image' not in records.dataset_info.features:
+    raise ValueError(
+      f"{where}: no feature 'image'; it has {', '.join(records.dataset_info.features)}"
+    )
+  chosen = [i for i in range(len(records)) if split in ('all', split_of(str(i)))]
+  _check_any(chosen, len(records), where, split)
+  return Source([f'{where}[{i}]' for i in chosen], _RecordLoader(records, chosen, where, side))
+
+
+def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> Source:
+  """Foregrounds with mattes: uint8 [h w 4], straight alpha, colour complete beneath it.
+
+  Args:
+    where: a folder that holds `photos/NAME.*` and `mattes/NAME.png`, or RGBA PNGs.
+
+  Raises:
+    ValueError: the folder is missing or empty, or a photo has no matte.
+  """
+  _check_split(split)
+  folder = pathlib.Path(where)
+  pairs = (folder / 'photos').is_dir() or (folder / 'mattes').is_dir()
+  files = _images(folder / 'photos' if pairs else folder)
+  kept = [file for file in files if split in ('all', split_of(file.name))]
+  _check_any(kept, len(files), where, split)
+  mattes = [folder / 'mattes' / f'{file.stem}.png' for file in kept] if pairs else None
+  for file, matte in zip(kept, mattes or (), strict=bool(mattes)):
+    if not matte.is_file():
+      raise ValueError(f'{file}: the photo has no matte; put one at {matte}')
+  return Source([str(file) for file in kept], _ForegroundLoader(kept, mattes, side))
+
+
+def split_of(name: str) -> str:
+  """The split of a name: a hash of it, the same on every machine and in every run."""
+  digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+  place = int.from_bytes(digest, 'big') / 2**64
+  return next((split for split, (low, high) in HELD_OUT.items() if low <= place < high), 'train')
+
+
+class _PhotoLoader:
+  def __init__(self, files, side):
+    self.files, self.side = files, side
+
+  def __call__(self, index):
+    return reading.read_photo(self.files[index], side=self.side)
+
+
+class _ForegroundLoader:
+  def __init__(self, files, mattes, side):
+    self.files, self.mattes, self.side = files, mattes, side
+
+  def __call__(self, index):
+    if self.mattes is None:
+      return reading.read_cutout(self.files[index], side=self.side)
+    return reading.read_foreground(self.files[index], self.mattes[index], side=self.side)
+
+
+class _RecordLoader:
+  def __init__(self, records, chosen, where, side):
+    self.records, self.chosen, self.where, self.side = records, chosen, where, side
+
+  def __call__(self, index):
+    number = self.chosen[index]
+    try:
+      image = np.asarray(self.records[number]['image'])
+    except Exception as error:  # whatever the decoder raises, the record is bad
+      raise ValueError(f'{self.where}[{number}]: cannot be decoded ({error})') from error
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8:
+      raise ValueError(
+        f'{self.where}[{number}]: {image.dtype} {image.shape}; uint8 [h w 3] is right'
+      )
+    return reading.reduce(
+      np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3))), self.side
+    )
+
+
+def _images(folder):
+  if not folder.is_dir():
+    raise ValueError(f'{folder}: no such folder; give a folder of photos')
+  files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in reading.SUFFIXES)
+  if not files:
+    raise ValueError(
+      f'{folder}: no image in it; give a folder with {", ".join(reading.SUFFIXES)} files'
+    )
+  return files
+
+
+def _check_split(split):
+  if split not in SPLITS:
+    raise ValueError(f'split is {split!r}; it must be one of {", ".join(SPLITS)}')
+
+
+def _check_any(kept, count, where, split):
+  if not kept:
+    raise ValueError(
+      f"{where}: none of its {count} images is in the split {split!r}; add some or take 'all'"
+    )

@@ -1,0 +1,268 @@
+"""Depth and disparity maps: raw values from files, and disparity in [0, 1], near is large."""
+
+import io
+import os
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+
+from depthjax.files import depth_formats
+from depthjax.files.atomic import check_output, replacing, write_bytes
+from depthjax.files.errors import MAX_PIXELS, InputError, readable_file
+from depthjax.files.images import encode, quantise, read_pixels
+
+Convention = Literal['disparity', 'depth']
+
+EXTENSIONS = ('.png', '.npy', '.pfm', '.exr')
+ASPECT_TOLERANCE = 0.02
+_FORMATS = 'a depth map as 8- or 16-bit PNG, TIFF, NPY, NPZ, PFM or EXR'
+_CONVENTIONS = "'disparity' (near is large) or 'depth' (far is large)"
+# A span below this part of the largest value is float32 rounding, not relief.
+_FLAT = 1e-6
+
+
+class Depth(NamedTuple):
+  """A depth map made ready.
+
+  Attributes:
+    disparity: float32 [h w 1], 0 the farthest and 1 the nearest valid pixel.
+    raw: float32 [h w], the values in the file at the file's size, NaN where not finite.
+    valid: bool [h w] at the file's size; false where disparity was filled.
+    resized: whether disparity was brought from the file's size to that of the photo.
+  """
+
+  disparity: np.ndarray
+  raw: np.ndarray
+  valid: np.ndarray
+  resized: bool
+
+
+def read_depth(
+  path: str | os.PathLike,
+  *,
+  convention: Convention = 'disparity',
+  shape: tuple[int, int] | None = None,
+  invalid: float | None = None,
+  max_pixels: int = MAX_PIXELS,
+) -> Depth:
+  """Reads a depth map as normalised disparity: `read_raw`, then `normalise`.
+
+  Args:
+    path: the file.
+    convention: what the values are: 'disparity' (near is large) or 'depth' (far is large).
+    shape: height and width of the photo it belongs to.
+    invalid: a value that marks missing pixels beside NaN and infinity, often 0.
+    max_pixels: limit on h * w, checked on the header.
+
+  Raises:
+    InputError: as `read_raw` and `normalise`.
+  """
+  _check_convention(path, convention)
+  raw = read_raw(path, max_pixels=max_pixels)
+  return normalise(raw, convention=convention, shape=shape, invalid=invalid, name=path)
+
+
+def read_raw(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+  """Reads one channel as float32 [h w], values as stored, NaN where they are not finite.
+
+  The kind of file is told by its content: PNG and TIFF (grey, or three equal channels; alpha is
+  dropped), NPY, NPZ with one array, PFM, EXR (channel Z, else Y, else R).
+
+  Raises:
+    InputError: missing, truncated, none of these, unequal channels, another number of dimensions,
+      pickled objects, complex numbers, more than `max_pixels` pixels, no EXR package.
+  """
+  path = readable_file(path)
+  with open(path, 'rb') as file:
+    head = file.read(8)
+  if head[:3] == b'\xff\xd8\xff':
+    raise InputError(path, 'is a JPEG: lossy compression has changed its values', _FORMATS)
+  read = next((reader for magic, reader in _READERS if head.startswith(magic)), None)
+  if read is None:
+    raise InputError(path, 'is not a depth map that can be read', _FORMATS)
+  values = read(path, max_pixels)
+  h, w = depth_formats.frame_size(path, values.shape)
+  if values.size == 3 * h * w:
+    first = values[..., :1]
+    if not np.array_equal(np.broadcast_to(first, values.shape), values, equal_nan=True):
+      wrong = 'has three channels that differ, as a coloured picture has'
+      raise InputError(path, wrong, 'one channel of values, or three equal ones')
+    values = first
+  with np.errstate(over='ignore'):  # beyond float32 is beyond use: it becomes NaN below
+    raw = values.reshape(h, w).astype(np.float32)
+  raw[~np.isfinite(raw)] = np.nan
+  return raw
+
+
+def _read_picture(path: Path, max_pixels: int) -> np.ndarray:
+  return read_pixels(path, max_pixels=max_pixels)
+
+
+_READERS = (
+  (b'\x89PNG', _read_picture),
+  (b'II', _read_picture),
+  (b'MM', _read_picture),
+  (b'\x93NUMPY', depth_formats.read_npy),
+  (b'PK', depth_formats.read_npz),
+  (b'Pf', depth_formats.read_pfm),
+  (b'PF', depth_formats.read_pfm),
+  (b'\x76\x2f\x31\x01', depth_formats.read_exr),
+)
+
+
+def normalise(
+  raw: np.ndarray,
+  *,
+  convention: Convention = 'disparity',
+  shape: tuple[int, int] | None = None,
+  invalid: float | None = None,
+  name: str | os.PathLike = 'depth',
+) -> Depth:
+  """Turns raw values into disparity in [0, 1], complete and at the photo's size.
+
+  Depth is inverted (1 / z) first. Invalid pixels (NaN, infinite, `invalid`, and for depth z <= 0)
+  take the value of the nearest valid pixel. Where the photo has another size but the same aspect
+  ratio within 2 %, the map is resized: bilinear (half-pixel centres), or the mean over areas where
+  it shrinks. The range of the valid pixels, after resizing, becomes [0, 1].
+
+  Args:
+    raw: floats [h w].
+    convention: 'disparity' or 'depth'.
+    shape: height and width of the photo; None keeps the size.
+    invalid: a value that marks missing pixels.
+    name: what messages call it.
+
+  Raises:
+    InputError: unknown convention, no valid pixel, constant values, a size that does not match.
+  """
+  _check_convention(name, convention)
+  raw = np.asarray(raw, np.float32)
+  if raw.ndim != 2:
+    raise InputError(name, f'holds an array of shape {list(raw.shape)}', 'an array [h w]')
+  resized = shape is not None and _needs_resize(name, raw.shape, tuple(shape))
+  values, valid = _inverted(raw, convention, invalid)
+  if not valid.any():
+    right = 'at least two different valid pixels'
+    raise InputError(name, f'has no valid pixel of {raw.size}', right)
+  values = fill(values, valid)
+  if resized:
+    h, w = shape
+    method = cv2.INTER_AREA if h * w < raw.size else cv2.INTER_LINEAR
+    values = cv2.resize(values, (w, h), interpolation=method)
+  return Depth(_to_unit_range(values, name)[..., None], raw, valid, resized)
+
+
+def fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+  """Gives every pixel that is not valid the value of the nearest that is.
+
+  Args:
+    values: floats [h w]; what stands in invalid pixels does not matter.
+    valid: bool [h w], true somewhere.
+
+  Distances are those of a 5 x 5 chamfer mask, within 2 % of Euclidean (Borgefors 1986).
+  """
+  if valid.all():
+    return values
+  holes = (~valid).astype(np.uint8)
+  _, labels = cv2.distanceTransformWithLabels(
+    holes, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+  )
+  by_label = np.zeros(labels.max() + 1, values.dtype)
+  by_label[labels[valid]] = values[valid]
+  return np.where(valid, values, by_label[labels])
+
+
+def _inverted(
+  raw: np.ndarray, convention: Convention, invalid: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+  """Disparity of any range [h w], and where it means something."""
+  valid = np.isfinite(raw)
+  if invalid is not None:
+    valid &= raw != invalid
+  if convention == 'disparity':
+    return raw, valid
+  valid &= raw > 0
+  # The smallest float32 numbers have no finite inverse: such a depth is invalid as 0 is.
+  with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
+    values = 1 / raw
+  return values, valid & np.isfinite(values)
+
+
+def _to_unit_range(values: np.ndarray, name: str | os.PathLike) -> np.ndarray:
+  low, high = float(values.min()), float(values.max())
+  if high - low <= _FLAT * max(abs(low), abs(high)):
+    raise InputError(name, f'is constant ({low:.6g} everywhere)', 'values that vary with depth')
+  # In float64: the span of extreme float32 values is beyond float32.
+  return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
+
+
+def _needs_resize(name: str | os.PathLike, have: tuple[int, int], want: tuple[int, int]) -> bool:
+  (h, w), (photo_h, photo_w) = have, want
+  if have == want:
+    return False
+  if abs((w * photo_h) / (h * photo_w) - 1) <= ASPECT_TOLERANCE:
+    return True
+  wrong = f'is {w} x {h} pixels but the photo is {photo_w} x {photo_h} (width x height)'
+  if abs((h * photo_h) / (w * photo_w) - 1) <= ASPECT_TOLERANCE:
+    wrong += ', as if one of them were turned by 90 degrees'
+  raise InputError(name, wrong, 'the size of the photo, or its aspect ratio within 2 %')
+
+
+def _check_convention(name: str | os.PathLike, convention: str) -> None:
+  if convention not in ('disparity', 'depth'):
+    raise InputError(name, f'has the unknown convention {convention!r}', _CONVENTIONS)
+
+
+def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
+  """Writes a map by the ending of its name: 16-bit PNG, NPY, PFM or EXR (float32).
+
+  Args:
+    path: the file; its folder must exist; an existing file is replaced as a whole or not at all.
+    values: floats [h w] or [h w 1]. PNG stores round(65535 x) and takes [0, 1] only; the others
+      take any finite value. EXR holds the one channel Y.
+
+  Raises:
+    InputError: another ending, a missing folder, another shape, NaN or infinite values, values
+      outside [0, 1] for PNG, no EXR package.
+  """
+  path = check_output(path, EXTENSIONS)
+  values = np.asarray(values)
+  if values.ndim == 3 and values.shape[-1] == 1:
+    values = values[..., 0]
+  if values.ndim != 2 or values.size == 0 or not np.issubdtype(values.dtype, np.floating):
+    wrong = f'would hold {values.dtype} values of shape {list(values.shape)}'
+    raise InputError(path, wrong, 'floats [h w] or [h w 1]')
+  values = np.ascontiguousarray(values, np.float32)
+  if not np.isfinite(values).all():
+    count = np.count_nonzero(~np.isfinite(values))
+    raise InputError(path, f'would hold {count} NaN or infinite values', 'finite values')
+  extension = path.suffix.lower()
+  if extension == '.exr':
+    library = depth_formats.exr_library(path)
+    with replacing(path, EXTENSIONS) as temporary:
+      depth_formats.write_exr(temporary, values, library)
+  else:
+    write_bytes(path, _ENCODERS[extension](path, values), EXTENSIONS)
+
+
+def _encode_png(path: Path, values: np.ndarray) -> bytes:
+  low, high = values.min(), values.max()
+  if low < -_FLAT or high > 1 + _FLAT:
+    right = 'values in [0, 1], or a name ending in .npy, .pfm or .exr'
+    raise InputError(path, f'would hold values from {low:.6g} to {high:.6g}', right)
+  return encode(path, quantise(values, bits=16))
+
+
+def _encode_npy(_: Path, values: np.ndarray) -> bytes:
+  file = io.BytesIO()
+  np.save(file, values)
+  return file.getvalue()
+
+
+def _encode_pfm(_: Path, values: np.ndarray) -> bytes:
+  return depth_formats.encode_pfm(values)
+
+
+_ENCODERS = {'.png': _encode_png, '.npy': _encode_npy, '.pfm': _encode_pfm}

@@ -1,0 +1,42 @@
+"""Plots as PNG bytes, for reports."""
+
+from collections.abc import Sequence
+import io
+
+from depthjax.files.errors import InputError
+
+
+def curve(
+  series: dict[str, tuple[Sequence[float], Sequence[float]]],
+  *,
+  x_label: str,
+  y_label: str,
+  log: bool = False,
+) -> bytes:
+  """Lines of (x, y) by name as a PNG, 900 pixels wide.
+
+  Raises:
+    InputError: matplotlib, of the extra `photo`, is not installed.
+  """
+  try:
+    from matplotlib import ticker
+    from matplotlib.figure import Figure
+  except ImportError as error:
+    right = "matplotlib: pip install 'depthjax[photo]'"
+    raise InputError('plot', 'cannot be drawn', right) from error
+  figure = Figure(figsize=(6, 3), dpi=150, layout='constrained')
+  axes = figure.subplots()
+  for name, (x, y) in series.items():
+    axes.plot(x, y, label=name, linewidth=1.5)
+  axes.set(xlabel=x_label, ylabel=y_label)
+  if log:
+    axes.set_yscale('log')
+    axes.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))
+    axes.yaxis.set_minor_formatter(ticker.StrMethodFormatter('{x:g}'))
+  axes.grid(alpha=0.3)
+  axes.spines[['top', 'right']].set_visible(False)
+  if len(series) > 1:
+    axes.legend(frameon=False)
+  buffer = io.BytesIO()
+  figure.savefig(buffer, format='png')
+  return buffer.getvalue()

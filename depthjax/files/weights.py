@@ -1,0 +1,140 @@
+"""Network weights: one .safetensors file, without code, its JSON metadata naming the task."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from depthjax.files.atomic import write_bytes
+from depthjax.files.errors import InputError, readable_file
+
+FILE_NAME = 'weights.safetensors'
+_KEY = 'depthjax'
+_RIGHT = 'a .safetensors file written by depthjax'
+
+
+def save_weights(
+  path: str | os.PathLike,
+  variables: Mapping[str, Any],
+  metadata: Mapping[str, Any],
+  *,
+  dtype: str = 'float32',
+) -> Path:
+  """Writes nested arrays as one .safetensors file and returns its path.
+
+  Args:
+    path: the file, or an existing folder, which gets `weights.safetensors`.
+    variables: nested dictionaries of arrays; joined with '/', their keys name the tensors. Empty
+      dictionaries are not kept.
+    metadata: what JSON can hold; 'task' must name the task, more is welcome.
+    dtype: 'float32' or 'float16' for floats of any kind; integers and booleans are kept.
+
+  Raises:
+    InputError: no task in the metadata, metadata JSON cannot hold, no arrays, NaN or infinite
+      values (float16: beyond 65504), another ending, a missing folder.
+    ValueError: keys that are not strings, are empty or contain '/'; an unknown dtype.
+  """
+  path = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
+  if dtype not in ('float32', 'float16'):
+    raise ValueError(f"unknown dtype {dtype!r}; expected 'float32' or 'float16'")
+  if not isinstance(metadata.get('task'), str):
+    raise InputError(path, 'would name no task', "metadata with the name of the task at 'task'")
+  try:
+    text = json.dumps(dict(metadata), allow_nan=False)
+  except (TypeError, ValueError) as error:
+    raise InputError(path, f'would hold metadata beyond JSON ({error})', 'plain values') from error
+  tensors = {}
+  for name, array in _flatten(variables):
+    tensors[name] = _prepared(path, name, array, dtype)
+  if not tensors:
+    raise InputError(path, 'would hold no arrays', 'variables of a network')
+  # As bytes: save_file makes files that only their owner may read.
+  data = safetensors.numpy.save(tensors, metadata={_KEY: text})
+  write_bytes(path, data, ('.safetensors',))
+  return path
+
+
+def load_weights(
+  path: str | os.PathLike, task: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Reads what `save_weights` wrote: (nested arrays, metadata); floats come as float32.
+
+  Args:
+    path: the file, or a folder that holds `weights.safetensors`.
+    task: the task the weights must be of; None takes any.
+
+  Raises:
+    InputError: missing, truncated, not safetensors, not from depthjax, another task's weights, NaN
+      or infinite values.
+  """
+  path = Path(path)
+  if path.is_dir():
+    if not (path / FILE_NAME).exists():
+      raise InputError(path, f'is a folder without {FILE_NAME}', _RIGHT)
+    path = path / FILE_NAME
+  path = readable_file(path)
+  try:
+    with safetensors.safe_open(path, framework='numpy') as file:
+      metadata = _metadata(path, file.metadata(), task)
+      variables: dict[str, Any] = {}
+      for name in file.keys():
+        _insert(variables, name, _checked(path, name, file.get_tensor(name)))
+  except (safetensors.SafetensorError, OSError, TypeError) as error:
+    wrong = f'is truncated or not a safetensors file ({error})'
+    raise InputError(path, wrong, f'a complete file: {_RIGHT}') from error
+  return variables, metadata
+
+
+def _metadata(path: Path, stored: dict[str, str] | None, task: str | None) -> dict[str, Any]:
+  try:
+    metadata = json.loads((stored or {})[_KEY])
+    of = metadata['task']
+  except (KeyError, TypeError, ValueError) as error:
+    raise InputError(path, 'has no depthjax metadata', _RIGHT) from error
+  if task is not None and of != task:
+    raise InputError(path, f'holds weights of the task {of!r}', f'weights of the task {task!r}')
+  return metadata
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+  for key, value in tree.items():
+    if not isinstance(key, str) or not key or '/' in key:
+      raise ValueError(f"key {key!r} at {prefix!r}; expected a non-empty string without '/'")
+    if isinstance(value, Mapping):
+      yield from _flatten(value, f'{prefix}{key}/')
+    else:
+      yield f'{prefix}{key}', value
+
+
+def _insert(tree: dict[str, Any], name: str, array: np.ndarray) -> None:
+  *parents, leaf = name.split('/')
+  for key in parents:
+    tree = tree.setdefault(key, {})
+  tree[leaf] = array
+
+
+def _prepared(path: Path, name: str, array: Any, dtype: str) -> np.ndarray:
+  """The array in C order, which safetensors takes for granted, and of the type it is stored in."""
+  array = np.asarray(array)
+  if array.dtype.kind in 'biu':
+    return np.asarray(array, order='C')
+  with np.errstate(over='ignore'):  # an overflow becomes infinite, which is refused below
+    stored = np.asarray(array.astype(np.float32).astype(dtype), order='C')
+  if not np.isfinite(stored).all():
+    found = 'NaN or infinite values' if dtype == 'float32' else 'values beyond float16'
+    raise InputError(path, f'would hold {found} in {name}', f'finite values that fit {dtype}')
+  return stored
+
+
+def _checked(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+  if array.dtype.kind in 'biu':
+    return array
+  array = array.astype(np.float32)
+  if not np.isfinite(array).all():
+    raise InputError(path, f'holds NaN or infinite values in {name}', 'weights of a sound run')
+  return array

@@ -1,0 +1,1 @@
+"""Loss functions: pure, one number an example."""

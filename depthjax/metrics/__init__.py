@@ -1,0 +1,1 @@
+"""Pure metrics: one number an example, no state, no files."""

@@ -1,0 +1,111 @@
+"""Image and edge metrics: batches [b h w c] in, one number an example [b] out.
+
+A weight [b h w 1] counts a pixel more or less, 0 leaves it out. An example without any weight has
+measured nothing: its value is NaN.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+
+# Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
+SSIM_WINDOW = 11
+SSIM_SIGMA = 1.5
+SSIM_K = (0.01, 0.03)
+
+PSNR_CAP = 100.0
+
+
+def _mean(x, weight):
+  """Weighted mean [b] of values [b h w c]."""
+  if weight is None:
+    return x.mean(axis=(1, 2, 3))
+  weight = jnp.broadcast_to(weight, x.shape)
+  total = weight.sum(axis=(1, 2, 3))
+  mean = (x * weight).sum(axis=(1, 2, 3)) / jnp.where(total > 0, total, 1)
+  return jnp.where(total > 0, mean, jnp.nan)
+
+
+def mae(prediction, target, weight=None):
+  """Mean absolute error [b] of [b h w c], in the unit of the inputs."""
+  return _mean(jnp.abs(prediction - target), weight)
+
+
+def psnr(prediction, target, weight=None):
+  """Peak signal-to-noise ratio [b] in dB of images [b h w c], peak 1, at most 100 dB.
+
+  Both images are clipped to [0, 1] first.
+  """
+  error = jnp.clip(prediction, 0, 1) - jnp.clip(target, 0, 1)
+  return -10 * jnp.log10(jnp.maximum(_mean(error**2, weight), 10 ** (-PSNR_CAP / 10)))
+
+
+def _blurred(x):
+  """Gaussian window over the frame of [b h w c], only where it fits: [b h-10 w-10 c]."""
+  offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
+  window = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2)
+  window /= window.sum()
+  h, w = x.shape[1] - SSIM_WINDOW + 1, x.shape[2] - SSIM_WINDOW + 1
+  # Slices, not a convolution: those run in bfloat16 on some accelerators.
+  x = sum(float(weight) * x[:, i : i + h] for i, weight in enumerate(window))
+  return sum(float(weight) * x[:, :, i : i + w] for i, weight in enumerate(window))
+
+
+def ssim(prediction, target, weight=None):
+  """Structural similarity [b] of images [b h w c], at most 1, mean over the channels.
+
+  Both images are clipped to [0, 1] first. The window (Gaussian, 11 x 11, sigma 1.5) moves only
+  where it fits, so 5 pixels at each border are no centre; weights there are left out.
+
+  Raises:
+    ValueError: the images are smaller than the window.
+
+  Source: Wang et al. 2004, equation 13.
+  """
+  if min(prediction.shape[1:3]) < SSIM_WINDOW:
+    raise ValueError(f'ssim needs at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels')
+  x, y = jnp.clip(prediction, 0, 1), jnp.clip(target, 0, 1)
+  mean_x, mean_y = _blurred(x), _blurred(y)
+  variances = _blurred(x * x) - mean_x**2 + _blurred(y * y) - mean_y**2
+  covariance = _blurred(x * y) - mean_x * mean_y
+  c1, c2 = (k**2 for k in SSIM_K)
+  luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+  structure = (2 * covariance + c2) / (variances + c2)
+  if weight is not None:
+    border = SSIM_WINDOW // 2
+    weight = weight[:, border:-border, border:-border]
+  return _mean(luminance * structure, weight)
+
+
+def edge_band(disparity, *, radius, threshold=0.05):
+  """Pixels near a step of disparity: {0, 1} float32 [b h w 1].
+
+  Args:
+    disparity: disparity [b h w 1].
+    radius: Euclidean distance in pixels, static, up to which a pixel counts as near.
+    threshold: a difference above this between direct neighbours is a step; both are its pixels.
+  """
+  down = jnp.abs(jnp.diff(disparity, axis=1)) > threshold
+  right = jnp.abs(jnp.diff(disparity, axis=2)) > threshold
+  edge = jnp.pad(down, ((0, 0), (1, 0), (0, 0), (0, 0)))
+  edge |= jnp.pad(down, ((0, 0), (0, 1), (0, 0), (0, 0)))
+  edge |= jnp.pad(right, ((0, 0), (0, 0), (1, 0), (0, 0)))
+  edge |= jnp.pad(right, ((0, 0), (0, 0), (0, 1), (0, 0)))
+  # Squared distances, first along the rows, then across them.
+  far = float(2 * radius**2 + 1)
+  squared = _lower_envelope(jnp.where(edge, 0.0, far), radius, far, axis=2)
+  squared = _lower_envelope(squared, radius, far, axis=1)
+  return (squared <= radius**2).astype(jnp.float32)
+
+
+def _lower_envelope(squared, radius, far, axis):
+  """Least of squared + distance^2 over the pixels within `radius` along one axis."""
+  reach = int(radius)
+  padding = [(0, 0)] * squared.ndim
+  padding[axis] = (reach, reach)
+  padded = jnp.pad(squared, padding, constant_values=far)
+  size = squared.shape[axis]
+  for offset in range(-reach, reach + 1):
+    start = reach + offset
+    shifted = padded[:, :, start : start + size] if axis == 2 else padded[:, start : start + size]
+    squared = jnp.minimum(squared, shifted + offset**2)
+  return squared

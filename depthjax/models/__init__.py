@@ -1,0 +1,1 @@
+"""Flax linen networks; one file a network, the blocks they share in layers.py."""

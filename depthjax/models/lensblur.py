@@ -1,0 +1,275 @@
+"""The learned lens blur of DeepLens (Wang et al., SIGGRAPH Asia 2018): three networks.
+
+A photograph is lifted to c features a colour by convolutions (`FeatureNet`); the depth says at each
+pixel how to mix them (`KernelNet`, eq. 2: a spatially varying blur becomes a 1x1 kernel); and a
+recurrent x2 upsampler takes the blurred picture up to the photograph's size (`Upsampler`, eq. 3).
+
+Shapes: b batch, h w the low resolution, H W = 2h 2w the high one. Images are sRGB in [0, 1].
+`defocus` [b h w 1] is the signed circle of confusion in units of the largest one that the network
+handles, in [-1, 1]; 0 is in focus, positive is in front of the focal plane.
+"""
+
+from collections.abc import Callable
+import functools
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from depthjax.models import layers
+from depthjax.ops import colour
+
+# Field values of the two presets: the paper's text, and the graph that its author released.
+PRESETS = {
+  'paper': {'features': (30, 30, 18, 15), 'normalise_kernel': False, 'head': 'weights2'},
+  'release': {'features': (30, 30, 15, 15), 'normalise_kernel': True, 'head': 'features32'},
+}
+_EPSILON = 1e-6
+
+
+class FeatureNet(nn.Module):
+  """Features that 1x1 kernels can mix into a blur: [b h w c] -> [b h w j 3].
+
+  Every layer's output is kept. Channel i belongs to colour i mod 3, and j = 0 is the input pixel.
+  With `start='blur'` the convolutions start as random small blurs within a colour, so that mixing
+  them is a blur from the first step; 'xavier' starts from noise as the released graph does.
+  """
+
+  widths: tuple[int, ...]
+  start: str = 'blur'
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    init = {'blur': blur_init, 'xavier': nn.initializers.xavier_uniform()}[self.start]
+    maps = [x]
+    for i, width in enumerate(self.widths):
+      kernel = 3 if i == 0 else 5
+      conv = layers.SymmetricConv(width, kernel, init, dtype=self.dtype, name=f'conv{i}')
+      x = nn.relu(conv(x))
+      maps.append(x.astype(jnp.float32))
+    y = jnp.concatenate(maps, axis=-1)
+    return y.reshape(*y.shape[:-1], -1, 3)
+
+
+class KernelNet(nn.Module):
+  """Kernels of eq. 2 from photograph and defocus: [b h w 3], [b h w 1] -> [b h w c].
+
+  A deep branch at a quarter and an eighth of the size sees the defocus alone; the photograph enters
+  at full size only, so that edges of the kernels can follow it where the depth is wrong.
+  """
+
+  channels: int
+  width: int = 64
+  normalise: bool = True
+  norm: Callable[..., nn.Module] = layers.BatchNorm
+  remat: bool = False
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, image: jax.Array, defocus: jax.Array, train: bool) -> jax.Array:
+    bottleneck = nn.remat(layers.Bottleneck, static_argnums=2) if self.remat else layers.Bottleneck
+    conv = functools.partial(layers.ConvNorm, norm=self.norm, dtype=self.dtype)
+    block = functools.partial(bottleneck, middle=self.width, norm=self.norm, dtype=self.dtype)
+    w = self.width
+
+    shallow = jnp.concatenate([image - 0.5, defocus], axis=-1)
+    shallow = conv(w, 7, name='shallow')(shallow, train)
+    deep = conv(w, 7, 4, name='deep')(defocus, train)
+    deep = block(2 * w, name='deep1')(deep, train)
+    deep = block(4 * w, stride=2, name='deep2')(deep, train)
+    deep = block(4 * w, name='deep3')(deep, train)
+
+    y = jnp.concatenate([layers.resize(deep, image.shape[1:3]), shallow], axis=-1)
+    y = block(2 * w, name='mix1')(y, train)
+    y = block(4 * w, name='mix2')(y, train)
+    y = block(4 * w, name='mix3')(y, train)
+    # Eq. 2 has no normalisation: its weights must start at a sum of about 1 by themselves.
+    scale = 1.0 if self.normalise else 1 / self.channels
+    kernels = nn.Conv(
+      self.channels,
+      (1, 1),
+      # Positive at first: a kernel whose every weight a ReLU has cut off would never recover.
+      bias_init=nn.initializers.constant(scale),
+      kernel_init=nn.initializers.variance_scaling(scale**2, 'fan_avg', 'uniform'),
+      dtype=self.dtype,
+      name='kernels',
+    )(y)
+    kernels = nn.relu(kernels).astype(jnp.float32)
+    return _normalise(kernels) if self.normalise else kernels
+
+
+class Upsampler(nn.Module):
+  """Guided upsampling by two, the same weights at every level of a pyramid (section 3.2.3).
+
+  From `low` [b h w 7] (photograph, blurred picture, defocus) and `guide`, the photograph at twice
+  the size, weights [b H W j] that mix maps [b H W j 3] into the blurred picture [b H W 3]. With
+  `head='weights2'` the maps are the enlarged blur and the photograph (eq. 3); with 'features32'
+  convolutions of the two join them, as in the released graph.
+  """
+
+  head: str = 'features32'
+  width: int = 32
+  features: tuple[int, ...] = (30, 30, 15, 15)
+  start: str = 'blur'
+  norm: Callable[..., nn.Module] = layers.BatchNorm
+  remat: bool = False
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self, low: jax.Array, guide: jax.Array, blurred: jax.Array, sharp: jax.Array, train: bool
+  ) -> jax.Array:
+    """Mixes `blurred` [b h w 3], enlarged, and `sharp` [b H W 3] as `low` and `guide` say."""
+    unet = nn.remat(UNet, static_argnums=2) if self.remat else UNet
+    low = unet(self.width, norm=self.norm, dtype=self.dtype, name='unet')(low, train)
+    conv = functools.partial(layers.ConvNorm, self.width, norm=self.norm, dtype=self.dtype)
+    low = conv(name='enlarged')(layers.resize(low, guide.shape[1:3]), train)
+
+    enlarged = layers.resize(blurred, guide.shape[1:3])
+    maps = jnp.stack([enlarged, sharp], axis=-2)
+    if self.head == 'features32':
+      maps = FeatureNet(self.features, self.start, self.dtype, name='features')(
+        jnp.concatenate([enlarged, sharp], axis=-1)
+      )
+
+    y = jnp.concatenate([guide, low], axis=-1)
+    for i in range(4):
+      y = conv(name=f'weight{i}')(y, train)
+    weights = nn.Conv(
+      maps.shape[-2],
+      (3, 3),
+      bias_init=nn.initializers.ones,
+      kernel_init=nn.initializers.xavier_uniform(),
+      dtype=self.dtype,
+      name='weights',
+    )(y)
+    return mix(_normalise(nn.relu(weights).astype(jnp.float32)), maps)
+
+
+class UNet(nn.Module):
+  """Three levels down and up again, skips added: [b h w c] -> [b h w width]."""
+
+  width: int = 32
+  norm: Callable[..., nn.Module] = layers.BatchNorm
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    conv = functools.partial(layers.ConvNorm, norm=self.norm, dtype=self.dtype)
+    x = conv(self.width, name='down0')(x, train)
+    skips = []
+    for i in (1, 2, 3):
+      skips.append(x)
+      x = conv(self.width * 2**i, stride=2, name=f'down{i}')(x, train)
+    x = conv(self.width * 8, name='middle')(x, train)
+    for i in (2, 1, 0):
+      x = conv(self.width * 2**i, name=f'up{i}')(x, train)
+      x = layers.resize(x, skips[i].shape[1:3]) + skips[i]
+    return conv(self.width, name='out')(x, train)
+
+
+class LensBlur(nn.Module):
+  """Both networks of the lens blur and the upsampler, trained together (eq. 6).
+
+  Fields: `preset` as in PRESETS; `width` scales the kernel net (64 in the paper) and
+  `upsampler_width` the upsampler (32); `features` are the widths of the feature convolutions, of
+  the preset where empty; `light` is the space that eq. 2 and 3 mix in: 'linear' light, in
+  which a blur is a mean, or 'srgb' values as the released graph does; `start` as in FeatureNet; `momentum` of batch norm;
+  `remat` recomputes the wide blocks in the backward pass to save memory; `dtype` of the
+  convolutions, the results are float32; `axis_name` as in layers.BatchNorm.
+  """
+
+  preset: str = 'release'
+  width: int = 64
+  upsampler_width: int = 32
+  features: tuple[int, ...] = ()
+  light: str = 'linear'
+  start: str = 'blur'
+  momentum: float = 0.99
+  remat: bool = False
+  dtype: layers.Dtype = jnp.float32
+  axis_name: str | None = None
+
+  def setup(self):
+    if self.preset not in PRESETS:
+      raise ValueError(f'preset is {self.preset!r}; it can be {", ".join(PRESETS)}')
+    preset = PRESETS[self.preset]
+    widths = self.features or preset['features']
+    if any(width % 3 for width in widths):
+      raise ValueError(f'features are {widths}; each must be a multiple of 3, a share a colour')
+    norm = functools.partial(
+      layers.BatchNorm, momentum=self.momentum, dtype=self.dtype, axis_name=self.axis_name
+    )
+    shared = {'norm': norm, 'remat': self.remat, 'dtype': self.dtype}
+    self.feature_net = FeatureNet(widths, self.start, self.dtype)
+    self.kernel_net = KernelNet(
+      1 + sum(widths) // 3, self.width, preset['normalise_kernel'], **shared
+    )
+    self.upsampler = Upsampler(
+      preset['head'],
+      self.upsampler_width,
+      self.features or Upsampler.features,
+      self.start,
+      **shared,
+    )
+
+  def __call__(
+    self, image: jax.Array, defocus: jax.Array, guide: jax.Array, train: bool
+  ) -> tuple[jax.Array, jax.Array]:
+    """[b h w 3], [b h w 1], [b 2h 2w 3] -> blurred [b h w 3] and [b 2h 2w 3]."""
+    blurred = self.blur(image, defocus, train)
+    return blurred, self.upsample(image, blurred, defocus, guide, train)
+
+  def blur(self, image: jax.Array, defocus: jax.Array, train: bool = False) -> jax.Array:
+    """The low-resolution result of eq. 2: [b h w 3], [b h w 1] -> [b h w 3]."""
+    maps = self.feature_net(self._decoded(image))
+    return self._encoded(mix(self.kernel_net(image, defocus, train), maps))
+
+  def upsample(
+    self,
+    image: jax.Array,
+    blurred: jax.Array,
+    defocus: jax.Array,
+    guide: jax.Array,
+    train: bool = False,
+  ) -> jax.Array:
+    """One doubling of `blurred` [b h w 3], guided by the photograph [b 2h 2w 3]."""
+    low = jnp.concatenate([image, blurred, defocus], axis=-1)
+    sources = self._decoded(blurred), self._decoded(guide)
+    return self._encoded(self.upsampler(low, guide, *sources, train))
+
+  def _decoded(self, image: jax.Array) -> jax.Array:
+    return colour.srgb_to_linear(image) if self.light == 'linear' else image
+
+  def _encoded(self, image: jax.Array) -> jax.Array:
+    return colour.linear_to_srgb(image) if self.light == 'linear' else image
+
+
+def mix(weights: jax.Array, maps: jax.Array) -> jax.Array:
+  """Sum of maps by weights, the same for the three colours: [b h w j], [b h w j 3] -> [b h w 3]."""
+  return jnp.einsum('bhwj,bhwjc->bhwc', weights, maps)
+
+
+def blur_init(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+  """Convolution kernels [k k in out] that each blur one random input channel of their own colour.
+
+  Channel i carries colour i mod 3 in and out (two sets of three in the upsampler's first layer).
+  The blurs are Gaussians of random width that sum to 1; faint noise breaks what symmetry is left.
+  """
+  size, _, inputs, outputs = shape
+  key_source, key_sigma, key_noise = jax.random.split(key, 3)
+  colour = np.arange(outputs) % 3
+  source = 3 * jax.random.randint(key_source, (outputs,), 0, inputs // 3) + colour
+  sigma = jax.random.uniform(key_sigma, (outputs,), minval=0.3, maxval=size / 2)
+  offset = np.arange(size) - size // 2
+  squared = (offset[:, None] ** 2 + offset**2)[..., None]
+  gaussian = jnp.exp(-squared / (2 * sigma**2))
+  gaussian /= gaussian.sum(axis=(0, 1))
+  noise = 0.02 * nn.initializers.xavier_uniform()(key_noise, shape)
+  return (gaussian[:, :, None] * jax.nn.one_hot(source, inputs).T + noise).astype(dtype)
+
+
+def _normalise(weights: jax.Array) -> jax.Array:
+  return weights / (weights.sum(axis=-1, keepdims=True) + _EPSILON)

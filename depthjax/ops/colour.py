@@ -1,0 +1,44 @@
+"""The sRGB transfer curve and the light of clipped highlights."""
+
+import jax.numpy as jnp
+
+# IEC 61966-2-1: below these values the curve is a straight line.
+ENCODED_KNEE = 0.04045
+LINEAR_KNEE = 0.0031308
+
+# Luminance of linear sRGB primaries (Rec. ITU-R BT.709).
+LUMINANCE = (0.2126, 0.7152, 0.0722)
+
+
+def srgb_to_linear(x):
+  """Decodes sRGB values [...] in [0, 1] to linear light in [0, 1] (IEC 61966-2-1)."""
+  # The power never sees the values of the straight part: its derivative there is wrong or infinite.
+  curved = jnp.power((jnp.maximum(x, ENCODED_KNEE) + 0.055) / 1.055, 2.4)
+  return jnp.where(x <= ENCODED_KNEE, x / 12.92, curved)
+
+
+def linear_to_srgb(x):
+  """Encodes linear light [...] as sRGB (IEC 61966-2-1); values above 1 stay above 1."""
+  curved = 1.055 * jnp.power(jnp.maximum(x, LINEAR_KNEE), 1 / 2.4) - 0.055
+  return jnp.where(x <= LINEAR_KNEE, 12.92 * x, curved)
+
+
+def luminance(linear):
+  """Luminance [... 1] of linear light [... 3]."""
+  return jnp.sum(linear * jnp.asarray(LUMINANCE, linear.dtype), axis=-1, keepdims=True)
+
+
+def boost_highlights(linear, gain, threshold=0.9):
+  """Gives clipped highlights back some of the light that the sensor cut off.
+
+  Args:
+    linear: linear light [... 3] in [0, 1].
+    gain: factor >= 1 reached at full luminance; 1 returns the input.
+    threshold: linear luminance at which the gain sets in.
+
+  Returns:
+    Linear light [... 3], up to `gain`. All channels of a pixel get the same factor: hue stays.
+  """
+  # A ramp from the threshold to white: a step would draw contours around soft highlights.
+  share = jnp.clip((luminance(linear) - threshold) / (1 - threshold), 0, 1)
+  return linear * (1 + (gain - 1) * share)

@@ -1,0 +1,133 @@
+"""The thin lens: aperture samples, the circle of confusion, and a tracer for layered scenes."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from depthjax.ops import layers
+
+
+def vogel(count):
+  """Sunflower samples of the unit disc: NumPy float32 [s 2], uniform, with mean exactly 0.
+
+  Source: Vogel, "A better way to construct the sunflower head", 1979.
+  """
+  index = np.arange(count)
+  radius = np.sqrt((index + 0.5) / count)
+  angle = index * np.pi * (3 - np.sqrt(5))
+  samples = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+  # An off-centre mean would move whatever is out of focus; keep the centred set inside the disc.
+  samples -= samples.mean(axis=0)
+  return (samples / max(1, np.linalg.norm(samples, axis=-1).max())).astype(np.float32)
+
+
+def aperture_shape(samples, blades, rotation):
+  """Maps the disc to the regular polygon inscribed in the unit circle, keeping density uniform.
+
+  Each sector of the disc goes to a triangle: the angle within it to the position along the edge,
+  the radius to the distance from the centre, so that equal areas stay equal.
+
+  Args:
+    samples: samples of the unit disc (x, y) [s 2].
+    blades: corners of the polygon, at least 3, or 0 for the disc; may be traced.
+    rotation: radians from the x axis towards y, to a corner of the polygon.
+
+  Returns:
+    Samples [s 2] of the aperture.
+  """
+  corners = jnp.maximum(blades, 3)
+  sector = 2 * jnp.pi / corners
+  radius = jnp.linalg.norm(samples, axis=-1)
+  angle = jnp.arctan2(samples[:, 1], samples[:, 0]) / sector
+  middle = jnp.floor(angle) + 0.5
+  across = jnp.clip(2 * (angle - middle), -1, 1) * jnp.tan(jnp.pi / corners)
+  phi = jnp.arctan(across)
+  length = radius * jnp.cos(jnp.pi / corners) / jnp.cos(phi)
+  angle = middle * sector + phi + rotation
+  polygon = length[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+  return jnp.where(blades == 0, samples, polygon)
+
+
+def circle_of_confusion(disparity, focus, *, strength, limit):
+  """Signed radius of the blur disc in pixels, positive in front of the plane in focus.
+
+  Args:
+    disparity: disparity [...].
+    focus: disparity in focus.
+    strength: pixels per unit of disparity.
+    limit: largest radius in pixels; larger ones are clipped.
+  """
+  return jnp.clip(strength * (disparity - focus), -limit, limit)
+
+
+def thin_lens_strength(focal_length, f_number, focus_distance, pixel_pitch):
+  """Blur radius in pixels per unit of disparity (1/metre) of a thin lens.
+
+  K = f^2 z_f / (2 F (z_f - f) p).
+
+  Args:
+    focal_length: f in metres.
+    f_number: F, the focal length over the diameter of the aperture.
+    focus_distance: z_f in metres from the lens, larger than f.
+    pixel_pitch: p, metres on the sensor per pixel.
+  """
+  magnified = focal_length**2 * focus_distance / (focus_distance - focal_length)
+  return magnified / (2 * f_number * pixel_pitch)
+
+
+def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, slanted=()):
+  """What a lens sees of a layered scene, occlusion included: the mean of its pinhole views.
+
+  Map it over a batch with jax.lax.map; jax.vmap would turn its slices into gathers.
+
+  Args:
+    colour: linear light [l hp wp 3], straight, complete behind nearer layers.
+    alpha: coverage [l hp wp] in [0, 1]; the last layer is opaque, whatever its alpha says.
+    planes: planes of disparity [l 3].
+    samples: points of the aperture within the unit disc [s 2], the same for all layers.
+    focus: disparity in focus.
+    strength: blur radius in pixels per unit of disparity.
+    limit: largest blur radius in pixels.
+    pad: padding of the layers in pixels, static, not below `limit`.
+    slanted: static indices of the layers whose slope counts. They cost a gather; the others don't.
+
+  Returns:
+    Image [h w 3] in linear light. A layer in focus comes out bit for bit where nothing nearer
+    reaches.
+
+  Source: the light field of a thin lens, optics.md sections 3.1 and 3.2. A ray through the point
+  u of the lens meets a plane of disparity d at X = x + u K (d(X) - focus); as d is linear, the
+  factor of u is K (d(x) - focus) / (1 - K u . grad d), which is then clipped to +-limit.
+
+  Raises:
+    ValueError: `pad` is too small for `limit`.
+  """
+  if isinstance(limit, (int, float)) and limit > pad:
+    raise ValueError(f'a blur radius up to {limit} px needs layers padded by as much, not {pad} px')
+  count, hp, wp = alpha.shape
+  shape = (hp - 2 * pad, wp - 2 * pad)
+  colour, alpha = layers.premultiplied(colour, alpha)
+  defocus = layers.plane_disparity(planes, *shape) - focus
+
+  def views(i, sample):
+    if i in slanted:
+      blur = strength * layers.along_plane(defocus[i], planes[i], strength * sample)
+      blur = jnp.clip(blur, -limit, limit)
+      sampled, offset = layers.displaced, (blur * sample[0], blur * sample[1])
+    else:
+      blur = circle_of_confusion(planes[i, 0], focus, strength=strength, limit=limit)
+      sampled, offset = layers.translated, blur * sample
+    return tuple(sampled(planar, i, offset, pad) for planar in (colour, alpha))
+
+  def add(mean, step):
+    number, sample = step
+    image, _ = views(count - 1, sample)
+    for i in reversed(range(count - 1)):
+      light, cover = views(i, sample)
+      image = light + (1 - cover) * image
+    # A running mean, not a sum: equal terms stay equal to the last bit.
+    return mean + (image - mean) / number, None
+
+  numbers = jnp.arange(1, len(samples) + 1, dtype=jnp.float32)
+  mean, _ = lax.scan(add, jnp.zeros((3, *shape), jnp.float32), (numbers, jnp.asarray(samples)))
+  return jnp.moveaxis(mean, 0, -1)

@@ -1,0 +1,54 @@
+"""The classical renderer of single images: every pixel spreads its light over its own disc."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+def scatter(image, defocus, *, limit):
+  """Blurs an image by its defocus, without occlusion (the type of BokehMe's classical renderer).
+
+  A pixel spreads over a disc of its own radius, soft over one pixel at the rim, with a weight of
+  1 / area; the sum is divided by the sum of weights. Pixels out of the frame weigh nothing. Radii
+  below half a pixel keep the pixel itself.
+
+  Args:
+    image: linear light [h w 3]; further axes may lead.
+    defocus: signed blur radius in pixels [h w 1], clipped to +-limit, with the same leading axes.
+    limit: largest radius in pixels, a static integer.
+
+  Returns:
+    Image [h w 3] in linear light.
+
+  Source: optics.md section 5; Peng et al., "BokehMe: When Neural Rendering Meets Classical
+  Rendering", CVPR 2022.
+  """
+  *batch, h, w, _ = image.shape
+  radius = jnp.minimum(jnp.abs(defocus), limit)
+  # The area of a disc with a soft rim; where the disc is a part of one pixel, that pixel's share.
+  area = jnp.maximum(jnp.pi * (radius**2 + 1 / 12), radius + 0.5)
+  margin = limit + 1
+
+  def planar(x):
+    padding = [(0, 0)] * (len(batch) + 1) + [(margin, margin)] * 2
+    return jnp.pad(jnp.moveaxis(x, -1, -3), padding)
+
+  # Light and reach stay separate arrays: sliced from one, XLA's loop on CPU is ten times slower.
+  light, reach = planar(jnp.concatenate([image / area, 1 / area], axis=-1)), planar(radius + 0.5)
+
+  def add(total, step):
+    corner, distance = step
+
+    def sources(x):
+      x = lax.dynamic_slice_in_dim(x, corner[0], h, axis=-2)
+      return lax.dynamic_slice_in_dim(x, corner[1], w, axis=-1)
+
+    return total + jnp.clip(sources(reach) - distance, 0, 1) * sources(light), None
+
+  rows, columns = np.mgrid[-margin : margin + 1, -margin : margin + 1]
+  distance = np.hypot(rows, columns).astype(np.float32)
+  inside = distance < limit + 0.5
+  corners = (jnp.asarray(rows[inside] + margin), jnp.asarray(columns[inside] + margin))
+  steps = (corners, jnp.asarray(distance[inside]))
+  total, _ = lax.scan(add, jnp.zeros((*batch, 4, h, w), jnp.float32), steps, unroll=4)
+  return jnp.moveaxis(total[..., :3, :, :] / total[..., 3:, :, :], -3, -1)

@@ -1,0 +1,204 @@
+"""Where arrays live and steps run: mesh, layouts of the state, and the jit and pmap runners.
+
+The mesh has two axes: over `data` and `fsdp` together the batch is split, over `fsdp` alone also
+the parameters whose rule says so. This is the only file that names them. A step sees none of it:
+`Runner` takes pure functions of (state, batch) and returns them compiled.
+"""
+
+from collections.abc import Callable, Sequence
+import functools
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+import numpy as np
+
+from depthjax import rules
+from depthjax.configuring import ConfigError
+
+_DATA, _FSDP = 'data', 'fsdp'
+_BATCH = P((_DATA, _FSDP))
+_PMAP = 'batch'
+
+State = Any
+Batch = Any
+
+
+class Runner(NamedTuple):
+  """Pure functions of a state and a batch, compiled for the devices at hand.
+
+  Fields:
+    init: key data -> state, laid out by the rules.
+    abstract: the state's shapes, types and shardings, for restoring it from a checkpoint.
+    step: (state, batch) -> (state, scalars). The state given is used up.
+    read: a function (state, batch) -> arrays of leading size b, to the same one compiled, its
+      results whole on every process.
+    whole: a tree of arrays -> the same arrays, whole on every device.
+    put: this process's part of a batch on the host -> the batch on the devices.
+  """
+
+  init: Callable[[jax.Array], State]
+  abstract: State
+  step: Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
+  read: Callable[[Callable], Callable[[State, Batch], Any]]
+  whole: Callable[[Any], Any]
+  put: Callable[[Batch], Batch]
+
+
+def make_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
+  """All devices as (data, fsdp). Auto axes: linen's layers know nothing of Explicit ones."""
+  devices = jax.devices() if devices is None else devices
+  shape = (len(devices) // fsdp, fsdp)
+  return jax.make_mesh(shape, (_DATA, _FSDP), (AxisType.Auto,) * 2, devices=devices)
+
+
+def axis_name(mode: str) -> str | None:
+  """The mapped axis that batch statistics are averaged over: pmap's; under jit there is none."""
+  return _PMAP if mode == 'pmap' else None
+
+
+def each(mode: str, mesh: Mesh) -> Callable[[Callable], Callable]:
+  """A transformation that runs a function of one example over a batch, on the example's device.
+
+  Unlike vmap it leaves `dynamic_slice` with starts of the example's own a slice (vmap makes it a
+  gather), and only one example's intermediates are alive on a device at a time.
+  """
+
+  def over(function: Callable) -> Callable:
+    mapped = functools.partial(jax.lax.map, function)
+    if mode == 'pmap':
+      return mapped
+    return jax.shard_map(mapped, mesh=mesh, in_specs=_BATCH, out_specs=_BATCH, check_vma=False)
+
+  return over
+
+
+def averaged(gradients: Callable, mode: str) -> Callable:
+  """The gradient function with its results averaged over the devices of a pmap.
+
+  Under jit the batch is one array and its mean is over all devices already.
+  """
+  if mode != 'pmap':
+    return gradients
+  return lambda state, batch: jax.lax.pmean(gradients(state, batch), _PMAP)
+
+
+def jit_runner(init: Callable, step: Callable, mesh: Mesh, layouts: Sequence) -> Runner:
+  """The runner for jit with NamedSharding: the default, on any number of processes."""
+  whole = NamedSharding(mesh, P())
+  split = NamedSharding(mesh, _BATCH)
+  abstract = jax.eval_shape(init, _key_spec())
+  shardings = state_shardings(abstract, layouts, mesh)
+  return Runner(
+    init=jax.jit(init, out_shardings=shardings),
+    abstract=_with_shardings(abstract, shardings),
+    # Without out_shardings the compiler is free to move the state, and does, step by step.
+    step=jax.jit(
+      step, in_shardings=(shardings, split), out_shardings=(shardings, whole), donate_argnums=0
+    ),
+    read=functools.partial(jax.jit, in_shardings=(shardings, split), out_shardings=whole),
+    whole=jax.jit(_same, out_shardings=whole),
+    put=lambda batch: jax.tree.map(
+      lambda x: jax.make_array_from_process_local_data(split, np.asarray(x)), batch
+    ),
+  )
+
+
+def pmap_runner(init: Callable, step: Callable, mesh: Mesh) -> Runner:
+  """The same functions under jax.pmap: the state whole on every device, the batch split."""
+  devices = list(mesh.devices.flat)
+  count = len(devices)
+  whole = NamedSharding(mesh, P())
+  abstract = jax.eval_shape(init, _key_spec())
+  shardings = jax.tree.map(lambda _: whole, abstract)
+  pmap = functools.partial(jax.pmap, axis_name=_PMAP, devices=devices)
+
+  def put(batch: Batch) -> Batch:
+    return jax.tree.map(lambda x: np.asarray(x).reshape(count, -1, *np.shape(x)[1:]), batch)
+
+  def read(function: Callable) -> Callable:
+    mapped = pmap(function, in_axes=(None, 0))
+
+    def joined(state: State, batch: Batch) -> Any:
+      return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), mapped(state, batch))
+
+    return joined
+
+  return Runner(
+    init=jax.jit(init, out_shardings=shardings),
+    abstract=_with_shardings(abstract, shardings),
+    step=pmap(step, in_axes=(None, 0), out_axes=(None, None)),
+    read=read,
+    whole=jax.jit(_same, out_shardings=whole),
+    put=put,
+  )
+
+
+def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh) -> State:
+  """The sharding of every leaf by the first rule that matches its path.
+
+  Raises:
+    ConfigError: no rule matches a path, or a rule's layout is not 'fsdp' or 'replicated'.
+  """
+
+  def sharding(layout: str, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+    if layout not in ('fsdp', 'replicated'):
+      raise ConfigError(f"a layout is 'fsdp' or 'replicated', not {layout!r}")
+    spec = _fsdp_spec(leaf.shape, mesh.shape[_FSDP]) if layout == 'fsdp' else P()
+    return NamedSharding(mesh, spec)
+
+  return jax.tree.map(sharding, rules.match(layouts, abstract), abstract)
+
+
+def _fsdp_spec(shape: tuple[int, ...], size: int) -> P:
+  """Splits the longest axis that `size` divides; small or odd arrays stay whole."""
+  axes = [i for i, length in enumerate(shape) if length % size == 0 and length >= size]
+  if size == 1 or not axes:
+    return P()
+  longest = max(axes, key=lambda i: shape[i])
+  return P(*(_FSDP if i == longest else None for i in range(len(shape))))
+
+
+def start(cluster: str = '') -> None:
+  """Joins the other processes of a run, before any device is used.
+
+  `cluster` is '' for one process, 'auto' where the environment says it (Cloud TPU, GKE, Slurm,
+  Open MPI), or 'host:port,count,index'.
+
+  Raises:
+    ConfigError: anything else.
+  """
+  if not cluster:
+    return
+  if cluster == 'auto':
+    jax.distributed.initialize()
+    return
+  try:
+    address, count, index = cluster.split(',')
+    numbers = int(count), int(index)
+  except ValueError as error:
+    raise ConfigError(f"cluster is {cluster!r}; '', auto or host:port,count,index") from error
+  jax.distributed.initialize(address, *numbers)
+
+
+def agreed(flag: bool) -> bool:
+  """True on every process once it is true on one; called by all processes at the same step."""
+  if jax.process_count() == 1:
+    return flag
+  return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+
+
+def _with_shardings(abstract: State, shardings: State) -> State:
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
+  )
+
+
+def _same(tree: Any) -> Any:
+  return tree
+
+
+def _key_spec() -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct((2,), np.uint32)

@@ -1,0 +1,1 @@
+"""The one loop that trains everything: step, optimiser, loop, checkpoint, log, evaluation."""

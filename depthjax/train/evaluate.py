@@ -1,0 +1,71 @@
+"""Metrics of a trained state over a split, and its pictures on disk."""
+
+from collections.abc import Iterator
+import contextlib
+import pathlib
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from depthjax.files import images
+from depthjax.files.errors import InputError
+from depthjax.train import experiment as experiment_lib
+from depthjax.train.checkpoint import Checkpoints
+from depthjax.train.experiment import Experiment
+
+
+def evaluate(
+  experiment: Experiment, config: ml_collections.ConfigDict, state: Any, split: str
+) -> dict[str, float]:
+  """Means of the task's metrics over `eval.examples` examples of a split ('val' or 'test')."""
+  values: dict[str, list[np.ndarray]] = {}
+  for batch in _batches(experiment, config, split):
+    scores = experiment.evaluate(state, experiment.runner.put(batch))
+    for name, value in jax.device_get(scores).items():
+      values.setdefault(name, []).append(value)
+  return {name: float(np.concatenate(parts).mean()) for name, parts in values.items()}
+
+
+def newest(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path, split: str
+) -> dict[str, float]:
+  """`evaluate` for the newest checkpoint of a run.
+
+  Raises:
+    InputError: the folder holds no checkpoint, or one of another model.
+  """
+  folder = pathlib.Path(workdir) / 'checkpoints'
+  checkpoints = Checkpoints(folder) if folder.is_dir() else None
+  if checkpoints is None or checkpoints.latest() is None:
+    raise InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')
+  with contextlib.closing(checkpoints):
+    experiment = experiment_lib.build(config)
+    state = checkpoints.restore(experiment.runner.abstract)
+  return evaluate(experiment, config, state, split)
+
+
+def draw(
+  experiment: Experiment, config: ml_collections.ConfigDict, state: Any, split: str = 'val'
+) -> dict[str, np.ndarray]:
+  """The task's pictures of the first `eval.pictures` examples, one below the other: [h w 3]."""
+  if not config.eval.pictures:
+    return {}
+  batch = next(experiment.batches(split, 0))
+  pictures = jax.device_get(experiment.pictures(state, experiment.runner.put(batch)))
+  count = min(config.eval.pictures, config.batch_size)
+  return {name: np.concatenate(list(rows[:count])) for name, rows in pictures.items()}
+
+
+def write_pictures(folder: pathlib.Path, step: int, pictures: dict[str, np.ndarray]) -> None:
+  """FOLDER/NAME_STEP.png of each."""
+  folder.mkdir(parents=True, exist_ok=True)
+  for name, picture in pictures.items():
+    images.write_image(folder / f'{name}_{step:07d}.png', picture)
+
+
+def _batches(experiment: Experiment, config: ml_collections.ConfigDict, split: str) -> Iterator:
+  batches = experiment.batches(split, 0)
+  for _ in range(config.eval.examples // config.batch_size):
+    yield next(batches)

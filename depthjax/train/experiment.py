@@ -1,0 +1,105 @@
+"""What a config describes, built: task, data, optimiser and compiled functions of one run."""
+
+from collections.abc import Callable, Iterator
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from depthjax import configuring, parallel, tasks
+from depthjax.data import pipeline, splits
+from depthjax.tasks.task import Task
+from depthjax.train import optimizer
+from depthjax.train import step as step_lib
+
+
+class Experiment(NamedTuple):
+  """Everything the loop and the evaluation call.
+
+  Fields:
+    task: the pure functions that the compiled ones were made of.
+    runner: the compiled functions of state and batch.
+    evaluate, pictures: compiled (state, batch) -> arrays by name.
+    schedule: learning rate of a step.
+    batches: (split, start) -> an iterator over host batches from number `start` on.
+  """
+
+  task: Task
+  runner: parallel.Runner
+  evaluate: Callable[[Any, Any], dict[str, jax.Array]]
+  pictures: Callable[[Any, Any], dict[str, jax.Array]]
+  schedule: optax.Schedule
+  batches: Callable[[str, int], Iterator[dict[str, np.ndarray]]]
+
+
+def build(config: ml_collections.ConfigDict) -> Experiment:
+  """Builds a checked config for the devices and processes at hand; compiles nothing yet.
+
+  Raises:
+    configuring.ConfigError: a field that cannot work here.
+  """
+  configuring.check(config, devices=jax.device_count(), processes=jax.process_count())
+  mode = config.parallel.mode
+  devices = jax.devices()[: config.parallel.devices or None]
+  mesh = parallel.make_mesh(config.parallel.fsdp, devices)
+  task = _task(config, each=parallel.each(mode, mesh), axis_name=parallel.axis_name(mode))
+  tx = optimizer.make(config.optimizer, config.steps)
+  grads = functools.partial(step_lib.gradients, task=task)
+  grads = step_lib.accumulate(grads, config.microbatches)
+  grads = parallel.averaged(grads, mode)
+  step = functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
+  init = functools.partial(
+    step_lib.init_state, task=task, tx=tx, inputs=_placeholders(config)
+  )
+  runner = (
+    parallel.pmap_runner(init, step, mesh)
+    if mode == 'pmap'
+    else parallel.jit_runner(init, step, mesh, config.parallel.layouts)
+  )
+  return Experiment(
+    task=task,
+    runner=runner,
+    evaluate=runner.read(functools.partial(step_lib.evaluate_step, task=task)),
+    pictures=runner.read(functools.partial(step_lib.pictures_step, task=task)),
+    schedule=optimizer.schedule(config.optimizer, config.steps),
+    batches=functools.partial(_batches, config),
+  )
+
+
+def seed_key(seed: int) -> jax.Array:
+  """Key data of a run's seed: uint32 [2]."""
+  return jax.random.key_data(jax.random.key(seed))
+
+
+def _task(config: ml_collections.ConfigDict, **places: Any) -> Task:
+  try:
+    return tasks.make(config, **places)
+  except (TypeError, ValueError) as error:  # A field that the model lacks, or refuses.
+    raise configuring.ConfigError(f'config: {error}') from error
+
+
+def _batches(config: ml_collections.ConfigDict, split: str, start: int = 0) -> Iterator:
+  train = split == 'train'
+  dataset = splits.batches(
+    config.data.to_dict(),
+    split,
+    seed=config.seed,
+    batch_size=config.batch_size,
+    shard=(jax.process_index(), jax.process_count()),
+    count=None if train else config.eval.examples,
+  )
+  workers = config.input.workers if train else 0
+  return pipeline.stream(dataset, start=start, workers=workers, threads=config.input.threads)
+
+
+def _placeholders(config: ml_collections.ConfigDict) -> Any:
+  """Arrays of one example in the shapes of `task.inputs`, to initialise the model with."""
+  task = _task(config, each=jax.vmap, axis_name=None)
+  record = splits.example(config.data.to_dict())
+  batch = jax.tree.map(lambda x: np.asarray(x)[None], record)
+  inputs = jax.eval_shape(task.inputs, batch)
+  return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), inputs)

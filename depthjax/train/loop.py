@@ -1,0 +1,226 @@
+"""The loop: restore, then evaluate, save, fetch a batch, step, log, in this order, until the end.
+
+What is due is done to the state before the next batch is taken, so that state, metrics and place
+in the data of one checkpoint belong together. Scalars of a step are fetched while the next one
+runs.
+"""
+
+import contextlib
+import json
+import pathlib
+import signal
+import threading
+import time
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from depthjax import parallel
+from depthjax.files import weights
+from depthjax.train import evaluate as evaluate_lib
+from depthjax.train import experiment as experiment_lib
+from depthjax.train import initialise
+from depthjax.train import step as step_lib
+from depthjax.train.checkpoint import Checkpoints
+from depthjax.train.log import Log, Silent
+
+
+class NotFinite(RuntimeError):
+  """A loss or gradient was NaN or infinite; the state before it is saved."""
+
+
+class Terminated(RuntimeError):
+  """The process was asked to stop (SIGTERM) and the state is saved."""
+
+
+def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dict[str, float]:
+  """Trains to `config.steps` in `workdir`, from its newest checkpoint if it has one.
+
+  Writes metrics.jsonl, config.json, events/, pictures/, checkpoints/ and weights.safetensors (the
+  averaged parameters). Returns the last evaluation.
+
+  Raises:
+    NotFinite: the run diverged.
+    Terminated: SIGTERM came.
+    configuring.ConfigError, ValueError: as experiment.build.
+  """
+  workdir = pathlib.Path(workdir)
+  experiment = experiment_lib.build(config)
+  first = jax.process_index() == 0
+  workdir.mkdir(parents=True, exist_ok=True)
+  if first:
+    (workdir / 'config.json').write_text(_json(config), encoding='utf-8')
+  saves = config.checkpoint
+  checkpoints = Checkpoints(workdir / 'checkpoints', keep=saves.keep, keep_every=saves.keep_every)
+  with contextlib.closing(checkpoints), _terminations() as asked:
+    state, start = _restore(experiment, config, checkpoints)
+    log = Log(workdir, start=start, total=config.steps) if first else Silent()
+    with contextlib.closing(log):
+      log.say(_summary(state, start, workdir))
+      run = _Run(experiment, config, workdir, checkpoints, log)
+      return run.to_end(state, start, asked)
+
+
+class _Run:
+  """The loop's surroundings, so that its body reads in one breath."""
+
+  def __init__(self, experiment, config, workdir, checkpoints, log):
+    self.experiment = experiment
+    self.config = config
+    self.workdir = workdir
+    self.checkpoints = checkpoints
+    self.log = log
+    self.clock = _Clock(config.batch_size)
+
+  def to_end(self, state: Any, start: int, asked: threading.Event) -> dict[str, float]:
+    config, runner = self.config, self.experiment.runner
+    batches = self.experiment.batches('train', start)
+    pending = None
+    for step in range(start, config.steps):
+      if step > start and _due(step, config.eval.every):
+        self.evaluate(state, step)
+      if step > start and _due(step, config.checkpoint.every):
+        self.checkpoints.save(step, state)
+      if _stops(asked, step):
+        self.stop(state, step, pending)
+      with self.clock.waiting():
+        batch = runner.put(next(batches))
+      state, scalars = runner.step(state, batch)
+      if pending:
+        self.write(*pending, state)
+      pending = step + 1, scalars
+    if pending:
+      self.write(*pending, state)
+    self.checkpoints.save(config.steps, state)
+    return self.evaluate(state, config.steps)
+
+  def write(self, step: int, scalars: dict[str, jax.Array], state: Any) -> None:
+    """Logs a step's scalars if they are due, once they are there; stops a run that diverged."""
+    self.clock.stepped(scalars)
+    if step % self.config.log_every and step != self.config.steps:
+      self.log.advance(step)
+      return
+    values = {name: float(value) for name, value in jax.device_get(scalars).items()}
+    rates = self.clock.rates()
+    values['learning_rate'] = float(self.experiment.schedule(step - 1))
+    self.log.write(step, {**values, **rates})
+    self.log.advance(step, loss=values['loss'], rate=rates['examples_per_second'])
+    if not jax.device_get(state.finite):
+      self.diverged(state, values)
+
+  def evaluate(self, state: Any, step: int) -> dict[str, float]:
+    with self.clock.paused():
+      scores = evaluate_lib.evaluate(self.experiment, self.config, state, 'val')
+      pictures = evaluate_lib.draw(self.experiment, self.config, state)
+      variables = self.experiment.runner.whole(step_lib.averaged_variables(state))
+      self.log.write(step, scores, kind='eval')
+      self.log.pictures(step, pictures)
+      self.log.say(f'step {step}  ' + '  '.join(f'{k} {v:.3f}' for k, v in scores.items()))
+      if jax.process_index() == 0:
+        evaluate_lib.write_pictures(self.workdir / 'pictures', step, pictures)
+        metadata = {'task': self.config.task, 'step': step, 'config': self.config.to_dict()}
+        weights.save_weights(
+          self.workdir / 'weights.safetensors', jax.device_get(variables), metadata
+        )
+    return scores
+
+  def stop(self, state: Any, step: int, pending: tuple | None) -> None:
+    if pending:
+      self.write(*pending, state)
+    self.checkpoints.save(step, state)
+    raise Terminated(f'stopped at step {step}; the same command goes on from there')
+
+  def diverged(self, state: Any, values: dict[str, float]) -> None:
+    good = int(jax.device_get(state.step))
+    self.checkpoints.save(good, state.replace(finite=np.ones((), bool)))
+    raise NotFinite(
+      f'loss or gradient not finite at step {good + 1} (now: loss {values["loss"]}, gradient norm '
+      f'{values["grad_norm"]}); the state of step {good} is saved. Try a lower optimizer.peak'
+    )
+
+
+class _Clock:
+  """Rates between two lines of the log, without the time that evaluations take."""
+
+  def __init__(self, batch_size: int):
+    self._batch_size = batch_size
+    self._reset()
+
+  def _reset(self) -> None:
+    self._begin, self._waited, self._paused, self._steps = time.perf_counter(), 0.0, 0.0, 0
+
+  @contextlib.contextmanager
+  def waiting(self):
+    begin = time.perf_counter()
+    yield
+    self._waited += time.perf_counter() - begin
+
+  @contextlib.contextmanager
+  def paused(self):
+    begin = time.perf_counter()
+    yield
+    self._paused += time.perf_counter() - begin
+
+  def stepped(self, scalars: Any) -> None:
+    """Counts a step once it is done: no more than two are ever in flight."""
+    jax.block_until_ready(scalars)
+    self._steps += 1
+
+  def rates(self) -> dict[str, float]:
+    """Examples and steps a second and the share of time spent waiting for input; starts anew."""
+    seconds = max(time.perf_counter() - self._begin - self._paused, 1e-9)
+    rates = {
+      'examples_per_second': self._steps * self._batch_size / seconds,
+      'steps_per_second': self._steps / seconds,
+      'input_share': self._waited / seconds,
+    }
+    self._reset()
+    return rates
+
+
+@contextlib.contextmanager
+def _terminations():
+  """An event that SIGTERM sets; the previous handler comes back at the end."""
+  asked = threading.Event()
+  if threading.current_thread() is not threading.main_thread():
+    yield asked
+    return
+  previous = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+  try:
+    yield asked
+  finally:
+    signal.signal(signal.SIGTERM, previous)
+
+
+def _stops(asked: threading.Event, step: int) -> bool:
+  """Whether all processes stop at this step; several ask each other every tenth only."""
+  if jax.process_count() > 1 and step % 10:
+    return False
+  return parallel.agreed(asked.is_set())
+
+
+def _due(step: int, every: int) -> bool:
+  return every > 0 and step % every == 0
+
+
+def _restore(experiment, config, checkpoints: Checkpoints) -> tuple[Any, int]:
+  step = checkpoints.latest()
+  if step is not None:
+    return checkpoints.restore(experiment.runner.abstract, step), step
+  state = experiment.runner.init(experiment_lib.seed_key(config.seed))
+  if config.initialise.weights:
+    state = initialise.from_weights(state, config.initialise)
+  return state, 0
+
+
+def _summary(state: Any, start: int, workdir: pathlib.Path) -> str:
+  count = sum(x.size for x in jax.tree.leaves(state.params))
+  devices = f'{jax.device_count()} {jax.devices()[0].platform} device(s)'
+  where = f'resuming from step {start}' if start else 'starting'
+  return f'{where}: {count:,} parameters on {devices}, {workdir}'
+
+
+def _json(config: ml_collections.ConfigDict) -> str:
+  return json.dumps(config.to_dict(), indent=2, default=str) + '\n'

@@ -1,0 +1,319 @@
+"""Sources of photos and foregrounds: good input, every bad input, caching, hold-out."""
+
+import logging
+import pathlib
+import pickle
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from depthjax.data import reading, sources
+
+
+def write(path, image):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  Image.fromarray(np.asarray(image, np.uint8)).save(path)
+  return path
+
+
+def flat(value, h=12, w=16, c=3):
+  return np.full((h, w, c) if c else (h, w), value, np.uint8)
+
+
+def header_only(path, w, h):
+  """A PNG that claims a size and holds no pixels."""
+  data = b'\x89PNG\r\n\x1a\n'
+  for kind, body in ((b'IHDR', struct.pack('>IIBBBBB', w, h, 8, 2, 0, 0, 0)), (b'IDAT', b'')):
+    data += struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
+  path.write_bytes(data)
+
+
+def test_built_in_photos_exist_and_splits_are_disjoint():
+  names = {s: sources.open_photos('builtin', s).names for s in sources.SPLITS}
+  parts = [set(names[s]) for s in ('train', 'val', 'test')]
+  assert sum(map(len, parts)) == len(set.union(*parts)) == len(names['all'])
+  assert not any('motorcycle' in name for name in names['all'])
+  photos = sources.open_photos('builtin', 'all')
+  for photo in photos:
+    assert photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3
+    assert min(photo.shape[:2]) >= 150 and photo.std() > 5
+
+
+def test_folder_is_split_by_name_and_reads_subfolders(tmp_path):
+  for i in range(120):
+    write(tmp_path / f'{"ab"[i % 2]}' / f'{i}.png', flat(i))
+  names = {s: set(sources.open_photos(str(tmp_path), s).names) for s in sources.SPLITS}
+  assert names['train'] | names['val'] | names['test'] == names['all']
+  assert sum(len(names[s]) for s in ('train', 'val', 'test')) == len(names['all']) == 120
+  assert len(names['train']) > 95 and names['val'] and names['test']
+  # Another photo in the folder moves none of the others.
+  write(tmp_path / 'a' / 'new.png', flat(0))
+  again = set(sources.open_photos(str(tmp_path), 'val').names)
+  assert again - {str(tmp_path / 'a' / 'new.png')} == names['val']
+
+
+FROZEN = {25: 'val', 40: 'val', 41: 'val', 60: 'test', 63: 'val'}
+
+
+def test_split_of_a_name_is_fixed():
+  # Frozen: a change would move photos from the test into the training set of earlier runs.
+  held = {n: sources.split_of(f'{n}.png') for n in range(90)}
+  assert {n: split for n, split in held.items() if split != 'train'} == FROZEN
+
+
+def test_photos_are_upright_rgb_and_reduced(tmp_path):
+  image = Image.fromarray(np.repeat(flat((250, 10, 10), 40, 80), 1, 0))
+  exif = Image.Exif()
+  exif[0x0112] = 6  # the camera was held upright
+  image.save(tmp_path / 'a.jpg', exif=exif, quality=95)
+  photo = reading.read_photo(tmp_path / 'a.jpg', side=20)
+  assert photo.shape == (20, 10, 3)
+  assert photo[..., 0].min() > 230 and photo[..., 2].max() < 40
+
+
+def test_sixteen_bit_gray_is_scaled_not_clipped(tmp_path):
+  values = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+  cv2.imwrite(str(tmp_path / 'a.png'), values)
+  photo = reading.read_photo(tmp_path / 'a.png', side=64)
+  np.testing.assert_array_equal(photo, np.repeat((values >> 8)[..., None], 3, 2))
+
+
+def test_reduction_is_the_area_mean():
+  image = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+  small = reading.reduce(image, 12)
+  want = image.reshape(8, 3, 12, 3, 3).mean(axis=(1, 3))
+  np.testing.assert_allclose(small, want, atol=0.51)
+  assert reading.reduce(image, 36) is image
+
+
+@pytest.fixture(name='matted')
+def fixture_matted(tmp_path):
+  alpha = flat(0, c=0)
+  alpha[3:9, 4:12] = 255
+  alpha[2, 4:12] = 128
+  colour = flat((20, 30, 40))
+  colour[3:9, 4:12] = (200, 100, 50)
+  write(tmp_path / 'photos' / 'cat.png', colour)
+  write(tmp_path / 'mattes' / 'cat.png', alpha)
+  return tmp_path
+
+
+def test_foreground_has_its_own_colour_beneath_the_soft_edge(matted):
+  (item,) = sources.open_foregrounds(str(matted), 'all')
+  assert item.shape == (12, 16, 4) and item.dtype == np.uint8
+  assert item[2, 6, 3] == 128
+  assert np.abs(item[..., :3].astype(int) - (200, 100, 50)).max() <= 1
+
+
+def test_cutouts_read_the_same(matted, tmp_path):
+  photo, matte = (np.asarray(Image.open(matted / f / 'cat.png')) for f in ('photos', 'mattes'))
+  folder = tmp_path / 'cutouts'
+  write(folder / 'cat.png', np.dstack([photo, matte]))
+  np.testing.assert_array_equal(
+    sources.open_foregrounds(str(folder), 'all')[0], sources.open_foregrounds(str(matted), 'all')[0]
+  )
+
+
+def test_colours_extend_smoothly_from_what_is_near():
+  colour = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+  known = np.zeros((40, 60), bool)
+  known[10:30, 5:15], known[10:30, 45:55] = True, True
+  colour[10:30, 5:15], colour[10:30, 45:55] = 40, 200
+  out = reading.extend_colour(colour, known).astype(int)
+  np.testing.assert_array_equal(out[known], colour[known])
+  assert (out[:, :3] < 80).all() and (out[:, -3:] > 160).all()
+  assert out.min() >= 39 and out.max() <= 201
+  assert np.abs(np.diff(out[20, 15:45, 0])).max() < 60
+
+
+def bad_inputs(root):
+  write(root / 'ok.png', flat(5))
+  (root / 'note.jpg').write_text('not a picture')
+  (root / 'short.jpg').write_bytes(_jpeg()[:200])
+  header_only(root / 'wide.png', 9000, 9000)
+  header_only(root / 'huge.png', 60000, 60000)
+
+
+def _jpeg():
+  image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+  return cv2.imencode('.jpg', image)[1].tobytes()
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('gone.jpg', 'no such file'),
+    ('note.jpg', 'not an image; give a JPEG or PNG'),
+    ('short.jpg', 'the file is damaged .*; write it anew'),
+    ('wide.png', '9000x9000 is over the limit of 80000000 pixels'),
+    ('huge.png', 'over the limit of 80000000 pixels'),
+  ],
+)
+def test_bad_photo(tmp_path, name, message):
+  bad_inputs(tmp_path)
+  with pytest.raises(ValueError, match=f'{name}: {message}') as caught:
+    reading.read_photo(tmp_path / name, side=100)
+  assert '\n' not in str(caught.value)
+
+
+def test_bad_foregrounds(matted):
+  write(matted / 'mattes' / 'cat.png', flat(255, 12, 15, 0))
+  message = 'cat.png: the matte is 15x12 but its photo cat.png is 16x12; both must have one size'
+  with pytest.raises(ValueError, match=message):
+    sources.open_foregrounds(str(matted), 'all')[0]
+  write(matted / 'mattes' / 'cat.png', flat(100, c=0))
+  with pytest.raises(ValueError, match='no pixel of the matte is opaque; white'):
+    sources.open_foregrounds(str(matted), 'all')[0]
+  (matted / 'mattes' / 'cat.png').unlink()
+  with pytest.raises(ValueError, match='cat.png: the photo has no matte; put one at .*cat.png'):
+    sources.open_foregrounds(str(matted), 'all')
+
+
+def test_cutout_without_alpha(tmp_path):
+  write(tmp_path / 'a.png', flat(3))
+  with pytest.raises(ValueError, match='a.png: no alpha channel; give RGBA PNG'):
+    sources.open_foregrounds(str(tmp_path), 'all')[0]
+
+
+@pytest.mark.parametrize('opener', [sources.open_photos, sources.open_foregrounds])
+def test_bad_folders(tmp_path, opener):
+  with pytest.raises(ValueError, match='nowhere: no such folder'):
+    opener(str(tmp_path / 'nowhere'))
+  with pytest.raises(ValueError, match='no image in it; give a folder with .jpg'):
+    opener(str(tmp_path))
+  write(tmp_path / 'a.png', flat(1))
+  with pytest.raises(ValueError, match="none of its 1 images is in the split 'val'; add some"):
+    opener(str(tmp_path), 'val')
+  with pytest.raises(ValueError, match="split is 'dev'; it must be one of train, val, test, all"):
+    opener(str(tmp_path), 'dev')
+
+
+class Loads:
+  """A picklable loader that counts."""
+
+  count = 0
+
+  def __call__(self, index):
+    Loads.count += 1
+    return np.full((10, 10, 3), index, np.uint8)
+
+
+def test_cache_is_bounded_and_drops_the_longest_unused():
+  source = sources.Source('abcd', Loads(), cache_bytes=3 * 300)
+  Loads.count = 0
+  for index in (0, 1, 2, 1, 2, 0):
+    assert source[index][0, 0, 0] == index
+  assert Loads.count == 3
+  _ = source[3], source[2], source[0]
+  assert Loads.count == 4  # 3 pushed out 1
+  _ = source[1]
+  assert Loads.count == 5
+  assert source[-1][0, 0, 0] == 3
+  with pytest.raises(IndexError):
+    source[4]
+  with pytest.raises(ValueError, match='read-only'):
+    source[0][0] = 1
+
+
+def test_sources_pickle_without_their_images():
+  photos = sources.open_photos('builtin')
+  _ = [photo.sum() for photo in photos]
+  data = pickle.dumps(photos)
+  assert len(data) < 5000
+  np.testing.assert_array_equal(pickle.loads(data)[2], photos[2])
+
+
+class Broken:
+  """Item i is an image of i, some are broken."""
+
+  def __init__(self, count, bad):
+    self.count, self.bad, self.asked = count, bad, []
+
+  def __len__(self):
+    return self.count
+
+  def __getitem__(self, index):
+    self.asked.append(index)
+    if index in self.bad:
+      raise ValueError(f'{index}.jpg: the file is damaged')
+    return index
+
+
+def test_bad_records_are_skipped_logged_once_and_counted(caplog):
+  broken = Broken(100, {3, 4, 99})
+  source = sources.Skipping(broken)
+  with caplog.at_level(logging.WARNING):
+    assert [source[i] for i in (2, 3, 4, 99, 3, 4)] == [2, 5, 5, 0, 5, 5]
+  assert len(source) == 100 and len(source.bad) == 3
+  assert [r.getMessage() for r in caplog.records] == [
+    'skipped (1 so far): 3.jpg: the file is damaged',
+    'skipped (2 so far): 4.jpg: the file is damaged',
+    'skipped (3 so far): 99.jpg: the file is damaged',
+  ]
+  assert broken.asked.count(3) == 1  # it is not tried again
+
+
+def test_too_many_bad_records_stop():
+  source = sources.Skipping(Broken(20, set(range(10))), share=0.1)
+  with pytest.raises(RuntimeError, match='3 of 20 items cannot be read, more than .* 0.1'):
+    source[0]
+  with pytest.raises(RuntimeError, match='none of 1 items can be read; first: 0.jpg'):
+    sources.Skipping(Broken(1, {0}))[0]
+  with pytest.raises(ValueError, match='share is 1.5'):
+    sources.Skipping([], share=1.5)
+
+
+class Toy(tfds.core.GeneratorBasedBuilder):
+  """Forty flat images."""
+
+  VERSION = tfds.core.Version('1.0.0')
+
+  def _info(self):
+    return tfds.core.DatasetInfo(
+      builder=self,
+      features=tfds.features.FeaturesDict({'image': tfds.features.Image(shape=(8, 8, 3))}),
+    )
+
+  def _split_generators(self, dl_manager):
+    return {'train': self._generate_examples()}
+
+  def _generate_examples(self):
+    for i in range(40):
+      yield i, {'image': Image.fromarray(flat(i, 8, 8))}
+
+
+@pytest.fixture(name='prepared', scope='module')
+def fixture_prepared(tmp_path_factory):
+  root = tmp_path_factory.mktemp('tfds')
+  Toy(data_dir=root, file_format='array_record').download_and_prepare()
+  return root
+
+
+def test_dataset_photos(prepared):
+  parts = {s: sources.dataset_photos('tfds:toy', s, data_dir=prepared) for s in sources.SPLITS}
+  seen = {s: sorted(int(photo[0, 0, 0]) for photo in part) for s, part in parts.items()}
+  assert seen['all'] == list(range(40))
+  assert sorted(seen['train'] + seen['val'] + seen['test']) == seen['all']
+  for where in ('tfds:toy:train[:25%]', 'tfds:toy:1.0.0:train[:25%]'):
+    part = sources.dataset_photos(where, 'all', data_dir=prepared)
+    assert len(part) == 10 and part[3].shape == (8, 8, 3)
+  copy = pickle.loads(pickle.dumps(parts['all']))
+  np.testing.assert_array_equal(copy[7], parts['all'][7])
+
+
+def test_bad_dataset(prepared):
+  for where in ('tfds:nothing_like_it', 'tfds:toy:validation'):
+    with pytest.raises(ValueError, match=f'^{where}: not prepared on this machine') as caught:
+      sources.dataset_photos(where, data_dir=prepared)
+    assert '\n' not in str(caught.value)
+  with pytest.raises(ValueError, match='tfds:: not a dataset; write tfds:NAME'):
+    sources.open_photos('tfds:')
+
+
+def test_no_machine_path_in_names():
+  assert all(pathlib.Path(name).name == name for name in sources.open_photos('builtin').names)

@@ -1,0 +1,127 @@
+"""Image metrics against scikit-image, the edge band against SciPy."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+import scipy.ndimage
+import skimage.metrics
+
+from depthjax.metrics import image as metrics
+
+
+def images(seed=0, b=2, h=24, w=30):
+  rng = np.random.default_rng(seed)
+  target = scipy.ndimage.gaussian_filter(rng.random((b, h, w, 3)), (0, 1, 1, 0))
+  prediction = np.clip(target + 0.1 * rng.standard_normal(target.shape), 0, 1)
+  return prediction.astype(np.float32), target.astype(np.float32)
+
+
+def half(b, h, w):
+  weight = np.zeros((b, h, w, 1), np.float32)
+  weight[:, :, : w // 2] = 1
+  return weight
+
+
+def test_psnr_equals_scikit_image():
+  prediction, target = images()
+  expected = [
+    skimage.metrics.peak_signal_noise_ratio(*pair, data_range=1)
+    for pair in zip(target, prediction, strict=True)
+  ]
+  np.testing.assert_allclose(metrics.psnr(prediction, target), expected, rtol=1e-5)
+
+
+def test_ssim_equals_scikit_image():
+  prediction, target = images()
+  similarity = functools.partial(
+    skimage.metrics.structural_similarity, data_range=1, channel_axis=-1,
+    gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+  )  # fmt: skip
+  expected = [similarity(*pair) for pair in zip(target, prediction, strict=True)]
+  np.testing.assert_allclose(jax.jit(metrics.ssim)(prediction, target), expected, atol=1e-5)
+
+
+def test_ssim_weighs_the_centres_of_windows():
+  prediction, target = images()
+  maps = [
+    skimage.metrics.structural_similarity(
+      *pair, data_range=1, channel_axis=-1, gaussian_weights=True, use_sample_covariance=False,
+      full=True,
+    )[1]
+    for pair in zip(target, prediction, strict=True)
+  ]  # fmt: skip
+  expected = [x[5:-5, 5:15].mean() for x in maps]
+  weighted = metrics.ssim(prediction, target, half(2, 24, 30))
+  np.testing.assert_allclose(weighted, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('metric', [metrics.mae, metrics.psnr])
+def test_a_mask_equals_a_crop(metric):
+  prediction, target = images()
+  expected = metric(prediction[:, :, :15], target[:, :, :15])
+  np.testing.assert_allclose(metric(prediction, target, half(2, 24, 30)), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize('metric', [metrics.mae, metrics.psnr, metrics.ssim])
+def test_a_constant_weight_changes_nothing_and_none_at_all_is_nan(metric):
+  prediction, target = images()
+  weight = np.full((2, 24, 30, 1), 0.3, np.float32)
+  weight[1] = 0
+  value = metric(prediction, target, weight)
+  np.testing.assert_allclose(value[0], metric(prediction, target)[0], rtol=1e-5)
+  assert np.isnan(value[1])
+
+
+def test_equal_images_score_best():
+  _, target = images()
+  np.testing.assert_allclose(metrics.psnr(target, target), 100, rtol=1e-6)
+  np.testing.assert_allclose(metrics.ssim(target, target), 1, atol=1e-5)
+  np.testing.assert_array_equal(metrics.mae(target, target), 0)
+
+
+def test_light_beyond_the_range_is_clipped():
+  prediction, target = images()
+  beyond = np.where(target > 0.55, target + 5, target)
+  clipped = np.minimum(beyond, 1)
+  np.testing.assert_array_equal(metrics.psnr(prediction, beyond), metrics.psnr(prediction, clipped))
+  np.testing.assert_array_equal(metrics.ssim(beyond, prediction), metrics.ssim(clipped, prediction))
+  assert np.all(metrics.mae(beyond, target) > 0.5)
+
+
+def test_ssim_rejects_images_below_its_window():
+  prediction, target = images(h=10)
+  with pytest.raises(ValueError, match='at least 11 x 11'):
+    metrics.ssim(prediction, target)
+
+
+@pytest.mark.parametrize('radius', [0, 1, 2.5, 6])
+def test_edge_band_equals_dilation_by_a_disc(radius):
+  rng = np.random.default_rng(0)
+  disparity = np.full((2, 40, 44, 1), 0.2, np.float32)
+  disparity[0, 12:30, 15:] += 0.3
+  disparity[1, 20:22, 20:21] += 0.3
+  disparity += 0.04 * rng.random(disparity.shape).astype(np.float32)
+  steps = np.zeros((2, 40, 44), bool)
+  for axis in (1, 2):
+    for direction in (1, -1):
+      # Rolled neighbours across the border are no neighbours.
+      step = np.abs(disparity - np.roll(disparity, direction, axis))[..., 0] > 0.05
+      border = [slice(None)] * 3
+      border[axis] = 0 if direction == 1 else -1
+      step[tuple(border)] = False
+      steps |= step
+  reach = int(radius)
+  rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+  disc = rows**2 + columns**2 <= radius**2
+  expected = [scipy.ndimage.binary_dilation(step, disc) for step in steps]
+  band = jax.jit(functools.partial(metrics.edge_band, radius=radius))(disparity)
+  np.testing.assert_array_equal(band[..., 0], np.stack(expected).astype(np.float32))
+
+
+def test_a_smooth_slope_has_no_edge_band():
+  rows, columns = np.mgrid[:30, :44].astype(np.float32)
+  slope = (0.02 * rows + 0.02 * columns)[None, ..., None]
+  assert not np.any(metrics.edge_band(slope, radius=3))
+  assert np.all(metrics.edge_band(slope, radius=3, threshold=0.01))

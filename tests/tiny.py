@@ -1,0 +1,44 @@
+"""The smallest run of the real task: what tests of the engine train, in process or by command."""
+
+import pathlib
+
+import ml_collections
+
+from configs import lensblur
+
+ROOT = pathlib.Path(__file__).parents[1]
+FIELDS = {
+  'steps': 4,
+  'batch_size': 8,
+  'log_every': 1,
+  'eval.every': 0,
+  'eval.examples': 8,
+  'eval.pictures': 0,
+  'checkpoint.every': 0,
+  'model.width': 4,
+  'model.upsampler_width': 4,
+  'model.features': (6, 6, 3, 3),
+  'optimizer.warmup': 0,
+  'data.height': 32,
+  'data.width': 32,
+  'data.pad': 8,
+  'data.photo_source': '',
+  'data.corruption_radius': 2,
+  'render.samples': 8,
+  'render.radius': 4,
+}
+
+
+def config(**fields) -> ml_collections.ConfigDict:
+  """The config with fields replaced; '__' in a name stands for the dot."""
+  result = lensblur.get_config('smoke')
+  fields = {name.replace('__', '.'): value for name, value in fields.items()}
+  result.update_from_flattened_dict({**FIELDS, **fields})
+  return result.lock()
+
+
+def arguments(workdir, **fields) -> list[str]:
+  """The same config as arguments of `depthjax train`."""
+  fields = {name.replace('__', '.'): value for name, value in fields.items()}
+  flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **fields}.items()]
+  return [f'--config={ROOT}/configs/lensblur.py:smoke', f'--workdir={workdir}', *flags]

@@ -1,0 +1,113 @@
+"""One device, eight, split parameters and pmap train the same, on the real task."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from depthjax import configuring, parallel
+from depthjax.train import experiment as experiment_lib
+from tests import tiny
+
+_STEPS = 3
+
+
+@functools.cache
+def _trained(**fields):
+  """Losses of a few steps, the final state on the host, and the experiment."""
+  config = tiny.config(**fields)
+  experiment = experiment_lib.build(config)
+  state = experiment.runner.init(experiment_lib.seed_key(config.seed))
+  batches, losses = experiment.batches('train', 0), []
+  for _ in range(_STEPS):
+    state, scalars = experiment.runner.step(state, experiment.runner.put(next(batches)))
+    losses.append(jax.device_get(scalars))
+  return losses, jax.device_get(state), state, experiment
+
+
+_MODES = {
+  'eight': {},
+  'fsdp': {'parallel__fsdp': 4},
+  'pmap': {'parallel__mode': 'pmap'},
+}
+
+
+@pytest.mark.parametrize('mode', _MODES)
+def test_every_mode_trains_as_one_device_does(mode):
+  """Adam divides by a root of tiny numbers: parameters agree to its step, losses to rounding."""
+  one, state_one, _, _ = _trained(parallel__devices=1)
+  other, state_other, _, _ = _trained(**_MODES[mode])
+  for a, b in zip(one, other, strict=True):
+    assert a.keys() == b.keys()
+    for name in a:
+      np.testing.assert_allclose(b[name], a[name], rtol=2e-3, err_msg=name)
+  close = functools.partial(np.testing.assert_allclose, rtol=2e-2, atol=2e-3)
+  jax.tree.map(close, state_other.model_state, state_one.model_state)
+  jax.tree.map(close, state_other.params, state_one.params)
+  assert one[0]['loss'] != one[-1]['loss']
+
+
+def test_fsdp_splits_the_parameters_over_its_devices():
+  _, _, state, _ = _trained(**_MODES['fsdp'])
+  kernel = state.params['kernel_net']['mix3']['conv']['conv']['kernel']
+  assert kernel.sharding.shard_shape(kernel.shape) != kernel.shape
+  assert not kernel.sharding.is_fully_replicated
+  moments = [
+    x for x in jax.tree.leaves(state.opt) if getattr(x, 'shape', None) == kernel.shape
+  ]
+  assert moments and not any(x.sharding.is_fully_replicated for x in moments)
+
+
+@pytest.mark.parametrize('mode', ['eight', 'fsdp'])
+def test_the_state_stays_where_it_was_laid(mode):
+  _, _, state, experiment = _trained(**_MODES[mode])
+  jax.tree.map(
+    lambda x, a: x.sharding.is_equivalent_to(a.sharding, x.ndim) or pytest.fail(f'{x.sharding}'),
+    state,
+    experiment.runner.abstract,
+  )
+
+
+def test_metrics_of_a_batch_are_the_same_in_every_mode():
+  results = []
+  for fields in ({'parallel__devices': 1}, _MODES['eight'], _MODES['pmap']):
+    _, _, state, experiment = _trained(**fields)
+    batch = next(experiment.batches('val', 0))
+    _, _, one, _ = _trained(parallel__devices=1)
+    state = jax.tree.map(lambda x, like: jax.device_put(np.asarray(x), like.sharding), one, state)
+    results.append(jax.device_get(experiment.evaluate(state, experiment.runner.put(batch))))
+  for other in results[1:]:
+    assert other.keys() == results[0].keys()
+    for name, value in results[0].items():
+      assert value.shape == (8,)
+      np.testing.assert_allclose(other[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_layouts_follow_the_first_rule_that_matches():
+  mesh = parallel.make_mesh(4)
+  abstract = {'a': {'kernel': jax.ShapeDtypeStruct((3, 8, 6), 'float32')}, 'b': _spec(8)}
+  rules = (('kernel$', 'fsdp'), ('.*', 'replicated'))
+  shardings = parallel.state_shardings(abstract, rules, mesh)
+  assert shardings['a']['kernel'].shard_shape((3, 8, 6)) == (3, 2, 6)
+  assert shardings['b'].is_fully_replicated
+  with pytest.raises(configuring.ConfigError, match="no rule matches 'b'"):
+    parallel.state_shardings(abstract, rules[:1], mesh)
+  with pytest.raises(configuring.ConfigError, match="'fsdp' or 'replicated', not 'split'"):
+    parallel.state_shardings(abstract, (('.*', 'split'),), mesh)
+
+
+def test_arrays_that_no_axis_divides_stay_whole():
+  mesh = parallel.make_mesh(8)
+  shardings = parallel.state_shardings({'a': _spec(7), 'b': _spec()}, (('.*', 'fsdp'),), mesh)
+  assert all(s.is_fully_replicated for s in shardings.values())
+
+
+@pytest.mark.parametrize('cluster', ['nonsense', 'host:1,two,0', 'host:1,2'])
+def test_an_unknown_cluster_says_what_there_is(cluster):
+  with pytest.raises(configuring.ConfigError, match='auto or host:port,count,index'):
+    parallel.start(cluster)
+
+
+def _spec(*shape):
+  return jax.ShapeDtypeStruct(shape, 'float32')

@@ -1,0 +1,103 @@
+"""The train step on functions small enough to know the answer."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from depthjax.tasks.task import Task
+from depthjax.train import step as step_lib
+
+_RATE = 0.1
+
+
+def _line(inputs_of=lambda batch: batch) -> Task:
+  """y = w x + b by squared error, with a running mean of x as its model state."""
+
+  def apply(variables, inputs, train):
+    params = variables['params']
+    mean = 0.9 * variables['stats']['mean'] + 0.1 * inputs['x'].mean()
+    return params['w'] * inputs['x'] + params['b'], {'stats': {'mean': mean}} if train else {}
+
+  def loss(apply, variables, inputs, key):
+    outputs, state = apply(variables, inputs, True)
+    return {'squared': (outputs - inputs['y']) ** 2}, state
+
+  def init(key, inputs):
+    params = {'w': jnp.ones(()), 'b': jnp.zeros(())}
+    return {'params': params, 'stats': {'mean': jnp.zeros(())}}
+
+  nothing = lambda *_: {}  # noqa: E731
+  return Task(init, apply, inputs_of, loss, lambda a, v, i: a(v, i, False)[0], nothing, nothing)
+
+
+def _batch(n=8, seed=0):
+  rng = np.random.default_rng(seed)
+  x = rng.normal(size=n).astype(np.float32)
+  return {'x': x, 'y': 3 * x + 1}
+
+
+def _state(task, tx=None):
+  key = jax.random.key_data(jax.random.key(0))
+  return step_lib.init_state(key, task=task, tx=tx or optax.sgd(_RATE), inputs=_batch())
+
+
+def _step(task, tx=None, decay=0.9, parts=1):
+  grads = step_lib.accumulate(lambda s, b: step_lib.gradients(s, b, task=task), parts)
+  tx = tx or optax.sgd(_RATE)
+  return jax.jit(lambda s, b: step_lib.train_step(s, b, gradients=grads, tx=tx, decay=decay))
+
+
+def test_a_doubled_batch_has_the_same_loss_and_update():
+  """Catches a sum where a mean should be, over examples or devices."""
+  task, batch = _line(), _batch()
+  doubled = jax.tree.map(lambda x: np.concatenate([x, x]), batch)
+  one, scalars_one = _step(task)(_state(task), batch)
+  two, scalars_two = _step(task)(_state(task), doubled)
+  np.testing.assert_allclose(scalars_two['loss'], scalars_one['loss'], rtol=1e-6)
+  np.testing.assert_allclose(two.params['w'], one.params['w'], rtol=1e-6)
+
+
+def test_an_update_is_what_calculus_says():
+  task, batch = _line(), _batch()
+  state, scalars = _step(task)(_state(task), batch)
+  residual = batch['x'] - batch['y']
+  np.testing.assert_allclose(scalars['loss'], np.mean(residual**2), rtol=1e-5)
+  np.testing.assert_allclose(state.params['b'], -_RATE * 2 * residual.mean(), rtol=1e-5)
+  np.testing.assert_allclose(state.model_state['stats']['mean'], 0.1 * batch['x'].mean(), rtol=1e-5)
+  assert state.step == 1
+
+
+def test_the_average_lags_behind_the_parameters():
+  """Catches ema = params: three steps against the recursion written out."""
+  task, batch = _line(), _batch()
+  state, step, expected = _state(task), _step(task, decay=0.5), 1.0
+  for k in range(3):
+    state, _ = step(state, batch)
+    keep = min(0.5, (1 + k) / (10 + k))
+    expected = keep * expected + (1 - keep) * float(state.params['w'])
+  np.testing.assert_allclose(state.ema['w'], expected, rtol=1e-6)
+  assert abs(float(state.ema['w'] - state.params['w'])) > 1e-3
+
+
+@pytest.mark.parametrize('parts', [2, 4])
+def test_microbatches_add_up_to_the_batch(parts):
+  task, batch = _line(), _batch()
+  whole, scalars = _step(task)(_state(task), batch)
+  split, scalars_split = _step(task, parts=parts)(_state(task), batch)
+  np.testing.assert_allclose(split.params['w'], whole.params['w'], rtol=1e-5)
+  np.testing.assert_allclose(scalars_split['loss'], scalars['loss'], rtol=1e-5)
+
+
+def test_after_a_loss_that_is_not_finite_the_state_never_changes():
+  task, step = _line(), _step(_line())
+  good, _ = step(_state(task), _batch())
+  bad_batch = {**_batch(), 'y': np.full(8, np.nan, np.float32)}
+  bad, scalars = step(good, bad_batch)
+  later, _ = step(bad, _batch(seed=1))
+  assert not np.isfinite(scalars['loss']) and not later.finite
+  for name in ('step', 'params', 'ema', 'model_state', 'opt'):
+    jax.tree.map(np.testing.assert_array_equal, getattr(later, name), getattr(good, name))
+
+
