@@ -58,12 +58,14 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 4000, 4
+  config.steps, config.batch_size = 4500, 4
   config.model.width, config.model.upsampler_width = 24, 12
   config.model.features = (18, 18, 9, 9)
   config.model.momentum = 0.97
-  config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
-  config.data.height = config.data.width = 128
+  config.optimizer.peak, config.optimizer.warmup = 2e-3, 100
+  config.data.height = config.data.width = 96
+  # The gain of a clipped highlight cannot be seen. In a short run strong ones drown the rest.
+  config.data.highlight, config.data.highlight_max = 0.2, 3.0
   config.render.samples = 64
   config.eval.every = config.checkpoint.every = 500
 

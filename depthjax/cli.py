@@ -1,26 +1,26 @@
-"""The command `depthjax`: training verbs and photo tools. Bad input ends with one line and code 2."""
+"""The command `depthjax`: training verbs and photo tools; bad input is one line and code 2."""
 
-from collections.abc import Callable, Iterator
 import enum
 import functools
+import math
 import pathlib
 import sys
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import Annotated, NoReturn
 
 import numpy as np
-from rich import progress
 import typer
+from rich import progress
 
 from depthjax import demo as demo_lib
 from depthjax import main as main_lib
 from depthjax.configuring import ConfigError
-from depthjax.files import depth as depth_files
 from depthjax.files import atomic, images, video
+from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines import refocus as refocus_lib
 
 app = typer.Typer(
-  no_args_is_help=True,
   add_completion=False,
   pretty_exceptions_enable=False,
   help='Depth for photographers: training in JAX, and tools for pictures.',
@@ -28,6 +28,10 @@ app = typer.Typer(
 
 # What follows these verbs is for absl's flags: --config, its overrides, and its own help.
 _FLAGS = {'allow_extra_args': True, 'ignore_unknown_options': True, 'help_option_names': []}
+
+
+# What a wrong command line raises; newer typers carry click inside and no longer need the package.
+_UsageError = typer.BadParameter.__base__
 
 
 class Method(enum.StrEnum):
@@ -54,10 +58,16 @@ class Sweep(enum.StrEnum):
 def main() -> None:
   """Runs the command line; bad input is one line on stderr and exit code 2."""
   try:
-    app()
+    sys.exit(app(sys.argv[1:] or ['--help'], prog_name='depthjax', standalone_mode=False))
   except (InputError, ConfigError) as error:
-    print(f'depthjax: {error}', file=sys.stderr)
-    sys.exit(2)
+    _fail(str(error))
+  except _UsageError as error:
+    _fail(error.format_message())
+
+
+def _fail(message: str) -> NoReturn:
+  print('depthjax:', *message.splitlines(), file=sys.stderr)
+  sys.exit(2)
 
 
 @app.command(context_settings=_FLAGS)
@@ -111,22 +121,20 @@ def refocus(
   invalid: Annotated[
     float | None, typer.Option(help='Value that marks missing depth, beside NaN and infinity.')
   ] = None,
-  bits: Annotated[int, typer.Option(help='8 or 16 bits a channel.')] = 8,
+  bits: Annotated[int, typer.Option(help='8, or 16 in PNG and TIFF: bits a channel.')] = 8,
   animate: Annotated[Sweep | None, typer.Option(help='Sweep to animate.')] = None,
   frames: Annotated[int, typer.Option(min=2, max=2000, help='Frames of the animation.')] = 48,
   fps: Annotated[float, typer.Option(min=1, max=120, help='Frames a second.')] = 24,
 ) -> None:
   """Blur a photograph by its depth as a wide lens would: near or far, at any size."""
-  _check_output(output, animate)
+  _check_output(output, animate, bits)
   picture = images.read_image(photo)
   shape = picture.shape[:2]
-  read = depth_files.read_depth(
-    depth, convention=convention.value, shape=shape, invalid=invalid
-  )
+  read = depth_files.read_depth(depth, convention=convention.value, shape=shape, invalid=invalid)
   if read.resized:
     print(f'{depth}: enlarged to the photograph, {shape[1]} x {shape[0]} pixels')
   at = _focus(focus, focus_disparity, read.disparity)
-  radius = refocus_lib.radius_of(aperture, shape) if radius is None else radius
+  radius = _radius(aperture, radius, shape)
   main_lib.use_compilation_cache()
   render = functools.partial(_render, picture, read.disparity, _learned(method, weights))
   if animate is None:
@@ -165,6 +173,8 @@ def _focus(point: str, disparity: float | None, scene: np.ndarray) -> float:
   if point and disparity is not None:
     raise ConfigError('--focus and --focus-disparity say the same thing; give one of them')
   if disparity is not None:
+    if math.isnan(disparity):
+      raise ConfigError('--focus-disparity is nan; it must lie in [0, 1]')
     return disparity
   h, w = scene.shape[:2]
   try:
@@ -177,6 +187,13 @@ def _focus(point: str, disparity: float | None, scene: np.ndarray) -> float:
     raise ConfigError(f'--focus: {error}') from error
 
 
+def _radius(aperture: float, radius: float | None, shape: tuple[int, int]) -> float:
+  try:
+    return refocus_lib.radius_of(aperture, shape) if radius is None else radius
+  except ValueError as error:
+    raise ConfigError(str(error)) from error
+
+
 def _learned(method: Method | None, path: pathlib.Path | None) -> refocus_lib.Learned | None:
   if method is Method.classical or (method is None and path is None):
     return None
@@ -185,12 +202,16 @@ def _learned(method: Method | None, path: pathlib.Path | None) -> refocus_lib.Le
   return refocus_lib.load(path)
 
 
-def _check_output(output: pathlib.Path, animate: Sweep | None) -> None:
+def _check_output(output: pathlib.Path, animate: Sweep | None, bits: int) -> None:
   """Refuses an output that could not be written before any work is done for it."""
   moving = output.suffix.lower() in video.EXTENSIONS
   if animate and not moving:
     raise InputError(output, 'cannot hold an animation', 'a name ending in .mp4 or .gif')
   if moving and not animate:
     raise InputError(output, 'is an animation', '--animate=focus or --animate=aperture')
-  allowed = video.EXTENSIONS if moving else images.EXTENSIONS
-  atomic.check_output(output, allowed)
+  atomic.check_output(output, video.EXTENSIONS if moving else images.EXTENSIONS)
+  images.check_bits(output, bits)
+
+
+if __name__ == '__main__':
+  main()

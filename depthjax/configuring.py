@@ -1,8 +1,8 @@
 """Configurations: the fields of every run, arguments of a config file, and their checks.
 
 A config file returns `defaults()` with its experiment's own values, and the tables `model`, `loss`
-and `render`, whose fields are those of the experiment's own model, losses and rendering. The result is
-locked: a misspelt override is an error with a suggestion.
+and `render`, whose fields are those of the experiment's own model, losses and rendering. The
+result is locked: a misspelt override is an error with a suggestion.
 """
 
 from typing import Any
@@ -10,8 +10,11 @@ from typing import Any
 import ml_collections
 
 
-class ConfigError(ValueError):
-  """A field holds a value that no run can have: names field, value and what would be right."""
+class ConfigError(Exception):
+  """A field holds a value that no run can have: names field, value and what would be right.
+
+  No ValueError: absl would bury one that a config file raises in a page of its own.
+  """
 
 
 def defaults() -> ml_collections.ConfigDict:
@@ -143,34 +146,40 @@ def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int
   Raises:
     ConfigError: naming the field, its value and what would be right.
   """
-  _at_least(config, 'batch_size', 1)
-  _at_least(config, 'microbatches', 1)
-  _at_least(config, 'parallel.fsdp', 1)
-  used = config.parallel.devices or devices
-  if used > devices or (processes > 1 and used != devices):
-    raise ConfigError(f'parallel.devices is {used}; there are {devices} (0 takes all)')
-  devices = used
+  for field in ('batch_size', 'microbatches', 'parallel.fsdp', 'eval.examples'):
+    _at_least(config, field, 1)
+  for field in ('input.threads', 'checkpoint.keep', 'log_every'):
+    _at_least(config, field, 1)
   for field in ('steps', 'optimizer.warmup', 'optimizer.clip', 'optimizer.weight_decay'):
     _at_least(config, field, 0)
   for field in ('eval.every', 'eval.pictures', 'checkpoint.every', 'checkpoint.keep_every'):
     _at_least(config, field, 0)
-  for field in ('input.threads', 'checkpoint.keep', 'log_every'):
-    _at_least(config, field, 1)
+  for field in ('parallel.devices', 'input.workers'):
+    _at_least(config, field, 0)
   if not config.task:
     raise ConfigError("task is ''; name a module of depthjax.tasks")
   if not 0 <= config.ema < 1:
     raise ConfigError(f'ema is {config.ema}; a decay in [0, 1)')
+  devices = _check_parallel(config, devices, processes)
+  parts = devices * config.microbatches
+  _divides(config, 'batch_size', parts, f'{devices} devices x {config.microbatches} microbatches')
+  _divides(config, 'eval.examples', config.batch_size, 'batch_size')
+
+
+def _check_parallel(config: ml_collections.ConfigDict, devices: int, processes: int) -> int:
+  """The number of devices that the run uses, of those that there are."""
+  used = config.parallel.devices or devices
+  if used > devices or (processes > 1 and used != devices):
+    raise ConfigError(f'parallel.devices is {used}; there are {devices} (0 takes all)')
   if config.parallel.mode not in ('jit', 'pmap'):
     raise ConfigError(f'parallel.mode is {config.parallel.mode!r}; jit or pmap')
   if config.parallel.mode == 'pmap' and config.parallel.fsdp != 1:
     raise ConfigError('parallel.fsdp splits parameters under jit only; with pmap it is 1')
   if config.parallel.mode == 'pmap' and processes > 1:
     raise ConfigError('parallel.mode=pmap is for one process; several need jit')
-  if devices % config.parallel.fsdp:
-    raise ConfigError(f'parallel.fsdp is {config.parallel.fsdp}; it must divide {devices} devices')
-  parts = devices * config.microbatches
-  _divides(config, 'batch_size', parts, f'{devices} devices x {config.microbatches} microbatches')
-  _divides(config, 'eval.examples', config.batch_size, 'batch_size')
+  if used % config.parallel.fsdp:
+    raise ConfigError(f'parallel.fsdp is {config.parallel.fsdp}; it must divide {used} devices')
+  return used
 
 
 def _at_least(config: ml_collections.ConfigDict, field: str, bound: int) -> None:

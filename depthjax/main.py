@@ -1,14 +1,15 @@
 """Flags to a training run or an evaluation: `depthjax train`, `depthjax evaluate`.
 
-  depthjax train --config=configs/lensblur.py:smoke --workdir=runs/smoke --config.steps=100
+depthjax train --config=configs/lensblur.py:smoke --workdir=runs/smoke --config.steps=100
 """
 
 import os
 import pathlib
 import sys
+from typing import NoReturn
 
-from absl import app, flags, logging
 import jax
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from depthjax import configuring, parallel
@@ -31,10 +32,24 @@ def run(verb: str, arguments: list[str]) -> None:
   that diverged, 143 after SIGTERM with the state saved.
   """
   actions = {'train': _train, 'evaluate': _evaluate}
+  argv = [f'depthjax {verb}', *arguments]
+  app.run(lambda argv: _main(actions[verb], argv), argv=argv, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+  """Reads the flags and the config file; what is wrong with them ends the process in one line."""
   try:
-    app.run(lambda argv: _main(actions[verb], argv), argv=[f'depthjax {verb}', *arguments])
-  except configuring.ConfigError as error:  # Raised by the config file itself, as it is parsed.
+    rest = FLAGS(argv)
+    FLAGS.config.task  # noqa: B018  A file that could not be read says so at the first use.
+    return rest
+  except configuring.ConfigError as error:
     _fail(error, 2)
+  except (AttributeError, KeyError) as error:
+    _fail(f'--config: unknown name: {_innermost(error)}', 2)
+  except OSError as error:
+    _fail(f'--config: {_last_line(error)}; expected a file such as configs/lensblur.py', 2)
+  except flags.Error as error:
+    _fail(_last_line(error), 2)
 
 
 def _main(action, argv: list[str]) -> None:
@@ -44,7 +59,10 @@ def _main(action, argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # Orbax tells every save in twenty lines.
     parallel.start(FLAGS.cluster)
     use_compilation_cache()
-    action(FLAGS.config, pathlib.Path(FLAGS.workdir).absolute())
+    workdir = pathlib.Path(FLAGS.workdir).absolute()
+    if workdir.exists() and not workdir.is_dir():
+      raise InputError(workdir, 'is not a folder', 'a folder, or a new name for one')
+    action(FLAGS.config, workdir)
   except (configuring.ConfigError, InputError) as error:
     _fail(error, 2)
   except loop.NotFinite as error:
@@ -73,6 +91,17 @@ def _evaluate(config, workdir: pathlib.Path) -> None:
       print(f'{name:24} {value:.4f}')
 
 
-def _fail(error: Exception, code: int) -> None:
-  print(f'depthjax: {error}', file=sys.stderr)
+def _innermost(error: Exception) -> str:
+  """What ml_collections says of a misspelt name, of the errors that it wraps each other in."""
+  while error.args and isinstance(error.args[0], Exception):
+    error = error.args[0]
+  return str(error.args[0])
+
+
+def _last_line(error: Exception) -> str:
+  return str(error).strip().splitlines()[-1].strip()
+
+
+def _fail(error: Exception | str, code: int) -> NoReturn:
+  print('depthjax:', *str(error).splitlines(), file=sys.stderr)
   sys.exit(code)

@@ -92,7 +92,7 @@ def jit_runner(init: Callable, step: Callable, mesh: Mesh, layouts: Sequence) ->
   abstract = jax.eval_shape(init, _key_spec())
   shardings = state_shardings(abstract, layouts, mesh)
   return Runner(
-    init=jax.jit(init, out_shardings=shardings),
+    init=_compiled_init(init, shardings),
     abstract=_with_shardings(abstract, shardings),
     # Without out_shardings the compiler is free to move the state, and does, step by step.
     step=jax.jit(
@@ -127,7 +127,7 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh) -> Runner:
     return joined
 
   return Runner(
-    init=jax.jit(init, out_shardings=shardings),
+    init=_compiled_init(init, shardings),
     abstract=_with_shardings(abstract, shardings),
     step=pmap(step, in_axes=(None, 0), out_axes=(None, None)),
     read=read,
@@ -188,6 +188,13 @@ def agreed(flag: bool) -> bool:
   if jax.process_count() == 1:
     return flag
   return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+
+
+def _compiled_init(init: Callable, shardings: State) -> Callable:
+  """Runs once: on a CPU optimising hundreds of small random draws takes longer than all of them."""
+  cpu = jax.default_backend() == 'cpu'
+  options = {'xla_backend_optimization_level': 0} if cpu else None
+  return jax.jit(init, out_shardings=shardings, compiler_options=options)
 
 
 def _with_shardings(abstract: State, shardings: State) -> State:

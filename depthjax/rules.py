@@ -5,8 +5,8 @@ run are all said in this one way. A path is the leaf's keys joined by '/', such 
 'params/kernel_net/deep1/expand/conv/kernel'.
 """
 
-from collections.abc import Sequence
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import jax

@@ -70,7 +70,9 @@ def _foreground(rng, config, alpha, photos, behind, background):
   hidden = chance < config.camouflage
   style = behind if hidden else draw_style(rng, photos, config.photos)
   colour = paint(rng, style, photos, h, w, turn=np.pi)
-  if not hidden and chance > 1 - config.contrast:
+  # Night before night shows nothing at all: it needs contrast whatever the chance says.
+  dark = max(colour.mean(), background.mean()) < 35
+  if not hidden and (dark or chance > 1 - config.contrast):
     colour = _set_apart(colour, background)
   if rng.random() < config.lights:
     textures.add_lights(rng, colour)

@@ -25,13 +25,11 @@ def batches(
   """Random-access batches of one process.
 
   The process's slice comes last: every transform sees the global index, so the random numbers do
-  not depend on the number of processes. With train, the source is shuffled and repeats for ever,
-  each time with other random numbers; without, every record comes once, in order, and a last
-  partial batch is dropped.
+  not depend on the number of processes. In training the source is shuffled and repeats for ever
+  with ever new random numbers; else every record comes once, in order, in full batches.
 
   Args:
-    source: records by number.
-    transforms: grain transforms, applied to one record at a time, in order.
+    transforms: applied to one record of the source at a time, in order.
     batch_size: examples a batch over all processes.
     shard: (number of this process, number of processes).
 

@@ -100,7 +100,7 @@ def _decode(file: BinaryIO, image: Image.Image, head: bytes, managed: bool) -> n
   bits = head[24] if is_png else max(getattr(image, 'tag_v2', {}).get(258, (8,)))
   deep_colour = bits == 16 and not image.mode.startswith('I')
   orientation = image.getexif().get(0x0112, 1) if is_png else 1
-  # Also for deep colour, decoded below: OpenCV fills what is missing with grey and says nothing.
+  # Also before OpenCV decodes deep colour: of a truncated file it prints lines of its own.
   image.load()
   profile = image.info.get('icc_profile') if managed else None
   if deep_colour:
@@ -136,8 +136,6 @@ def _convert(image: Image.Image, profile: bytes | None, name: str) -> Image.Imag
     return image
   if image.mode in ('1', 'L', 'LA'):
     return image.convert('L')
-  if image.mode == 'RGBa':
-    image = image.convert('RGBA')  # undoes the multiplication by alpha
   if image.mode != 'CMYK':
     image = image.convert('RGB')
   if profile and not _is_srgb(profile):
@@ -167,11 +165,20 @@ def write_image(path: str | os.PathLike, image: np.ndarray, *, bits: int = 8) ->
       infinite values, another shape, too many pixels for the format.
   """
   path = check_output(path, EXTENSIONS)
-  if bits not in (8, 16) or (bits == 16 and path.suffix.lower() not in ('.png', '.tif', '.tiff')):
-    raise InputError(path, f'cannot hold {bits} bits', '8 bits, or 16 bits in .png, .tif or .tiff')
+  check_bits(path, bits)
   image = checked_image(path, image)
   pixels = quantise(image, bits)
   write_bytes(path, encode(path, pixels, _OPTIONS.get(path.suffix.lower(), ())), EXTENSIONS)
+
+
+def check_bits(path: Path, bits: int) -> None:
+  """Refuses a depth that a format does not have; call it before long work starts.
+
+  Raises:
+    InputError: neither 8 bits, nor 16 bits for PNG or TIFF.
+  """
+  if bits != 8 and (bits != 16 or path.suffix.lower() not in ('.png', '.tif', '.tiff')):
+    raise InputError(path, f'cannot hold {bits} bits', '8 bits, or 16 bits in .png, .tif or .tiff')
 
 
 def quantise(image: np.ndarray, bits: int = 8) -> np.ndarray:

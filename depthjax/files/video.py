@@ -18,7 +18,7 @@ _MAX_GIF_RATE, _MAX_RATE = 50, 240
 _SPACE = 'a folder with free space'
 _QUIET = {'quality': None, 'macro_block_size': 1, 'ffmpeg_log_level': 'error'}
 # H.264 that phones and browsers play from the first byte, its colours labelled: unlabelled ones are
-# guessed by the size of the picture.
+# guessed by the size of the picture. Older ffmpeg labels without converting: hence scale.
 _MP4 = _QUIET | {
   'codec': 'libx264',
   'pix_fmt_out': 'yuv420p',

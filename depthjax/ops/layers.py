@@ -132,7 +132,7 @@ def displaced(planar, layer, offset, pad):
   y = jnp.clip(jnp.arange(pad, hp - pad)[:, None] + offset[1], 0, hp - 1)
   column, row = jnp.minimum(jnp.floor(x), wp - 2), jnp.minimum(jnp.floor(y), hp - 2)
   corner = row.astype(jnp.int32) * wp + column.astype(jnp.int32)
-  pixels = jnp.reshape(planar[layer], (c, hp * wp))
+  pixels = jnp.asarray(planar)[layer].reshape(c, hp * wp)
 
   def tap(down, right):
     return pixels.at[:, corner + (down * wp + right)].get(mode='promise_in_bounds')
@@ -180,6 +180,7 @@ def view(colour, alpha, planes, shift, pad, *, slanted=None):
     Image [h w 3] in linear light and disparity [h w 1], soft where alpha is soft.
   """
   count, hp, wp = alpha.shape
+  shift = jnp.asarray(shift)
   colour, alpha = premultiplied(colour, alpha)
   centres = plane_disparity(planes, hp - 2 * pad, wp - 2 * pad)
   slanted = range(count) if slanted is None else slanted

@@ -63,7 +63,8 @@ def circle_of_confusion(disparity, focus, *, strength, limit):
 def thin_lens_strength(focal_length, f_number, focus_distance, pixel_pitch):
   """Blur radius in pixels per unit of disparity (1/metre) of a thin lens.
 
-  K = f^2 z_f / (2 F (z_f - f) p).
+  K = f^2 z_f / (2 F (z_f - f) p), from the circle of confusion of Potmesil and Chakravarty, "A
+  lens and aperture camera model for synthetic image generation", SIGGRAPH 1981.
 
   Args:
     focal_length: f in metres.
@@ -95,12 +96,12 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, slante
     Image [h w 3] in linear light. A layer in focus comes out bit for bit where nothing nearer
     reaches.
 
-  Source: the light field of a thin lens, optics.md sections 3.1 and 3.2. A ray through the point
-  u of the lens meets a plane of disparity d at X = x + u K (d(X) - focus); as d is linear, the
-  factor of u is K (d(x) - focus) / (1 - K u . grad d), which is then clipped to +-limit.
-
   Raises:
     ValueError: `pad` is too small for `limit`.
+
+  Source: Haeberli and Akeley, "The accumulation buffer", SIGGRAPH 1990. The ray of pixel x through
+  the point u of the lens meets a plane of disparity d at X = x + u K (d(X) - focus). As d is
+  linear, the factor of u is K (d(x) - focus) / (1 - K u . grad d), then clipped to +-limit.
   """
   if isinstance(limit, (int, float)) and limit > pad:
     raise ValueError(f'a blur radius up to {limit} px needs layers padded by as much, not {pad} px')

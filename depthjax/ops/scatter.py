@@ -20,8 +20,7 @@ def scatter(image, defocus, *, limit):
   Returns:
     Image [h w 3] in linear light.
 
-  Source: optics.md section 5; Peng et al., "BokehMe: When Neural Rendering Meets Classical
-  Rendering", CVPR 2022.
+  Source: Peng et al., "BokehMe: When Neural Rendering Meets Classical Rendering", CVPR 2022.
   """
   *batch, h, w, _ = image.shape
   radius = jnp.minimum(jnp.abs(defocus), limit)

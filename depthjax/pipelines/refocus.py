@@ -5,10 +5,10 @@ radius min(2 radius |disparity - focus|, radius): `radius`, in pixels of the pho
 largest in the picture wherever the focus lies, since some pixel is always half the range away.
 """
 
-from collections.abc import Iterator
 import functools
 import math
 import os
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from depthjax.files import weights
+from depthjax.files.errors import InputError
 from depthjax.models.lensblur import LensBlur
 from depthjax.ops import colour, lens, resize, scatter
 
@@ -24,6 +25,8 @@ _LONG_SIDE = 320
 _APERTURE = 40
 _STEEPNESS = 2.0
 _SMALLEST = 16
+# A disc wider than half the long side shows no picture any more, and takes hours to draw.
+_LARGEST = 1 / 4
 
 
 class Learned(NamedTuple):
@@ -44,9 +47,18 @@ def load(path: str | os.PathLike) -> Learned:
     files.errors.InputError: the file cannot be read or is of another task.
   """
   variables, metadata = weights.load_weights(path, 'lensblur')
-  fields, render = metadata['config']['model'], metadata['config']['render']
-  fields = {**fields, 'features': tuple(fields['features']), 'dtype': jnp.dtype(fields['dtype'])}
-  return Learned(LensBlur(**fields), variables, render['radius'])
+  try:
+    fields, radius = metadata['config']['model'], int(metadata['config']['render']['radius'])
+    fields = {**fields, 'features': tuple(fields['features']), 'dtype': jnp.dtype(fields['dtype'])}
+    model = LensBlur(**fields)
+    expected = _shapes(jax.eval_shape(functools.partial(_initial, model)))
+  except (KeyError, TypeError, ValueError) as error:
+    wrong = f'does not describe its network ({type(error).__name__}: {error})'
+    raise InputError(path, wrong, 'weights that a training run wrote') from error
+  if _shapes(variables) != expected:
+    wrong = 'holds other arrays than the network that it describes'
+    raise InputError(path, wrong, 'weights that a training run wrote')
+  return Learned(model, variables, radius)
 
 
 def radius_of(aperture: float, shape: tuple[int, int]) -> float:
@@ -93,13 +105,18 @@ def refocus(
     sRGB in [0, 1], float32 [h w 3].
 
   Raises:
-    ValueError: shapes that don't belong together, a negative radius, or one so large for the
-      photograph that the networks' lowest resolution would be smaller than 16 pixels.
+    ValueError: shapes that don't belong together; a focus or radius that is no number, a negative
+      radius, or one too large for the photograph: more than a quarter of its long side, or the
+      networks' lowest resolution would be smaller than 16 pixels.
   """
   if photo.shape[:2] != disparity.shape[:2] or photo.ndim != 3 or disparity.ndim != 3:
     raise ValueError(f'photo {photo.shape} and disparity {disparity.shape} differ in size')
-  if radius < 0:
-    raise ValueError(f'the radius is {radius:g} pixels; it must not be negative')
+  largest = _LARGEST * max(photo.shape[:2])
+  if not 0 <= radius <= largest:
+    right = f'from 0 to {largest:g}, a quarter of the long side'
+    raise ValueError(f'the blur radius is {radius:g} pixels; it must be {right}')
+  if not math.isfinite(focus):
+    raise ValueError(f'the focus is at disparity {focus}; it must be a number')
   photo = np.asarray(photo, np.float32)
   if radius == 0:
     return photo
@@ -125,22 +142,21 @@ def aperture_sweep(count: int, radius: float) -> Iterator[float]:
 def doublings(shape: tuple[int, int], radius: float, largest: int) -> int:
   """How often the lowest level is doubled to the size of the photograph.
 
-  It is about 320 pixels long, and small enough for the blur to be at most `largest` pixels there.
+  It is about 320 pixels long, and small enough for the blur to be at most `largest` pixels there;
+  but no doubled level started from less than 16 pixels on its short side.
 
   Raises:
-    ValueError: that level would be shorter than 16 pixels.
+    ValueError: the blur would need a level smaller than that.
   """
-  count = max(
-    0,
-    round(math.log2(max(shape) / _LONG_SIDE)),
-    math.ceil(math.log2(radius / largest) - 1e-6),
-  )
-  if min(shape) < _SMALLEST * 2**count:
+  usual = round(math.log2(max(shape) / _LONG_SIDE))
+  needed = math.ceil(math.log2(radius / largest) - 1e-6)
+  most = max(0, math.floor(math.log2(min(shape) / _SMALLEST)))
+  if needed > most:
     raise ValueError(
       f'a blur radius of {radius:g} pixels is too large for a photograph of '
-      f'{shape[1]} x {shape[0]}; at most {largest * min(shape) // (2 * _SMALLEST)} pixels'
+      f'{shape[1]} x {shape[0]}; at most {largest * 2**most} pixels'
     )
-  return count
+  return max(0, needed, min(usual, most))
 
 
 def _classical(photo: jax.Array, defocus: jax.Array, radius: float) -> jax.Array:
@@ -151,9 +167,7 @@ def _classical(photo: jax.Array, defocus: jax.Array, radius: float) -> jax.Array
 _scatter = jax.jit(scatter.scatter, static_argnames='limit')
 
 
-def _learned(
-  learned: Learned, photo: jax.Array, defocus: jax.Array, radius: float
-) -> jax.Array:
+def _learned(learned: Learned, photo: jax.Array, defocus: jax.Array, radius: float) -> jax.Array:
   """Blurs the lowest level of a pyramid and doubles it, guided by each level in turn."""
   h, w = photo.shape[:2]
   count = doublings((h, w), radius, learned.radius)
@@ -175,6 +189,16 @@ def _learned(
     blurred = upsample(learned.variables, image, jnp.clip(blurred, 0, 1), signed, guide)
     image, signed = guide, next_signed
   return blurred[0, :h, :w]
+
+
+def _initial(model: LensBlur) -> Any:
+  """Fresh variables of the network."""
+  image, defocus = jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 8, 8, 1))
+  return model.init(jax.random.key(0), image, defocus, jnp.zeros((1, 16, 16, 3)), False)
+
+
+def _shapes(tree: Any) -> Any:
+  return jax.tree.map(lambda x: tuple(x.shape), tree)
 
 
 @functools.cache

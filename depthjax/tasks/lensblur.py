@@ -22,7 +22,13 @@ Images = dict[str, jax.Array]
 
 
 def make(config: ml_collections.ConfigDict, *, each: Callable, axis_name: str | None) -> Task:
-  """The task of a config with the fields of configs/lensblur.py."""
+  """The task of a config with the fields of configs/lensblur.py.
+
+  Raises:
+    ValueError: `loss.kind` names no loss.
+  """
+  if config.loss.kind not in ('normalised', 'l1'):
+    raise ValueError(f"loss.kind is {config.loss.kind!r}; 'normalised' or 'l1'")
   model = model_of(config.model, axis_name=axis_name)
   slanted = (config.data.layers - 1,) if config.data.slanted else ()
   render = config.render.to_dict()
@@ -150,8 +156,6 @@ def _apply(model: Any, variables: Any, inputs: Images, train: bool) -> tuple[Ima
 def _loss(prediction: jax.Array, target: jax.Array, config: Any) -> jax.Array:
   if config.kind == 'l1':
     return losses.l1(prediction, target)
-  if config.kind != 'normalised':
-    raise ValueError(f"loss.kind is {config.kind!r}; 'normalised' or 'l1'")
   return losses.normalised(
     prediction,
     target,

@@ -19,6 +19,7 @@ class Checkpoints:
   def __init__(self, folder: str | pathlib.Path, *, keep: int = 3, keep_every: int = 0):
     self._manager = ocp.CheckpointManager(
       pathlib.Path(folder).absolute(),
+      item_handlers=ocp.StandardCheckpointHandler(),
       options=ocp.CheckpointManagerOptions(
         max_to_keep=keep,
         keep_period=keep_every or None,

@@ -19,13 +19,16 @@ from depthjax.train.experiment import Experiment
 def evaluate(
   experiment: Experiment, config: ml_collections.ConfigDict, state: Any, split: str
 ) -> dict[str, float]:
-  """Means of the task's metrics over `eval.examples` examples of a split ('val' or 'test')."""
+  """Means of the task's metrics over `eval.examples` examples of a split ('val' or 'test').
+
+  NaN is a metric that an example does not have, such as one at edges where there are none.
+  """
   values: dict[str, list[np.ndarray]] = {}
   for batch in _batches(experiment, config, split):
     scores = experiment.evaluate(state, experiment.runner.put(batch))
     for name, value in jax.device_get(scores).items():
       values.setdefault(name, []).append(value)
-  return {name: float(np.concatenate(parts).mean()) for name, parts in values.items()}
+  return {name: float(np.nanmean(np.concatenate(parts))) for name, parts in values.items()}
 
 
 def newest(

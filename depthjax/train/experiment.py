@@ -1,7 +1,8 @@
 """What a config describes, built: task, data, optimiser and compiled functions of one run."""
 
-from collections.abc import Callable, Iterator
+import contextlib
 import functools
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -46,20 +47,22 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
   mode = config.parallel.mode
   devices = jax.devices()[: config.parallel.devices or None]
   mesh = parallel.make_mesh(config.parallel.fsdp, devices)
-  task = _task(config, each=parallel.each(mode, mesh), axis_name=parallel.axis_name(mode))
+  with _refusals():
+    each, axis_name = parallel.each(mode, mesh), parallel.axis_name(mode)
+    task = tasks.make(config, each=each, axis_name=axis_name)
+    inputs = _placeholders(config)
   tx = optimizer.make(config.optimizer, config.steps)
   grads = functools.partial(step_lib.gradients, task=task)
   grads = step_lib.accumulate(grads, config.microbatches)
   grads = parallel.averaged(grads, mode)
   step = functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
-  init = functools.partial(
-    step_lib.init_state, task=task, tx=tx, inputs=_placeholders(config)
-  )
-  runner = (
-    parallel.pmap_runner(init, step, mesh)
-    if mode == 'pmap'
-    else parallel.jit_runner(init, step, mesh, config.parallel.layouts)
-  )
+  init = functools.partial(step_lib.init_state, task=task, tx=tx, inputs=inputs)
+  with _refusals():
+    runner = (
+      parallel.pmap_runner(init, step, mesh)
+      if mode == 'pmap'
+      else parallel.jit_runner(init, step, mesh, config.parallel.layouts)
+    )
   return Experiment(
     task=task,
     runner=runner,
@@ -75,30 +78,33 @@ def seed_key(seed: int) -> jax.Array:
   return jax.random.key_data(jax.random.key(seed))
 
 
-def _task(config: ml_collections.ConfigDict, **places: Any) -> Task:
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+  """What task, model, scenes or sources refuse of a config's fields is an error of the config."""
   try:
-    return tasks.make(config, **places)
-  except (TypeError, ValueError) as error:  # A field that the model lacks, or refuses.
+    yield
+  except (TypeError, ValueError) as error:
     raise configuring.ConfigError(f'config: {error}') from error
 
 
 def _batches(config: ml_collections.ConfigDict, split: str, start: int = 0) -> Iterator:
   train = split == 'train'
-  dataset = splits.batches(
-    config.data.to_dict(),
-    split,
-    seed=config.seed,
-    batch_size=config.batch_size,
-    shard=(jax.process_index(), jax.process_count()),
-    count=None if train else config.eval.examples,
-  )
+  with _refusals():
+    dataset = splits.batches(
+      config.data.to_dict(),
+      split,
+      seed=config.seed,
+      batch_size=config.batch_size,
+      shard=(jax.process_index(), jax.process_count()),
+      count=None if train else config.eval.examples,
+    )
   workers = config.input.workers if train else 0
   return pipeline.stream(dataset, start=start, workers=workers, threads=config.input.threads)
 
 
 def _placeholders(config: ml_collections.ConfigDict) -> Any:
   """Arrays of one example in the shapes of `task.inputs`, to initialise the model with."""
-  task = _task(config, each=jax.vmap, axis_name=None)
+  task = tasks.make(config, each=jax.vmap, axis_name=None)
   record = splits.example(config.data.to_dict())
   batch = jax.tree.map(lambda x: np.asarray(x)[None], record)
   inputs = jax.eval_shape(task.inputs, batch)

@@ -23,8 +23,7 @@ def from_weights(state: TrainState, config: ml_collections.ConfigDict) -> TrainS
   """
   saved, _ = weights.load_weights(config.weights)
   saved = {
-    rules.path_name(path): value
-    for path, value in jax.tree_util.tree_flatten_with_path(saved)[0]
+    rules.path_name(path): value for path, value in jax.tree_util.tree_flatten_with_path(saved)[0]
   }
   variables = {'params': state.params, **state.model_state}
   choices = rules.match(config.rules, variables)

@@ -5,8 +5,8 @@ import os
 import pathlib
 from typing import Any
 
-from rich import progress
 import tensorboardX
+from rich import progress
 
 
 class Log:

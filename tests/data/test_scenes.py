@@ -188,3 +188,11 @@ def test_config_takes_lists_as_tuples():
 def test_scenes_differ_from_one_another():
   seen = {draw(seed)['layers'].tobytes() for seed in range(12)}
   assert len(seen) == 12
+
+
+def test_night_before_night_is_set_apart():
+  night = [np.full((60, 60, 3), 12, np.uint8)]
+  config = SceneConfig(**SMALL, photos=1.0, lights=0.0, contrast=0.0, camouflage=0.0)
+  for seed in range(5):
+    layers = scenes.draw(np.random.default_rng(seed), config, night)['layers'][..., :3]
+    assert layers[-1].mean() < 40 and layers[:-1].mean() > 100

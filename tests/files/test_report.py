@@ -103,6 +103,9 @@ def test_pictures_are_embedded_once_with_size_and_alternative_text(tmp_path):
   for _, image, attributes in found:
     assert image.shape[:2] == (int(attributes['height']), int(attributes['width']))
   np.testing.assert_array_equal(found[1][1][..., ::-1], np.rint(PHOTO * 255))
+  quality = (cv2.IMWRITE_JPEG_QUALITY, 90)
+  expected = cv2.imencode('.jpg', np.rint(PHOTO[..., ::-1] * 255).astype(np.uint8), quality)[1]
+  np.testing.assert_array_equal(found[0][1], cv2.imdecode(expected, cv2.IMREAD_COLOR))
   assert [a['alt'] for *_, a in found] == ['photo', 'exact', 'Loss falls', 'Picture 4']
 
 

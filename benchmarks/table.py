@@ -1,0 +1,141 @@
+"""What the benchmarks share: the machine's facts, times taken in turn, tables and their JSON."""
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import runpy
+import statistics
+import time
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+
+from depthjax import configuring
+
+ROOT = pathlib.Path(__file__).parents[1]
+_PACKAGES = ('jax', 'jaxlib', 'numpy', 'opencv-python-headless', 'grain')
+
+Row = dict[str, Any]
+
+
+class Spread(NamedTuple):
+  """A number measured in several rounds: its median, least and largest value."""
+
+  median: float
+  low: float
+  high: float
+
+  def __str__(self) -> str:
+    return f'{self.median:.3g} [{self.low:.3g}, {self.high:.3g}]'
+
+
+def spread(values: Iterable[float]) -> Spread:
+  """The spread of one number over the rounds."""
+  values = list(values)
+  return Spread(statistics.median(values), min(values), max(values))
+
+
+def ratio(these: Sequence[float], those: Sequence[float]) -> Spread:
+  """The spread of a ratio, taken round by round: what slows a whole round falls out."""
+  return spread(a / b for a, b in zip(these, those, strict=True))
+
+
+def timed(function: Callable[[], Any]) -> Callable[[], float]:
+  """The function as a measure: seconds until its arrays are there."""
+
+  def measure() -> float:
+    begin = time.perf_counter()
+    jax.block_until_ready(function())
+    return time.perf_counter() - begin
+
+  return measure
+
+
+def interleaved(
+  measures: dict[str, Callable[[], float]], repeats: int, *, warm: bool = True
+) -> dict[str, list[float]]:
+  """What each measure returns in each round; every round takes them all, forth and back in turn.
+
+  Args:
+    repeats: rounds.
+    warm: whether a first round does not count: it compiles, and fills caches.
+  """
+  names = list(measures)
+  results = {name: [] for name in names}
+  for number in range(-1 if warm else 0, repeats):
+    for name in names if number % 2 else reversed(names):
+      value = measures[name]()
+      if number >= 0:
+        results[name].append(value)
+  return results
+
+
+class Report:
+  """Prints tables as they come, and keeps them for a file."""
+
+  def __init__(self):
+    self.facts = facts()
+    self.tables = {}
+    print('\n'.join(f'{name + ":":10} {value}' for name, value in self.facts.items()))
+
+  def table(self, title: str, rows: Sequence[Row], *notes: str) -> None:
+    """A table with the columns of its first row, which all rows have."""
+    self.tables[title] = list(rows)
+    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    print(f'\n{title}')
+    for line in lines:
+      print('  ' + '  '.join(map(str.ljust, line, widths)).rstrip())
+    for note in notes:
+      print(f'  {note}', flush=True)
+
+  def save(self, file: pathlib.Path | None) -> None:
+    """Writes facts and tables as JSON; a spread is [median, least, largest]."""
+    if file:
+      text = json.dumps({'facts': self.facts, 'tables': self.tables}, indent=2)
+      file.write_text(text + '\n', encoding='utf-8')
+
+
+def facts() -> dict[str, str]:
+  """The machine and what runs on it. Starts the device."""
+  devices = jax.devices()
+  versions = [f'{name} {importlib.metadata.version(name)}' for name in _PACKAGES]
+  return {
+    'device': f'{len(devices)} x {devices[0].device_kind} ({devices[0].platform})',
+    'processor': f'{_processor()}, {cores()} cores',
+    'load': ' '.join(f'{load:.1f}' for load in os.getloadavg()) + '  (others make it noisy)',
+    'versions': ', '.join([f'python {platform.python_version()}', *versions]),
+  }
+
+
+def cores() -> int:
+  """Processor cores that this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+
+def config_of(text: str) -> ml_collections.ConfigDict:
+  """The config that `file.py:argument` names, the file as seen from here or from the repository."""
+  name, _, argument = text.partition(':')
+  file = next((path for path in (pathlib.Path(name), ROOT / name) if path.is_file()), None)
+  if file is None:
+    raise argparse.ArgumentTypeError(f'{name}: no such config file')
+  try:
+    return runpy.run_path(str(file))['get_config'](argument)
+  except configuring.ConfigError as error:
+    raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _processor() -> str:
+  file = pathlib.Path('/proc/cpuinfo')
+  lines = file.read_text(encoding='utf-8').splitlines() if file.is_file() else []
+  names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+  return names[0] if names else platform.processor() or platform.machine()
+
+
+def _cell(value: Any) -> str:
+  return f'{value:.3g}' if isinstance(value, float) else str(value)

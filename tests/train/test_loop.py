@@ -1,0 +1,189 @@
+"""A run that is stopped, by whatever means, goes on to the same numbers as one that is not."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from depthjax.files.errors import InputError
+from depthjax.train import checkpoint, evaluate, loop
+from depthjax.train import experiment as experiment_lib
+from depthjax.train import log as log_lib
+from tests import tiny
+
+_RATES = ('examples_per_second', 'steps_per_second', 'input_share')
+
+
+def _losses(workdir) -> list[dict]:
+  """What a run logged, without what depends on the clock."""
+  lines = log_lib.read_metrics(workdir)
+  return [{k: v for k, v in line.items() if k not in _RATES} for line in lines]
+
+
+def _state(config, workdir):
+  experiment = experiment_lib.build(config)
+  saved = checkpoint.Checkpoints(workdir / 'checkpoints')
+  state = saved.restore(experiment.runner.abstract)
+  saved.close()
+  return jax.device_get(state)
+
+
+def _assert_same_run(one, other, config):
+  assert _losses(one) == _losses(other)
+  jax.tree.map(np.testing.assert_array_equal, _state(config, one), _state(config, other))
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+  """An uninterrupted run of six steps and its config."""
+  config = tiny.config(steps=6, checkpoint__every=2, eval__every=3, parallel__devices=1)
+  workdir = tmp_path_factory.mktemp('whole')
+  loop.train(config, workdir)
+  return config, workdir
+
+
+def test_a_run_writes_what_it_promises(whole):
+  config, workdir = whole
+  steps = [line['step'] for line in log_lib.read_metrics(workdir)]
+  assert steps == [1, 2, 3, 4, 5, 6]
+  line = log_lib.read_metrics(workdir)[-1]
+  assert {'loss', 'blur', 'upsampler', 'grad_norm', 'learning_rate', *_RATES} <= line.keys()
+  np.testing.assert_allclose(line['loss'], line['blur'] + line['upsampler'], rtol=1e-5)
+  assert [line['step'] for line in log_lib.read_metrics(workdir, 'eval')] == [3, 6]
+  saved = sorted(int(path.name) for path in (workdir / 'checkpoints').iterdir())
+  assert saved == [2, 4, 6]
+  assert json.loads((workdir / 'config.json').read_text())['task'] == config.task
+  assert (workdir / 'weights.safetensors').exists() and any((workdir / 'events').iterdir())
+
+
+def test_resumed_equals_uninterrupted_bit_for_bit(whole, tmp_path, monkeypatch):
+  config, workdir = whole
+  save = checkpoint.Checkpoints.save
+
+  def dies(self, step, state):
+    if step == 4:
+      raise KeyboardInterrupt
+    save(self, step, state)
+
+  monkeypatch.setattr(checkpoint.Checkpoints, 'save', dies)
+  with pytest.raises(KeyboardInterrupt):
+    loop.train(config, tmp_path)
+  monkeypatch.undo()
+  assert [line['step'] for line in _losses(tmp_path)][-1] >= 3
+  loop.train(config, tmp_path)
+  _assert_same_run(workdir, tmp_path, config)
+
+
+def test_a_run_resumes_on_another_number_of_devices(whole, tmp_path):
+  config, workdir = whole
+  loop.train(tiny.config(steps=2, checkpoint__every=2, parallel__devices=1), tmp_path)
+  for fields in ({'parallel__fsdp': 2}, {'parallel__mode': 'pmap'}):
+    more = tiny.config(steps=6, checkpoint__every=2, **fields)
+    loop.train(more, tmp_path)
+    losses = [line['loss'] for line in _losses(tmp_path)]
+    assert len(losses) == 6
+    np.testing.assert_allclose(losses[2:3], [_losses(workdir)[2]['loss']], rtol=1e-2)
+    for step in (4, 6):
+      _remove(tmp_path / 'checkpoints' / str(step))
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(whole, tmp_path, monkeypatch):
+  config, workdir = whole
+  write = loop._Run.write
+
+  def write_and_be_asked(self, step, scalars, state):
+    write(self, step, scalars, state)
+    if step == 3:
+      signal.raise_signal(signal.SIGTERM)
+
+  monkeypatch.setattr(loop._Run, 'write', write_and_be_asked)
+  with pytest.raises(loop.Terminated, match='stopped at step 4'):
+    loop.train(config, tmp_path)
+  monkeypatch.undo()
+  assert (tmp_path / 'checkpoints' / '4').exists()
+  loop.train(config, tmp_path)
+  _assert_same_run(workdir, tmp_path, config)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_the_last_good_state(tmp_path, monkeypatch):
+  config = tiny.config(steps=6, checkpoint__every=100, parallel__devices=1)
+  batches = experiment_lib._batches
+
+  def poisoned(config, split, start=0):
+    for k, batch in enumerate(batches(config, split, start)):
+      bad = split == 'train' and k == 3
+      yield {**batch, 'focus': batch['focus'] * np.nan} if bad else batch
+
+  monkeypatch.setattr(experiment_lib, '_batches', poisoned)
+  with pytest.raises(loop.NotFinite, match='not finite at step 4.*state of step 3 is saved'):
+    loop.train(config, tmp_path)
+  state = _state(config, tmp_path)
+  assert state.step == 3 and state.finite
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
+
+
+def test_a_checkpoint_of_another_model_is_refused_by_name(whole):
+  _, workdir = whole
+  other = tiny.config(steps=6, model__width=8, parallel__devices=1)
+  with pytest.raises(InputError, match='is of another model: array .*kernel_net'):
+    evaluate.newest(other, workdir, 'test')
+
+
+def test_evaluation_is_the_same_again(whole):
+  config, workdir = whole
+  one, two = (evaluate.newest(config, workdir, 'test') for _ in range(2))
+  assert one == two and one['psnr/learned'] > 0
+  assert one != evaluate.newest(config, workdir, 'val')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('moment', ['step', 'save'])
+def test_killed_runs_resume_bit_for_bit(whole, tmp_path, moment):
+  """kill -9 in mid-run and in mid-save: what is resumed equals the run that never died."""
+  config, workdir = whole
+  fields = {'steps': 6, 'checkpoint.every': 2, 'eval.every': 3, 'parallel.devices': 1}
+  process = _start(tmp_path, fields)
+  try:
+    _wait_for(process, tmp_path, moment)
+  finally:
+    process.kill()
+    process.wait()
+  assert [line['step'] for line in _losses(tmp_path)] != [1, 2, 3, 4, 5, 6]
+  loop.train(config, tmp_path)
+  _assert_same_run(workdir, tmp_path, config)
+  assert not list((tmp_path / 'checkpoints').glob('*tmp*'))
+
+
+def _wait_for(process, workdir: pathlib.Path, moment: str) -> None:
+  """Returns once the run has logged step 3, or has a save of a later step under way."""
+  deadline = time.monotonic() + 300
+  while time.monotonic() < deadline:
+    assert process.poll() is None, process.stderr.read().decode()
+    if moment == 'save' and list((workdir / 'checkpoints').glob('*tmp*')):
+      return
+    metrics = workdir / 'metrics.jsonl'
+    if moment == 'step' and metrics.exists() and metrics.read_text().count('\n') >= 3:
+      return
+    time.sleep(0.001)
+  raise TimeoutError(moment)
+
+
+def _start(workdir, fields) -> subprocess.Popen:
+  command = [sys.executable, '-m', 'depthjax.cli', 'train', *tiny.arguments(workdir, **fields)]
+  environment = {**os.environ, 'JAX_NUM_CPU_DEVICES': '8'}
+  return subprocess.Popen(
+    command, env=environment, cwd=tiny.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+  )
+
+
+def _remove(folder: pathlib.Path) -> None:
+  for path in sorted(folder.rglob('*'), reverse=True):
+    path.rmdir() if path.is_dir() else path.unlink()
+  folder.rmdir()
