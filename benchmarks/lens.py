@@ -1,12 +1,13 @@
 """The lens tracer and the classical renderer: time against twins and floors, and peak memory.
 
-  python benchmarks/lens.py [--size 640 --samples 256 --repeats 3 --json lens.json]
+python benchmarks/lens.py [--size 640 --samples 256 --repeats 3 --json lens.json]
 """
 
 import argparse
-from collections.abc import Callable
 import functools
 import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import cv2
 import jax
@@ -17,7 +18,20 @@ import table
 from depthjax.ops import lens, scatter
 
 FOCUS = 0.5
+_CHAINS, _LINKS, _PASSES = 8, 16, 8  # Of the probes; a single chain would wait for itself.
+
+_MEMORY_NOTE = 'temporary and output bytes of the compiled program, over those of float32 input.'
+
 Scene = dict[str, np.ndarray]
+
+
+class Case(NamedTuple):
+  """The tracer and its twin, ready to run, on one scene."""
+
+  run: Callable[[], Any]
+  twin: Callable[[], Any]
+  difference: float
+  memory: table.Row
 
 
 def main(argv: list[str] | None = None) -> table.Report:
@@ -128,55 +142,156 @@ def opencv_scatter(image: np.ndarray, defocus: np.ndarray, *, limit: int) -> np.
 
 def tracer(report: table.Report, args: argparse.Namespace) -> None:
   """Times the tracer and its twin on a flat and a slanted scene, beside the machine's rates."""
+  cases = {'flat': case(args, ()), 'slanted': case(args, (args.layers - 1,))}
+  measures = probes(args)
+  for name, each in cases.items():
+    measures[name] = table.timed(each.run)
+    measures[f'{name} twin'] = table.timed(each.twin)
+  times = table.interleaved(measures, args.repeats)
+  scale = args.samples / min(args.numpy_samples, args.samples)
+  rates, floors = floor(times, args)
+  rows = [_row(f'floor, {key}', value, times['flat']) for key, value in floors.items()]
+  for name, each in cases.items():
+    rows.append(_row(f'{name}: tracer', times[name], times[name]))
+    twin = [scale * seconds for seconds in times[f'{name} twin']]
+    rows.append(_row(f'{name}: NumPy', twin, times[name], f'{each.difference:.0e}'))
+  rows.append(_row('slanted: tracer, over flat', times['slanted'], times['flat']))
+  report.table(
+    f'tracer: {args.layers} layers, {args.size}x{args.size}, {args.samples} samples',
+    rows,
+    f'NumPy (one core) is timed on 1/{scale:g} of the samples, times {scale:g}.',
+    'The floors are of flat layers, s h w times 4 (4 l + 5) bytes / bandwidth and (35 l - 5) FLOPs',
+    '/ rate; the largest holds. A sample reads the layers and the mean and writes the mean; 28 FLOPs',
+    'a layer mix four taps of RGBA, 7 lay it over the next. Layers that stay in a cache may beat the',
+    'bandwidth of memory; then the one of arrays as large as the layers holds. Measured here:',
+    *(f'  {name}: {value}' for name, value in rates.items()),
+  )
+  report.table('peak memory of the tracer', [each.memory for each in cases.values()], _MEMORY_NOTE)
+
+
+def case(args: argparse.Namespace, slanted: tuple[int, ...]) -> Case:
+  """Compiles the tracer for one scene, and compares it with its twin on the twin's samples."""
   limit = args.pad - 2.0
   fields = {'focus': FOCUS, 'strength': limit / 0.4, 'limit': limit, 'pad': args.pad}
-  samples, fewer = lens.vogel(args.samples), lens.vogel(args.samples)[: args.numpy_samples]
-  scenes = {
-    'flat': (scene(args.layers, args.size, args.pad), ()),
-    'slanted': (scene(args.layers, args.size, args.pad, slanted=True), (args.layers - 1,)),
-  }
-  measures, memory, differences = rates(args), [], {}
-  for name, (arrays, slanted) in scenes.items():
-    trace = jax.jit(functools.partial(lens.trace, **fields, slanted=slanted))
-    on_device = jax.device_put((*arrays.values(), samples))
-    compiled = trace.lower(*on_device).compile()
-    twin = functools.partial(
-      numpy_trace, *arrays.values(), fewer, **fields, slanted=slanted
-    )
-    differences[name] = float(np.abs(trace(*arrays.values(), fewer) - twin()).max())
-    measures[f'tracer {name}'] = table.timed(functools.partial(compiled, *on_device))
-    measures[f'twin {name}'] = table.timed(twin)
-    layers = arrays['colour'].nbytes + arrays['alpha'].nbytes
-    memory.append(_memory(f'tracer, {name}', compiled, layers, 'its layers in float32', '<= 4'))
-  times = table.interleaved(measures, args.repeats)
-  scaled = len(samples) / len(fewer)
-  floors = floor_times(times, args)
-  rows = []
-  for name in scenes:
-    base, twin = times[f'tracer {name}'], [scaled * t for t in times[f'twin {name}']]
-    rows += [
-      _row(f'{name}: tracer', base, base, ''),
-      _row(f'{name}: NumPy twin', twin, base, f'{differences[name]:.1e}'),
-      *(_row(f'{name}: floor, {what}', floor, base, '') for what, floor in floors.items()),
-    ]
-  rows.append(_row('slanted: tracer of flat', times['tracer flat'], times['tracer slanted'], ''))
-  title = f'tracer, {args.layers} layers, {args.size}x{args.size}, {args.samples} samples'
-  report.table(title, rows, *_notes(times, args))
-  report.table('peak memory of the tracer', memory, 'temporary and output bytes as compiled.')
+  arrays = scene(args.layers, args.size, args.pad, slanted=bool(slanted)).values()
+  samples = lens.vogel(args.samples)
+  few = lens.vogel(min(args.numpy_samples, args.samples))
+  trace = jax.jit(functools.partial(lens.trace, **fields, slanted=slanted))
+  twin = functools.partial(numpy_trace, *arrays, few, **fields, slanted=slanted)
+  on_device = jax.device_put((*arrays, samples))
+  compiled = trace.lower(*on_device).compile()
+  layers = sum(array.nbytes for array in arrays)
+  return Case(
+    run=functools.partial(compiled, *on_device),
+    twin=twin,
+    difference=float(np.abs(trace(*arrays, few) - twin()).max()),
+    memory=_memory('slanted' if slanted else 'flat', compiled, layers, 'layers', '<= 4'),
+  )
 
 
-def rates(args: argparse.Namespace) -> dict[str, Callable[[], float]]:
-  """Probes: adding 1 to a large array and to one as large as the layers, and multiply-adds."""
-  side = args.size + 2 * args.pad
-  large, layers = jnp.ones(args.probe), jnp.ones(4 * args.layers * side * side)
-  # Eight chains: one alone would wait for its own results.
-  chains = jax.jit(lambda x: sum(functools.reduce(lambda v, _: v * x + 0.5, range(16), x + k)
-                                 for k in range(8)))
-  add = jax.jit(lambda x: x + 1)
-  again = jax.jit(lambda x: jax.lax.fori_loop(0, 16, lambda _, x: x + 1, x))
-  middle = jnp.full(args.probe // 4, 0.5)
+def probes(args: argparse.Namespace) -> dict[str, Callable[[], float]]:
+  """Adding 1, in place, to a large array and to one as large as the layers, and multiply-adds."""
+  large, layers, middle = (jnp.ones(size) for size in _probe_sizes(args))
+
+  @jax.jit
+  def chains(x):
+    links = [x + k for k in range(_CHAINS)]
+    for _ in range(_LINKS):
+      links = [link * x + 0.5 for link in links]
+    return sum(links)
+
   return {
-    'memory': table.timed(lambda: add(large)),
-    'cache': table.timed(lambda: again(layers)),
+    'memory': table.timed(_adding(large)),
+    'cache': table.timed(_adding(layers)),
     'arithmetic': table.timed(lambda: chains(middle)),
   }
+
+
+def _adding(array: jax.Array) -> Callable[[], jax.Array]:
+  # In place, since the pages of a new large array cost more than its bytes.
+  def passes(x):
+    return jax.lax.fori_loop(0, _PASSES, lambda _, x: x + 1, x)
+
+  add, held = jax.jit(passes, donate_argnums=0), [array]
+
+  def once():
+    held[0] = add(held[0])
+    return held[0]
+
+  return once
+
+
+def floor(times: dict[str, list[float]], args: argparse.Namespace) -> tuple[dict, dict]:
+  """The rates that the probes found, and by each of them the least seconds that a trace takes."""
+  large, layers, middle = _probe_sizes(args)
+  bandwidth = [8 * large * _PASSES / seconds for seconds in times['memory']]
+  cached = [8 * layers * _PASSES / seconds for seconds in times['cache']]
+  arithmetic = [2 * _CHAINS * _LINKS * middle / seconds for seconds in times['arithmetic']]
+  pixels = args.samples * args.size**2
+  moved, operations = 4 * (4 * args.layers + 5) * pixels, (35 * args.layers - 5) * pixels
+  rates = {
+    'bandwidth, arrays in memory, GB/s': table.spread(x / 1e9 for x in bandwidth),
+    'bandwidth, arrays as large as the layers, GB/s': table.spread(x / 1e9 for x in cached),
+    'multiply-adds, GFLOP/s': table.spread(x / 1e9 for x in arithmetic),
+  }
+  return rates, {
+    'bytes, from memory': [moved / x for x in bandwidth],
+    'bytes, layers in cache': [moved / x for x in cached],
+    'FLOPs': [operations / x for x in arithmetic],
+  }
+
+
+def classical(report: table.Report, args: argparse.Namespace) -> None:
+  """Times the classical renderer against its twin, by the largest radius."""
+  rng = np.random.default_rng(0)
+  image = rng.random((args.size, args.size, 3), np.float32)
+  ramp = np.linspace(-1, 1, args.size, dtype=np.float32)
+  defocus = (0.5 * ramp + 0.5 * ramp[:, None])[..., None]
+  measures, differences, memory = {}, {}, []
+  for limit in args.limits:
+    blur = jax.jit(functools.partial(scatter.scatter, limit=limit))
+    twin = functools.partial(opencv_scatter, image, limit * defocus, limit=limit)
+    on_device = jax.device_put((image, limit * defocus))
+    compiled = blur.lower(*on_device).compile()
+    whole = compiled(*jax.device_put((image, np.rint(limit * defocus))))
+    differences[limit] = float(np.abs(whole - twin()).max())
+    measures[f'{limit} ours'] = table.timed(functools.partial(compiled, *on_device))
+    measures[f'{limit} twin'] = table.timed(twin)
+    memory.append(_memory(f'radius {limit}', compiled, image.nbytes, 'image', ''))
+  times = table.interleaved(measures, args.repeats)
+  rows = []
+  for limit, difference in differences.items():
+    ours = times[f'{limit} ours']
+    rows.append(_row(f'radius {limit}: scatter', ours, ours))
+    rows.append(_row(f'radius {limit}: OpenCV', times[f'{limit} twin'], ours, f'{difference:.0e}'))
+  report.table(
+    f'classical renderer: {args.size}x{args.size}, every radius to the largest',
+    rows,
+    f'OpenCV ({cv2.getNumThreads()} threads) knows whole radii only: one filter2D each, by Fourier',
+    'transform where the disc is large. The difference is taken on whole radii.',
+  )
+  report.table('peak memory of the classical renderer', memory, _MEMORY_NOTE)
+
+
+def _probe_sizes(args: argparse.Namespace) -> tuple[int, int, int]:
+  side = args.size + 2 * args.pad
+  return args.probe, 4 * args.layers * side**2, args.probe // 4
+
+
+def _row(name: str, these: list[float], those: list[float], difference: str = '') -> table.Row:
+  return {
+    'what': name,
+    'time / ours': table.ratio(these, those),
+    'seconds': table.spread(these),
+    'largest difference': difference,
+  }
+
+
+def _memory(name: str, compiled: Any, base: int, what: str, target: str) -> table.Row:
+  memory = compiled.memory_analysis()
+  used = memory.temp_size_in_bytes + memory.output_size_in_bytes
+  return {'what': name, f'over its {what}': used / base, 'MiB': used / 2**20, 'target': target}
+
+
+if __name__ == '__main__':
+  main()

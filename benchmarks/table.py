@@ -1,7 +1,6 @@
 """What the benchmarks share: the machine's facts, times taken in turn, tables and their JSON."""
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
 import importlib.metadata
 import json
 import os
@@ -10,6 +9,7 @@ import platform
 import runpy
 import statistics
 import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax

@@ -1,6 +1,6 @@
 """Learned lens blur (DeepLens, SIGGRAPH Asia 2018): blur and upsampling networks, eq. 6.
 
-  depthjax train --config=configs/lensblur.py:smoke --workdir=runs/lensblur_smoke
+depthjax train --config=configs/lensblur.py:smoke --workdir=runs/lensblur_smoke
 """
 
 import ml_collections
@@ -38,7 +38,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     {
       'samples': 256,  # Points of the lens.
       'radius': 8,  # Largest blur radius r^m at the low resolution, pixels.
-      'strength': 16.0,  # Blur radius there per unit of disparity at the widest aperture.
+      'steepness': 2.0,  # The largest radius is reached at 1 / 2.0 of the range of disparity.
       'corrupted': True,  # Whether the networks see the simulated predictor's disparity.
       'band': 8,  # Pixels within this distance of a depth edge count as its band.
     }
@@ -63,7 +63,11 @@ def _small(config: ml_collections.ConfigDict) -> None:
   config.model.features = (18, 18, 9, 9)
   config.model.momentum = 0.97
   config.optimizer.peak, config.optimizer.warmup = 2e-3, 100
+  # A small crop: half the paper's blur radius in pixels, and errors of the simulated predictor as
+  # large against the blur as the paper's 6 px against 8.
   config.data.height = config.data.width = 96
+  config.data.pad, config.render.radius, config.render.band = 10, 4, 6
+  config.data.corruption_radius, config.data.corruption_sigma = 20, 6.0
   # The gain of a clipped highlight cannot be seen. In a short run strong ones drown the rest.
   config.data.highlight, config.data.highlight_max = 0.2, 3.0
   config.render.samples = 64

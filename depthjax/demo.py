@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 import skimage.data
 
-from depthjax.files import colormaps, depth, images, plots, weights
+from depthjax.files import colormaps, depth, images, plots
 from depthjax.files.errors import InputError
 from depthjax.files.report import Report
 from depthjax.pipelines import refocus
@@ -23,7 +23,12 @@ _WAYS = {
   'classical': 'classical, from one image',
   'input': 'the photograph, untouched',
 }
-_COLUMNS = {'psnr': 'PSNR, dB', 'ssim': 'SSIM', 'psnr_edge': 'PSNR at edges', 'ssim_edge': 'SSIM at edges'}
+_COLUMNS = {
+  'psnr': 'PSNR, dB',
+  'ssim': 'SSIM',
+  'psnr_edge': 'PSNR at edges',
+  'ssim_edge': 'SSIM at edges',
+}
 
 
 def run(folder: pathlib.Path, config_file: pathlib.Path) -> pathlib.Path:
@@ -132,9 +137,7 @@ def _training(
 ) -> None:
   lines = log.read_metrics(workdir)
   steps: list[Any] = [line['step'] for line in lines]
-  series = {
-    name: (steps, [line[name] for line in lines]) for name in ('blur', 'upsampler')
-  }
+  series = {name: (steps, [line[name] for line in lines]) for name in ('blur', 'upsampler')}
   report.paragraph(
     f'{config.steps} steps of {config.batch_size} scenes in {seconds:.0f} s, compilation included. '
     'This is a short run: it shows that all parts work, not how good they get.'

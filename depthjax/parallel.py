@@ -5,15 +5,15 @@ the parameters whose rule says so. This is the only file that names them. A step
 `Runner` takes pure functions of (state, batch) and returns them compiled.
 """
 
-from collections.abc import Callable, Sequence
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-import numpy as np
 
 from depthjax import rules
 from depthjax.configuring import ConfigError

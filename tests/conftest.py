@@ -3,8 +3,8 @@
 import os
 import pathlib
 
-from absl import flags
 import jax
+from absl import flags
 
 _CACHE = pathlib.Path(__file__).parents[1] / '.cache' / 'xla'
 # The processes that tests start inherit both. Tests compile much and compute little.

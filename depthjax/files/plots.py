@@ -1,7 +1,7 @@
 """Plots as PNG bytes, for reports."""
 
-from collections.abc import Sequence
 import io
+from collections.abc import Sequence
 
 from depthjax.files.errors import InputError
 

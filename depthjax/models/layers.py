@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 Dtype = Any
 

@@ -9,13 +9,13 @@ Shapes: b batch, h w the low resolution, H W = 2h 2w the high one. Images are sR
 handles, in [-1, 1]; 0 is in focus, positive is in front of the focal plane.
 """
 
-from collections.abc import Callable
 import functools
+from collections.abc import Callable
 
-from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from depthjax.models import layers
 from depthjax.ops import colour
@@ -176,9 +176,9 @@ class LensBlur(nn.Module):
   Fields: `preset` as in PRESETS; `width` scales the kernel net (64 in the paper) and
   `upsampler_width` the upsampler (32); `features` are the widths of the feature convolutions, of
   the preset where empty; `light` is the space that eq. 2 and 3 mix in: 'linear' light, in
-  which a blur is a mean, or 'srgb' values as the released graph does; `start` as in FeatureNet; `momentum` of batch norm;
-  `remat` recomputes the wide blocks in the backward pass to save memory; `dtype` of the
-  convolutions, the results are float32; `axis_name` as in layers.BatchNorm.
+  which a blur is a mean, or 'srgb' values as the released graph does; `start` as in FeatureNet;
+  `momentum` of batch norm; `remat` recomputes the wide blocks in the backward pass to save memory;
+  `dtype` of the convolutions, the results are float32; `axis_name` as in layers.BatchNorm.
   """
 
   preset: str = 'release'

@@ -70,7 +70,7 @@ def render_example(
   slanted: tuple[int, ...],
   samples: int,
   radius: int,
-  strength: float,
+  steepness: float,
   corrupted: bool,
   band: int,
 ) -> Images:
@@ -82,7 +82,8 @@ def render_example(
   """
   del band  # Of the metrics.
   light, alpha = layers.unpack(record['layers'])
-  limit, strength = 2.0 * radius, 2 * strength * record['aperture']
+  limit = 2.0 * radius
+  strength = steepness * limit * record['aperture']
   aperture = lens.aperture_shape(lens.vogel(samples), record['blades'], record['rotation'])
   target = lens.trace(
     colour.boost_highlights(light, record['highlight']),

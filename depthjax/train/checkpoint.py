@@ -75,5 +75,5 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _path_name(path: tuple) -> str:
-  """Attribute, mapping and sequence keys alike: the metadata has dicts where the state has types."""
+  """Attributes and keys alike: the metadata has dicts where the state has types."""
   return '/'.join(str(getattr(k, 'name', getattr(k, 'key', getattr(k, 'idx', k)))) for k in path)

@@ -1,8 +1,8 @@
 """Metrics of a trained state over a split, and its pictures on disk."""
 
-from collections.abc import Iterator
 import contextlib
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax

@@ -117,9 +117,7 @@ def train_step(
   ema = optax.incremental_update(params, state.ema, 1 - keep)
   norm = optax.tree.norm(grads)
   finite = state.finite & jnp.isfinite(scalars['loss']) & jnp.isfinite(norm)
-  new = state.replace(
-    step=state.step + 1, params=params, model_state=model_state, ema=ema, opt=opt
-  )
+  new = state.replace(step=state.step + 1, params=params, model_state=model_state, ema=ema, opt=opt)
   new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
   return new.replace(finite=finite), {**scalars, 'grad_norm': norm}
 

@@ -53,9 +53,7 @@ def test_fsdp_splits_the_parameters_over_its_devices():
   kernel = state.params['kernel_net']['mix3']['conv']['conv']['kernel']
   assert kernel.sharding.shard_shape(kernel.shape) != kernel.shape
   assert not kernel.sharding.is_fully_replicated
-  moments = [
-    x for x in jax.tree.leaves(state.opt) if getattr(x, 'shape', None) == kernel.shape
-  ]
+  moments = [x for x in jax.tree.leaves(state.opt) if getattr(x, 'shape', None) == kernel.shape]
   assert moments and not any(x.sharding.is_fully_replicated for x in moments)
 
 

@@ -99,5 +99,3 @@ def test_after_a_loss_that_is_not_finite_the_state_never_changes():
   assert not np.isfinite(scalars['loss']) and not later.finite
   for name in ('step', 'params', 'ema', 'model_state', 'opt'):
     jax.tree.map(np.testing.assert_array_equal, getattr(later, name), getattr(good, name))
-
-

@@ -1,0 +1,245 @@
+"""The input: scenes a second by stage and by way of reading, and how long a training step waits.
+
+python benchmarks/input.py [--config configs/lensblur.py:small --sizes 128 320 --steps 20]
+"""
+
+import argparse
+import collections
+import contextlib
+import functools
+import itertools
+import pathlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import jax
+import ml_collections
+import table
+from absl import flags
+
+from depthjax.data import errors, objects, painting, pipeline, scenes, splits
+from depthjax.train import experiment as experiment_lib
+
+STAGES = {
+  'silhouettes': (objects, 'draw_objects'),
+  'painting': (painting, 'paint_layers'),
+  'planes': (scenes, 'draw_planes'),
+  'corruption': (errors, 'corrupt'),
+}
+TARGET = 0.02  # Share of a step that may be spent waiting, with a worker a core.
+
+
+def main(argv: list[str] | None = None) -> table.Report:
+  args = parser().parse_args(argv)
+  flags.FLAGS.mark_as_parsed()  # grain's worker processes look at absl's flags.
+  report = table.Report()
+  for size in args.sizes:
+    config = resized(args.config, size)
+    stages(report, config, args)
+    if args.batches:
+      streams(report, config, args)
+  if args.steps:
+    training(report, args)
+  report.save(args.json)
+  return report
+
+
+def parser() -> argparse.ArgumentParser:
+  every = sorted({0, 1, 2, table.cores()})
+  result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  result.add_argument('--config', type=table.config_of, default='configs/lensblur.py:small')
+  result.add_argument('--sizes', type=int, nargs='+', default=[128, 320], help='of the scenes')
+  result.add_argument('--scenes', type=int, default=30, help='drawn a round, to time the stages')
+  result.add_argument('--batches', type=int, default=16, help='read a round; 0 reads none')
+  result.add_argument('--workers', type=int, nargs='+', default=every, help='processes')
+  result.add_argument('--threads', type=int, nargs='+', default=[1, 2], help='without workers')
+  result.add_argument('--steps', type=int, default=20, help='trained a round; 0 trains none')
+  result.add_argument('--repeats', type=int, default=2)
+  result.add_argument('--json', type=pathlib.Path)
+  return result
+
+
+def resized(config: ml_collections.ConfigDict, size: int) -> ml_collections.ConfigDict:
+  config = config.copy_and_resolve_references()
+  config.data.height = config.data.width = size
+  return config
+
+
+def stages(report: table.Report, config: ml_collections.ConfigDict, args) -> None:
+  """Draws scenes on one core and prints the time of each stage."""
+  ds = _dataset(config, batch_size=1)
+  rounds = []
+  for number in range(-1, args.repeats):  # The first decodes the photographs.
+    seconds = stage_seconds(ds, args.scenes)
+    if number >= 0:
+      rounds.append(seconds)
+  whole = [seconds['whole'] for seconds in rounds]
+  rows = []
+  for name in (*STAGES, 'rest', 'whole'):
+    each = [seconds[name] for seconds in rounds]
+    rows.append(
+      {
+        'stage': name,
+        'share of the whole': table.ratio(each, whole),
+        'ms a scene': table.spread(1e3 * s / args.scenes for s in each),
+        'scenes/s a core': table.spread(args.scenes / s for s in each),
+      }
+    )
+  title = f'drawing: {config.data.layers} layers, {config.data.height}x{config.data.width}'
+  note = 'rest: lens, hard silhouettes, grain. Photographs are in memory, as after the first epoch.'
+  report.table(title, rows, note)
+
+
+def stage_seconds(ds: Any, count: int) -> dict[str, float]:
+  """Seconds that the stages of the first `count` scenes take, their rest, and the whole."""
+  seconds = collections.Counter()
+  with contextlib.ExitStack() as stack:
+    for name, (module, function) in STAGES.items():
+      clocked = _clocked(getattr(module, function), seconds, name)
+      stack.enter_context(mock.patch.object(module, function, clocked))
+    begin = time.perf_counter()
+    for index in range(count):
+      ds[index]
+    whole = time.perf_counter() - begin
+  return {**seconds, 'rest': whole - seconds.total(), 'whole': whole}
+
+
+def _clocked(function: Callable, seconds: collections.Counter, name: str) -> Callable:
+  @functools.wraps(function)
+  def clocked(*args, **kwargs):
+    begin = time.perf_counter()
+    result = function(*args, **kwargs)
+    seconds[name] += time.perf_counter() - begin
+    return result
+
+  return clocked
+
+
+def streams(report: table.Report, config: ml_collections.ConfigDict, args) -> None:
+  """Reads batches in every way and prints how many cores' worth of drawing each gives."""
+  ds, scenes_read = _dataset(config), args.batches * config.batch_size
+  ways = {f'{threads} threads': (0, threads) for threads in args.threads if 0 in args.workers}
+  ways |= {f'{n} workers': (n, config.input.threads) for n in args.workers if n}
+  startups = collections.defaultdict(list)
+
+  def drawn() -> float:
+    begin = time.perf_counter()
+    for index in range(-(-args.batches // 4)):
+      ds[index]
+    return (time.perf_counter() - begin) / -(-args.batches // 4)
+
+  def read(name: str) -> float:
+    first, seconds = _read(ds, *ways[name], args.batches)
+    startups[name].append(first)
+    return seconds / args.batches
+
+  measures = {'drawn': drawn, **{name: functools.partial(read, name) for name in ways}}
+  times = table.interleaved(measures, args.repeats, warm=False)
+  rows = [
+    {
+      'read ahead by': name,
+      'rate / drawing on one core': table.ratio(times['drawn'], times[name]),
+      'scenes/s': table.spread(config.batch_size / s for s in times[name]),
+      'seconds to the first batch': table.spread(startups[name]),
+    }
+    for name in ways
+  ]
+  title = f'reading: batches of {config.batch_size}, {config.data.height}x{config.data.width}'
+  report.table(title, rows, f'{scenes_read} scenes a round on {table.cores()} cores; no device.')
+
+
+def _read(ds: Any, workers: int, threads: int, batches: int) -> tuple[float, float]:
+  """Seconds until the first batch, and for `batches` more once what was read ahead is used up."""
+  begin = time.perf_counter()
+  with contextlib.closing(pipeline.stream(ds, workers=workers, threads=threads)) as stream:
+    next(stream)
+    first = time.perf_counter() - begin
+    for _ in range(2 * threads + 4 * workers):
+      next(stream)
+    begin = time.perf_counter()
+    for _ in range(batches):
+      next(stream)
+    return first, time.perf_counter() - begin
+
+
+def training(report: table.Report, args: argparse.Namespace) -> None:
+  """Trains with drawn batches and with one batch kept on the device, and prints who waits."""
+  config = args.config
+  experiment = experiment_lib.build(config)
+  held = [experiment.runner.init(experiment_lib.seed_key(0))]
+  host = next(experiment.batches('train', 0))
+  kept = experiment.runner.put(host)
+  waits = collections.defaultdict(list)
+
+  def cached() -> float:
+    return _train(experiment.runner.step, held, itertools.repeat(kept), args.steps)[0]
+
+  def drawn(workers: int) -> float:
+    config.input.workers = workers
+    # The batches of the experiment follow its config.
+    with contextlib.closing(experiment.batches('train', 0)) as stream:
+      batches = map(experiment.runner.put, stream)
+      seconds, waited = _train(experiment.runner.step, held, batches, args.steps)
+    waits[workers].append(waited / seconds)
+    return seconds
+
+  measures = {workers: functools.partial(drawn, workers) for workers in args.workers}
+  times = table.interleaved(
+    {'one batch on the device': cached, **measures}, args.repeats, warm=False
+  )
+  base = times.pop('one batch on the device')
+  rows = [_step_row('one batch, on the device', base, base, '', '', args.steps)]
+  for workers, each in times.items():
+    name = f'{workers} workers' if workers else f'{config.input.threads} threads'
+    wait = table.spread(waits[workers])
+    target = ('met' if wait.median <= TARGET else 'missed') if workers == table.cores() else ''
+    rows.append(_step_row(name, each, base, wait, target, args.steps))
+  size = f'{config.data.height}x{config.data.width}'
+  report.table(
+    f'training: {args.steps} steps, batch {config.batch_size}, {size}',
+    rows,
+    f'Waiting is for the next batch and its way to the device. Target: {TARGET:.0%} of the time with',
+    'a worker a core. Where the device is the processor, drawing also takes time from the step.',
+  )
+
+
+def _train(
+  step: Callable, held: list, batches: Iterator, steps: int, warm: int = 2
+) -> tuple[float, float]:
+  """Trains as the loop does, one step in flight; returns seconds and seconds spent waiting."""
+  pending, waited, begin = None, 0.0, time.perf_counter()
+  for number in range(warm + steps):
+    if number == warm:
+      jax.block_until_ready(pending)
+      waited, begin = 0.0, time.perf_counter()
+    asked = time.perf_counter()
+    batch = next(batches)
+    waited += time.perf_counter() - asked
+    held[0], scalars = step(held[0], batch)
+    jax.block_until_ready(pending)
+    pending = scalars
+  jax.block_until_ready(pending)
+  return time.perf_counter() - begin, waited
+
+
+def _step_row(
+  name: str, these: list[float], base: list[float], wait: Any, target: str, steps: int
+) -> table.Row:
+  return {
+    'input': name,
+    'time / one batch': table.ratio(these, base),
+    'ms a step': table.spread(1e3 * seconds / steps for seconds in these),
+    'waiting, of the time': wait,
+    'target': target,
+  }
+
+
+def _dataset(config: ml_collections.ConfigDict, batch_size: int = 0) -> Any:
+  fields, size = config.data.to_dict(), batch_size or config.batch_size
+  return splits.batches(fields, 'train', seed=config.seed, batch_size=size)
+
+
+if __name__ == '__main__':
+  main()

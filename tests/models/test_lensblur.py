@@ -1,0 +1,300 @@
+"""The networks of the lens blur: their sizes in the paper, and what holds whatever they learn."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from depthjax.models import layers, lensblur
+
+_TINY = {'width': 4, 'upsampler_width': 4, 'features': (6, 6, 3, 3)}
+_H, _W = 16, 12
+
+
+def _images(h=_H, w=_W, seed=0):
+  """Photograph, defocus, blurred picture and the photograph at twice the size, one example."""
+  rng = np.random.default_rng(seed)
+  shapes = (h, w, 3), (h, w, 1), (h, w, 3), (2 * h, 2 * w, 3)
+  image, defocus, blurred, guide = (rng.random((1, *shape), np.float32) for shape in shapes)
+  return image, 2 * defocus - 1, blurred, guide
+
+
+@functools.cache
+def _tiny(**fields):
+  """A tiny network and its fresh variables."""
+  model = lensblur.LensBlur(**{**_TINY, **fields})
+  image, defocus, _, guide = _images()
+  init = jax.jit(functools.partial(model.init, train=False))
+  return model, init(jax.random.key(0), image, defocus, guide)
+
+
+@functools.cache
+def _jitted(model, method, train=False):
+  return jax.jit(functools.partial(model.apply, method=method, train=train))
+
+
+def _blur(model, variables, image, defocus):
+  return np.asarray(_jitted(model, 'blur')(variables, image, defocus))
+
+
+def _upsample(model, variables, image, defocus, blurred, guide):
+  return np.asarray(_jitted(model, 'upsample')(variables, image, blurred, defocus, guide))
+
+
+def _with_bias(variables, path, bias):
+  """The variables with the convolution at a path replaced by a bias that no pixel changes."""
+  changed = jax.tree.map(lambda x: x, variables)
+  conv = functools.reduce(lambda tree, name: tree[name], path.split('/'), changed['params'])
+  conv['kernel'], conv['bias'] = jnp.zeros_like(conv['kernel']), jnp.asarray(bias, jnp.float32)
+  return changed
+
+
+def _one_hot(variables, path, j):
+  conv = functools.reduce(lambda tree, name: tree[name], path.split('/'), variables['params'])
+  return _with_bias(variables, path, np.eye(conv['bias'].size)[j])
+
+
+_COUNTS = {
+  'release': {'feature_net': 40_275, 'kernel_net': 521_055, 'upsampler': 1_474_781},
+  'paper': {'feature_net': 43_653, 'kernel_net': 521_312, 'upsampler': 1_425_026},
+}
+
+
+@pytest.mark.parametrize('preset', _COUNTS)
+def test_the_networks_have_the_published_numbers_of_parameters(preset):
+  model = lensblur.LensBlur(preset=preset)
+  image, defocus, _, guide = _images()
+  variables = jax.eval_shape(
+    functools.partial(model.init, train=False), jax.random.key(0), image, defocus, guide
+  )
+  counts = {
+    name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in variables['params'].items()
+  }
+  assert counts == _COUNTS[preset]
+
+
+@pytest.mark.parametrize('light', ['linear', 'srgb'])
+def test_the_first_feature_alone_gives_the_photograph(light):
+  model, variables = _tiny(light=light)
+  image, defocus, _, _ = _images()
+  variables = _one_hot(variables, 'kernel_net/kernels', 0)
+  np.testing.assert_allclose(_blur(model, variables, image, defocus), image, atol=1e-5)
+
+
+def test_the_upsampler_passes_on_either_of_its_sources():
+  """Of linear light: the enlarged blur is a mean of light, the photograph comes as it is."""
+  model, variables = _tiny()
+  image, defocus, blurred, guide = _images()
+  sharp = _one_hot(variables, 'upsampler/weights', 1)
+  result = _upsample(model, sharp, image, defocus, blurred, guide)
+  np.testing.assert_allclose(result, guide, atol=1e-5)
+  soft = _one_hot(variables, 'upsampler/weights', 0)
+  result = _upsample(model, soft, image, defocus, np.full_like(blurred, 0.3), guide)
+  np.testing.assert_allclose(result, 0.3, atol=1e-5)
+  halves = np.broadcast_to(np.arange(_W)[:, None] >= _W // 2, blurred.shape).astype(np.float32)
+  result = _upsample(model, soft, image, defocus, halves, guide)
+  # Two columns at the step: a quarter and three quarters of the light, encoded.
+  np.testing.assert_allclose(result[0, 0, _W - 1 : _W + 1, 0], [0.5371, 0.8808], atol=1e-3)
+
+
+def test_both_heads_agree_where_only_their_common_maps_have_weight():
+  """Eq. 3 is the special case of two maps of the released graph."""
+  (paper, two), (release, many) = _tiny(preset='paper'), _tiny()
+  two, many = two['params']['upsampler'], dict(many['params']['upsampler'])
+  kernel, bias = two['weights']['kernel'], two['weights']['bias']
+  rest = many['weights']['bias'].size - 2
+  params = {name: two.get(name, many[name]) for name in many}
+  params['weights'] = {
+    'kernel': jnp.pad(kernel, ((0, 0), (0, 0), (0, 0), (0, rest))),
+    'bias': jnp.pad(bias, (0, rest)),
+  }
+  image, defocus, blurred, guide = _images()
+  stats = _tiny(preset='paper')[1]['batch_stats']
+  results = [
+    _upsample(
+      model,
+      {'params': {'upsampler': tree}, 'batch_stats': stats},
+      *(image, defocus, blurred, guide),
+    )
+    for model, tree in ((paper, two), (release, params))
+  ]
+  assert rest == 6 and np.ptp(results[0]) > 0.1
+  np.testing.assert_allclose(results[1], results[0], atol=1e-6)
+
+
+@functools.cache
+def _gradients(remat):
+  model, variables = _tiny(remat=remat)
+  image, defocus, _, guide = _images()
+
+  def loss(params, state):
+    variables = {'params': params, **state}
+    (low, high), state = model.apply(
+      variables, image, defocus, guide, True, mutable=['batch_stats']
+    )
+    return (low**2).mean() + (high**2).mean(), (low, high, state)
+
+  function = jax.value_and_grad(loss, has_aux=True)
+  state = {'batch_stats': variables['batch_stats']}
+  jaxpr = str(jax.make_jaxpr(function)(variables['params'], state))
+  return variables, jax.jit(function)(variables['params'], state), jaxpr
+
+
+def test_recomputing_blocks_changes_nothing():
+  (variables, kept, jaxpr), (again, recomputed, recomputing) = _gradients(False), _gradients(True)
+  jax.tree.map(np.testing.assert_array_equal, again, variables)
+  close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+  jax.tree.map(close, recomputed, kept)
+  assert 'remat' in recomputing and 'remat' not in jaxpr
+
+
+def test_gradients_reach_every_parameter():
+  _, (_, grads), _ = _gradients(False)
+  for path, grad in jax.tree_util.tree_leaves_with_path(grads):
+    assert np.isfinite(grad).all() and np.any(grad), jax.tree_util.keystr(path)
+
+
+def test_half_precision_inside_is_float32_outside():
+  model, variables = _tiny()
+  half, same = _tiny(dtype=jnp.bfloat16)
+  image, defocus, _, guide = _images()
+  outputs = _jitted(half, None)(variables, image, defocus, guide)
+  expected = _jitted(model, None)(variables, image, defocus, guide)
+  assert all(x.dtype == jnp.float32 for x in (*outputs, *jax.tree.leaves(same)))
+  for output, exact in zip(outputs, expected, strict=True):
+    np.testing.assert_allclose(output, exact, atol=0.03)
+    assert np.abs(output - exact).max() > 1e-5
+
+
+@functools.cache
+def _feature_net(start='blur', widths=(30, 30, 15, 15)):
+  """Features of an image, as a compiled function."""
+  net = lensblur.FeatureNet(widths, start)
+  variables = jax.jit(net.init)(jax.random.key(1), jnp.zeros((1, 23, 23, 3)))
+  return jax.jit(functools.partial(net.apply, variables))
+
+
+def test_features_see_fifteen_pixels():
+  image = np.random.default_rng(0).uniform(0.2, 1, (1, 23, 23, 3)).astype(np.float32)
+  net = _feature_net()
+  grad = jax.jit(jax.grad(lambda x: (net(x)[:, 11, 11] ** 2).sum()))(image)
+  rows, columns = np.nonzero(np.abs(grad[0]).sum(axis=-1))
+  assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 18, 4, 18)
+
+
+@pytest.mark.parametrize('start', ['blur', 'xavier'])
+def test_a_constant_image_has_constant_features_up_to_the_border(start):
+  """Zeros beyond the border would darken it."""
+  image = np.broadcast_to(np.float32([0.7, 0.4, 0.2]), (1, 23, 23, 3))
+  maps = np.asarray(_feature_net(start)(image))
+  assert maps.shape == (1, 23, 23, 31, 3) and maps.max() > 0.3
+  assert np.ptp(maps, axis=(1, 2)).max() < 1e-5
+
+
+def test_features_keep_their_colour_and_start_as_blurs():
+  red = np.broadcast_to(np.float32([1, 0, 0]), (1, 23, 23, 3))
+  maps = np.asarray(_feature_net()(red))
+  np.testing.assert_allclose(maps[..., 0], 1, atol=0.2)
+  np.testing.assert_allclose(maps[..., 1:], 0, atol=0.2)
+  # Blurred, not copied: a spot spreads to its neighbours in most features.
+  spot = np.zeros((1, 23, 23, 3), np.float32)
+  spot[:, 11, 11] = 1
+  maps = np.asarray(_feature_net()(spot))
+  np.testing.assert_array_equal(maps[..., 0, :], spot)
+  assert np.median(maps[0, 11, 11, 1:]) < 0.5 < 0.7 < np.median(maps[0, ..., 1:, :].sum((0, 1)))
+
+
+def test_mirrored_convolution_equals_its_twin():
+  image = np.random.default_rng(0).normal(size=(1, 7, 6, 1)).astype(np.float32)
+  conv = layers.SymmetricConv(1, 5)
+  variables = jax.jit(conv.init)(jax.random.key(0), image)
+  kernel = np.asarray(variables['params']['conv']['kernel'])[..., 0, 0]
+  expected = scipy.ndimage.correlate(image[0, ..., 0], kernel, mode='reflect')
+  result = np.asarray(jax.jit(conv.apply)(variables, image))[0, ..., 0]
+  np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
+@functools.cache
+def _kernels(preset):
+  model, variables = _tiny(preset=preset)
+  image, defocus, _, _ = _images()
+
+  @jax.jit
+  def kernels(image, defocus):
+    net = lambda model: model.kernel_net(image, defocus, False)  # noqa: E731
+    return model.apply(variables, method=net, capture_intermediates=True)
+
+  return kernels, *kernels(image, defocus)
+
+
+def test_kernels_of_the_release_sum_to_one():
+  _, kernels, _ = _kernels('release')
+  assert kernels.shape == (1, _H, _W, 7) and np.all(kernels >= 0)
+  np.testing.assert_allclose(kernels.sum(axis=-1), 1, atol=1e-4)
+
+
+def test_kernels_of_the_paper_are_free_but_start_near_one():
+  _, kernels, _ = _kernels('paper')
+  sums = np.asarray(kernels.sum(axis=-1))
+  assert np.all(kernels >= 0) and np.abs(sums - 1).max() > 1e-2
+  assert 0.5 < sums.mean() < 2
+
+
+def test_the_deep_branch_sees_the_defocus_alone_and_strides_last():
+  function, kernels, state = _kernels('release')
+  image, defocus, _, _ = _images()
+  other, other_state = function(1 - image, defocus)
+  net, other_net = (x['intermediates']['kernel_net'] for x in (state, other_state))
+  np.testing.assert_array_equal(net['deep3']['__call__'][0], other_net['deep3']['__call__'][0])
+  assert np.abs(other - kernels).max() > 1e-4
+  deep2 = {name: out['__call__'][0].shape[1:3] for name, out in net['deep2'].items() if name[0] > '_'}
+  assert deep2 == {'reduce': (4, 3), 'conv': (4, 3), 'expand': (2, 2), 'project': (2, 2)}
+
+
+@pytest.mark.parametrize('preset', ['release', 'paper'])
+def test_everything_in_focus_is_finite(preset):
+  """A constant depth map is a defocus of zero."""
+  model, variables = _tiny(preset=preset)
+  image, defocus, _, guide = _images()
+  outputs = _jitted(model, None)(variables, image, np.zeros_like(defocus), guide)
+  assert all(np.isfinite(x).all() for x in outputs)
+  black = _jitted(model, None)(variables, 0 * image, 0 * defocus, 0 * guide)
+  assert all(np.isfinite(x).all() for x in black)
+
+
+@pytest.mark.parametrize('size', [(13, 17), (3, 5), (1, 1), (16, 9)])
+def test_any_size_runs(size):
+  model, variables = _tiny()
+  image, defocus, _, guide = _images(*size)
+  apply = functools.partial(model.apply, train=False)
+  low, high = jax.eval_shape(apply, variables, image, defocus, guide)
+  assert low.shape == image.shape and high.shape == guide.shape
+  if size == (13, 17):
+    assert all(np.isfinite(x).all() for x in jax.jit(apply)(variables, image, defocus, guide))
+
+
+def test_without_training_examples_do_not_see_each_other():
+  model, variables = _tiny()
+  apply = _jitted(model, None)
+  one = [np.concatenate([x, y]) for x, y in zip(_images(), _images(seed=1), strict=True)]
+  two = [np.concatenate([x, y]) for x, y in zip(_images(), _images(seed=2), strict=True)]
+  results = [apply(variables, x[0], x[1], x[3]) for x in (one, two)]
+  for a, b in zip(*results, strict=True):
+    np.testing.assert_allclose(a[0], b[0], atol=1e-6)
+    assert np.abs(a[1] - b[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+  'fields, message',
+  [({'preset': 'papr'}, "preset is 'papr'; it can be"), ({'features': (6, 4)}, 'multiple of 3')],
+)
+def test_impossible_networks_are_refused(fields, message):
+  model = lensblur.LensBlur(**fields)
+  image, defocus, _, guide = _images()
+  with pytest.raises(ValueError, match=message):
+    jax.eval_shape(
+      functools.partial(model.init, train=False), jax.random.key(0), image, defocus, guide
+    )

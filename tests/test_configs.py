@@ -1,0 +1,32 @@
+"""Every config in configs/ trains two steps at its smoke size."""
+
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+
+from depthjax.train import log as log_lib
+from depthjax.train import loop
+
+_CONFIGS = sorted(pathlib.Path(__file__).parents[1].glob('configs/*.py'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', _CONFIGS, ids=lambda path: path.stem)
+def test_the_smoke_size_trains_two_steps(path, tmp_path):
+  config = _load(path).get_config('smoke')
+  config.steps, config.log_every = 2, 1
+  config.eval.examples, config.parallel.devices = config.batch_size, 1
+  scores = loop.train(config.lock(), tmp_path)
+  losses = [line['loss'] for line in log_lib.read_metrics(tmp_path)]
+  assert len(losses) == 2 and np.isfinite(losses).all() and losses[0] != losses[1]
+  assert all(np.isfinite(value) for value in scores.values())
+  assert list((tmp_path / 'pictures').glob('*.png'))
+
+
+def _load(path):
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
