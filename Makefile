@@ -14,7 +14,7 @@ demo: $(READY)
 	$(BIN)/depthjax demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

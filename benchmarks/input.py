@@ -1,12 +1,13 @@
 """The input: scenes a second by stage and by way of reading, and how long a training step waits.
 
-python benchmarks/input.py [--config configs/lensblur.py:small --sizes 128 320 --steps 20]
+python benchmarks/input.py [--config configs/lensblur.py:small --steps 20 --json input.json]
 """
 
 import argparse
 import collections
 import contextlib
 import functools
+import gc
 import itertools
 import pathlib
 import time
@@ -29,13 +30,14 @@ STAGES = {
   'corruption': (errors, 'corrupt'),
 }
 TARGET = 0.02  # Share of a step that may be spent waiting, with a worker a core.
+_KEPT = 'one batch, on the device'
 
 
 def main(argv: list[str] | None = None) -> table.Report:
   args = parser().parse_args(argv)
   flags.FLAGS.mark_as_parsed()  # grain's worker processes look at absl's flags.
   report = table.Report()
-  for size in args.sizes:
+  for size in args.sizes or (args.config.data.height, 320):
     config = resized(args.config, size)
     stages(report, config, args)
     if args.batches:
@@ -50,9 +52,9 @@ def parser() -> argparse.ArgumentParser:
   every = sorted({0, 1, 2, table.cores()})
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('--config', type=table.config_of, default='configs/lensblur.py:small')
-  result.add_argument('--sizes', type=int, nargs='+', default=[128, 320], help='of the scenes')
+  result.add_argument('--sizes', type=int, nargs='+', help="the config's own and 320")
   result.add_argument('--scenes', type=int, default=30, help='drawn a round, to time the stages')
-  result.add_argument('--batches', type=int, default=16, help='read a round; 0 reads none')
+  result.add_argument('--batches', type=int, default=12, help='read a round; 0 reads none')
   result.add_argument('--workers', type=int, nargs='+', default=every, help='processes')
   result.add_argument('--threads', type=int, nargs='+', default=[1, 2], help='without workers')
   result.add_argument('--steps', type=int, default=20, help='trained a round; 0 trains none')
@@ -120,8 +122,9 @@ def _clocked(function: Callable, seconds: collections.Counter, name: str) -> Cal
 def streams(report: table.Report, config: ml_collections.ConfigDict, args) -> None:
   """Reads batches in every way and prints how many cores' worth of drawing each gives."""
   ds, scenes_read = _dataset(config), args.batches * config.batch_size
-  ways = {f'{threads} threads': (0, threads) for threads in args.threads if 0 in args.workers}
-  ways |= {f'{n} workers': (n, config.input.threads) for n in args.workers if n}
+  pairs = [(0, threads) for threads in args.threads if 0 in args.workers]
+  pairs += [(workers, config.input.threads) for workers in args.workers if workers]
+  ways = {_way(*pair): pair for pair in pairs}
   startups = collections.defaultdict(list)
 
   def drawn() -> float:
@@ -183,25 +186,24 @@ def training(report: table.Report, args: argparse.Namespace) -> None:
       batches = map(experiment.runner.put, stream)
       seconds, waited = _train(experiment.runner.step, held, batches, args.steps)
     waits[workers].append(waited / seconds)
+    gc.collect()  # Also JAX's: until then it holds on to the shared memory of the workers' batches.
     return seconds
 
-  measures = {workers: functools.partial(drawn, workers) for workers in args.workers}
-  times = table.interleaved(
-    {'one batch on the device': cached, **measures}, args.repeats, warm=False
-  )
-  base = times.pop('one batch on the device')
-  rows = [_step_row('one batch, on the device', base, base, '', '', args.steps)]
-  for workers, each in times.items():
-    name = f'{workers} workers' if workers else f'{config.input.threads} threads'
+  names = {_way(workers, config.input.threads): workers for workers in args.workers}
+  measures = {name: functools.partial(drawn, workers) for name, workers in names.items()}
+  times = table.interleaved({_KEPT: cached, **measures}, args.repeats, warm=False)
+  rows = [_step_row(_KEPT, times[_KEPT], times[_KEPT], '', '', args.steps)]
+  for name, workers in names.items():
     wait = table.spread(waits[workers])
     target = ('met' if wait.median <= TARGET else 'missed') if workers == table.cores() else ''
-    rows.append(_step_row(name, each, base, wait, target, args.steps))
+    rows.append(_step_row(name, times[name], times[_KEPT], wait, target, args.steps))
   size = f'{config.data.height}x{config.data.width}'
   report.table(
     f'training: {args.steps} steps, batch {config.batch_size}, {size}',
     rows,
-    f'Waiting is for the next batch and its way to the device. Target: {TARGET:.0%} of the time with',
-    'a worker a core. Where the device is the processor, drawing also takes time from the step.',
+    'Waiting is for the next batch and its way to the device; the target is at most '
+    f'{TARGET:.0%} with a worker a core. Where the device is the processor, drawing also takes '
+    'time from the step.',
   )
 
 
@@ -234,6 +236,11 @@ def _step_row(
     'waiting, of the time': wait,
     'target': target,
   }
+
+
+def _way(workers: int, threads: int) -> str:
+  threads = f'{threads} thread' + 's' * (threads > 1)
+  return f'{workers} worker{"s" * (workers > 1)} of {threads}' if workers else threads
 
 
 def _dataset(config: ml_collections.ConfigDict, batch_size: int = 0) -> Any:

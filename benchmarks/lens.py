@@ -160,11 +160,11 @@ def tracer(report: table.Report, args: argparse.Namespace) -> None:
     f'tracer: {args.layers} layers, {args.size}x{args.size}, {args.samples} samples',
     rows,
     f'NumPy (one core) is timed on 1/{scale:g} of the samples, times {scale:g}.',
-    'The floors are of flat layers, s h w times 4 (4 l + 5) bytes / bandwidth and (35 l - 5) FLOPs',
-    '/ rate; the largest holds. A sample reads the layers and the mean and writes the mean; 28 FLOPs',
-    'a layer mix four taps of RGBA, 7 lay it over the next. Layers that stay in a cache may beat the',
-    'bandwidth of memory; then the one of arrays as large as the layers holds. Measured here:',
-    *(f'  {name}: {value}' for name, value in rates.items()),
+    'The floors are of flat layers: s h w times 4 (4 l + 5) bytes / bandwidth or (35 l - 5) FLOPs '
+    '/ rate; the largest holds. A sample reads the layers and the mean and writes the mean. 28 '
+    'FLOPs a layer mix four taps of RGBA, 7 lay it over the next. Layers that stay in a cache may '
+    'beat the bandwidth of memory; then that of arrays as large as the layers holds. Measured:',
+    *(f'{name}: {value}' for name, value in rates.items()),
   )
   report.table('peak memory of the tracer', [each.memory for each in cases.values()], _MEMORY_NOTE)
 
@@ -267,7 +267,7 @@ def classical(report: table.Report, args: argparse.Namespace) -> None:
   report.table(
     f'classical renderer: {args.size}x{args.size}, every radius to the largest',
     rows,
-    f'OpenCV ({cv2.getNumThreads()} threads) knows whole radii only: one filter2D each, by Fourier',
+    f'OpenCV ({cv2.getNumThreads()} threads) knows whole radii only: one filter2D each, by Fourier '
     'transform where the disc is large. The difference is taken on whole radii.',
   )
   report.table('peak memory of the classical renderer', memory, _MEMORY_NOTE)

@@ -8,6 +8,7 @@ import pathlib
 import platform
 import runpy
 import statistics
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ class Spread(NamedTuple):
   high: float
 
   def __str__(self) -> str:
-    return f'{self.median:.3g} [{self.low:.3g}, {self.high:.3g}]'
+    return f'{_number(self.median)} [{_number(self.low)}, {_number(self.high)}]'
 
 
 def spread(values: Iterable[float]) -> Spread:
@@ -84,7 +85,7 @@ class Report:
     print('\n'.join(f'{name + ":":10} {value}' for name, value in self.facts.items()))
 
   def table(self, title: str, rows: Sequence[Row], *notes: str) -> None:
-    """A table with the columns of its first row, which all rows have."""
+    """A table with the columns of its first row, which all rows have, and paragraphs below it."""
     self.tables[title] = list(rows)
     lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -92,7 +93,7 @@ class Report:
     for line in lines:
       print('  ' + '  '.join(map(str.ljust, line, widths)).rstrip())
     for note in notes:
-      print(f'  {note}', flush=True)
+      print(textwrap.fill(note, 98, initial_indent='  ', subsequent_indent='  '), flush=True)
 
   def save(self, file: pathlib.Path | None) -> None:
     """Writes facts and tables as JSON; a spread is [median, least, largest]."""
@@ -138,4 +139,8 @@ def _processor() -> str:
 
 
 def _cell(value: Any) -> str:
-  return f'{value:.3g}' if isinstance(value, float) else str(value)
+  return _number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+  return f'{value:.3g}' if abs(value) < 999.5 else f'{value:,.0f}'

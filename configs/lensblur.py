@@ -76,5 +76,6 @@ def _small(config: ml_collections.ConfigDict) -> None:
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
   _small(config)
-  config.steps = 200
-  config.eval.every = config.checkpoint.every = 100
+  config.steps = 300
+  config.eval.every = config.checkpoint.every = 150
+  config.log_every = 10

@@ -8,7 +8,8 @@ from configs import lensblur
 
 ROOT = pathlib.Path(__file__).parents[1]
 FIELDS = {
-  'steps': 4,
+  # The learning rates of a schedule are part of the compiled step: one length, one compilation.
+  'steps': 6,
   'batch_size': 8,
   'log_every': 1,
   'eval.every': 0,

@@ -120,4 +120,6 @@ def _ffmpeg(path: Path):
   except ImportError as error:
     wrong = 'cannot be written: the package imageio-ffmpeg is not installed'
     raise InputError(path, wrong, "the optional packages: pip install 'depthjax[photo]'") from error
+  # Else it forks this process to start ffmpeg: with JAX's threads in it that warns, and may hang.
+  os.environ.setdefault('IMAGEIO_FFMPEG_NO_PREVENT_SIGINT', '1')
   return imageio_ffmpeg

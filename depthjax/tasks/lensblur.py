@@ -149,9 +149,10 @@ def _arguments(inputs: Images) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def _apply(model: Any, variables: Any, inputs: Images, train: bool) -> tuple[Images, Any]:
-  mutable = [name for name in variables if name != 'params'] if train else []
-  (low, high), state = model.apply(variables, *_arguments(inputs), train, mutable=mutable)
-  return {'low': low, 'high': high}, state
+  state = {name: tree for name, tree in variables.items() if name != 'params'}
+  mutable = list(state) if train else []
+  (low, high), changed = model.apply(variables, *_arguments(inputs), train, mutable=mutable)
+  return {'low': low, 'high': high}, {**state, **changed}
 
 
 def _loss(prediction: jax.Array, target: jax.Array, config: Any) -> jax.Array:

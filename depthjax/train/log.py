@@ -54,7 +54,7 @@ class Log:
 
   def say(self, text: str) -> None:
     """A line above the bar."""
-    self._bar.console.print(text, highlight=False, soft_wrap=True)
+    self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
   def close(self) -> None:
     """Flushes the files and ends the bar."""

@@ -31,6 +31,13 @@ def _tiny(**fields):
   return model, init(jax.random.key(0), image, defocus, guide)
 
 
+def _shapes(model):
+  """Shapes and types of a network's variables."""
+  image, defocus, _, guide = _images()
+  init = functools.partial(model.init, train=False)
+  return jax.eval_shape(init, jax.random.key(0), image, defocus, guide)
+
+
 @functools.cache
 def _jitted(model, method, train=False):
   return jax.jit(functools.partial(model.apply, method=method, train=train))
@@ -65,14 +72,8 @@ _COUNTS = {
 
 @pytest.mark.parametrize('preset', _COUNTS)
 def test_the_networks_have_the_published_numbers_of_parameters(preset):
-  model = lensblur.LensBlur(preset=preset)
-  image, defocus, _, guide = _images()
-  variables = jax.eval_shape(
-    functools.partial(model.init, train=False), jax.random.key(0), image, defocus, guide
-  )
-  counts = {
-    name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in variables['params'].items()
-  }
+  params = _shapes(lensblur.LensBlur(preset=preset))['params']
+  counts = {name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in params.items()}
   assert counts == _COUNTS[preset]
 
 
@@ -137,10 +138,9 @@ def _gradients(remat):
     )
     return (low**2).mean() + (high**2).mean(), (low, high, state)
 
-  function = jax.value_and_grad(loss, has_aux=True)
-  state = {'batch_stats': variables['batch_stats']}
-  jaxpr = str(jax.make_jaxpr(function)(variables['params'], state))
-  return variables, jax.jit(function)(variables['params'], state), jaxpr
+  arguments = variables['params'], {'batch_stats': variables['batch_stats']}
+  traced = jax.jit(jax.value_and_grad(loss, has_aux=True)).trace(*arguments)
+  return variables, traced.lower().compile()(*arguments), str(traced.jaxpr)
 
 
 def test_recomputing_blocks_changes_nothing():
@@ -159,11 +159,11 @@ def test_gradients_reach_every_parameter():
 
 def test_half_precision_inside_is_float32_outside():
   model, variables = _tiny()
-  half, same = _tiny(dtype=jnp.bfloat16)
+  half = lensblur.LensBlur(**_TINY, dtype=jnp.bfloat16)
   image, defocus, _, guide = _images()
   outputs = _jitted(half, None)(variables, image, defocus, guide)
   expected = _jitted(model, None)(variables, image, defocus, guide)
-  assert all(x.dtype == jnp.float32 for x in (*outputs, *jax.tree.leaves(same)))
+  assert all(x.dtype == jnp.float32 for x in (*outputs, *jax.tree.leaves(_shapes(half))))
   for output, exact in zip(outputs, expected, strict=True):
     np.testing.assert_allclose(output, exact, atol=0.03)
     assert np.abs(output - exact).max() > 1e-5
@@ -250,8 +250,8 @@ def test_the_deep_branch_sees_the_defocus_alone_and_strides_last():
   net, other_net = (x['intermediates']['kernel_net'] for x in (state, other_state))
   np.testing.assert_array_equal(net['deep3']['__call__'][0], other_net['deep3']['__call__'][0])
   assert np.abs(other - kernels).max() > 1e-4
-  deep2 = {name: out['__call__'][0].shape[1:3] for name, out in net['deep2'].items() if name[0] > '_'}
-  assert deep2 == {'reduce': (4, 3), 'conv': (4, 3), 'expand': (2, 2), 'project': (2, 2)}
+  sizes = {'reduce': (4, 3, 4), 'conv': (4, 3, 4), 'expand': (2, 2, 16), 'project': (2, 2, 16)}
+  assert {name: net['deep2'][name]['__call__'][0].shape[1:] for name in sizes} == sizes
 
 
 @pytest.mark.parametrize('preset', ['release', 'paper'])
@@ -261,8 +261,10 @@ def test_everything_in_focus_is_finite(preset):
   image, defocus, _, guide = _images()
   outputs = _jitted(model, None)(variables, image, np.zeros_like(defocus), guide)
   assert all(np.isfinite(x).all() for x in outputs)
-  black = _jitted(model, None)(variables, 0 * image, 0 * defocus, 0 * guide)
-  assert all(np.isfinite(x).all() for x in black)
+  # Also where a ReLU has cut off every weight of a kernel.
+  dead = _with_bias(variables, 'kernel_net/kernels', -np.ones(7))
+  dead = _with_bias(dead, 'upsampler/weights', -np.ones(8 if preset == 'release' else 2))
+  assert all(np.isfinite(x).all() for x in _jitted(model, None)(dead, image, defocus, guide))
 
 
 @pytest.mark.parametrize('size', [(13, 17), (3, 5), (1, 1), (16, 9)])
@@ -292,9 +294,5 @@ def test_without_training_examples_do_not_see_each_other():
   [({'preset': 'papr'}, "preset is 'papr'; it can be"), ({'features': (6, 4)}, 'multiple of 3')],
 )
 def test_impossible_networks_are_refused(fields, message):
-  model = lensblur.LensBlur(**fields)
-  image, defocus, _, guide = _images()
   with pytest.raises(ValueError, match=message):
-    jax.eval_shape(
-      functools.partial(model.init, train=False), jax.random.key(0), image, defocus, guide
-    )
+    _shapes(lensblur.LensBlur(**fields))

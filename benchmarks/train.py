@@ -1,0 +1,246 @@
+"""The train step: its time and parts, its share of the matmul rate, memory, and time to compile.
+
+python benchmarks/train.py [--config configs/lensblur.py:small --dtype bfloat16 --json train.json]
+"""
+
+import argparse
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import table
+
+from depthjax.tasks.task import Task
+from depthjax.train import experiment as experiment_lib
+from depthjax.train import optimizer
+from depthjax.train import step as step_lib
+
+
+def main(argv: list[str] | None = None) -> table.Report | None:
+  argv = sys.argv[1:] if argv is None else argv
+  args = parser().parse_args(argv)
+  config = configured(args)
+  if args.compile_only:
+    print(json.dumps(compile_seconds(config)))
+    return None
+  with tempfile.TemporaryDirectory() as cache:
+    # Before this process takes the device: some have room for one process only.
+    compiled = [] if args.no_compiling else [_fresh(argv, cache) for _ in ('cold', 'warm')]
+  report = table.Report()
+  training(report, config, args)
+  if compiled:
+    compiling(report, *compiled)
+  report.save(args.json)
+  return report
+
+
+def parser() -> argparse.ArgumentParser:
+  result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  result.add_argument('--config', type=table.config_of, default='configs/lensblur.py:small')
+  result.add_argument('--size', type=int, help='height and width of the scenes')
+  result.add_argument('--batch', type=int, help='examples over all devices')
+  result.add_argument('--dtype', choices=['float32', 'bfloat16'], help='the model computes in it')
+  result.add_argument('--matmul', type=int, help='side of the matrices that measure the rate')
+  result.add_argument('--repeats', type=int, default=10)
+  result.add_argument('--no-compiling', action='store_true', help='skip the fresh processes')
+  result.add_argument('--compile-only', action='store_true', help='what a fresh process does')
+  result.add_argument('--json', type=pathlib.Path)
+  return result
+
+
+def configured(args: argparse.Namespace) -> ml_collections.ConfigDict:
+  config = args.config.copy_and_resolve_references()
+  config.parallel.mode = 'jit'
+  if args.size:
+    config.data.height = config.data.width = args.size
+  if args.batch:
+    config.batch_size = config.eval.examples = args.batch
+  if args.dtype:
+    config.model.dtype = args.dtype
+  return config
+
+
+class Program:
+  """A jitted function, compiled for its arguments and called with them.
+
+  With `donates` it uses up the first argument, and the first result takes its place.
+  """
+
+  def __init__(self, function: Any, *arguments: Any, donates: bool = False):
+    lowered = function.lower(*arguments)
+    self.compiled = lowered.compile()
+    self._arguments, self._donates = list(arguments), donates
+    # Where a compiler replaces convolutions by library calls, it no longer knows their FLOPs.
+    analyses = self.compiled.cost_analysis(), lowered.cost_analysis()
+    self.flops = max((analysis or {}).get('flops', 0.0) for analysis in analyses)
+
+  def __call__(self) -> Any:
+    result = self.compiled(*self._arguments)
+    if self._donates:
+      self._arguments[0], result = result
+    return result
+
+
+def training(
+  report: table.Report, config: ml_collections.ConfigDict, args: argparse.Namespace
+) -> None:
+  """Times the step and its parts in turn with a matrix product; prints FLOPs and memory."""
+  experiment = experiment_lib.build(config)
+
+  def state():
+    return experiment.runner.init(experiment_lib.seed_key(0))
+
+  batch = experiment.runner.put(next(experiment.batches('train', 0)))
+  step = Program(experiment.runner.step, state(), batch, donates=True)
+  jax.block_until_ready(step())
+  used = jax.devices()[0].memory_stats()
+  render = Program(jax.jit(experiment.task.inputs), batch)
+  inputs = render()
+  forward = Program(jax.jit(functools.partial(_loss, experiment.task)), state(), inputs)
+  update = Program(_update(experiment.task, config), state(), inputs, donates=True)
+  products = _products(config.model.dtype, args.matmul)
+  programs = {'step': step, 'render': render, 'forward': forward, 'update': update, **products}
+  measures = {name: table.timed(program) for name, program in programs.items()}
+  times = table.interleaved(measures, args.repeats)
+  rates = {name: [product.flops / s for s in times[name]] for name, product in products.items()}
+  size = f'{config.data.height}x{config.data.width}'
+  report.table(
+    f'step of {config.task}: batch {config.batch_size}, {size}, {config.model.dtype}',
+    _parts(times, programs, rates[config.model.dtype]),
+    'The parts run one by one; the step may share work between them. Backward and update are what '
+    'a step without rendering takes beyond forward. FLOPs are those of the networks, losses and '
+    'optimiser: the tracer is a loop, and of a loop the compiler counts one turn.',
+  )
+  report.table(
+    'matrix products of this device, at the default precision', _rate_rows(products, rates)
+  )
+  report.table('memory of the step, as compiled', _memory(step.compiled, state(), used))
+
+
+def _parts(
+  times: dict[str, list[float]], programs: dict[str, Program], rate: Sequence[float]
+) -> list[table.Row]:
+  backward = [b - a for a, b in zip(times['forward'], times['update'], strict=True)]
+  times = {**times, 'backward': backward}
+  flops = {name: program.flops for name, program in programs.items()}
+  parts = {
+    'step': ('step', flops['update']),
+    'render the batch': ('render', 0.0),
+    'forward, with the losses': ('forward', flops['forward']),
+    'backward and update': ('backward', flops['update'] - flops['forward']),
+  }
+  return [
+    {
+      'part': name,
+      'share of the step': table.ratio(times[key], times['step']),
+      'ms': table.spread(1e3 * seconds for seconds in times[key]),
+      'GFLOP': count / 1e9 if count else '',
+      'of the matmul rate': table.ratio([count / s for s in times[key]], rate) if count else '',
+    }
+    for name, (key, count) in parts.items()
+  ]
+
+
+def _rate_rows(products: dict[str, Program], rates: dict[str, list[float]]) -> list[table.Row]:
+  return [
+    {
+      'in': name,
+      'over float32': table.ratio(rates[name], rates['float32']),
+      'GFLOP/s': table.spread(rate / 1e9 for rate in rates[name]),
+    }
+    for name in products
+  ]
+
+
+def _loss(task: Task, state: Any, inputs: Any) -> jax.Array:
+  key = jax.random.wrap_key_data(state.key)
+  variables = {'params': state.params, **state.model_state}
+  terms, _ = task.loss(task.apply, variables, inputs, key)
+  return sum(jnp.mean(term) for term in terms.values())
+
+
+def _update(task: Task, config: ml_collections.ConfigDict) -> Any:
+  """The train step without its rendering: it takes what `task.inputs` returns."""
+  rendered = task._replace(inputs=lambda inputs: inputs)
+  grads = functools.partial(step_lib.gradients, task=rendered)
+  step = functools.partial(
+    step_lib.train_step,
+    gradients=step_lib.accumulate(grads, config.microbatches),
+    tx=optimizer.make(config.optimizer, config.steps),
+    decay=config.ema,
+  )
+  return jax.jit(step, donate_argnums=0)
+
+
+def _products(dtype: str, side: int | None) -> dict[str, Program]:
+  """Square matrix products in float32 and in the model's type."""
+  side = side or (2048 if jax.default_backend() == 'cpu' else 8192)
+  names = dict.fromkeys(('float32', dtype))
+  return {name: Program(jax.jit(jnp.dot), *[jnp.ones((side, side), name)] * 2) for name in names}
+
+
+def _memory(compiled: Any, state: Any, used: dict[str, int] | None) -> list[table.Row]:
+  analysis = compiled.memory_analysis()
+  parts = {
+    'state and batch': analysis.argument_size_in_bytes,
+    'results not in their place': analysis.output_size_in_bytes - analysis.alias_size_in_bytes,
+    'temporary': analysis.temp_size_in_bytes,
+  }
+  parts['peak'] = sum(parts.values())
+  if used:
+    parts['peak that the device saw'] = used['peak_bytes_in_use']
+  base = sum(x.nbytes for x in jax.tree.leaves(state))
+  return [
+    {'what': name, 'over the state': size / base, 'MiB': size / 2**20}
+    for name, size in parts.items()
+  ]
+
+
+def compile_seconds(config: ml_collections.ConfigDict) -> dict[str, float]:
+  """Traces and compiles the step in this process; nothing runs."""
+  experiment = experiment_lib.build(config)
+  batch = experiment.runner.put(next(experiment.batches('train', 0)))
+  begin = time.perf_counter()
+  lowered = experiment.runner.step.lower(experiment.runner.abstract, batch)
+  traced = time.perf_counter()
+  lowered.compile()
+  return {'trace': traced - begin, 'compile': time.perf_counter() - traced}
+
+
+def _fresh(argv: Sequence[str], cache: str) -> dict[str, float]:
+  """`compile_seconds` of a process of its own."""
+  environment = {
+    **os.environ,
+    'JAX_COMPILATION_CACHE_DIR': cache,
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+  }
+  command = [sys.executable, __file__, *argv, '--compile-only']
+  done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def compiling(report: table.Report, cold: dict[str, float], warm: dict[str, float]) -> None:
+  rows = [
+    {
+      'compilation cache': name,
+      'time / cold': (each['trace'] + each['compile']) / (cold['trace'] + cold['compile']),
+      'tracing, s': each['trace'],
+      'compiling, s': each['compile'],
+    }
+    for name, each in {'cold (empty)': cold, 'warm': warm}.items()
+  ]
+  report.table('compiling the step, each in a fresh process', rows)
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,278 @@
+"""Refocused photographs: what both renderers must leave alone, and how they blur what they must."""
+
+import functools
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from depthjax.files import weights
+from depthjax.files.errors import InputError
+from depthjax.models.lensblur import LensBlur
+from depthjax.ops import colour
+from depthjax.pipelines import refocus
+from tests import tiny
+
+
+def _photo(h, w, seed=0):
+  """Noise, and a disparity that rises from 0 on the left to 1 on the right."""
+  photo = np.random.default_rng(seed).random((h, w, 3), np.float32)
+  return photo, np.broadcast_to(np.linspace(0, 1, w, dtype=np.float32)[:, None], (h, w, 1))
+
+
+@functools.cache
+def _fresh():
+  """A tiny network and its untrained variables."""
+  model = LensBlur(width=4, upsampler_width=4, features=(6, 6, 3, 3))
+  init = jax.jit(functools.partial(refocus._initial, model))
+  return model, jax.device_get(init())
+
+
+def _copy(tree):
+  return jax.tree.map(np.array, tree)
+
+
+@functools.cache
+def _learned(kind='fresh'):
+  """`sharp` mixes the photograph alone; `blur` mixes blurs that keep every colour as it is."""
+  model, variables = _fresh()
+  params = _copy(variables['params'])
+  if kind == 'sharp':
+    for conv, j in ((params['kernel_net']['kernels'], 0), (params['upsampler']['weights'], 1)):
+      conv['kernel'] *= 0
+      conv['bias'] = np.eye(conv['bias'].size, dtype=np.float32)[j]
+  if kind == 'blur':
+    for net in (params['feature_net'], params['upsampler']['features']):
+      for layer in net.values():
+        kernel = layer['conv']['kernel']
+        inputs, outputs = kernel.shape[2:]
+        own = np.arange(inputs)[:, None] % 3 == np.arange(outputs) % 3
+        kernel = np.maximum(kernel * own, 0)
+        layer['conv']['kernel'] = kernel / kernel.sum(axis=(0, 1, 2))
+  return refocus.Learned(model, {**variables, 'params': params}, 4)
+
+
+# Photograph, largest radius, and the pyramid's levels for a network that blurs 4 px at once.
+_CASES = [((47, 61), 3.0, 1), ((33, 501), 1.0, 2), ((67, 93), 15.0, 3)]
+
+
+@pytest.mark.parametrize('kind', ['fresh', 'blur', 'sharp'])
+@pytest.mark.parametrize('shape, radius, levels', _CASES)
+def test_the_learned_renderer_keeps_size_range_and_what_it_should(kind, shape, radius, levels):
+  photo, disparity = _photo(*shape)
+  assert refocus.doublings(shape, radius, 4) == levels - 1
+  if kind == 'blur':
+    photo = np.broadcast_to(np.float32([0.2, 0.5, 0.9]), photo.shape)
+  result = refocus.refocus(photo, disparity, focus=0.3, radius=radius, learned=_learned(kind))
+  assert result.shape == photo.shape and result.dtype == np.float32
+  assert np.isfinite(result).all() and result.min() >= 0 and result.max() <= 1
+  if kind != 'fresh':
+    np.testing.assert_allclose(result, photo, atol=1e-4)
+
+
+def test_the_learned_renderer_is_told_the_defocus_in_units_of_its_largest_blur(monkeypatch):
+  """A radius of 6 px at half size is 3 px of 4: the ends of the range are at +-3/4."""
+  seen = []
+  learned = _learned()
+
+  def blur(variables, image, defocus):
+    seen.append(defocus)
+    return image
+
+  def upsample(variables, image, blurred, defocus, guide):
+    return guide
+
+  monkeypatch.setattr(refocus, '_compiled', lambda model: (blur, upsample))
+  photo, disparity = _photo(40, 64)
+  refocus.refocus(photo, disparity, focus=0.5, radius=6, learned=learned)
+  (defocus,) = (np.asarray(x) for x in seen)
+  assert defocus.shape == (1, 20, 32, 1)
+  end = 0.75 * 62 / 63  # The mean of the last two of 64 columns.
+  np.testing.assert_allclose(defocus[0, 0, [0, 31], 0], [-end, end], rtol=1e-4)
+
+
+@pytest.mark.parametrize('kind', [None, 'fresh'])
+def test_a_closed_lens_returns_the_photograph_bit_for_bit(kind):
+  photo, disparity = _photo(21, 33)
+  learned = _learned(kind) if kind else None
+  result = refocus.refocus(photo, disparity, focus=0.5, radius=0, learned=learned)
+  np.testing.assert_array_equal(result, photo)
+
+
+def test_classical_leaves_the_plane_in_focus_alone_away_from_nearer_edges():
+  photo, _ = _photo(24, 40)
+  disparity = np.full((24, 40, 1), 0.4, np.float32)
+  disparity[:, :20] = 1
+  result = refocus.refocus(photo, disparity, focus=0.4, radius=5)
+  np.testing.assert_allclose(result[:, 26:], photo[:, 26:], atol=1e-5)
+  assert np.abs(result - photo)[:, 20:24].max() > 0.05
+  assert result[:, :20].std() < 0.5 * photo[:, :20].std()
+
+
+def test_classical_blurs_a_plane_by_a_disc_of_linear_light():
+  """Twice the radius times the distance from the focus, against sums written out."""
+  photo, _ = _photo(20, 22)
+  result = refocus.refocus(photo, np.full((20, 22, 1), 0.8, np.float32), focus=0.5, radius=4)
+  light, radius = np.asarray(colour.srgb_to_linear(photo), np.float64), 2 * 4 * 0.3
+  expected = np.zeros_like(light)
+  for row in range(20):
+    for column in range(22):
+      distance = np.hypot(*np.mgrid[-row : 20 - row, -column : 22 - column])
+      disc = np.clip(radius + 0.5 - distance, 0, 1)[..., None]
+      expected[row, column] = (disc * light).sum(axis=(0, 1)) / disc.sum()
+  np.testing.assert_allclose(result, colour.linear_to_srgb(expected), atol=1e-4)
+
+
+def test_classical_blur_never_exceeds_the_radius():
+  """Disparity 1 seen from focus 0 is as blurred as from 0.5: half the range is the end of it."""
+  photo, _ = _photo(20, 22)
+  disparity = np.ones((20, 22, 1), np.float32)
+  far, middle = (refocus.refocus(photo, disparity, focus=f, radius=4) for f in (0.0, 0.5))
+  np.testing.assert_array_equal(far, middle)
+
+
+def test_classical_keeps_one_colour():
+  _, disparity = _photo(21, 33)
+  photo = np.broadcast_to(np.float32([0.2, 0.5, 0.9]), (21, 33, 3))
+  result = refocus.refocus(photo, disparity, focus=0.3, radius=7.5)
+  np.testing.assert_allclose(result, photo, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  'shape, radius, largest, expected',
+  [
+    ((200, 200), 1, 8, 0),
+    ((320, 213), 8, 8, 0),
+    ((300, 452), 1, 8, 0),
+    ((300, 453), 1, 8, 1),
+    ((640, 427), 16, 8, 1),
+    ((853, 1280), 32, 8, 2),
+    ((853, 1280), 33, 8, 3),
+    ((4000, 6000), 1, 8, 4),
+    ((240, 320), 8.1, 8, 1),
+    ((256, 320), 100, 8, 4),
+    ((240, 320), 8, 4, 1),
+    # So long a strip has no level of 320 px that is 16 px high.
+    ((100, 6400), 1, 8, 2),
+    ((9, 300), 1, 8, 0),
+    ((1, 1), 0.2, 8, 0),
+  ],
+)
+def test_the_lowest_level_is_small_enough(shape, radius, largest, expected):
+  count = refocus.doublings(shape, radius, largest)
+  assert count == expected
+  assert radius / 2**count <= largest * 1.001
+
+
+@pytest.mark.parametrize(
+  'shape, radius, most', [((240, 320), 65, 64), ((20, 300), 8.5, 8), ((9, 9), 9, 8)]
+)
+def test_a_blur_beyond_the_smallest_level_says_how_much_is_possible(shape, radius, most):
+  with pytest.raises(ValueError, match=rf'radius of {radius} .*too large.* at most {most} pixels'):
+    refocus.doublings(shape, radius, 8)
+  refocus.doublings(shape, most, 8)
+
+
+def test_disparity_is_the_median_around_a_point():
+  disparity = np.zeros((6, 9, 1), np.float32)
+  disparity[2:5, 3:8] = 1
+  disparity[3, 5] = 0  # One wrong pixel does not move the focus.
+  assert refocus.disparity_at(disparity, 5, 3) == 1
+  assert refocus.disparity_at(disparity, 0, 0) == 0
+  assert refocus.disparity_at(disparity, 8, 5) == 0
+  disparity[:] = np.arange(54).reshape(6, 9, 1)
+  assert refocus.disparity_at(disparity, 4, 3) == 9 * 3 + 4
+  assert refocus.disparity_at(disparity, 8, 0) == np.median(disparity[:3, 6:])
+
+
+@pytest.mark.parametrize('x, y', [(-1, 0), (9, 0), (0, 6), (0, -3)])
+def test_a_point_outside_is_refused(x, y):
+  with pytest.raises(ValueError, match=rf'{x},{y} is outside the picture of 9 x 6 pixels'):
+    refocus.disparity_at(np.zeros((6, 9, 1)), x, y)
+
+
+def test_an_aperture_is_a_share_of_the_long_side():
+  assert refocus.radius_of(1, (213, 320)) == refocus.radius_of(1, (320, 213)) == 8
+  assert refocus.radius_of(0.5, (640, 427)) == 8 and refocus.radius_of(0, (9, 9)) == 0
+  for aperture in (-0.1, 1.1, math.nan):
+    with pytest.raises(ValueError, match=rf'aperture is {aperture:g}; it must lie in \[0, 1\]'):
+      refocus.radius_of(aperture, (9, 9))
+
+
+def test_sweeps_go_there_and_back_and_loop():
+  focus = np.array(list(refocus.focus_sweep(8, near=0.9, far=0.1)))
+  radii = np.array(list(refocus.aperture_sweep(8, 6.0)))
+  assert (focus[0], radii[0], radii[4]) == (0.9, 0, 6) and focus[4] == pytest.approx(0.1)
+  for values in (focus, radii):
+    np.testing.assert_allclose(values[1:], values[:0:-1], atol=1e-12)  # Back as there.
+    steps = np.abs(np.diff([*values, values[0]]))
+    assert steps.max() < 0.36 * np.ptp(values)  # Also from the last frame to the first.
+
+
+@pytest.mark.parametrize(
+  'fields, message',
+  [
+    ({'disparity': np.zeros((20, 31, 1))}, 'differ in size'),
+    ({'disparity': np.zeros((20, 30))}, 'differ in size'),
+    ({'photo': np.zeros((20, 30))}, 'differ in size'),
+    ({'radius': -1}, 'blur radius is -1 pixels; it must be from 0 to 7.5'),
+    ({'radius': 7.6}, 'blur radius is 7.6 pixels; it must be from 0 to 7.5'),
+    ({'radius': math.nan}, 'blur radius is nan pixels'),
+    ({'focus': math.nan}, 'focus is at disparity nan'),
+  ],
+)
+def test_what_does_not_fit_is_refused(fields, message):
+  arguments = {'photo': np.zeros((20, 30, 3)), 'disparity': np.zeros((20, 30, 1))}
+  with pytest.raises(ValueError, match=message):
+    refocus.refocus(**{**arguments, 'focus': 0.5, 'radius': 1.0, **fields})
+
+
+def _metadata(**fields):
+  config = tiny.config().to_dict()
+  return {'task': 'lensblur', 'step': 4, 'config': config, **fields}
+
+
+def test_weights_of_a_run_come_back_as_the_network_that_wrote_them(tmp_path):
+  model, variables = _fresh()
+  weights.save_weights(tmp_path, variables, _metadata())
+  for path in (tmp_path, tmp_path / weights.FILE_NAME):
+    learned = refocus.load(path)
+    assert learned.radius == 4
+    assert (learned.model.width, learned.model.features) == (model.width, model.features)
+    jax.tree.map(np.testing.assert_array_equal, learned.variables, variables)
+    hash(learned.model)  # It is the key under which its compiled halves are kept.
+
+
+def _wider(config):
+  config['model']['width'] = 8
+
+
+def _unknown(config):
+  config['model']['depth'] = 3
+
+
+def _bare(config):
+  config.pop('render')
+
+
+@pytest.mark.parametrize(
+  'change, message',
+  [
+    (_wider, 'holds other arrays than the network that it describes; expected weights'),
+    (_unknown, 'does not describe its network .*depth'),
+    (_bare, "does not describe its network .*'render'"),
+  ],
+)
+def test_weights_that_do_not_fit_their_description_are_refused(tmp_path, change, message):
+  metadata = _metadata()
+  change(metadata['config'])
+  weights.save_weights(tmp_path, _fresh()[1], metadata)
+  with pytest.raises(InputError, match=message):
+    refocus.load(tmp_path)
+
+
+def test_weights_of_another_task_are_refused(tmp_path):
+  weights.save_weights(tmp_path, _fresh()[1], _metadata(task='sddr'))
+  with pytest.raises(InputError, match="weights of the task 'sddr'; expected .*'lensblur'"):
+    refocus.load(tmp_path)

@@ -1,0 +1,250 @@
+"""The command line: pictures from files, and one line with exit code 2 for all that cannot work."""
+
+import functools
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from depthjax import cli
+from depthjax.files import depth as depth_files
+from depthjax.files import images, weights
+from depthjax.models.lensblur import LensBlur
+from depthjax.pipelines import refocus
+from tests import messages, tiny
+
+_H, _W = 36, 52
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+  """The working folder, with photo.png, a half as near depth.png, and what is wrong with others."""
+  monkeypatch.chdir(tmp_path)
+  photo, depth = _photo(), _depth()
+  images.write_image('photo.png', photo, bits=16)
+  depth_files.write_depth('depth.png', depth)
+  pathlib.Path('cut.png').write_bytes(pathlib.Path('photo.png').read_bytes()[:-900])
+  depth_files.write_depth('square.png', depth[:, :_H])
+  depth_files.write_depth('flat.png', np.full((_H, _W), 0.5))
+  np.save('nan.npy', np.full((_H, _W), np.nan))
+  return tmp_path
+
+
+def _photo():
+  return np.random.default_rng(0).random((_H, _W, 3), np.float32)
+
+
+def _depth():
+  """Disparity: the left half far, the right half near, the farthest and nearest in corners."""
+  depth = np.full((_H, _W), 0.2, np.float32)
+  depth[:, _W // 2 :] = 0.7
+  depth[0, 0], depth[-1, -1] = 0, 1
+  return depth
+
+
+@functools.cache
+def _variables():
+  model = LensBlur(width=4, upsampler_width=4, features=(6, 6, 3, 3))
+  return jax.device_get(jax.jit(functools.partial(refocus._initial, model))())
+
+
+def _save_weights(folder, task='lensblur'):
+  metadata = {'task': task, 'step': 0, 'config': tiny.config().to_dict()}
+  return weights.save_weights(folder, _variables(), metadata)
+
+
+def _run(monkeypatch, line):
+  """Exit code of a command line; words have no spaces here."""
+  monkeypatch.setattr(sys, 'argv', ['depthjax', *line.split()])
+  with pytest.raises(SystemExit) as caught:
+    cli.main()
+  return caught.value.code or 0
+
+
+def _expected(focus, radius, depth=None):
+  """What the pipeline makes of the same input."""
+  depth = _depth() if depth is None else depth
+  photo = np.round(_photo() * 65535).astype(np.float32) / 65535
+  return refocus.refocus(photo, depth[..., None], focus=focus, radius=radius)
+
+
+def _assert_wrote(name, expected, tolerance=1 / 255):
+  np.testing.assert_allclose(images.read_image(name), expected, atol=tolerance)
+
+
+def test_a_picture_is_focused_at_a_point(folder, monkeypatch, capsys):
+  assert _run(monkeypatch, 'refocus photo.png depth.png -o out.png --focus=40,10 --radius=2') == 0
+  out = capsys.readouterr().out.splitlines()
+  assert out[-1] == 'out.png: in focus at disparity 0.700, blur radius up to 2.0 pixels'
+  expected = _expected(0.7, 2)
+  _assert_wrote('out.png', expected)
+  near = np.abs(images.read_image('out.png') - _photo())[4:-4, _W // 2 + 4 : -4]
+  assert near.max() < 2 / 255 < 0.05 < np.abs(expected - _photo()).max()
+
+
+def test_sixteen_bits_and_the_middle_by_default(folder, monkeypatch):
+  assert _run(monkeypatch, 'refocus photo.png depth.png -o out.png --radius=2 --bits=16') == 0
+  assert images.read_pixels('out.png').dtype == np.uint16
+  _assert_wrote('out.png', _expected(0.7, 2), 2e-5)
+
+
+def test_an_aperture_is_a_share_of_the_long_side(folder, monkeypatch, capsys):
+  line = 'refocus photo.png depth.png -o out.tif --focus-disparity=0.2 --aperture=0.8'
+  assert _run(monkeypatch, line) == 0
+  assert f'disparity 0.200, blur radius up to {0.8 * _W / 40:.1f} pixels' in capsys.readouterr().out
+  _assert_wrote('out.tif', _expected(0.2, 0.8 * _W / 40))
+
+
+@pytest.mark.parametrize('ending', ['npy', 'pfm', 'exr'])
+def test_depth_far_is_large_is_inverted(folder, monkeypatch, ending):
+  """1 / z of these depths are the disparities 0.5, 1.75 and the ends 0 and 2.5 of the range."""
+  metres = (1 / (2.5 * _depth() + 0.1)).astype(np.float32)
+  if ending == 'npy':
+    np.save('depth.npy', metres)
+  else:
+    depth_files.write_depth(f'depth.{ending}', metres)
+  line = f'refocus photo.png depth.{ending} -o out.png --convention=depth --focus=3,5 --radius=2'
+  assert _run(monkeypatch, line) == 0
+  _assert_wrote('out.png', _expected(0.2, 2))
+
+
+def test_a_smaller_depth_is_enlarged_and_said_so(folder, monkeypatch, capsys):
+  depth_files.write_depth('half.pfm', _depth()[::2, ::2])
+  assert _run(monkeypatch, 'refocus photo.png half.pfm -o out.png --radius=1') == 0
+  assert 'half.pfm: enlarged to the photograph, 52 x 36 pixels' in capsys.readouterr().out
+  assert images.read_image('out.png').shape == (_H, _W, 3)
+
+
+@pytest.mark.parametrize(
+  'name, options, frames', [('out.mp4', '--animate=focus', 3), ('out.gif', '--animate=aperture', 4)]
+)
+def test_animations(folder, monkeypatch, name, options, frames):
+  ffmpeg = pytest.importorskip('imageio_ffmpeg')
+  line = f'refocus photo.png depth.png -o {name} --radius=2 --frames={frames} --fps=5 {options}'
+  assert _run(monkeypatch, line) == 0
+  command = [ffmpeg.get_ffmpeg_exe(), '-i', name, *'-f rawvideo -pix_fmt rgb24 -'.split()]
+  raw = subprocess.run(command, capture_output=True, check=True).stdout
+  read = np.frombuffer(raw, np.uint8).reshape(-1, _H, _W, 3) / 255
+  assert len(read) == frames
+  if options == '--animate=aperture':
+    sharpness = [np.abs(np.diff(frame, axis=1)).mean() for frame in read]
+    assert sharpness[0] > sharpness[1] > sharpness[2] < sharpness[3]
+
+
+@pytest.mark.parametrize('given', ['weights.safetensors', '.'])
+def test_trained_weights_are_used(folder, monkeypatch, given):
+  """By the file or by the run's folder, and not where the classical renderer is asked for."""
+  _save_weights(folder)
+  line = f'refocus photo.png depth.png -o out.png --radius=2 --weights={given}'
+  assert _run(monkeypatch, line) == 0
+  photo = images.read_image('photo.png')
+  learned = refocus.load(given)
+  arguments = {'focus': 0.7, 'radius': 2, 'learned': learned}
+  _assert_wrote('out.png', refocus.refocus(photo, _depth()[..., None], **arguments))
+  assert _run(monkeypatch, line + ' --method=classical') == 0
+  _assert_wrote('out.png', _expected(0.7, 2))
+
+
+# What a line gets wrong, and words of the one-line answer: the file, what is wrong, what is right.
+_OK = 'refocus photo.png depth.png -o out.png'
+_BAD = {
+  'missing photo': ('refocus no.png depth.png -o out.png', 'no.png: does not exist; expected'),
+  'truncated photo': ('refocus cut.png depth.png -o out.png', 'cut.png: is truncated; complete'),
+  'photo that is none': ('refocus nan.npy depth.png -o out.png', 'nan.npy: is not an image; PNG'),
+  'missing depth': ('refocus photo.png no.png -o out.png', 'no.png: does not exist; expected'),
+  'depth of another size': (
+    'refocus photo.png square.png -o out.png',
+    'square.png: is 36 x 36 pixels but the photo is 52 x 36; expected the size of the photo',
+  ),
+  'constant depth': ('refocus photo.png flat.png -o out.png', 'flat.png: is constant; vary'),
+  'all-NaN depth': ('refocus photo.png nan.npy -o out.png', 'nan.npy: no valid pixel; expected'),
+  'all depth invalid': (
+    'refocus photo.png flat.png -o out.png --invalid=32768',
+    'flat.png: has no valid pixel; expected',
+  ),
+  'unknown convention': (f'{_OK} --convention=near', "'--convention': 'near' 'disparity' 'depth'"),
+  'unknown option': (f'{_OK} --blur=3', '--blur'),
+  'unknown command': ('defocus photo.png', "command 'defocus'"),
+  'no output': ('refocus photo.png depth.png', "Missing option '--output'"),
+  'focus outside': (f'{_OK} --focus=52,3', '--focus: the point 52,3 is outside 52 x 36 pixels'),
+  'focus malformed': (f'{_OK} --focus=12', "--focus is '12'; a pixel as x,y, such as"),
+  'focus between pixels': (f'{_OK} --focus=1.5,2', "--focus is '1.5,2'; a pixel as x,y"),
+  'both focuses': (f'{_OK} --focus=1,2 --focus-disparity=0.5', '--focus --focus-disparity one of'),
+  'disparity out of range': (f'{_OK} --focus-disparity=2', "'--focus-disparity'"),
+  'disparity no number': (f'{_OK} --focus-disparity=nan', '--focus-disparity'),
+  'aperture out of range': (f'{_OK} --aperture=1.5', "'--aperture'"),
+  'aperture no number': (f'{_OK} --aperture=nan', 'aperture'),
+  'radius negative': (f'{_OK} --radius=-1', "'--radius'"),
+  'radius no number': (f'{_OK} --radius=nan', 'radius'),
+  'radius infinite': (f'{_OK} --radius=inf', 'radius is inf pixels; from 0 to 13'),
+  'radius too large': (f'{_OK} --radius=14', 'radius is 14 pixels; from 0 to 13, long side'),
+  'radius too large to learn': (
+    f'{_OK} --radius=9 --weights=weights.safetensors',
+    'radius of 9 pixels is too large for 52 x 36; at most 8 pixels',
+  ),
+  'learned without weights': (f'{_OK} --method=learned', '--method=learned needs --weights --work'),
+  'missing weights': (
+    f'{_OK} --weights=no.safetensors',
+    'no.safetensors: does not exist; expected',
+  ),
+  'folder without weights': (f'{_OK} --weights=empty', 'empty: is a folder without; expected a'),
+  'weights of another task': (
+    f'{_OK} --weights=other.safetensors',
+    "other.safetensors: weights of the task 'sddr'; expected 'lensblur'",
+  ),
+  'truncated weights': (
+    f'{_OK} --weights=cut.safetensors',
+    'cut.safetensors: is truncated; expected a complete file',
+  ),
+  'output folder missing': (
+    'refocus photo.png depth.png -o no/out.png',
+    'no/out.png: there is no folder no; expected an existing folder',
+  ),
+  'output is a folder': ('refocus photo.png depth.png -o empty', 'empty: is a folder; .png'),
+  'output extension': (
+    'refocus photo.png depth.png -o out.bmp',
+    "out.bmp: ends in '.bmp'; expected .png .jpg",
+  ),
+  'animation to a picture': (f'{_OK} --animate=focus', 'out.png: animation; .mp4 .gif'),
+  'picture to an animation': (
+    'refocus photo.png depth.png -o out.mp4',
+    'out.mp4: is an animation; expected --animate=focus',
+  ),
+  'animation too fast': (
+    'refocus photo.png depth.png -o out.gif --animate=focus --fps=60',
+    'out.gif: 60 frames a second; expected at most 50',
+  ),
+  'animation of a blur too large': (
+    'refocus photo.png depth.png -o out.gif --animate=aperture --frames=4 --radius=14',
+    'radius is 14 pixels; from 0 to 13',
+  ),
+  'bits that no file has': (f'{_OK} --bits=12', 'out.png: 12 bits; expected 8 bits 16 bits'),
+  'bits that a format lacks': (
+    'refocus photo.png depth.png -o out.jpg --bits=16',
+    'out.jpg: cannot hold 16 bits; expected .png',
+  ),
+}
+
+
+@pytest.mark.parametrize('case', _BAD)
+def test_bad_input_is_one_line_and_no_output(folder, monkeypatch, capsys, case):
+  line, words = _BAD[case]
+  if 'weights=' in line:
+    data = _save_weights(folder).read_bytes()
+    _save_weights(folder / 'other.safetensors', task='sddr')
+    pathlib.Path('cut.safetensors').write_bytes(data[: len(data) // 2])
+  pathlib.Path('empty').mkdir()
+  before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+  assert _run(monkeypatch, line) == 2
+  error = capsys.readouterr().err
+  messages.assert_one_line(error, words)
+  assert {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()} == before
+
+
+def test_without_a_command_there_is_help(monkeypatch, capsys):
+  assert _run(monkeypatch, '') == 0
+  out = capsys.readouterr().out
+  assert all(f' {verb} ' in out for verb in ('train', 'evaluate', 'refocus', 'demo'))

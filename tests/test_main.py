@@ -1,0 +1,103 @@
+"""Flags of training and evaluation: one line with exit code 2 for all that cannot work."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests import messages, tiny
+
+# Command lines of training with what they get wrong; {here} is a folder, {config} the config file.
+_RUNS = {
+  'misspelt field': (
+    'train --config={config}:smoke --workdir={here}/run --config.stepz=3',
+    '--config: \'stepz\' Did you mean "steps"',
+  ),
+  'misspelt table': (
+    'train --config={config}:smoke --workdir={here}/run --config.optimiser.peak=1',
+    "--config: 'optimiser'",
+  ),
+  'value of another type': (
+    'train --config={config}:smoke --workdir={here}/run --config.steps=many',
+    "--config.steps=many 'many'",
+  ),
+  'unknown size': (
+    'train --config={config}:huge --workdir={here}/run',
+    "size is 'huge'; smoke, small, base",
+  ),
+  'unknown argument of a config': (
+    'train --config={config}:size=smoke,lens=1 --workdir={here}/run',
+    "'lens=1' size, preset",
+  ),
+  'missing config': (
+    'train --config={here}/no.py --workdir={here}/run',
+    'no.py; expected configs/lensblur.py',
+  ),
+  'no workdir': ('train --config={config}:smoke', '--workdir None'),
+  'stray word': (
+    'train --config={config}:smoke --workdir={here}/run steps=3',
+    "'steps=3' --config",
+  ),
+  'unknown split': ('evaluate --config={config}:smoke --workdir={here} --split=all', '--split=all'),
+  'workdir without checkpoint': (
+    'evaluate --config={config}:smoke --workdir={here}',
+    '{here}: holds no checkpoint; expected --workdir',
+  ),
+  'workdir that is a file': (
+    'train --config={config}:smoke --workdir={here}/file',
+    'file: is not a folder; expected',
+  ),
+  'field out of range': (
+    'train --config={config}:smoke --workdir={here}/run --config.batch_size=0',
+    'batch_size is 0; at least 1',
+  ),
+  'scene out of range': (
+    'train --config={config}:smoke --workdir={here}/run --config.data.layers=99',
+    'layers is 99; [2, 8]',
+  ),
+  'blur beyond the padding': (
+    'train --config={config}:smoke --workdir={here}/run --config.render.radius=30',
+    '60.0 px padded',
+  ),
+  'unknown loss': (
+    'train --config={config}:smoke --workdir={here}/run --config.loss.kind=l2',
+    "loss.kind is 'l2'; 'normalised' 'l1'",
+  ),
+  'impossible network': (
+    'train --config={config}:smoke --workdir={here}/run --config.model.preset=papr',
+    "preset is 'papr'; paper, release",
+  ),
+}
+
+# Each line in a fork of a process that has imported everything and started nothing.
+_FORKS = """
+import os, sys
+from depthjax import cli
+for number, line in enumerate(open('lines').read().splitlines()):
+  child = os.fork()
+  if not child:
+    os.dup2(os.open(f'{number}.err', os.O_CREAT | os.O_WRONLY), 2)
+    sys.argv = ['depthjax', *line.split()]
+    cli.main()
+  print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.slow
+def test_training_refuses_bad_input_in_one_line(tmp_path):
+  names = {'config': tiny.ROOT / 'configs/lensblur.py', 'here': tmp_path}
+  lines = [line.format(**names) for line, _ in _RUNS.values()]
+  (tmp_path / 'lines').write_text('\n'.join(lines))
+  (tmp_path / 'file').write_text('')
+  done = subprocess.run(
+    [sys.executable, '-c', _FORKS],
+    cwd=tmp_path,
+    env={**os.environ, 'PYTHONPATH': str(tiny.ROOT)},
+    capture_output=True,
+    text=True,
+  )
+  assert done.stdout.split() == ['2'] * len(_RUNS), (done.stdout, done.stderr)
+  for number, (_, words) in enumerate(_RUNS.values()):
+    messages.assert_one_line((tmp_path / f'{number}.err').read_text(), words.format(**names))
+  assert not (tmp_path / 'run').exists()

@@ -1,0 +1,95 @@
+"""The record of a run, as if it had never stopped."""
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+
+from depthjax.train import log as log_lib
+
+
+@contextlib.contextmanager
+def _log(workdir, start=0, total=10):
+  with contextlib.closing(log_lib.Log(workdir, start=start, total=total)) as log:
+    yield log
+
+
+def _written(workdir, steps=6):
+  with _log(workdir) as log:
+    for step in range(1, steps + 1):
+      log.write(step, {'loss': 1 / step, 'rate': 0.5})
+      if step % 2 == 0:
+        log.write(step, {'psnr/learned': 20.0 + step}, kind='eval')
+  return workdir / 'metrics.jsonl'
+
+
+def test_a_line_is_a_step_its_kind_and_its_numbers(tmp_path):
+  lines = _written(tmp_path, 2).read_text().splitlines()
+  assert [json.loads(line) for line in lines] == [
+    {'step': 1, 'kind': 'train', 'loss': 1.0, 'rate': 0.5},
+    {'step': 2, 'kind': 'train', 'loss': 0.5, 'rate': 0.5},
+    {'step': 2, 'kind': 'eval', 'psnr/learned': 22.0},
+  ]
+  assert any((tmp_path / 'events').iterdir())
+
+
+def test_metrics_are_read_by_kind(tmp_path):
+  _written(tmp_path)
+  assert [line['step'] for line in log_lib.read_metrics(tmp_path)] == [1, 2, 3, 4, 5, 6]
+  assert [line['psnr/learned'] for line in log_lib.read_metrics(tmp_path, 'eval')] == [22, 24, 26]
+
+
+def test_lines_are_on_disk_at_once(tmp_path):
+  with _log(tmp_path) as log:
+    log.write(1, {'loss': 3.0})
+    assert log_lib.read_metrics(tmp_path) == [{'step': 1, 'kind': 'train', 'loss': 3.0}]
+
+
+def test_lines_after_the_start_of_a_resumed_run_are_dropped(tmp_path):
+  path = _written(tmp_path)
+  before = path.read_text().splitlines()
+  with _log(tmp_path, start=4) as log:
+    log.write(5, {'loss': 9.0})
+  after = path.read_text().splitlines()
+  assert after[:-1] == before[:6] and json.loads(after[-1])['loss'] == 9.0
+  assert [line['step'] for line in log_lib.read_metrics(tmp_path, 'eval')] == [2, 4]
+
+
+def test_a_run_from_the_start_begins_an_empty_record(tmp_path):
+  path = _written(tmp_path)
+  with _log(tmp_path, start=0):
+    assert path.read_text() == ''
+
+
+@pytest.mark.parametrize('length', [1, 9, 20])
+def test_a_half_written_line_is_dropped(tmp_path, length):
+  path = _written(tmp_path, 4)
+  whole = path.read_text()
+  with open(path, 'a') as file:
+    file.write(json.dumps({'step': 4, 'kind': 'train', 'loss': 0.25})[:length])
+  with _log(tmp_path, start=4) as log:
+    log.write(5, {'loss': 1.0})
+  assert path.read_text() == whole + '{"step": 5, "kind": "train", "loss": 1.0}\n'
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['events', 'metrics.jsonl']
+
+
+def test_progress_is_printed_where_there_is_no_terminal(tmp_path, capsys):
+  with _log(tmp_path) as log:
+    log.advance(1)
+    log.advance(2, loss=0.25, rate=3.0)
+    log.say('a folder [with] brackets')
+    log.pictures(2, {'row': np.zeros((4, 6, 3), np.float32)})
+  out = capsys.readouterr().out
+  assert 'step 2  loss 0.2500  3.0 examples/s' in out and 'step 1' not in out
+  assert 'a folder [with] brackets' in out
+
+
+def test_the_log_of_other_processes_is_silent(tmp_path, capsys):
+  log = log_lib.Silent()
+  log.write(1, {'loss': 1.0}, kind='eval')
+  log.advance(1, loss=1.0, rate=2.0)
+  log.pictures(1, {})
+  log.say('hello')
+  log.close()
+  assert capsys.readouterr().out == ''
