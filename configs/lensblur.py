@@ -76,6 +76,6 @@ def _small(config: ml_collections.ConfigDict) -> None:
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
   _small(config)
-  config.steps = 300
-  config.eval.every = config.checkpoint.every = 150
+  config.steps, config.batch_size = 200, 8
+  config.eval.every = config.checkpoint.every = 100
   config.log_every = 10

@@ -11,6 +11,7 @@ import pathlib
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -75,14 +76,19 @@ class _Run:
     self.clock = _Clock(config.batch_size)
 
   def to_end(self, state: Any, start: int, asked: threading.Event) -> dict[str, float]:
+    with contextlib.closing(self.experiment.batches('train', start)) as batches:
+      state = self.steps(state, start, batches, asked)
+    self.save(state, self.config.steps)
+    return self.evaluate(state, self.config.steps)
+
+  def steps(self, state: Any, start: int, batches: Iterator, asked: threading.Event) -> Any:
     config, runner = self.config, self.experiment.runner
-    batches = self.experiment.batches('train', start)
     pending = None
     for step in range(start, config.steps):
       if step > start and _due(step, config.eval.every):
         self.evaluate(state, step)
       if step > start and _due(step, config.checkpoint.every):
-        self.checkpoints.save(step, state)
+        self.save(state, step)
       if _stops(asked, step):
         self.stop(state, step, pending)
       with self.clock.waiting():
@@ -93,8 +99,13 @@ class _Run:
       pending = step + 1, scalars
     if pending:
       self.write(*pending, state)
-    self.checkpoints.save(config.steps, state)
-    return self.evaluate(state, config.steps)
+    return state
+
+  def save(self, state: Any, step: int) -> None:
+    """Saves a state that is good; one that is not ends the run, at the last step that was."""
+    if not jax.device_get(state.finite):
+      self.diverged(state)
+    self.checkpoints.save(step, state)
 
   def write(self, step: int, scalars: dict[str, jax.Array], state: Any) -> None:
     """Logs a step's scalars if they are due, once they are there; stops a run that diverged."""
@@ -108,7 +119,7 @@ class _Run:
     self.log.write(step, {**values, **rates})
     self.log.advance(step, loss=values['loss'], rate=rates['examples_per_second'])
     if not jax.device_get(state.finite):
-      self.diverged(state, values)
+      self.diverged(state)
 
   def evaluate(self, state: Any, step: int) -> dict[str, float]:
     with self.clock.paused():
@@ -129,15 +140,15 @@ class _Run:
   def stop(self, state: Any, step: int, pending: tuple | None) -> None:
     if pending:
       self.write(*pending, state)
-    self.checkpoints.save(step, state)
+    self.save(state, step)
     raise Terminated(f'stopped at step {step}; the same command goes on from there')
 
-  def diverged(self, state: Any, values: dict[str, float]) -> None:
+  def diverged(self, state: Any) -> None:
     good = int(jax.device_get(state.step))
     self.checkpoints.save(good, state.replace(finite=np.ones((), bool)))
     raise NotFinite(
-      f'loss or gradient not finite at step {good + 1} (now: loss {values["loss"]}, gradient norm '
-      f'{values["grad_norm"]}); the state of step {good} is saved. Try a lower optimizer.peak'
+      f'the loss or its gradient was not finite at step {good + 1}; the state of step {good} is '
+      'saved. Try a lower optimizer.peak'
     )
 
 

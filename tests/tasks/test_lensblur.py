@@ -70,7 +70,8 @@ def _columns(defocus):
 
 
 def test_inputs_have_their_shapes_and_ranges():
-  inputs = _inputs(_record(), _record(highlight=np.float32(10)))
+  white = _record()['layers'] | np.uint8([255, 255, 255, 0])
+  inputs = _inputs(_record(), _record(highlight=np.float32(10), layers=white))
   high, low = (2, _H, _W), (2, _H // 2, _W // 2)
   assert {name: x.shape for name, x in inputs.items()} == {
     'image': (*high, 3),

@@ -114,8 +114,12 @@ def test_sigterm_saves_and_the_same_command_goes_on(whole, tmp_path, monkeypatch
   _assert_same_run(workdir, tmp_path, config)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_with_the_last_good_state(tmp_path, monkeypatch):
-  config = tiny.config(checkpoint__every=100, parallel__devices=1)
+@pytest.mark.parametrize('fields', [{}, {'log_every': 100, 'checkpoint__every': 5}], ids=str)
+def test_a_loss_that_is_not_finite_stops_the_run_with_the_last_good_state(
+  tmp_path, monkeypatch, fields
+):
+  """Noticed when it is logged, and at the latest before a state is saved."""
+  config = tiny.config(parallel__devices=1, **fields)
   batches = experiment_lib._batches
 
   def poisoned(config, split, start=0):
@@ -124,7 +128,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_the_last_good_state(tmp_pa
       yield {**batch, 'focus': batch['focus'] * np.nan} if bad else batch
 
   monkeypatch.setattr(experiment_lib, '_batches', poisoned)
-  with pytest.raises(loop.NotFinite, match='not finite at step 4.*state of step 3 is saved'):
+  with pytest.raises(loop.NotFinite, match='not finite at step 4; the state of step 3 is saved'):
     loop.train(config, tmp_path)
   state = _state(config, tmp_path)
   assert state.step == 3 and state.finite
