@@ -61,13 +61,15 @@ def main() -> None:
     sys.exit(app(sys.argv[1:] or ['--help'], prog_name='depthjax', standalone_mode=False))
   except (InputError, ConfigError) as error:
     _fail(str(error))
+  except (NotFinite, Terminated) as error:
+    _fail(str(error), main_lib.code_of(error))
   except _UsageError as error:
     _fail(error.format_message())
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = 2) -> NoReturn:
   print('depthjax:', *message.splitlines(), file=sys.stderr)
-  sys.exit(2)
+  sys.exit(code)
 
 
 @app.command(context_settings=_FLAGS)
@@ -132,7 +134,7 @@ def refocus(
   shape = picture.shape[:2]
   read = depth_files.read_depth(depth, convention=convention.value, shape=shape, invalid=invalid)
   if read.resized:
-    print(f'{depth}: enlarged to the photograph, {shape[1]} x {shape[0]} pixels')
+    print(f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels')
   at = _focus(focus, focus_disparity, read.disparity)
   radius = _radius(aperture, radius, shape)
   main_lib.use_compilation_cache()

@@ -65,10 +65,13 @@ def _main(action, argv: list[str]) -> None:
     action(FLAGS.config, workdir)
   except (configuring.ConfigError, InputError) as error:
     _fail(error, 2)
-  except loop.NotFinite as error:
-    _fail(error, 1)
-  except loop.Terminated as error:
-    _fail(error, 143)
+  except (loop.NotFinite, loop.Terminated) as error:
+    _fail(error, code_of(error))
+
+
+def code_of(error: loop.NotFinite | loop.Terminated) -> int:
+  """The exit code of a run that ended early: 1 where it diverged, 143 as SIGTERM's."""
+  return 1 if isinstance(error, loop.NotFinite) else 143
 
 
 def use_compilation_cache() -> None:

@@ -111,10 +111,10 @@ def test_depth_far_is_large_is_inverted(folder, monkeypatch, ending):
   _assert_wrote('out.png', _expected(0.2, 2))
 
 
-def test_a_smaller_depth_is_enlarged_and_said_so(folder, monkeypatch, capsys):
+def test_a_smaller_depth_is_resized_and_said_so(folder, monkeypatch, capsys):
   depth_files.write_depth('half.pfm', _depth()[::2, ::2])
   assert _run(monkeypatch, 'refocus photo.png half.pfm -o out.png --radius=1') == 0
-  assert 'half.pfm: enlarged to the photograph, 52 x 36 pixels' in capsys.readouterr().out
+  assert 'half.pfm: resized to the photograph, 52 x 36 pixels' in capsys.readouterr().out
   assert images.read_image('out.png').shape == (_H, _W, 3)
 
 

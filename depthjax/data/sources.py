@@ -150,8 +150,7 @@ def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source
   if where.startswith('tfds:'):
     return dataset_photos(where, split, side=side)
   files = _images(pathlib.Path(where))
-  kept = [file for file in files if split in ('all', split_of(file.name))]
-  _check_any(kept, len(files), where, split)
+  kept = [files[i] for i in members([file.name for file in files], split, where)]
   return Source([str(file) for file in kept], _PhotoLoader(kept, side))
 
 
@@ -185,8 +184,7 @@ def dataset_photos(where: str, split: str = 'train', *, side: int = SIDE, data_d
     raise ValueError(
       f"{where}: no feature 'image'; it has {', '.join(records.dataset_info.features)}"
     )
-  chosen = [i for i in range(len(records)) if split in ('all', split_of(str(i)))]
-  _check_any(chosen, len(records), where, split)
+  chosen = members([str(i) for i in range(len(records))], split, where)
   return Source([f'{where}[{i}]' for i in chosen], _RecordLoader(records, chosen, where, side))
 
 
@@ -203,8 +201,7 @@ def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> S
   folder = pathlib.Path(where)
   pairs = (folder / 'photos').is_dir() or (folder / 'mattes').is_dir()
   files = _images(folder / 'photos' if pairs else folder)
-  kept = [file for file in files if split in ('all', split_of(file.name))]
-  _check_any(kept, len(files), where, split)
+  kept = [files[i] for i in members([file.name for file in files], split, where)]
   mattes = [folder / 'mattes' / f'{file.stem}.png' for file in kept] if pairs else None
   for file, matte in zip(kept, mattes or (), strict=bool(mattes)):
     if not matte.is_file():
@@ -212,11 +209,40 @@ def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> S
   return Source([str(file) for file in kept], _ForegroundLoader(kept, mattes, side))
 
 
+def members(names: Sequence[str], split: str, where: str = 'source') -> list[int]:
+  """Numbers of the names that are in a split: by `split_of`, and none is empty.
+
+  Where no name falls into a held-out split, the training name of the lowest hash is moved there,
+  so that a folder of a few photos can be trained on and evaluated too.
+
+  Raises:
+    ValueError: fewer than one name for each of the three splits.
+  """
+  if split == 'all':
+    return list(range(len(names)))
+  if len(names) <= len(HELD_OUT):
+    raise ValueError(
+      f'{where}: {len(names)} image(s) cannot be split; at least {len(HELD_OUT) + 1} are needed '
+      'to train, validate and test on different ones'
+    )
+  places = [split_of(name) for name in names]
+  for held_out in HELD_OUT:
+    if held_out not in places:
+      rest = [i for i, place in enumerate(places) if place == 'train'] or range(len(names))
+      places[min(rest, key=lambda i: _hash(names[i]))] = held_out
+  return [i for i, place in enumerate(places) if place == split]
+
+
 def split_of(name: str) -> str:
   """The split of a name: a hash of it, the same on every machine and in every run."""
-  digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-  place = int.from_bytes(digest, 'big') / 2**64
+  place = _hash(name)
   return next((split for split, (low, high) in HELD_OUT.items() if low <= place < high), 'train')
+
+
+def _hash(name: str) -> float:
+  """In [0, 1)."""
+  digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+  return int.from_bytes(digest, 'big') / 2**64
 
 
 class _PhotoLoader:
@@ -270,10 +296,3 @@ def _images(folder):
 def _check_split(split):
   if split not in SPLITS:
     raise ValueError(f'split is {split!r}; it must be one of {", ".join(SPLITS)}')
-
-
-def _check_any(kept, count, where, split):
-  if not kept:
-    raise ValueError(
-      f"{where}: none of its {count} images is in the split {split!r}; add some or take 'all'"
-    )

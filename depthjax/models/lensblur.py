@@ -195,6 +195,9 @@ class LensBlur(nn.Module):
   def setup(self):
     if self.preset not in PRESETS:
       raise ValueError(f'preset is {self.preset!r}; it can be {", ".join(PRESETS)}')
+    for name, known in (('light', ('linear', 'srgb')), ('start', ('blur', 'xavier'))):
+      if getattr(self, name) not in known:
+        raise ValueError(f'{name} is {getattr(self, name)!r}; it can be {" or ".join(known)}')
     preset = PRESETS[self.preset]
     widths = self.features or preset['features']
     if any(width % 3 for width in widths):

@@ -30,6 +30,11 @@ def make(config: ml_collections.ConfigDict, *, each: Callable, axis_name: str | 
   if config.loss.kind not in ('normalised', 'l1'):
     raise ValueError(f"loss.kind is {config.loss.kind!r}; 'normalised' or 'l1'")
   model = model_of(config.model, axis_name=axis_name)
+  if config.render.radius < 1 or config.render.samples < 1:
+    raise ValueError(
+      f'render.radius is {config.render.radius} and render.samples {config.render.samples}; '
+      'both must be at least 1'
+    )
   slanted = (config.data.layers - 1,) if config.data.slanted else ()
   render = config.render.to_dict()
 

@@ -16,7 +16,14 @@ class Checkpoints:
   one leaves the last good checkpoint, and what it left behind is cleared at the next start.
   """
 
-  def __init__(self, folder: str | pathlib.Path, *, keep: int = 3, keep_every: int = 0):
+  def __init__(
+    self,
+    folder: str | pathlib.Path,
+    *,
+    keep: int = 3,
+    keep_every: int = 0,
+    read_only: bool = False,
+  ):
     self._manager = ocp.CheckpointManager(
       pathlib.Path(folder).absolute(),
       item_handlers=ocp.StandardCheckpointHandler(),
@@ -25,7 +32,9 @@ class Checkpoints:
         keep_period=keep_every or None,
         # The loop says when; Orbax by itself saves the first step it is shown as well.
         should_save_fn=lambda step, latest: True,
-        cleanup_tmp_directories=True,
+        # Only the run itself may clear: another reader would take the save it has under way.
+        cleanup_tmp_directories=not read_only,
+        read_only=read_only,
       ),
     )
 

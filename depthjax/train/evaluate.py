@@ -40,10 +40,12 @@ def newest(
     InputError: the folder holds no checkpoint, or one of another model.
   """
   folder = pathlib.Path(workdir) / 'checkpoints'
-  checkpoints = Checkpoints(folder) if folder.is_dir() else None
-  if checkpoints is None or checkpoints.latest() is None:
-    raise InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')
-  with contextlib.closing(checkpoints):
+  missing = InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')
+  if not folder.is_dir():
+    raise missing
+  with contextlib.closing(Checkpoints(folder, read_only=True)) as checkpoints:
+    if checkpoints.latest() is None:
+      raise missing
     experiment = experiment_lib.build(config)
     state = checkpoints.restore(experiment.runner.abstract)
   return evaluate(experiment, config, state, split)

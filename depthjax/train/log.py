@@ -1,6 +1,7 @@
 """What a run writes down: WORKDIR/metrics.jsonl, TensorBoard events, and a bar on the terminal."""
 
 import json
+import math
 import os
 import pathlib
 from typing import Any
@@ -33,7 +34,9 @@ class Log:
 
   def write(self, step: int, scalars: dict[str, float], *, kind: str = 'train') -> None:
     """One line: `step`, `kind` and the scalars."""
-    self._file.write(json.dumps({'step': step, 'kind': kind, **scalars}) + '\n')
+    # JSON has no NaN: a number that is none is null.
+    values = {k: v if math.isfinite(v) else None for k, v in scalars.items()}
+    self._file.write(json.dumps({'step': step, 'kind': kind, **values}, allow_nan=False) + '\n')
     self._file.flush()
     for name, value in scalars.items():
       self._events.add_scalar(f'{kind}/{name}', value, step)

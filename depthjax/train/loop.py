@@ -1,4 +1,4 @@
-"""The loop: restore, then evaluate, save, fetch a batch, step, log, in this order, until the end.
+"""The loop: restore, then save, evaluate, fetch a batch, step, log, in this order, until the end.
 
 What is due is done to the state before the next batch is taken, so that state, metrics and place
 in the data of one checkpoint belong together. Scalars of a step are fetched while the next one
@@ -19,7 +19,8 @@ import ml_collections
 import numpy as np
 
 from depthjax import parallel
-from depthjax.files import weights
+from depthjax.configuring import ConfigError
+from depthjax.files import atomic, weights
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import initialise
@@ -49,14 +50,16 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dic
   """
   workdir = pathlib.Path(workdir)
   experiment = experiment_lib.build(config)
+  # Opened now, so that a folder without enough photographs says so before hours of training.
+  experiment.batches('val', 0).close()
   first = jax.process_index() == 0
   workdir.mkdir(parents=True, exist_ok=True)
-  if first:
-    (workdir / 'config.json').write_text(_json(config), encoding='utf-8')
   saves = config.checkpoint
   checkpoints = Checkpoints(workdir / 'checkpoints', keep=saves.keep, keep_every=saves.keep_every)
   with contextlib.closing(checkpoints), _terminations() as asked:
-    state, start = _restore(experiment, config, checkpoints)
+    state, start = _restore(experiment, config, checkpoints, workdir)
+    if first:
+      atomic.write_bytes(workdir / 'config.json', _json(config).encode(), ('.json',))
     log = Log(workdir, start=start, total=config.steps) if first else Silent()
     with contextlib.closing(log):
       log.say(_summary(state, start, workdir))
@@ -85,12 +88,19 @@ class _Run:
     config, runner = self.config, self.experiment.runner
     pending = None
     for step in range(start, config.steps):
-      if step > start and _due(step, config.eval.every):
-        self.evaluate(state, step)
-      if step > start and _due(step, config.checkpoint.every):
+      saves = step > start and _due(step, config.checkpoint.every)
+      evaluates = step > start and _due(step, config.eval.every)
+      stops = _stops(asked, step)
+      if pending and (saves or evaluates or stops):
+        # What is saved or evaluated is on record first: a run killed just after loses no line.
+        self.write(*pending, state)
+        pending = None
+      if saves or stops:
         self.save(state, step)
-      if _stops(asked, step):
-        self.stop(state, step, pending)
+      if stops:
+        raise Terminated(f'stopped at step {step}; the same command goes on from there')
+      if evaluates:
+        self.evaluate(state, step)
       with self.clock.waiting():
         batch = runner.put(next(batches))
       state, scalars = runner.step(state, batch)
@@ -136,12 +146,6 @@ class _Run:
           self.workdir / 'weights.safetensors', jax.device_get(variables), metadata
         )
     return scores
-
-  def stop(self, state: Any, step: int, pending: tuple | None) -> None:
-    if pending:
-      self.write(*pending, state)
-    self.save(state, step)
-    raise Terminated(f'stopped at step {step}; the same command goes on from there')
 
   def diverged(self, state: Any) -> None:
     good = int(jax.device_get(state.step))
@@ -216,14 +220,36 @@ def _due(step: int, every: int) -> bool:
   return every > 0 and step % every == 0
 
 
-def _restore(experiment, config, checkpoints: Checkpoints) -> tuple[Any, int]:
+def _restore(experiment, config, checkpoints: Checkpoints, workdir: pathlib.Path):
+  """The newest checkpoint and its step, or a fresh state and 0.
+
+  Raises:
+    ConfigError: the run was started with other data, or is past the steps asked for.
+    InputError: the checkpoint is of another model.
+  """
   step = checkpoints.latest()
   if step is not None:
+    _same_data(config, workdir / 'config.json')
+    if step > config.steps:
+      raise ConfigError(f'steps is {config.steps}; the run in {workdir} is at step {step} already')
     return checkpoints.restore(experiment.runner.abstract, step), step
   state = experiment.runner.init(experiment_lib.seed_key(config.seed))
   if config.initialise.weights:
     state = initialise.from_weights(state, config.initialise)
   return state, 0
+
+
+def _same_data(config: ml_collections.ConfigDict, record: pathlib.Path) -> None:
+  """Refuses to go on with other examples than those that the steps so far stand for."""
+  if not record.exists():
+    return
+  before, now = json.loads(record.read_text(encoding='utf-8')), json.loads(_json(config))
+  for field in ('task', 'seed', 'batch_size', 'data'):
+    if before[field] != now[field]:
+      raise ConfigError(
+        f'{field} is {now[field]!r}, the run in {record.parent} was started with '
+        f'{before[field]!r}; use that, or another workdir'
+      )
 
 
 def _summary(state: Any, start: int, workdir: pathlib.Path) -> str:

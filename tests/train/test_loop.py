@@ -168,11 +168,12 @@ def test_killed_runs_resume_bit_for_bit(whole, tmp_path, moment):
 
 
 def _wait_for(process, workdir: pathlib.Path, moment: str) -> None:
-  """Returns once the run has logged step 3, or has a save of a later step under way."""
+  """Returns once the run has logged step 3, or has a second save under way."""
   deadline = time.monotonic() + 300
   while time.monotonic() < deadline:
     assert process.poll() is None, process.stderr.read().decode()
-    if moment == 'save' and list((workdir / 'checkpoints').glob('*tmp*')):
+    folder = workdir / 'checkpoints'
+    if moment == 'save' and (folder / '2').exists() and list(folder.glob('*tmp*')):
       return
     metrics = workdir / 'metrics.jsonl'
     if moment == 'step' and metrics.exists() and metrics.read_text().count('\n') >= 3:
