@@ -19,6 +19,8 @@ from depthjax.files import atomic, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines import refocus as refocus_lib
+from depthjax.train.loop import NotFinite, Terminated
+from depthjax.train.loop import NotFinite, Terminated
 
 app = typer.Typer(
   add_completion=False,

@@ -129,9 +129,15 @@ def test_animations(folder, monkeypatch, name, options, frames):
   raw = subprocess.run(command, capture_output=True, check=True).stdout
   read = np.frombuffer(raw, np.uint8).reshape(-1, _H, _W, 3) / 255
   assert len(read) == frames
-  if options == '--animate=aperture':
-    sharpness = [np.abs(np.diff(frame, axis=1)).mean() for frame in read]
-    assert sharpness[0] > sharpness[1] > sharpness[2] < sharpness[3]
+  left, right = (
+    [np.abs(np.diff(frame[:, half], axis=1)).mean() for frame in read]
+    for half in (slice(3, _W // 2 - 3), slice(_W // 2 + 3, -3))
+  )
+  if options == '--animate=focus':  # At disparity 1, then twice at 0.25.
+    assert left[0] < 0.7 * left[1] and right[0] > 1.2 * right[1]
+  else:  # Closed, half open, wide, half open; in focus is the right half.
+    assert left[0] > 1.2 * left[1] > 1.2 * left[2] and left[3] > 1.1 * left[2]
+    assert right[2] > 0.9 * right[0]
 
 
 @pytest.mark.parametrize('given', ['weights.safetensors', '.'])
@@ -229,6 +235,15 @@ _BAD = {
 }
 
 
+# What only the renderer can tell. All else is refused before it does any work.
+_LATE = ('radius infinite', 'radius too large', 'radius too large to learn')
+_LATE += ('radius no number', 'animation of a blur too large')
+
+
+def _not_to_be_called(*args, **kwargs):
+  raise AssertionError('rendered what could not be written')
+
+
 @pytest.mark.parametrize('case', _BAD)
 def test_bad_input_is_one_line_and_no_output(folder, monkeypatch, capsys, case):
   line, words = _BAD[case]
@@ -237,6 +252,8 @@ def test_bad_input_is_one_line_and_no_output(folder, monkeypatch, capsys, case):
     _save_weights(folder / 'other.safetensors', task='sddr')
     pathlib.Path('cut.safetensors').write_bytes(data[: len(data) // 2])
   pathlib.Path('empty').mkdir()
+  if case not in _LATE:
+    monkeypatch.setattr(cli.refocus_lib, 'refocus', _not_to_be_called)
   before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
   assert _run(monkeypatch, line) == 2
   error = capsys.readouterr().err

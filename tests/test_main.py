@@ -72,14 +72,16 @@ _RUNS = {
 
 # Each line in a fork of a process that has imported everything and started nothing.
 _FORKS = """
-import os, sys
+import os, signal, sys
 from depthjax import cli
 for number, line in enumerate(open('lines').read().splitlines()):
   child = os.fork()
   if not child:
     os.dup2(os.open(f'{number}.err', os.O_CREAT | os.O_WRONLY), 2)
     sys.argv = ['depthjax', *line.split()]
+    signal.alarm(100)  # What is not refused would train.
     cli.main()
+    sys.exit('went on')
   print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
