@@ -20,7 +20,6 @@ from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines import refocus as refocus_lib
 from depthjax.train.loop import NotFinite, Terminated
-from depthjax.train.loop import NotFinite, Terminated
 
 app = typer.Typer(
   add_completion=False,
