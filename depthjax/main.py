@@ -56,7 +56,7 @@ def _main(action, argv: list[str]) -> None:
   try:
     if len(argv) > 1:
       raise configuring.ConfigError(f'unexpected argument {argv[1]!r}; overrides are --config.X=Y')
-    logging.set_verbosity(logging.WARNING)  # Orbax tells every save in twenty lines.
+    logging.set_verbosity(logging.ERROR)  # Orbax tells every save in twenty lines.
     parallel.start(FLAGS.cluster)
     use_compilation_cache()
     workdir = pathlib.Path(FLAGS.workdir).absolute()

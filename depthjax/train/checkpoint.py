@@ -24,18 +24,21 @@ class Checkpoints:
     keep_every: int = 0,
     read_only: bool = False,
   ):
+    # Only the run itself may clear: another reader would take the save it has under way.
+    options = ocp.CheckpointManagerOptions(
+      max_to_keep=keep,
+      keep_period=keep_every or None,
+      # The loop says when; Orbax by itself saves the first step it is shown as well.
+      should_save_fn=lambda step, latest: True,
+      cleanup_tmp_directories=True,
+    )
+    reading = ocp.CheckpointManagerOptions(
+      read_only=True, save_interval_steps=0, create=False, max_to_keep=None
+    )
     self._manager = ocp.CheckpointManager(
       pathlib.Path(folder).absolute(),
       item_handlers=ocp.StandardCheckpointHandler(),
-      options=ocp.CheckpointManagerOptions(
-        max_to_keep=keep,
-        keep_period=keep_every or None,
-        # The loop says when; Orbax by itself saves the first step it is shown as well.
-        should_save_fn=lambda step, latest: True,
-        # Only the run itself may clear: another reader would take the save it has under way.
-        cleanup_tmp_directories=not read_only,
-        read_only=read_only,
-      ),
+      options=reading if read_only else options,
     )
 
   def latest(self) -> int | None:
