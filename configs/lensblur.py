@@ -1,6 +1,15 @@
 """Learned lens blur (DeepLens, SIGGRAPH Asia 2018): blur and upsampling networks, eq. 6.
 
-depthjax train --config=configs/lensblur.py:smoke --workdir=runs/lensblur_smoke
+  depthjax train --config=configs/lensblur.py:small --workdir=runs/small
+
+PSNR in dB, whole picture / near depth edges, on held-out scenes: `depthjax evaluate`, 128 scenes of
+the split 'test' with data.corruption=1; the classical renderer given the same disparity has
+31.57 / 29.05, the untouched photograph 24.79 / 23.74.
+
+  size   hardware      time                   learned
+  smoke  2 CPU cores   3 to 10 minutes        not measured there
+  small  2 CPU cores   about 50 CPU minutes   32.38 / 30.41 (3800 steps, other work beside it)
+  base   accelerators  not trained yet        -
 """
 
 import ml_collections
@@ -58,7 +67,7 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 4500, 4
+  config.steps, config.batch_size = 3800, 4
   config.model.width, config.model.upsampler_width = 24, 12
   config.model.features = (18, 18, 9, 9)
   config.model.momentum = 0.97
