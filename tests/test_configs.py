@@ -17,7 +17,9 @@ _CONFIGS = sorted(pathlib.Path(__file__).parents[1].glob('configs/*.py'))
 def test_the_smoke_size_trains_two_steps(path, tmp_path):
   config = _load(path).get_config('smoke')
   config.steps, config.log_every = 2, 1
-  config.eval.examples, config.parallel.devices = config.batch_size, 1
+  # Code that is compiled without optimisation, as in all tests, is slow: two examples a step.
+  config.batch_size = config.eval.examples = 2
+  config.parallel.devices = 1
   scores = loop.train(config.lock(), tmp_path)
   losses = [line['loss'] for line in log_lib.read_metrics(tmp_path)]
   assert len(losses) == 2 and np.isfinite(losses).all() and losses[0] != losses[1]

@@ -155,12 +155,11 @@ def test_killed_runs_resume_bit_for_bit(whole, tmp_path, moment):
   """kill -9 in mid-run and in mid-save: what is resumed equals the run that never died."""
   config, workdir = whole
   fields = {'checkpoint.every': 2, 'eval.every': 3, 'parallel.devices': 1}
-  process = _start(tmp_path, fields)
-  try:
-    _wait_for(process, tmp_path, moment)
-  finally:
-    process.kill()
-    process.wait()
+  with _start(tmp_path, fields) as process:
+    try:
+      _wait_for(process, tmp_path, moment)
+    finally:
+      process.kill()
   assert [line['step'] for line in _losses(tmp_path)] != [1, 2, 3, 4, 5, 6]
   loop.train(config, tmp_path)
   _assert_same_run(workdir, tmp_path, config)
