@@ -28,9 +28,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'width': 64,  # Of the kernel net's bottlenecks.
       'upsampler_width': 32,
       'features': (),  # Widths of the feature convolutions; () are the preset's.
+      'upsampler_features': (),
       'light': 'linear',  # In which the features are mixed; 'srgb' as the released graph.
-      'start': 'blur',  # Feature convolutions start as blurs; 'xavier' as the released graph.
+      'start': 'disc',  # Feature convolutions start as discs; 'xavier' as the release.
       'momentum': 0.99,
+      'renorm': True,  # Batch renormalisation; False as the release.
       'remat': False,
       'dtype': 'float32',
     }
@@ -69,7 +71,8 @@ def _base(config: ml_collections.ConfigDict) -> None:
 def _small(config: ml_collections.ConfigDict) -> None:
   config.steps, config.batch_size = 3800, 4
   config.model.width, config.model.upsampler_width = 24, 12
-  config.model.features = (18, 18, 9, 9)
+  config.model.features = (18, 18, 12, 12)
+  config.model.upsampler_features = (12, 12)
   config.model.momentum = 0.97
   config.optimizer.peak, config.optimizer.warmup = 2e-3, 100
   # A small crop: half the paper's blur radius in pixels, and errors of the simulated predictor as

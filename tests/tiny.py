@@ -19,6 +19,7 @@ FIELDS = {
   'model.width': 4,
   'model.upsampler_width': 4,
   'model.features': (6, 6, 3, 3),
+  'model.upsampler_features': (6, 6, 3, 3),
   'optimizer.warmup': 0,
   'data.height': 32,
   'data.width': 32,

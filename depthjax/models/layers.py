@@ -8,31 +8,60 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 Dtype = Any
+_EPSILON = 1e-5
 
 
 class BatchNorm(nn.Module):
   """Batch normalisation with the momentum and epsilon of DeepLens: [b h w c] -> [b h w c].
+
+  With `renorm` training sees what evaluation will see: batch renormalisation (Ioffe, "Batch
+  renormalization", 2017) corrects the statistics of a batch to the running ones, by constants
+  as far as the gradient is concerned. A batch of few and different scenes is a poor sample: without
+  the correction its noise is part of every training step and of none in evaluation.
 
   `axis_name` averages the statistics over that axis of a pmap; under jit over a mesh the batch is
   one array and its statistics are global already.
   """
 
   momentum: float = 0.99
+  renorm: bool = False
   dtype: Dtype = jnp.float32
   axis_name: str | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    return nn.BatchNorm(
-      use_running_average=not train,
-      momentum=self.momentum,
-      epsilon=1e-5,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-      # E[x²] - E[x]² cancels badly where a feature's mean is far from 0.
-      use_fast_variance=False,
-      name='norm',
-    )(x)
+    width = x.shape[-1:]
+    scale = self.param('scale', nn.initializers.ones, width)
+    bias = self.param('bias', nn.initializers.zeros, width)
+    mean = self.variable('batch_stats', 'mean', jnp.zeros, width)
+    variance = self.variable('batch_stats', 'var', jnp.ones, width)
+    x = x.astype(jnp.float32)
+    if not train:
+      y = _standardised(x, mean.value, variance.value)
+    else:
+      batch_mean, batch_variance = self._statistics(x)
+      y = _standardised(x, batch_mean, batch_variance)
+      if self.renorm:
+        ratio = jnp.sqrt((batch_variance + _EPSILON) / (variance.value + _EPSILON))
+        shift = (batch_mean - mean.value) / jnp.sqrt(variance.value + _EPSILON)
+        # The limits of the paper, for the time before the running statistics have settled.
+        y = y * jax.lax.stop_gradient(jnp.clip(ratio, 1 / 3, 3))
+        y = y + jax.lax.stop_gradient(jnp.clip(shift, -5, 5))
+      if not self.is_initializing():
+        mean.value += (1 - self.momentum) * (batch_mean - mean.value)
+        variance.value += (1 - self.momentum) * (batch_variance - variance.value)
+    return (y * scale + bias).astype(self.dtype)
+
+  def _statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance [c] over the batch of all devices."""
+
+    def average(x):
+      x = x.mean(axis=(0, 1, 2))
+      return x if self.axis_name is None else jax.lax.pmean(x, self.axis_name)
+
+    mean = average(x)
+    # Not E[x²] - E[x]², which cancels badly where a feature's mean is far from 0.
+    return mean, average((x - mean) ** 2)
 
 
 class ConvNorm(nn.Module):
@@ -119,3 +148,7 @@ def resize(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 def _identity(x: jax.Array) -> jax.Array:
   return x
+
+
+def _standardised(x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
+  return (x - mean) * jax.lax.rsqrt(variance + _EPSILON)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from depthjax.models import layers
+from depthjax.models import discs, layers
 from depthjax.ops import colour
 
 # Field values of the two presets: the paper's text, and the graph that its author released.
@@ -26,27 +26,34 @@ PRESETS = {
   'release': {'features': (30, 30, 15, 15), 'normalise_kernel': True, 'head': 'features32'},
 }
 _EPSILON = 1e-6
+# Blurs up to this radius, in pixels, the upsampler cuts from the sharp photograph itself.
+_SMALL = 4.0
 
 
 class FeatureNet(nn.Module):
   """Features that 1x1 kernels can mix into a blur: [b h w c] -> [b h w j 3].
 
   Every layer's output is kept. Channel i belongs to colour i mod 3, and j = 0 is the input pixel.
-  With `start='blur'` the convolutions start as random small blurs within a colour, so that mixing
-  them is a blur from the first step; 'xavier' starts from noise as the released graph does.
+  With `start='disc'` the features start as discs and half discs of radii up to `radius` within a
+  colour, of the last three channels of the input, so that mixing them is a lens blur from the
+  first step; 'xavier' starts from noise as the released graph does.
   """
 
   widths: tuple[int, ...]
-  start: str = 'blur'
+  start: str = 'disc'
+  radius: float = 7.5
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    init = {'blur': blur_init, 'xavier': nn.initializers.xavier_uniform()}[self.start]
+    inits = [nn.initializers.xavier_uniform()] * len(self.widths)
+    if self.start == 'disc':
+      inits = [_constant(k) for k in discs.kernels(x.shape[-1], self.widths, self.radius)]
     maps = [x]
-    for i, width in enumerate(self.widths):
-      kernel = 3 if i == 0 else 5
-      conv = layers.SymmetricConv(width, kernel, init, dtype=self.dtype, name=f'conv{i}')
+    for i, (width, init) in enumerate(zip(self.widths, inits, strict=True)):
+      conv = layers.SymmetricConv(
+        width, discs.SIZES[min(i, 1)], init, dtype=self.dtype, name=f'conv{i}'
+      )
       x = nn.relu(conv(x))
       maps.append(x.astype(jnp.float32))
     y = jnp.concatenate(maps, axis=-1)
@@ -57,10 +64,12 @@ class KernelNet(nn.Module):
   """Kernels of eq. 2 from photograph and defocus: [b h w 3], [b h w 1] -> [b h w c].
 
   A deep branch at a quarter and an eighth of the size sees the defocus alone; the photograph enters
-  at full size only, so that edges of the kernels can follow it where the depth is wrong.
+  at full size only, so that edges of the kernels can follow it where the depth is wrong. What it
+  learns is added to `prior`, a function of the defocus, if there is one.
   """
 
   channels: int
+  prior: Callable[[jax.Array], jax.Array] | None = None
   width: int = 64
   normalise: bool = True
   norm: Callable[..., nn.Module] = layers.BatchNorm
@@ -85,19 +94,26 @@ class KernelNet(nn.Module):
     y = block(2 * w, name='mix1')(y, train)
     y = block(4 * w, name='mix2')(y, train)
     y = block(4 * w, name='mix3')(y, train)
-    # Eq. 2 has no normalisation: its weights must start at a sum of about 1 by themselves.
-    scale = 1.0 if self.normalise else 1 / self.channels
+    kernels = self._last(y) + (0 if self.prior is None else self.prior(defocus))
+    kernels = nn.relu(kernels)
+    return _normalise(kernels) if self.normalise else kernels
+
+  def _last(self, y: jax.Array) -> jax.Array:
+    """The last convolution: [b h w c'] -> [b h w c], float32."""
+    # Eq. 2 has no normalisation: its weights must start at a sum of about 1 by themselves. Positive
+    # at first: a kernel whose every weight a ReLU has cut off would never recover.
+    scale, bias = (1.0, 1.0) if self.normalise else (1 / self.channels**2, 1 / self.channels)
+    if self.prior is not None:
+      scale, bias = 0.01, 0.0
     kernels = nn.Conv(
       self.channels,
       (1, 1),
-      # Positive at first: a kernel whose every weight a ReLU has cut off would never recover.
-      bias_init=nn.initializers.constant(scale),
-      kernel_init=nn.initializers.variance_scaling(scale**2, 'fan_avg', 'uniform'),
+      bias_init=nn.initializers.constant(bias),
+      kernel_init=nn.initializers.variance_scaling(scale, 'fan_avg', 'uniform'),
       dtype=self.dtype,
       name='kernels',
     )(y)
-    kernels = nn.relu(kernels).astype(jnp.float32)
-    return _normalise(kernels) if self.normalise else kernels
+    return kernels.astype(jnp.float32)
 
 
 class Upsampler(nn.Module):
@@ -112,7 +128,7 @@ class Upsampler(nn.Module):
   head: str = 'features32'
   width: int = 32
   features: tuple[int, ...] = (30, 30, 15, 15)
-  start: str = 'blur'
+  start: str = 'disc'
   norm: Callable[..., nn.Module] = layers.BatchNorm
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
@@ -130,7 +146,7 @@ class Upsampler(nn.Module):
     enlarged = layers.resize(blurred, guide.shape[1:3])
     maps = jnp.stack([enlarged, sharp], axis=-2)
     if self.head == 'features32':
-      maps = FeatureNet(self.features, self.start, self.dtype, name='features')(
+      maps = FeatureNet(self.features, self.start, _SMALL, self.dtype, name='features')(
         jnp.concatenate([enlarged, sharp], axis=-1)
       )
 
@@ -177,17 +193,21 @@ class LensBlur(nn.Module):
   `upsampler_width` the upsampler (32); `features` are the widths of the feature convolutions, of
   the preset where empty; `light` is the space that eq. 2 and 3 mix in: 'linear' light, in
   which a blur is a mean, or 'srgb' values as the released graph does; `start` as in FeatureNet;
-  `momentum` of batch norm; `remat` recomputes the wide blocks in the backward pass to save memory;
-  `dtype` of the convolutions, the results are float32; `axis_name` as in layers.BatchNorm.
+  `radius` is the blur in pixels of a defocus of 1; `momentum`, `renorm` and `axis_name` are
+  as in layers.BatchNorm; `remat` recomputes the wide blocks in the backward pass to save memory;
+  `dtype` of the convolutions, the results are float32.
   """
 
   preset: str = 'release'
   width: int = 64
   upsampler_width: int = 32
   features: tuple[int, ...] = ()
+  upsampler_features: tuple[int, ...] = ()
+  radius: float = 8
   light: str = 'linear'
-  start: str = 'blur'
+  start: str = 'disc'
   momentum: float = 0.99
+  renorm: bool = True
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
   axis_name: str | None = None
@@ -195,25 +215,31 @@ class LensBlur(nn.Module):
   def setup(self):
     if self.preset not in PRESETS:
       raise ValueError(f'preset is {self.preset!r}; it can be {", ".join(PRESETS)}')
-    for name, known in (('light', ('linear', 'srgb')), ('start', ('blur', 'xavier'))):
+    for name, known in (('light', ('linear', 'srgb')), ('start', ('disc', 'xavier'))):
       if getattr(self, name) not in known:
         raise ValueError(f'{name} is {getattr(self, name)!r}; it can be {" or ".join(known)}')
     preset = PRESETS[self.preset]
     widths = self.features or preset['features']
-    if any(width % 3 for width in widths):
+    upsampler_widths = self.upsampler_features or Upsampler.features
+    if any(width % 3 for width in (*widths, *upsampler_widths)):
       raise ValueError(f'features are {widths}; each must be a multiple of 3, a share a colour')
     norm = functools.partial(
-      layers.BatchNorm, momentum=self.momentum, dtype=self.dtype, axis_name=self.axis_name
+      layers.BatchNorm,
+      momentum=self.momentum,
+      renorm=self.renorm,
+      dtype=self.dtype,
+      axis_name=self.axis_name,
     )
     shared = {'norm': norm, 'remat': self.remat, 'dtype': self.dtype}
-    self.feature_net = FeatureNet(widths, self.start, self.dtype)
+    self.feature_net = FeatureNet(widths, self.start, self.radius, self.dtype)
+    prior = functools.partial(_disc_kernels, widths, self.radius) if self.start == 'disc' else None
     self.kernel_net = KernelNet(
-      1 + sum(widths) // 3, self.width, preset['normalise_kernel'], **shared
+      1 + sum(widths) // 3, prior, self.width, preset['normalise_kernel'], **shared
     )
     self.upsampler = Upsampler(
       preset['head'],
       self.upsampler_width,
-      self.features or Upsampler.features,
+      upsampler_widths,
       self.start,
       **shared,
     )
@@ -255,23 +281,14 @@ def mix(weights: jax.Array, maps: jax.Array) -> jax.Array:
   return jnp.einsum('bhwj,bhwjc->bhwc', weights, maps)
 
 
-def blur_init(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
-  """Convolution kernels [k k in out] that each blur one random input channel of their own colour.
+def _disc_kernels(widths: tuple[int, ...], radius: float, defocus: jax.Array) -> jax.Array:
+  """Kernels of the discs that the defocus asks for, if the features are those they start as."""
+  return discs.mixture(radius * jnp.abs(defocus[..., 0]), widths, radius)
 
-  Channel i carries colour i mod 3 in and out (two sets of three in the upsampler's first layer).
-  The blurs are Gaussians of random width that sum to 1; faint noise breaks what symmetry is left.
-  """
-  size, _, inputs, outputs = shape
-  key_source, key_sigma, key_noise = jax.random.split(key, 3)
-  colour = np.arange(outputs) % 3
-  source = 3 * jax.random.randint(key_source, (outputs,), 0, inputs // 3) + colour
-  sigma = jax.random.uniform(key_sigma, (outputs,), minval=0.3, maxval=size / 2)
-  offset = np.arange(size) - size // 2
-  squared = (offset[:, None] ** 2 + offset**2)[..., None]
-  gaussian = jnp.exp(-squared / (2 * sigma**2))
-  gaussian /= gaussian.sum(axis=(0, 1))
-  noise = 0.02 * nn.initializers.xavier_uniform()(key_noise, shape)
-  return (gaussian[:, :, None] * jax.nn.one_hot(source, inputs).T + noise).astype(dtype)
+
+def _constant(value: np.ndarray) -> Callable[..., jax.Array]:
+  """An initialiser that draws nothing."""
+  return lambda key, shape, dtype=jnp.float32: jnp.asarray(value.reshape(shape), dtype)
 
 
 def _normalise(weights: jax.Array) -> jax.Array:

@@ -49,8 +49,8 @@ def load(path: str | os.PathLike) -> Learned:
   variables, metadata = weights.load_weights(path, 'lensblur')
   try:
     fields, radius = metadata['config']['model'], int(metadata['config']['render']['radius'])
-    fields = {**fields, 'features': tuple(fields['features']), 'dtype': jnp.dtype(fields['dtype'])}
-    model = LensBlur(**fields)
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    model = LensBlur(**{**fields, **lists, 'radius': radius, 'dtype': jnp.dtype(fields['dtype'])})
     expected = _shapes(jax.eval_shape(functools.partial(_initial, model)))
   except (KeyError, TypeError, ValueError) as error:
     wrong = f'does not describe its network ({type(error).__name__}: {error})'

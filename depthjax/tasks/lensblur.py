@@ -29,7 +29,7 @@ def make(config: ml_collections.ConfigDict, *, each: Callable, axis_name: str | 
   """
   if config.loss.kind not in ('normalised', 'l1'):
     raise ValueError(f"loss.kind is {config.loss.kind!r}; 'normalised' or 'l1'")
-  model = model_of(config.model, axis_name=axis_name)
+  model = model_of(config.model, radius=config.render.radius, axis_name=axis_name)
   if config.render.radius < 1 or config.render.samples < 1:
     raise ValueError(
       f'render.radius is {config.render.radius} and render.samples {config.render.samples}; '
@@ -62,10 +62,10 @@ def make(config: ml_collections.ConfigDict, *, each: Callable, axis_name: str | 
   )
 
 
-def model_of(fields: Any, *, axis_name: str | None = None) -> lensblur.LensBlur:
-  """The network of a config's `model` fields."""
-  fields = dict(fields)
-  return lensblur.LensBlur(**{**fields, 'dtype': jnp.dtype(fields['dtype'])}, axis_name=axis_name)
+def model_of(fields: Any, *, radius: int, axis_name: str | None = None) -> lensblur.LensBlur:
+  """The network of a config's `model` fields, for blurs up to `radius` pixels."""
+  fields = {**fields, 'radius': radius, 'dtype': jnp.dtype(fields['dtype'])}
+  return lensblur.LensBlur(**fields, axis_name=axis_name)
 
 
 def render_example(

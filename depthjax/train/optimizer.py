@@ -13,7 +13,7 @@ def schedule(config: ml_collections.ConfigDict, steps: int) -> optax.Schedule:
   """Learning rate of a step: linear warmup to `peak`, cosine to `end` at the last step."""
   warmup = min(config.warmup, steps)
   return optax.warmup_cosine_decay_schedule(
-    init_value=config.peak if warmup == 0 else 0.0,
+    init_value=0.0,
     peak_value=config.peak,
     warmup_steps=warmup,
     decay_steps=max(steps, warmup + 1),

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from depthjax.models import layers, lensblur
+from depthjax.models import discs, layers, lensblur
 
-_TINY = {'width': 4, 'upsampler_width': 4, 'features': (6, 6, 3, 3)}
+_TINY = {
+  'width': 4,
+  'upsampler_width': 4,
+  'features': (6, 6, 3, 3),
+  'upsampler_features': (6, 6, 3, 3),
+}
 _H, _W = 16, 12
 
 
@@ -61,7 +66,8 @@ def _with_bias(variables, path, bias):
 
 def _one_hot(variables, path, j):
   conv = functools.reduce(lambda tree, name: tree[name], path.split('/'), variables['params'])
-  return _with_bias(variables, path, np.eye(conv['bias'].size)[j])
+  # Large, so that nothing else that is added counts.
+  return _with_bias(variables, path, 1e6 * np.eye(conv['bias'].size)[j])
 
 
 _COUNTS = {
@@ -171,7 +177,7 @@ def test_half_precision_inside_is_float32_outside():
 
 
 @functools.cache
-def _feature_net(start='blur', widths=(30, 30, 15, 15)):
+def _feature_net(start='disc', widths=(30, 30, 15, 15)):
   """Features of an image, as a compiled function."""
   net = lensblur.FeatureNet(widths, start)
   variables = jax.jit(net.init)(jax.random.key(1), jnp.zeros((1, 23, 23, 3)))
@@ -186,7 +192,7 @@ def test_features_see_fifteen_pixels():
   assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 18, 4, 18)
 
 
-@pytest.mark.parametrize('start', ['blur', 'xavier'])
+@pytest.mark.parametrize('start', ['disc', 'xavier'])
 def test_a_constant_image_has_constant_features_up_to_the_border(start):
   """Zeros beyond the border would darken it."""
   image = np.broadcast_to(np.float32([0.7, 0.4, 0.2]), (1, 23, 23, 3))
@@ -195,17 +201,27 @@ def test_a_constant_image_has_constant_features_up_to_the_border(start):
   assert np.ptp(maps, axis=(1, 2)).max() < 1e-5
 
 
-def test_features_keep_their_colour_and_start_as_blurs():
+def test_features_keep_their_colour_and_start_as_shapes():
   red = np.broadcast_to(np.float32([1, 0, 0]), (1, 23, 23, 3))
   maps = np.asarray(_feature_net()(red))
-  np.testing.assert_allclose(maps[..., 0], 1, atol=0.2)
-  np.testing.assert_allclose(maps[..., 1:], 0, atol=0.2)
-  # Blurred, not copied: a spot spreads to its neighbours in most features.
+  np.testing.assert_allclose(maps[..., 0], 1, atol=0.02)
+  np.testing.assert_array_equal(maps[..., 1:], 0)
   spot = np.zeros((1, 23, 23, 3), np.float32)
   spot[:, 11, 11] = 1
   maps = np.asarray(_feature_net()(spot))
   np.testing.assert_array_equal(maps[..., 0, :], spot)
-  assert np.median(maps[0, 11, 11, 1:]) < 0.5 < 0.7 < np.median(maps[0, ..., 1:, :].sum((0, 1)))
+  four = maps[0, ..., -4:, 0].mean(axis=-1)
+  np.testing.assert_allclose(four, discs.draw(discs.Shape(7.5), 11), atol=2e-3)
+
+
+def test_the_upsampler_starts_with_small_blurs_of_the_sharp_photograph():
+  model, variables = _tiny()
+  image, defocus, blurred, guide = _images()
+  variables = _one_hot(variables, 'upsampler/weights', 3)
+  result = _upsample(model, variables, image, defocus, blurred, guide)
+  other = _upsample(model, variables, image, defocus, 1 - blurred, guide)
+  np.testing.assert_array_equal(result, other)
+  assert 0.01 < np.abs(result - guide).mean() < 0.3
 
 
 def test_mirrored_convolution_equals_its_twin():

@@ -24,7 +24,8 @@ def _photo(h, w, seed=0):
 @functools.cache
 def _fresh():
   """A tiny network and its untrained variables."""
-  model = LensBlur(width=4, upsampler_width=4, features=(6, 6, 3, 3))
+  widths = (6, 6, 3, 3)
+  model = LensBlur(width=4, upsampler_width=4, features=widths, upsampler_features=widths)
   init = jax.jit(functools.partial(refocus._initial, model))
   return model, jax.device_get(init())
 
@@ -41,7 +42,7 @@ def _learned(kind='fresh'):
   if kind == 'sharp':
     for conv, j in ((params['kernel_net']['kernels'], 0), (params['upsampler']['weights'], 1)):
       conv['kernel'] *= 0
-      conv['bias'] = np.eye(conv['bias'].size, dtype=np.float32)[j]
+      conv['bias'] = 1e6 * np.eye(conv['bias'].size, dtype=np.float32)[j]
   if kind == 'blur':
     for net in (params['feature_net'], params['upsampler']['features']):
       for layer in net.values():

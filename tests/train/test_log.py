@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 
 import numpy as np
 import pytest
@@ -38,6 +39,14 @@ def test_metrics_are_read_by_kind(tmp_path):
   _written(tmp_path)
   assert [line['step'] for line in log_lib.read_metrics(tmp_path)] == [1, 2, 3, 4, 5, 6]
   assert [line['psnr/learned'] for line in log_lib.read_metrics(tmp_path, 'eval')] == [22, 24, 26]
+
+
+def test_a_number_that_is_none_is_null(tmp_path):
+  """JSON has no NaN: other programs could not read the file."""
+  with _log(tmp_path) as log:
+    log.write(1, {'loss': math.inf, 'psnr_edge': math.nan, 'rate': 0.5}, kind='eval')
+  (line,) = log_lib.read_metrics(tmp_path, 'eval')
+  assert line == {'step': 1, 'kind': 'eval', 'loss': None, 'psnr_edge': None, 'rate': 0.5}
 
 
 def test_lines_are_on_disk_at_once(tmp_path):
