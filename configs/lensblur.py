@@ -50,7 +50,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'samples': 256,  # Points of the lens.
       'radius': 8,  # Largest blur radius r^m at the low resolution, pixels.
       'steepness': 2.0,  # The largest radius is reached at 1 / 2.0 of the range of disparity.
-      'corrupted': True,  # Whether the networks see the simulated predictor's disparity.
+      'disparity': 'corrupted',  # What the networks see; or 'true', or 'predicted'.
       'band': 8,  # Pixels within this distance of a depth edge count as its band.
     }
   )
@@ -69,7 +69,7 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 3800, 4
+  config.steps, config.batch_size = 9000, 8
   config.model.width, config.model.upsampler_width = 24, 12
   config.model.features = (18, 18, 12, 12)
   config.model.upsampler_features = (12, 12)
@@ -83,11 +83,11 @@ def _small(config: ml_collections.ConfigDict) -> None:
   # The gain of a clipped highlight cannot be seen. In a short run strong ones drown the rest.
   config.data.highlight, config.data.highlight_max = 0.2, 3.0
   config.render.samples = 64
-  config.eval.every = config.checkpoint.every = 500
+  config.eval.every = config.checkpoint.every = 1000
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
   _small(config)
-  config.steps, config.batch_size = 200, 8
+  config.steps = 200
   config.eval.every = config.checkpoint.every = 100
   config.log_every = 10
