@@ -1,5 +1,6 @@
 """Blocks that several networks share. Shapes: b batch, h w height and width, c channels."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,15 @@ class BatchNorm(nn.Module):
     mean = average(x)
     # Not E[x²] - E[x]², which cancels badly where a feature's mean is far from 0.
     return mean, average((x - mean) ** 2)
+
+
+def norm(
+  momentum: float, renorm: bool, *, dtype: Dtype = jnp.float32, axis_name: str | None = None
+) -> Callable[..., nn.Module]:
+  """What makes the batch normalisation of a network from its fields."""
+  return functools.partial(
+    BatchNorm, momentum=momentum, renorm=renorm, dtype=dtype, axis_name=axis_name
+  )
 
 
 class ConvNorm(nn.Module):

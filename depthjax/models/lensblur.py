@@ -223,13 +223,7 @@ class LensBlur(nn.Module):
     upsampler_widths = self.upsampler_features or Upsampler.features
     if any(width % 3 for width in (*widths, *upsampler_widths)):
       raise ValueError(f'features are {widths}; each must be a multiple of 3, a share a colour')
-    norm = functools.partial(
-      layers.BatchNorm,
-      momentum=self.momentum,
-      renorm=self.renorm,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-    )
+    norm = layers.norm(self.momentum, self.renorm, dtype=self.dtype, axis_name=self.axis_name)
     shared = {'norm': norm, 'remat': self.remat, 'dtype': self.dtype}
     self.feature_net = FeatureNet(widths, self.start, self.radius, self.dtype)
     prior = functools.partial(_disc_kernels, widths, self.radius) if self.start == 'disc' else None
