@@ -5,6 +5,8 @@ and `render`, whose fields are those of the experiment's own model, losses and r
 result is locked: a misspelt override is an error with a suggestion.
 """
 
+import importlib.util
+import pathlib
 from typing import Any
 
 import ml_collections
@@ -30,6 +32,8 @@ def defaults() -> ml_collections.ConfigDict:
   config.loss = ml_collections.ConfigDict()
   config.data = scenes()
   config.render = ml_collections.ConfigDict()
+  config.predictor = ml_collections.ConfigDict()
+  config.predictor.weights = ''  # Of a run of 'depth', for a task that looks through its eyes.
 
   config.optimizer = ml_collections.ConfigDict()
   config.optimizer.peak = 1e-4  # Learning rate after the warmup, before the cosine decay.
@@ -132,6 +136,22 @@ def small_lens(config: ml_collections.ConfigDict) -> None:
   # The gain of a clipped highlight cannot be seen. In a short run strong ones drown the rest.
   config.data.highlight, config.data.highlight_max = 0.2, 3.0
   config.render.samples = 64
+
+
+def load(path: pathlib.Path, arg: str) -> ml_collections.ConfigDict:
+  """The config that a file's `get_config(arg)` returns, locked.
+
+  Raises:
+    ConfigError: no such file, or none of a config; what the file refuses of `arg`.
+  """
+  if not path.is_file():
+    raise ConfigError(f'{path} does not exist; expected a config file such as configs/lensblur.py')
+  spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  if not hasattr(module, 'get_config'):
+    raise ConfigError(f'{path} has no get_config; expected a config file')
+  return module.get_config(arg).lock()
 
 
 def parse_arg(arg: str, **fields: Any) -> ml_collections.ConfigDict:

@@ -32,6 +32,7 @@ _ROOMS = {
     'tasks parallel configuring rules data files '
     'jax numpy flax optax orbax ml_collections rich tensorboardX'
   ),
+  'reproduce': 'configuring train files ml_collections',
   'convert': 'models files numpy torch',
   'prepare': 'files numpy tensorflow_datasets',
   'configs': 'configuring ml_collections',
