@@ -98,6 +98,36 @@ class ConvNorm(nn.Module):
     return self.act(self.norm(name='bn')(x, train))
 
 
+class Weights(nn.Module):
+  """Weights of maps, none negative: a convolution [b h w c] -> [b h w channels], float32.
+
+  With `start` the convolution starts near zero and adds to what that gives for `place`.
+  """
+
+  channels: int
+  kernel: int
+  start: Callable[..., tuple[jax.Array, jax.Array]] | None
+  scale: float = 1.0
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, y: jax.Array, *place) -> jax.Array:
+    # Positive at first: weights that a ReLU has all cut off would never recover.
+    scale, bias = (self.scale, self.scale) if self.start is None else (0.1, 0.0)
+    weights = nn.Conv(
+      self.channels,
+      (self.kernel, self.kernel),
+      bias_init=nn.initializers.constant(bias),
+      kernel_init=nn.initializers.variance_scaling(scale**2, 'fan_avg', 'uniform'),
+      dtype=self.dtype,
+      name='conv',
+    )(y).astype(jnp.float32)
+    if self.start is not None:
+      prior, factor = self.start(*place)
+      weights = prior + factor * weights
+    return nn.relu(weights)
+
+
 class Bottleneck(nn.Module):
   """Residual bottleneck 1x1, 3x3, 1x1 with the stride on the last: [b h w c] -> [b h/s w/s width].
 

@@ -40,7 +40,10 @@ def _learned(kind='fresh'):
   model, variables = _fresh()
   params = _copy(variables['params'])
   if kind == 'sharp':
-    for conv, j in ((params['kernel_net']['kernels'], 0), (params['upsampler']['weights'], 1)):
+    for conv, j in (
+      (params['kernel_net']['kernels']['conv'], 0),
+      (params['upsampler']['weights']['conv'], 1),
+    ):
       conv['kernel'] *= 0
       conv['bias'] = 1e6 * np.eye(conv['bias'].size, dtype=np.float32)[j]
   if kind == 'blur':
