@@ -66,7 +66,7 @@ def _small(config: ml_collections.ConfigDict) -> None:
   config.model.features = (18, 18, 12, 12)
   config.model.upsampler_features = (12, 12)
   config.model.momentum = 0.97
-  config.optimizer.peak, config.optimizer.warmup = 2e-3, 100
+  config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   configuring.small_lens(config)
   config.eval.every = config.checkpoint.every = 1000
 
