@@ -54,7 +54,8 @@ def check_sizes(path: Path, first: np.ndarray, other: Path, second: np.ndarray) 
   """
   if first.shape[:2] != second.shape[:2]:
     (h, w), (h2, w2) = first.shape[:2], second.shape[:2]
-    wrong = f'is {w} x {h} pixels but {other.name} is {w2} x {h2} (width x height)'
+    name = f'{other.parent.name}/{other.name}'
+    wrong = f'is {w} x {h} pixels but {name} is {w2} x {h2} (width x height)'
     raise InputError(path, wrong, 'one size')
 
 

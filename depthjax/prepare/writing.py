@@ -122,7 +122,7 @@ class _Reading:
       self.counts[split] += 1
       yield entry.name, _encoded({**pictures.reduced(record, self.long_side), 'name': entry.name})
     if not self.counts[split]:
-      wrong = f'holds no good record for the split {split}; the last: {self.skipped[-1]}'
+      wrong = f'holds no good record for the split {split}; the last: {_short(self.skipped[-1])}'
       raise InputError(self.source, wrong, 'a complete dataset')
 
   def _skip(self, error: InputError) -> None:
@@ -130,9 +130,14 @@ class _Reading:
     if len(self.skipped) > self.most_bad * self.total:
       wrong = (
         f'{len(self.skipped)} of {self.total} records are bad, more than the share of '
-        f'{self.most_bad:g} that may be; the first: {self.skipped[0]}'
+        f'{self.most_bad:g} that may be; the first: {_short(self.skipped[0])}'
       )
       raise InputError(self.source, wrong, 'a complete dataset, or a larger --most-bad') from error
+
+
+def _short(message: str) -> str:
+  """A message without what would be right, to stand within another."""
+  return message.rpartition('; expected')[0]
 
 
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):

@@ -247,7 +247,7 @@ def test_middlebury_says_what_is_wrong_with_a_scene(tmp_path):
   assert 'calib.txt: has no cam0, baseline and doffs' in messages['2014/Bike-perfect']
   assert 'cones: has no pair of view and disparity' in messages['2003/cones']
   assert 'height 444 whose scale is not known' in messages['2005/Art']
-  assert 'im2.ppm: is 16 x 383 pixels but disp2.pgm is 16 x 382' in messages['2001/venus']
+  assert 'im2.ppm: is 16 x 383 pixels but venus/disp2.pgm is 16 x 382' in messages['2001/venus']
 
 
 @pytest.mark.parametrize('photos', ['original', 'original_image', 'blurred_image', 'image'])
@@ -302,7 +302,7 @@ def test_bad_pairs_are_entries_that_say_so(tmp_path):
     '1': 'original/1.png: has no partner of the same name',
     '2': 'bokeh/2.png: has no partner of the same name',
     '3': 'bokeh/3.png: is truncated or damaged',
-    '4': 'original/4.png: is 16 x 12 pixels but 4.png is 16 x 13 (width x height)',
+    '4': 'original/4.png: is 16 x 12 pixels but bokeh/4.png is 16 x 13 (width x height)',
     '5': 'original/5.jpg: is ambiguous: 5.jpg and 5.png share a name',
   }
   assert messages.keys() == wanted.keys()
