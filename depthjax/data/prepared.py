@@ -96,7 +96,7 @@ def _field(where, need, has):
   found = next((option for option in options if option in has), None)
   if found is None:
     named = ' or '.join(f"'{option}'" for option in options)
-    raise ValueError(f'{where}: no feature {named}; it has {", ".join(has)}')
+    raise ValueError(f'{where}: no feature {named}; it has {", ".join(sorted(has))}')
   return found
 
 
