@@ -14,6 +14,7 @@ from rich import progress
 
 from depthjax import demo as demo_lib
 from depthjax import main as main_lib
+from depthjax.commands import prepare
 from depthjax.configuring import ConfigError
 from depthjax.files import atomic, images, video
 from depthjax.files import depth as depth_files
@@ -214,6 +215,9 @@ def _check_output(output: pathlib.Path, animate: Sweep | None, bits: int) -> Non
     raise InputError(output, 'is an animation', '--animate=focus or --animate=aperture')
   atomic.check_output(output, video.EXTENSIONS if moving else images.EXTENSIONS)
   images.check_bits(output, bits)
+
+
+app.command()(prepare.prepare)
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -26,6 +27,7 @@ _DECODERS = (
   (rb'\x89PNG\r\n\x1a\n', PngImageFile),
   (rb'\xff\xd8\xff', JpegImageFile),
   (rb'RIFF....WEBP', WebPImageFile),
+  (rb'P[56]\s', PpmImageFile),
   (rb'II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]', TiffImageFile),
 )
 _JPEG = (
