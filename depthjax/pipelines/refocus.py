@@ -23,7 +23,7 @@ from depthjax.ops import colour, lens, resize, scatter
 # The networks' own resolution: an aperture of 1 blurs 1/40 of the long side, as 8 px at 320.
 _LONG_SIDE = 320
 _APERTURE = 40
-STEEPNESS = 2.0  # of refocus: some pixel is always half the range away
+_STEEPNESS = 2.0
 _SMALLEST = 16
 # A disc wider than half the long side shows no picture any more, and takes hours to draw.
 _LARGEST = 1 / 4
@@ -91,7 +91,6 @@ def refocus(
   focus: float,
   radius: float,
   learned: Learned | None = None,
-  steepness: float = STEEPNESS,
 ) -> np.ndarray:
   """The photograph through a lens focused at a disparity.
 
@@ -101,7 +100,6 @@ def refocus(
     focus: disparity in focus.
     radius: largest circle of confusion, pixels of the photograph; 0 returns the photograph.
     learned: the learned renderer; without, the classical one of single images.
-    steepness: blur radii for a unit of |disparity - focus|; the blur stays at `radius` beyond.
 
   Returns:
     sRGB in [0, 1], float32 [h w 3].
@@ -123,7 +121,7 @@ def refocus(
   if radius == 0:
     return photo
   defocus = lens.circle_of_confusion(
-    jnp.asarray(disparity, jnp.float32), focus, strength=steepness * radius, limit=radius
+    jnp.asarray(disparity, jnp.float32), focus, strength=_STEEPNESS * radius, limit=radius
   )
   render = _classical if learned is None else functools.partial(_learned, learned)
   return np.clip(np.asarray(render(jnp.asarray(photo), defocus, radius)), 0, 1)

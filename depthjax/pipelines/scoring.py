@@ -22,11 +22,14 @@ _APERTURES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 class Lens(NamedTuple):
-  """The arguments of refocus.refocus that say which lens: radius in pixels of the photograph."""
+  """A lens: the blur radius is min(2 radius |scale disparity - focus|, radius) pixels.
+
+  `focus` and `radius` are those of refocus.refocus, given `scale` times the disparity.
+  """
 
   focus: float
   radius: float
-  steepness: float = refocus.STEEPNESS
+  scale: float = 1.0
 
 
 def score_record(
@@ -79,7 +82,7 @@ def score(
   """
   if photo.shape != target.shape:
     raise ValueError(f'photo {photo.shape} and target {target.shape} differ in size')
-  blurred = _render(photo, disparity, lens, learned)
+  blurred = render(photo, disparity, lens, learned)
   pictures = {'sharp': photo, 'classical' if learned is None else 'learned': blurred}
   return {
     f'{metric}/{name}': float(function(picture[None], target[None])[0])
@@ -106,7 +109,7 @@ def lens_of(disparity: np.ndarray, blur: float, focus: float) -> Lens:
   if not -0.05 <= at <= 1.05:
     raise ValueError(f'the focus {focus:g} is outside of the scene, {low:g} to {high:g}')
   reach = max(at, 1 - at)  # from the plane in focus to the farther end of the scene
-  return Lens(at, float(blur) * (high - low) * reach, 1 / reach)
+  return Lens(at / (2 * reach), float(blur) * (high - low) * reach, 1 / (2 * reach))
 
 
 def find_lens(
@@ -133,11 +136,19 @@ def find_lens(
 
 
 def _likeness(photo, target, disparity, learned, lens: Lens) -> float:
-  return float(image_metrics.ssim(_render(photo, disparity, lens, learned)[None], target[None])[0])
+  return float(image_metrics.ssim(render(photo, disparity, lens, learned)[None], target[None])[0])
 
 
-def _render(photo, disparity, lens: Lens, learned) -> np.ndarray:
-  return refocus.refocus(photo, disparity, learned=learned, **lens._asdict())
+def render(
+  photo: np.ndarray,
+  disparity: np.ndarray,
+  lens: Lens,
+  learned: refocus.Learned | None = None,
+) -> np.ndarray:
+  """The photograph through the lens; errors as refocus.refocus."""
+  return refocus.refocus(
+    photo, lens.scale * disparity, focus=lens.focus, radius=lens.radius, learned=learned
+  )
 
 
 def _cropped(values, factor: int):

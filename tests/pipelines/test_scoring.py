@@ -23,7 +23,7 @@ def _scene(seed=0):
 
 def _record(lens, *, scale=1.0, offset=0.0, **fields):
   photo, disparity = _scene()
-  target = refocus.refocus(photo, disparity, **lens._asdict())
+  target = scoring.render(photo, disparity, lens)
   valid = np.ones_like(disparity)
   raw = scale * disparity + offset
   return {'image': photo, 'target': target, 'disparity': raw, 'valid': valid, **fields}
@@ -71,10 +71,10 @@ def test_a_blur_and_a_focus_in_the_units_of_the_scene_are_the_lens(focus):
   """Signed radius 2 * (disparity - focus') px in a scene from 3 to 4.5, without a limit."""
   photo, disparity = _scene()
   lens = scoring.lens_of(3 + 1.5 * disparity[..., 0], 2.0, 3 + 1.5 * focus)
-  assert lens.focus == pytest.approx(focus)
-  assert lens.radius * lens.steepness == pytest.approx(3)
-  assert lens.radius == pytest.approx(3 * max(focus, 1 - focus))  # the largest in the picture
-  target = refocus.refocus(photo, disparity, **lens._asdict())
+  signed = 2 * lens.radius * (lens.scale * disparity - lens.focus)
+  np.testing.assert_allclose(signed, 3 * (disparity - focus), atol=1e-5)
+  assert lens.radius == pytest.approx(np.abs(signed).max())  # nothing is cut
+  target = scoring.render(photo, disparity, lens)
   record = _record(lens, scale=1.5, offset=3, blur=2.0, focus=3 + 1.5 * focus)
   np.testing.assert_array_equal(record['target'], target)
   assert scoring.score_record(record)['psnr/classical'] > 80
@@ -90,7 +90,10 @@ def test_unknown_disparity_is_filled_and_does_not_set_the_range():
 def _learned():
   widths = (6, 6, 3, 3)
   model = LensBlur(width=4, upsampler_width=4, features=widths, upsampler_features=widths)
-  init = jax.jit(functools.partial(refocus._initial, model))
+  image, defocus = np.zeros((1, 8, 8, 3)), np.zeros((1, 8, 8, 1))
+  init = jax.jit(
+    lambda: model.init(jax.random.key(0), image, defocus, np.zeros((1, 16, 16, 3)), False)
+  )
   return refocus.Learned(model, jax.device_get(init()), 4)
 
 
@@ -102,21 +105,9 @@ def test_both_renderers_are_scored_with_the_learned_one():
   # The target is of the classical renderer.
   assert scores['psnr/classical'] > scores['psnr/learned']
   lens = scoring.lens_of(record['disparity'][..., 0], 3.0, 0.5)
-  picture = refocus.refocus(
-    record['image'], record['disparity'], learned=_learned(), **lens._asdict()
-  )
+  picture = scoring.render(record['image'], record['disparity'], lens, _learned())
   error = np.mean((picture - record['target']) ** 2)
   assert scores['psnr/learned'] == pytest.approx(-10 * np.log10(error), abs=1e-3)
-
-
-def test_steepness_is_the_blur_for_a_unit_of_disparity():
-  photo, disparity = _scene()
-  gentle = refocus.refocus(photo, disparity, focus=0, radius=3, steepness=1)
-  usual = refocus.refocus(photo, disparity, focus=0, radius=3)
-  far, middle, near = (slice(i * _W // 3 + 6, (i + 1) * _W // 3 - 6) for i in range(3))
-  np.testing.assert_allclose(gentle[:, near], usual[:, near], atol=1e-5)
-  np.testing.assert_allclose(gentle[:, far], photo[:, far], atol=1e-5)
-  assert np.abs(gentle[:, middle] - usual[:, middle]).mean() > 0.01
 
 
 def test_what_cannot_be_scored():
