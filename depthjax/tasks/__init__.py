@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import ml_collections
 
-from depthjax.tasks import lensblur
+from depthjax.tasks import depth, lensblur
 from depthjax.tasks.task import Task
 
-_TASKS = {'lensblur': lensblur.make}
+_TASKS = {'depth': depth.make, 'lensblur': lensblur.make}
 
 
 def make(config: ml_collections.ConfigDict, *, each: Callable, axis_name: str | None) -> Task:
