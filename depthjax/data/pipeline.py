@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grain
+import numpy as np
 
 from depthjax.data import scenes
 from depthjax.data.scene_config import SceneConfig
@@ -88,6 +89,14 @@ class DrawScene(grain.transforms.RandomMap):
     return scenes.draw(rng, self.config, self.photos, self.foregrounds)
 
 
+class Number(grain.transforms.MapWithIndex):
+  """Adds `index`, the example's place in the stream of all processes, modulo 2^32: uint32 []."""
+
+  def map_with_index(self, index, element):
+    """The record with its number; consecutive ones make up a batch."""
+    return {**element, 'index': np.uint32(index % 2**32)}
+
+
 def drawn_scenes(
   config: SceneConfig,
   photos: Sequence | None = None,
@@ -104,7 +113,7 @@ def drawn_scenes(
     count: None to train; for evaluation the number of scenes, cut to whole batches.
   """
   source = range(EPOCH if count is None else count)
-  transforms = [DrawScene(config, photos, foregrounds)]
+  transforms = [DrawScene(config, photos, foregrounds), Number()]
   return batches(
     source, transforms, batch_size=batch_size, seed=seed, shard=shard, train=count is None
   )

@@ -45,7 +45,7 @@ def batches(
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   """One record of the shapes that every batch has."""
   config, _, _ = _open({**fields, 'photo_source': '', 'foreground_source': ''}, 'train')
-  return scenes.draw(np.random.default_rng(0), config)
+  return {**scenes.draw(np.random.default_rng(0), config), 'index': np.uint32(0)}
 
 
 def _open(fields: dict[str, Any], split: str) -> tuple:

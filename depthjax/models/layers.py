@@ -75,12 +75,19 @@ def norm(
 
 
 class ConvNorm(nn.Module):
-  """Convolution without bias, batch norm, activation: [b h w c] -> [b h/s w/s width]."""
+  """Convolution, batch norm, activation: [b h w c] -> [b h/s w/s width].
+
+  Zeros beyond the border are put where a stride needs them, or, with `centred`, as many on either
+  side: then the centre of the kernel lies on the first pixel, as PyTorch's networks have it.
+  """
 
   width: int
   kernel: int = 3
   stride: int = 1
   act: Callable[[jax.Array], jax.Array] = nn.relu
+  dilation: int = 1
+  bias: bool = False
+  centred: bool = False
   norm: Callable[..., nn.Module] = BatchNorm
   dtype: Dtype = jnp.float32
 
@@ -90,7 +97,9 @@ class ConvNorm(nn.Module):
       self.width,
       (self.kernel, self.kernel),
       (self.stride, self.stride),
-      use_bias=False,
+      padding=self.dilation * (self.kernel // 2) if self.centred else 'SAME',
+      kernel_dilation=self.dilation,
+      use_bias=self.bias,
       kernel_init=nn.initializers.xavier_uniform(),
       dtype=self.dtype,
       name='conv',
@@ -129,27 +138,35 @@ class Weights(nn.Module):
 
 
 class Bottleneck(nn.Module):
-  """Residual bottleneck 1x1, 3x3, 1x1 with the stride on the last: [b h w c] -> [b h/s w/s width].
+  """Residual bottleneck 1x1, 3x3, 1x1: [b h w c] -> [b h/s w/s width].
 
-  The shortcut is projected, with norm and ReLU before the sum, where width or stride change.
+  The stride is on the last convolution, or with `stride_on='middle'` on the 3x3. The shortcut is
+  projected where width or stride change, with norm and `project_act` before the sum.
   """
 
   width: int
   middle: int = 64
   stride: int = 1
+  dilation: int = 1
+  stride_on: str = 'last'
+  project_act: Callable[[jax.Array], jax.Array] = nn.relu
   norm: Callable[..., nn.Module] = BatchNorm
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    def conv(width, kernel, name, stride=1, act=nn.relu):
-      return ConvNorm(width, kernel, stride, act, norm=self.norm, dtype=self.dtype, name=name)
+    if self.stride_on not in ('last', 'middle'):
+      raise ValueError(f"stride_on is {self.stride_on!r}; it can be 'last' or 'middle'")
 
+    def conv(width, kernel, name, **fields):
+      return ConvNorm(width, kernel, **fields, norm=self.norm, dtype=self.dtype, name=name)
+
+    last, middle = (self.stride, 1) if self.stride_on == 'last' else (1, self.stride)
     y = conv(self.middle, 1, 'reduce')(x, train)
-    y = conv(self.middle, 3, 'conv')(y, train)
-    y = conv(self.width, 1, 'expand', self.stride, act=_identity)(y, train)
+    y = conv(self.middle, 3, 'conv', stride=middle, dilation=self.dilation, centred=True)(y, train)
+    y = conv(self.width, 1, 'expand', stride=last, act=identity)(y, train)
     if x.shape[-1] != self.width or self.stride != 1:
-      x = conv(self.width, 1, 'project', self.stride)(x, train)
+      x = conv(self.width, 1, 'project', stride=self.stride, act=self.project_act)(x, train)
     return nn.relu(x + y)
 
 
@@ -186,7 +203,17 @@ def resize(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
   return jax.image.resize(x, shape, method='bilinear', antialias=False)
 
 
-def _identity(x: jax.Array) -> jax.Array:
+def dropout(keys: jax.Array, x: jax.Array, rate: float) -> jax.Array:
+  """Zeroes a share `rate` of the values of each example by its own key: [b], [b h w c].
+
+  Not nn.Dropout, whose one key for the batch would draw other zeros on eight devices than on one.
+  """
+  kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(keys)
+  return jnp.where(kept, x / (1 - rate), 0).astype(x.dtype)
+
+
+def identity(x: jax.Array) -> jax.Array:
+  """No activation."""
   return x
 
 

@@ -23,7 +23,9 @@ class Task(NamedTuple):
       collection but 'params' and comes back unchanged where `train` is False.
     inputs: batch of records -> what the functions below call `inputs`; renders, on the device.
     loss: (apply, variables, inputs, key) -> ({term: [b]}, new model state). The loss is the sum of
-      the terms' means. `key` is the same on every device: what differs by example comes with it.
+      the terms' means. `key` is the same on every device and in every microbatch: what is random
+      by example folds `index` into it, the record's place in the stream of examples, and goes to
+      `apply` with the inputs.
     predict: (apply, variables, inputs) -> outputs.
     metrics: (outputs, inputs) -> {name: [b]}.
     pictures: (outputs, inputs) -> {name: [b h w 3]} sRGB in [0, 1].

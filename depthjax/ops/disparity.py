@@ -1,0 +1,25 @@
+"""Disparity of unknown scale and offset, brought to one range."""
+
+import jax.numpy as jnp
+
+# Rounding keeps a constant map from being one; a range below the first is none.
+_FLAT, _EPSILON = 1e-6, 1e-7
+
+
+def normalise(disparity):
+  """Minimum and maximum of each image to 0 and 1; a constant map becomes zeros.
+
+  Args:
+    disparity: disparity of any range [... h w 1].
+
+  Returns:
+    Disparity [... h w 1] in [0, 1], 1 the nearest.
+
+  Source: DeepLens (SIGGRAPH Asia 2018), section 4.1.
+  """
+  axes = (-3, -2, -1)
+  low = disparity.min(axis=axes, keepdims=True)
+  span = disparity.max(axis=axes, keepdims=True) - low
+  flat = span < _FLAT
+  # Not the quotient itself: its gradient, of 0 times infinity, would be NaN where it is not taken.
+  return jnp.where(flat, 0.0, (disparity - low) / (jnp.where(flat, 1.0, span) + _EPSILON))
