@@ -36,8 +36,8 @@ _ROOMS = {
   'prepare': 'files numpy tensorflow_datasets',
   'configs': 'configuring ml_collections',
 }
-# These may import everything; nothing below may import them.
-_ROOFS = {'main', 'cli', 'demo'}
+# These may import everything; nothing below may import them. The rooms of `cli` are its commands.
+_ROOFS = {'main', 'cli', 'commands', 'demo'}
 # Where a package, or one name of it, is at home.
 _HOMES = {
   'flax.linen': ('depthjax/models/',),

@@ -84,6 +84,22 @@ def disparity_at(disparity: np.ndarray, x: int, y: int) -> float:
   return float(np.median(disparity[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]))
 
 
+def disparity_within(disparity: np.ndarray, box: tuple[int, int, int, int]) -> float:
+  """Disparity to focus on: the median within a box (x0, y0, x1, y1), x1 and y1 exclusive.
+
+  Raises:
+    ValueError: the box is empty, or not within the picture.
+  """
+  h, w = disparity.shape[:2]
+  x0, y0, x1, y1 = box
+  text = ','.join(map(str, box))
+  if not (x0 < x1 and y0 < y1):
+    raise ValueError(f'the box {text} is empty; x0 < x1 and y0 < y1')
+  if not (0 <= x0 and x1 <= w and 0 <= y0 and y1 <= h):
+    raise ValueError(f'the box {text} is not within the picture of {w} x {h} pixels')
+  return float(np.median(disparity[y0:y1, x0:x1]))
+
+
 def refocus(
   photo: np.ndarray,
   disparity: np.ndarray,

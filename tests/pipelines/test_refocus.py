@@ -193,6 +193,25 @@ def test_a_point_outside_is_refused(x, y):
     refocus.disparity_at(np.zeros((6, 9, 1)), x, y)
 
 
+def test_disparity_is_the_median_within_a_box():
+  disparity = np.arange(54, dtype=np.float32).reshape(6, 9, 1)
+  assert refocus.disparity_within(disparity, (2, 1, 5, 2)) == 9 + 3
+  assert refocus.disparity_within(disparity, (8, 0, 9, 6)) == np.median(disparity[:, 8])
+  assert refocus.disparity_within(disparity, (0, 0, 9, 6)) == np.median(disparity)
+
+
+@pytest.mark.parametrize('box', [(0, 0, 10, 6), (0, 0, 9, 7), (-1, 0, 3, 3), (0, -1, 3, 3)])
+def test_a_box_outside_is_refused(box):
+  with pytest.raises(ValueError, match='is not within the picture of 9 x 6 pixels'):
+    refocus.disparity_within(np.zeros((6, 9, 1)), box)
+
+
+@pytest.mark.parametrize('box', [(3, 2, 3, 4), (3, 2, 2, 4), (3, 2, 4, 2)])
+def test_an_empty_box_is_refused(box):
+  with pytest.raises(ValueError, match='is empty; x0 < x1 and y0 < y1'):
+    refocus.disparity_within(np.zeros((6, 9, 1)), box)
+
+
 def test_an_aperture_is_a_share_of_the_long_side():
   assert refocus.radius_of(1, (213, 320)) == refocus.radius_of(1, (320, 213)) == 8
   assert refocus.radius_of(0.5, (640, 427)) == 8 and refocus.radius_of(0, (9, 9)) == 0
