@@ -140,7 +140,11 @@ def _refocus_one(
 ) -> list[str]:
   """Renders one photograph or its animation, and returns what there is to say of it."""
   _check_output(output, settings.animate, settings.bits)
-  picture = images.read_image(photo)
+  # The colours of videos are those of sRGB; a picture keeps its own, and its EXIF.
+  if settings.animate:
+    picture, beside = images.read_image(photo), None
+  else:
+    picture, beside = images.read_photo(photo)
   shape = picture.shape[:2]
   convention, invalid = settings.convention, settings.invalid
   read = depth_files.read_depth(depth, convention=convention, shape=shape, invalid=invalid)
@@ -153,7 +157,8 @@ def _refocus_one(
       refocus_lib.refocus, picture, read.disparity, learned=settings.learned
     )
     if settings.animate is None:
-      images.write_image(output, render(focus=at, radius=radius), bits=settings.bits)
+      result = render(focus=at, radius=radius)
+      images.write_image(output, result, bits=settings.bits, beside=beside)
     else:
       frames = _animation(settings, at, radius, render, show)
       video.write_animation(output, frames, settings.fps)
