@@ -14,6 +14,7 @@ from depthjax import cli
 from depthjax.files import depth as depth_files
 from depthjax.files import images, weights
 from depthjax.models.lensblur import LensBlur
+from depthjax.pipelines import learned as learned_lib
 from depthjax.pipelines import refocus
 from tests import messages, tiny
 
@@ -50,7 +51,7 @@ def _depth():
 def _variables():
   widths = (6, 6, 3, 3)
   model = LensBlur(width=4, upsampler_width=4, features=widths, upsampler_features=widths)
-  return jax.device_get(jax.jit(functools.partial(refocus._initial, model))())
+  return jax.device_get(jax.jit(functools.partial(learned_lib.initial, model))())
 
 
 def _save_weights(folder, task='lensblur'):

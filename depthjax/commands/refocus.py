@@ -27,6 +27,7 @@ class Method(enum.StrEnum):
 
   learned = 'learned'
   classical = 'classical'
+  hybrid = 'hybrid'
 
 
 class Convention(enum.StrEnum):
@@ -58,6 +59,7 @@ class Settings(NamedTuple):
   aperture: float
   radius: float | None
   learned: refocus_lib.Learned | None
+  hybrid: bool
   convention: str
   invalid: float | None
   bits: int
@@ -119,6 +121,7 @@ def refocus(
     _APERTURE if aperture is None else aperture,
     radius,
     _learned(method, weights),
+    method is Method.hybrid,
     convention.value,
     invalid,
     bits,
@@ -154,7 +157,12 @@ def _refocus_one(
     if radius is None:
       radius = refocus_lib.radius_of(settings.aperture, shape)
     render = functools.partial(
-      refocus_lib.refocus, picture, read.disparity, learned=settings.learned
+      refocus_lib.refocus,
+      picture,
+      read.disparity,
+      learned=settings.learned,
+      hybrid=settings.hybrid,
+      sweep=radius,
     )
     if settings.animate is None:
       result = render(focus=at, radius=radius)

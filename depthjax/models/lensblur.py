@@ -135,11 +135,13 @@ class Upsampler(nn.Module):
 
   @nn.compact
   def __call__(
-    self, low: jax.Array, guide: jax.Array, blurred: jax.Array, sharp: jax.Array, train: bool
+    self, low: jax.Array, guide: jax.Array, blurred: jax.Array, sharp: jax.Array, train, corner=None
   ) -> jax.Array:
     """Mixes `blurred` [b h w 3], enlarged, and `sharp` [b H W 3] as `low` and `guide` say."""
     unet = nn.remat(UNet, static_argnums=2) if self.remat else UNet
     low = unet(self.width, norm=self.norm, dtype=self.dtype, name='unet')(low, train)
+    if corner is not None:
+      low, blurred = (layers.window(x, corner, guide.shape[1:3]) for x in (low, blurred))
     conv = functools.partial(layers.ConvNorm, self.width, norm=self.norm, dtype=self.dtype)
     low = conv(name='enlarged')(layers.resize(low, guide.shape[1:3]), train)
 
@@ -263,11 +265,14 @@ class LensBlur(nn.Module):
     defocus: jax.Array,
     guide: jax.Array,
     train: bool = False,
+    corner: tuple[jax.Array, jax.Array] | None = None,
   ) -> jax.Array:
-    """One doubling of `blurred` [b h w 3], guided by the photograph [b 2h 2w 3]."""
+    """One doubling of `blurred` [b h w 3], guided by the photograph [b 2h 2w 3].
+
+    With a `corner` (row, column) of the small frame, `guide` is the part that begins there."""
     low = jnp.concatenate([image, blurred, defocus], axis=-1)
     sources = self._decoded(blurred), self._decoded(guide)
-    return self._encoded(self.upsampler(low, guide, *sources, train))
+    return self._encoded(self.upsampler(low, guide, *sources, train, corner))
 
   def _decoded(self, image: jax.Array) -> jax.Array:
     return colour.srgb_to_linear(image) if self.light == 'linear' else image

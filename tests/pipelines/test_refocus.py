@@ -11,6 +11,7 @@ from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.models.lensblur import LensBlur
 from depthjax.ops import colour
+from depthjax.pipelines import learned as learned_lib
 from depthjax.pipelines import refocus
 from tests import tiny
 
@@ -26,7 +27,7 @@ def _fresh():
   """A tiny network and its untrained variables."""
   widths = (6, 6, 3, 3)
   model = LensBlur(width=4, upsampler_width=4, features=widths, upsampler_features=widths)
-  init = jax.jit(functools.partial(refocus._initial, model))
+  init = jax.jit(functools.partial(learned_lib.initial, model))
   return model, jax.device_get(init())
 
 
@@ -62,7 +63,7 @@ _CASES = [((47, 61), 3.0, 1), ((33, 501), 1.0, 2), ((67, 93), 15.0, 3)]
 @pytest.mark.parametrize('shape, radius, levels', _CASES)
 def test_the_learned_renderer_keeps_size_range_and_what_it_should(kind, shape, radius, levels):
   photo, disparity = _photo(*shape)
-  assert refocus.doublings(shape, radius, 4) == levels - 1
+  assert learned_lib.doublings(shape, radius, 4) == levels - 1
   if kind == 'blur':
     photo = np.broadcast_to(np.float32([0.2, 0.5, 0.9]), photo.shape)
   result = refocus.refocus(photo, disparity, focus=0.3, radius=radius, learned=_learned(kind))
@@ -81,14 +82,14 @@ def test_the_learned_renderer_is_told_the_defocus_in_units_of_its_largest_blur(m
     seen.append(defocus)
     return image
 
-  def upsample(variables, image, blurred, defocus, guide):
+  def upsample(variables, image, blurred, defocus, guide, corner):
     return guide
 
-  monkeypatch.setattr(refocus, '_compiled', lambda model: (blur, upsample))
+  monkeypatch.setattr(learned_lib, 'compiled', lambda model: (blur, upsample))
   photo, disparity = _photo(40, 64)
   refocus.refocus(photo, disparity, focus=0.5, radius=6, learned=learned)
   (defocus,) = (np.asarray(x) for x in seen)
-  assert defocus.shape == (1, 20, 32, 1)
+  assert defocus.shape == (1, 24, 32, 1)  # A multiple of the strides.
   end = 0.75 * 62 / 63  # The mean of the last two of 64 columns.
   np.testing.assert_allclose(defocus[0, 0, [0, 31], 0], [-end, end], rtol=1e-4)
 
@@ -161,7 +162,7 @@ def test_classical_keeps_one_colour():
   ],
 )
 def test_the_lowest_level_is_small_enough(shape, radius, largest, expected):
-  count = refocus.doublings(shape, radius, largest)
+  count = learned_lib.doublings(shape, radius, largest)
   assert count == expected
   assert radius / 2**count <= largest * 1.001
 
@@ -171,8 +172,8 @@ def test_the_lowest_level_is_small_enough(shape, radius, largest, expected):
 )
 def test_a_blur_beyond_the_smallest_level_says_how_much_is_possible(shape, radius, most):
   with pytest.raises(ValueError, match=rf'radius of {radius} .*too large.* at most {most} pixels'):
-    refocus.doublings(shape, radius, 8)
-  refocus.doublings(shape, most, 8)
+    learned_lib.doublings(shape, radius, 8)
+  learned_lib.doublings(shape, most, 8)
 
 
 def test_disparity_is_the_median_around_a_point():
