@@ -9,6 +9,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from depthjax import cli
 from depthjax.files import depth as depth_files
@@ -16,7 +17,7 @@ from depthjax.files import images, weights
 from depthjax.models.lensblur import LensBlur
 from depthjax.pipelines import learned as learned_lib
 from depthjax.pipelines import refocus
-from tests import messages, tiny
+from tests import messages, profiles, tiny
 
 _H, _W = 36, 52
 
@@ -204,6 +205,44 @@ def test_trained_weights_are_used(folder, monkeypatch, given):
   learned = refocus.load(given)
   arguments = {'focus': 0.7, 'radius': 2, 'learned': learned}
   _assert_wrote('out.png', refocus.refocus(photo, _depth()[..., None], **arguments))
+
+
+def test_the_hybrid_renderer_is_one_of_the_methods(folder, monkeypatch):
+  _save_weights(folder)
+  line = 'refocus photo.png depth.png -o out.png --radius=2 --method=hybrid'
+  assert _run(monkeypatch, f'{line} --weights=weights.safetensors') == 0
+  photo, learned = images.read_image('photo.png'), refocus.load('weights.safetensors')
+  arguments = {'focus': 0.7, 'radius': 2, 'learned': learned}
+  expected = refocus.refocus(photo, _depth()[..., None], **arguments, hybrid=True)
+  _assert_wrote('out.png', expected)
+  other = refocus.refocus(photo, _depth()[..., None], **arguments)
+  assert np.abs(expected - other).max() > 0.02
+
+
+def test_frames_of_an_opening_aperture_know_of_the_widest(folder, monkeypatch):
+  seen = []
+
+  def render(*_, radius, sweep, **__):
+    seen.append((radius, sweep))
+    return _photo()
+
+  monkeypatch.setattr(refocus, 'refocus', render)
+  pytest.importorskip('imageio_ffmpeg')
+  line = 'refocus photo.png depth.png -o out.mp4 --animate=aperture --frames=4 --radius=6'
+  assert _run(monkeypatch, line) == 0
+  np.testing.assert_allclose(seen, [(0, 6), (3, 6), (6, 6), (3, 6)], atol=1e-6)
+
+
+def test_a_picture_keeps_its_profile_and_maker(folder, monkeypatch):
+  exif = Image.Exif()
+  exif[ExifTags.Base.Make] = 'Maker'
+  profile = profiles.matrix_profile(*profiles.P3)
+  with Image.open('photo.png') as image:
+    image.convert('RGB').save('photo.jpg', exif=exif, icc_profile=profile)
+  assert _run(monkeypatch, 'refocus photo.jpg depth.png -o out.tif --radius=2 --bits=16') == 0
+  with Image.open('out.tif') as image:
+    assert image.info['icc_profile'] == profile
+    assert image.getexif()[ExifTags.Base.Make] == 'Maker'
 
 
 # What a line gets wrong, and words of the one-line answer: the file, what is wrong, what is right.

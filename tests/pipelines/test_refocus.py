@@ -176,6 +176,28 @@ def test_a_blur_beyond_the_smallest_level_says_how_much_is_possible(shape, radiu
   learned_lib.doublings(shape, most, 8)
 
 
+def test_an_aperture_opens_without_a_jump():
+  """From the photograph itself over sizes that alone would use different levels of the pyramid."""
+  photo, disparity = _photo(67, 93)
+  learned = _learned()
+  radii = np.array([0, 0.02, 1 - 1e-3, 1 + 1e-3, 3.99, 4.01, 8, 8.02])
+  assert learned_lib.doublings((67, 93), 3.99, 4) != learned_lib.doublings((67, 93), 8.02, 4)
+  render = functools.partial(refocus.refocus, photo, disparity, focus=0.3, learned=learned)
+  frames = [render(radius=radius, sweep=15) for radius in radii]
+  np.testing.assert_array_equal(frames[0], photo)
+  changes = [np.abs(b - a).mean() for a, b in zip(frames, frames[1:], strict=False)]
+  assert max(changes[0::2]) < 0.01 < 0.03 < changes[1]
+  alone = render(radius=3.99)
+  assert np.abs(alone - frames[4]).mean() > 0.01  # At a level of its own it is another picture.
+
+
+@pytest.mark.parametrize('sweep', [-1, 24, math.nan])
+def test_a_sweep_that_goes_too_far_is_refused(sweep):
+  photo, disparity = _photo(67, 93)
+  with pytest.raises(ValueError, match=f'blur radius is {sweep} pixels'):
+    refocus.refocus(photo, disparity, focus=0.3, radius=1, learned=_learned(), sweep=sweep)
+
+
 def test_disparity_is_the_median_around_a_point():
   disparity = np.zeros((6, 9, 1), np.float32)
   disparity[2:5, 3:8] = 1
@@ -241,6 +263,7 @@ def test_sweeps_go_there_and_back_and_loop():
     ({'radius': 7.6}, 'blur radius is 7.6 pixels; it must be from 0 to 7.5'),
     ({'radius': math.nan}, 'blur radius is nan pixels'),
     ({'focus': math.nan}, 'focus is at disparity nan'),
+    ({'hybrid': True}, 'the hybrid renderer needs the learned one'),
   ],
 )
 def test_what_does_not_fit_is_refused(fields, message):
