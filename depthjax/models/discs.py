@@ -83,15 +83,21 @@ def kernel_start(
   return prior, within_reach(defocus, radius)
 
 
+def place(defocus: jax.Array, radius: float) -> jax.Array:
+  """What `upsampler_start` must know of every pixel: defocus, `within_reach`: [b h w 2]."""
+  return jnp.concatenate([defocus, within_reach(defocus, radius)], axis=-1)
+
+
 def upsampler_start(
-  widths: tuple[int, ...], radius: float, defocus: jax.Array, shape: tuple[int, int]
+  widths: tuple[int, ...], radius: float, place: jax.Array, shape: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-  """Weights [b H W j] of a good enlargement to `shape`, and `within_reach` there, from [b h w 1].
+  """Weights [b H W j] of a good enlargement to `shape`, and `within_reach` there, from [b h w 2].
 
   Small blurs come from the sharp photograph, by the features of `widths` if there are any, larger
   ones from the enlarged picture. Maps 0 and 1 are these two.
   """
-  blur = 2 * radius * jnp.abs(layers.resize(defocus, shape))
+  defocus, near = jnp.split(layers.resize(place, shape), 2, axis=-1)
+  blur = 2 * radius * jnp.abs(defocus)
   if widths:
     enlarged = jnp.clip((blur - SMALL / 2) / (SMALL / 2), 0, 1)
     sharp = mixture(jnp.minimum(blur, SMALL)[..., 0], widths, SMALL)
@@ -99,7 +105,7 @@ def upsampler_start(
     enlarged = jnp.clip(blur - 0.5, 0, 1)
     sharp = jnp.ones_like(blur)
   prior = jnp.concatenate([enlarged, (1 - enlarged) * sharp], axis=-1)
-  return prior, layers.resize(within_reach(defocus, radius), shape)
+  return prior, near
 
 
 def within_reach(defocus: jax.Array, radius: float) -> jax.Array:

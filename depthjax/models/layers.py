@@ -217,5 +217,13 @@ def identity(x: jax.Array) -> jax.Array:
   return x
 
 
+def window(
+  x: jax.Array, corner: tuple[jax.Array, jax.Array], doubled: tuple[int, int]
+) -> jax.Array:
+  """The part from `corner` (row, column) whose double has the size `doubled` (H, W), static."""
+  size = (x.shape[0], doubled[0] // 2, doubled[1] // 2, x.shape[3])
+  return jax.lax.dynamic_slice(x, (0, *corner, 0), size)
+
+
 def _standardised(x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
   return (x - mean) * jax.lax.rsqrt(variance + _EPSILON)

@@ -113,35 +113,48 @@ class Upsampler(nn.Module):
   head: str = 'features32'
   width: int = 32
   features: tuple[int, ...] = (30, 30, 15, 15)
-  feature_start: str = 'disc'
-  start: Callable[..., tuple[jax.Array, jax.Array]] | None = None
+  start: str = 'disc'
+  radius: float = 8
   norm: Callable[..., nn.Module] = layers.BatchNorm
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
   def __call__(
-    self, low: jax.Array, guide: jax.Array, blurred: jax.Array, sharp: jax.Array, train: bool
+    self,
+    low: jax.Array,
+    guide: jax.Array,
+    blurred: jax.Array,
+    sharp: jax.Array,
+    train: bool,
+    corner: tuple[jax.Array, jax.Array] | None = None,
   ) -> jax.Array:
     """Mixes `blurred` [b h w 3], enlarged, and `sharp` [b H W 3] as `low` and `guide` say."""
     unet = nn.remat(UNet, static_argnums=2) if self.remat else UNet
-    defocus = low[..., 6:]
+    place = discs.place(low[..., 6:], self.radius)
     low = unet(self.width, norm=self.norm, dtype=self.dtype, name='unet')(low, train)
+    if corner is not None:
+      windows = (layers.window(x, corner, guide.shape[1:3]) for x in (low, blurred, place))
+      low, blurred, place = windows
     conv = functools.partial(layers.ConvNorm, self.width, norm=self.norm, dtype=self.dtype)
     low = conv(name='enlarged')(layers.resize(low, guide.shape[1:3]), train)
 
     enlarged = layers.resize(blurred, guide.shape[1:3])
     maps = jnp.stack([enlarged, sharp], axis=-2)
     if self.head == 'features32':
-      maps = FeatureNet(
-        self.features, self.feature_start, discs.SMALL, self.dtype, name='features'
-      )(jnp.concatenate([enlarged, sharp], axis=-1))
+      maps = FeatureNet(self.features, self.start, discs.SMALL, self.dtype, name='features')(
+        jnp.concatenate([enlarged, sharp], axis=-1)
+      )
 
     y = jnp.concatenate([guide, low], axis=-1)
     for i in range(4):
       y = conv(name=f'weight{i}')(y, train)
-    weights = layers.Weights(maps.shape[-2], 3, self.start, 1.0, self.dtype, name='weights')(
-      y, defocus, guide.shape[1:3]
+    start = None
+    if self.start == 'disc':
+      features = self.features if self.head == 'features32' else ()
+      start = functools.partial(discs.upsampler_start, features, self.radius)
+    weights = layers.Weights(maps.shape[-2], 3, start, 1.0, self.dtype, name='weights')(
+      y, place, guide.shape[1:3]
     )
     return mix(_normalise(weights), maps)
 
@@ -208,7 +221,9 @@ class LensBlur(nn.Module):
     norm = layers.norm(self.momentum, self.renorm, dtype=self.dtype, axis_name=self.axis_name)
     shared = {'norm': norm, 'remat': self.remat, 'dtype': self.dtype}
     self.feature_net = FeatureNet(widths, self.start, self.radius, self.dtype)
-    start, upsampler_start = self._starts(widths, upsampler_widths)
+    start = None
+    if self.start == 'disc':
+      start = functools.partial(discs.kernel_start, widths, self.radius)
     self.kernel_net = KernelNet(
       1 + sum(widths) // 3, start, self.width, preset['normalise_kernel'], **shared
     )
@@ -217,17 +232,8 @@ class LensBlur(nn.Module):
       self.upsampler_width,
       upsampler_widths,
       self.start,
-      upsampler_start,
+      self.radius,
       **shared,
-    )
-
-  def _starts(self, widths, upsampler_widths):
-    if self.start != 'disc':
-      return None, None
-    upsampled = upsampler_widths if PRESETS[self.preset]['head'] == 'features32' else ()
-    return (
-      functools.partial(discs.kernel_start, widths, self.radius),
-      functools.partial(discs.upsampler_start, upsampled, self.radius),
     )
 
   def __call__(
@@ -249,11 +255,15 @@ class LensBlur(nn.Module):
     defocus: jax.Array,
     guide: jax.Array,
     train: bool = False,
+    corner: tuple[jax.Array, jax.Array] | None = None,
   ) -> jax.Array:
-    """One doubling of `blurred` [b h w 3], guided by the photograph [b 2h 2w 3]."""
+    """One doubling of `blurred` [b h w 3], guided by the photograph [b 2h 2w 3].
+
+    With a `corner` (row, column) of the small frame, `guide` is the part that begins there.
+    """
     low = jnp.concatenate([image, blurred, defocus], axis=-1)
     sources = self._decoded(blurred), self._decoded(guide)
-    return self._encoded(self.upsampler(low, guide, *sources, train))
+    return self._encoded(self.upsampler(low, guide, *sources, train, corner))
 
   def _decoded(self, image: jax.Array) -> jax.Array:
     return colour.srgb_to_linear(image) if self.light == 'linear' else image

@@ -126,7 +126,7 @@ def test_within_reach_is_all_that_a_blur_may_touch():
 @pytest.mark.parametrize('widths', [(12, 12), ()])
 def test_the_upsampler_starts_from_the_sharp_picture_to_the_enlarged_one(widths):
   defocus = np.broadcast_to(np.linspace(0, 1, 8, dtype=np.float32)[:, None], (1, 8, 8, 1))
-  weights, _ = discs.upsampler_start(widths, 4, defocus, (16, 16))
+  weights, _ = discs.upsampler_start(widths, 4, discs.place(defocus, 4), (16, 16))
   assert weights.shape == (1, 16, 16, 2 + sum(widths) // 3)
   np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
   columns = np.asarray(weights)[0, 4]
