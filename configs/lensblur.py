@@ -61,7 +61,7 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 9000, 8
+  config.steps, config.batch_size = 10_000, 8
   config.model.width, config.model.upsampler_width = 24, 12
   config.model.features = (18, 18, 12, 12)
   config.model.upsampler_features = (12, 12)

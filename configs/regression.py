@@ -42,7 +42,7 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 9000, 8
+  config.steps, config.batch_size = 10_000, 8
   config.model.width, config.model.depth, config.model.momentum = 16, 5, 0.97
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   configuring.small_lens(config)
