@@ -1,0 +1,89 @@
+"""Aperture supervision: a depth net learns disparity from blur alone, through the renderer."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import aperture as aperture_config
+from depthjax import tasks
+from depthjax.ops import colour, compositional
+
+
+def _config(**fields):
+  config = aperture_config.get_config('smoke')
+  small = {'model.width': 4, 'data.height': 32, 'data.width': 32, 'render.radius': 2}
+  small |= {'data.pad': 4, 'loss.levels': 4}
+  config.update_from_flattened_dict(small | fields)
+  return config.lock()
+
+
+def _each(function):
+  return functools.partial(jax.lax.map, function)
+
+
+def _inputs():
+  """Photographs, and what a lens makes of them if their left half is near and in focus."""
+  rng = np.random.default_rng(0)
+  image = jnp.float32(rng.random((2, 32, 32, 3)))
+  disparity = jnp.broadcast_to(jnp.where(jnp.arange(32) < 16, 0.9, 0.1)[:, None], (2, 32, 32, 1))
+  lens = {'focus': jnp.full(2, 0.9), 'aperture': jnp.ones(2)}
+  blur = jax.vmap(
+    lambda x, d: compositional.composite_blur(
+      colour.srgb_to_linear(x), d, focus=0.9, strength=8.0, limit=4, levels=4
+    )
+  )
+  target = colour.linear_to_srgb(jnp.clip(blur(image, disparity), 0, 1))
+  return {'image': image, 'target': target, 'disparity': disparity, **lens}
+
+
+@functools.cache
+def _task():
+  task = tasks.make(_config(), each=_each, axis_name=None)
+  inputs = _inputs()
+  return task, jax.jit(task.init)(jax.random.key(0), inputs), inputs
+
+
+def test_the_picture_is_the_photograph_blurred_by_what_was_predicted():
+  task, variables, inputs = _task()
+  outputs, _ = jax.jit(functools.partial(task.apply, train=False))(variables, inputs)
+  assert outputs['high'].shape == (2, 32, 32, 3) and outputs['disparity'].shape == (2, 32, 32, 1)
+  assert 0 <= outputs['disparity'].min() and outputs['disparity'].max() <= 1
+  expected = compositional.composite_blur(
+    colour.srgb_to_linear(inputs['image'][0]),
+    outputs['disparity'][0],
+    focus=0.9,
+    strength=8.0,  # Twice the radius of 4 over the range of disparity.
+    limit=4,
+    levels=4,
+  )
+  expected = colour.linear_to_srgb(jnp.clip(expected, 0, 1))
+  np.testing.assert_allclose(outputs['high'][0], expected, atol=1e-4)
+
+
+def test_the_picture_alone_teaches_the_network():
+  task, variables, inputs = _task()
+
+  @jax.jit
+  def loss(params):
+    terms, _ = task.loss(task.apply, {**variables, 'params': params}, inputs, None)
+    return terms['l1'].mean()
+
+  value, grads = jax.value_and_grad(loss)(variables['params'])
+  norm = sum(float((g**2).sum()) for g in jax.tree.leaves(grads)) ** 0.5
+  assert np.isfinite(norm) and norm > 0
+  step = 0.02 / norm
+  moved = jax.tree.map(lambda p, g: p - step * g / norm, variables['params'], grads)
+  assert loss(moved) < value
+
+
+def test_a_depth_net_that_predicts_for_another_is_refused():
+  with pytest.raises(ValueError, match='predictor.weights must be empty'):
+    tasks.aperture.make(_config(), each=_each, axis_name=None, predictor=lambda x: x)
+
+
+def test_a_frame_the_network_cannot_take_is_refused():
+  with pytest.raises(ValueError, match='data.width is 36; it must be a multiple of 8'):
+    tasks.make(_config(**{'data.width': 36}), each=_each, axis_name=None)
