@@ -1,6 +1,6 @@
 """The papers' datasets, downloaded by hand, to one prepared form; offline.
 
-A reader (`bokeh`, `rgbd`, `cutouts`) finds the records of a dataset as it is distributed and gives
+A reader (`bokeh`, `nyuv2`, `middlebury`, `cutouts`) finds the records of a dataset as it is distributed and gives
 them lazily in the order of their names; `catalogue` lists the readers, `writing` makes the
 prepared form: a TFDS dataset in array_record shards, written without TensorFlow.
 

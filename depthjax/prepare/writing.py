@@ -78,11 +78,7 @@ def prepare(
     InputError: a source or target that cannot work, too many bad records, or a full disk.
   """
   source, target = Path(source), Path(target)
-  try:
-    found = DATASETS[name].read(source)
-  except OSError as error:
-    wrong = f'cannot be read ({error.strerror or error})'
-    raise InputError(error.filename or source, wrong, 'folders that can be listed') from error
+  found = _found(name, source)
   parts = _split(source, found)
   place = target / name / VERSION
   if place.exists():
@@ -94,6 +90,14 @@ def prepare(
     with contextlib.redirect_stdout(io.StringIO()), _without_bars():
       builder.download_and_prepare()
   return Prepared(place, reading.counts, reading.skipped)
+
+
+def _found(name: str, source: Path) -> Found:
+  try:
+    return DATASETS[name].read(source)
+  except OSError as error:
+    wrong = f'cannot be read ({error.strerror or error})'
+    raise InputError(error.filename or source, wrong, 'folders that can be listed') from error
 
 
 def _split(source: Path, found: Found) -> dict[str, list[Entry]]:
