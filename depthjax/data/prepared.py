@@ -36,10 +36,11 @@ class Part(NamedTuple):
     Raises:
       ValueError: it cannot be decoded.
     """
+    number = self.chosen[index]
     try:
-      return self.records[self.chosen[index]]
+      return self.records[number]
     except Exception as error:  # whatever the decoder raises, the record is bad
-      raise ValueError(f'{self.names[index]}: cannot be decoded ({error})') from error
+      raise ValueError(f'{self.where}[{number}]: cannot be decoded ({error})') from error
 
 
 def open_part(

@@ -22,9 +22,7 @@ class Records(Sequence):
     return len(self.part.chosen)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    index = range(len(self))[index]
-    record = self.part.read(index)
-    return {name: _converted(value) for name, value in record.items()}
+    return {name: _converted(value) for name, value in self.part.read(index).items()}
 
 
 def open_rgbd(where: str, split: str = 'test', *, data_dir=None) -> Records:

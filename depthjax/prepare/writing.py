@@ -6,6 +6,7 @@ features.json, and metadata.json (what was skipped, and the long side).
 """
 
 import contextlib
+import errno
 import io
 import os
 import secrets
@@ -26,6 +27,7 @@ from depthjax.prepare.entries import Entry, Found, Record
 
 VERSION = '1.0.0'
 SPLITS = ('train', 'val', 'test')
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _COLOUR = tfds.features.Image(shape=(None, None, 3), encoding_format='png')
 _GREY = tfds.features.Image(shape=(None, None, 1), encoding_format='png')
 FEATURES = {
@@ -76,7 +78,7 @@ def prepare(
     InputError: a source or target that cannot work, too many bad records, or a full disk.
   """
   source, target = Path(source), Path(target)
-  found = DATASETS[name].read(source)
+  found = _found(name, source)
   parts = _split(source, found)
   place = target / name / VERSION
   if place.exists():
@@ -88,6 +90,14 @@ def prepare(
     with contextlib.redirect_stdout(io.StringIO()), _without_bars():
       builder.download_and_prepare()
   return Prepared(place, reading.counts, reading.skipped)
+
+
+def _found(name: str, source: Path) -> Found:
+  try:
+    return DATASETS[name].read(source)
+  except OSError as error:
+    wrong = f'cannot be read ({error.strerror or error})'
+    raise InputError(error.filename or source, wrong, 'folders that can be listed') from error
 
 
 def _split(source: Path, found: Found) -> dict[str, list[Entry]]:
@@ -196,9 +206,15 @@ def _beside(target: Path, place: Path) -> Iterator[Path]:
     place.parent.mkdir(exist_ok=True)
     os.replace(temporary / place.parent.name / place.name, place)
     made = []
-  except OSError as error:
-    wrong = f'cannot be written ({error.strerror or error})'
-    raise InputError(target, wrong, 'a writable folder with free space') from error
+  except (OSError, RuntimeError) as error:
+    # array_record tells what the system said of its files in a RuntimeError.
+    reasons = (os.strerror(number) for number in _NOT_WRITABLE)
+    reason = next((reason for reason in reasons if reason in str(error)), None)
+    if reason is None:
+      raise
+    raise InputError(
+      target, f'cannot be written ({reason})', 'a writable folder with free space'
+    ) from error
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
     for path in made:

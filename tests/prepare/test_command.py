@@ -3,6 +3,7 @@
 import pytest
 
 from depthjax import cli
+from depthjax.data import records
 from tests import messages
 from tests.prepare import made
 
@@ -24,12 +25,15 @@ def fixture_run(tmp_path, monkeypatch, capsys):
 def test_it_says_what_it_did(run, tmp_path):
   made.ebb(tmp_path / 'ebb', 20)
   (tmp_path / 'ebb' / 'bokeh' / '3.png').unlink()
+  for folder in ('original', 'bokeh'):
+    made.write(tmp_path / 'ebb' / folder / '4.png', made.picture(4, 24, 32))
   code, out, err = run('prepare ebb --source ebb --target out --long-side 16')
   assert (code, err) == (0, '')
   lines = [line for line in out.splitlines() if line.strip()]
   assert lines[-2].startswith('skipped: ebb/original/3.png: has no partner')
   assert lines[-1].startswith('out/ebb/1.0.0: train ') and lines[-1].endswith('skipped 1')
-  assert (tmp_path / 'out' / 'ebb' / '1.0.0' / 'dataset_info.json').is_file()
+  pairs = records.open_pairs('tfds:out/ebb', 'all')
+  assert len(pairs) == 19 and {record['image'].shape for record in pairs} == {(12, 16, 3)}
 
 
 _BAD = {

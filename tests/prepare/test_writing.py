@@ -220,20 +220,38 @@ def test_an_interruption_leaves_nothing_behind(tmp_path):
   assert _tree(tmp_path) == before
 
 
-def test_a_target_that_cannot_be_written(tmp_path, monkeypatch):
+def test_a_target_that_is_a_file(tmp_path):
   source = made.ebb(tmp_path / 'source')
   (tmp_path / 'file').write_text('')
   with pytest.raises(InputError, match='file: is not a folder'):
     writing.prepare('ebb', source, tmp_path / 'file')
 
-  def full(*_):
-    raise OSError(28, os.strerror(28))
 
-  monkeypatch.setattr(os, 'replace', full)
+_FULL = [OSError(28, os.strerror(28)), RuntimeError('write() failed: No space left on device; ...')]
+
+
+@pytest.mark.parametrize('error', _FULL)
+def test_a_full_disk_leaves_nothing_behind(error, tmp_path, monkeypatch):
+  def full(*_):
+    raise error
+
+  source = made.ebb(tmp_path / 'source')
   before = _tree(tmp_path)
+  monkeypatch.setattr(os, 'replace', full)
   with pytest.raises(InputError, match='target: cannot be written .No space left on device.'):
     writing.prepare('ebb', source, tmp_path / 'target')
   assert _tree(tmp_path) == before
+
+
+def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
+  source = made.ebb(tmp_path / 'source')
+
+  def refuse(self):
+    raise PermissionError(13, os.strerror(13), str(self))
+
+  monkeypatch.setattr(type(source), 'iterdir', refuse)
+  with pytest.raises(InputError, match='original: cannot be read .Permission denied.'):
+    writing.prepare('ebb', source, tmp_path / 'target')
 
 
 _WITHOUT_TENSORFLOW = """
