@@ -3,8 +3,8 @@
 python benchmarks/bokeh.py FOLDER [--weights runs/small --pictures DIR --json bokeh.json]
 
 FOLDER holds, at any depth, photographs NAME_input.* with all in focus, their disparity NAME_disp*.*
-(near is large), and NAME_*.* by a wider aperture: _target, _1_8 or any other word. NAME_focal.* is
-a mask of what is in focus there, if there is one.
+(near is large), and NAME_target.* or NAME_1_8.* by a wider aperture (--targets names others).
+NAME_focal.* is a mask of what is in focus there, if there is one.
 """
 
 import argparse
@@ -50,7 +50,7 @@ class Best(NamedTuple):
 
 def main(argv: list[str] | None = None) -> table.Report:
   args = parser().parse_args(argv)
-  files = list(triples(args.folder))
+  files = list(triples(args.folder, args.targets))
   if not files:
     parser().error(f'{args.folder}: holds no NAME_input.* with a NAME_disp*.* and a wider aperture')
   if args.pictures:
@@ -82,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('folder', type=pathlib.Path)
   result.add_argument('--weights', type=pathlib.Path, help='a run: adds learned and hybrid')
+  words = ['target', '1_8']
+  result.add_argument('--targets', nargs='+', default=words, help='words in names of targets')
   result.add_argument('--width', type=int, default=768, help='photographs are shrunk to it')
   radii = [2, 4, 6, 8, 12, 16, 20, 26, 32]
   result.add_argument('--radii', type=float, nargs='+', default=radii, help='pixels at --width')
@@ -100,7 +102,9 @@ def renderers(args: argparse.Namespace) -> dict:
   return ways
 
 
-def triples(folder: pathlib.Path) -> Iterator[tuple[str, str, dict[str, pathlib.Path]]]:
+def triples(
+  folder: pathlib.Path, words: list[str]
+) -> Iterator[tuple[str, str, dict[str, pathlib.Path]]]:
   """NAME, the word of its target, and the files of its input, target, disp and, perhaps, focal."""
   for path in sorted(folder.rglob('*_input.*')):
     name = path.name.partition('_input.')[0]
@@ -108,10 +112,9 @@ def triples(folder: pathlib.Path) -> Iterator[tuple[str, str, dict[str, pathlib.
       other.stem.removeprefix(f'{name}_'): other for other in sorted(path.parent.glob(f'{name}_*'))
     }
     disparity = next((other for word, other in others.items() if word.startswith('disp')), None)
-    for word, target in others.items():
-      known = word in ('input', 'focal') or word.startswith('disp')
-      if disparity and not known and target.suffix.lower() in images.EXTENSIONS:
-        paths = {'input': path, 'target': target, 'disp': disparity}
+    for word in words:
+      if disparity and word in others:
+        paths = {'input': path, 'target': others[word], 'disp': disparity}
         yield name, word, paths | ({'focal': others['focal']} if 'focal' in others else {})
 
 

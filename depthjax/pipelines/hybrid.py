@@ -53,7 +53,7 @@ def _share(disparity: jax.Array, defocus: jax.Array, count: int, limit: int) -> 
   radius = resize.downsample(jnp.abs(defocus), scale)[..., 0] / scale
   span = _around(low, lax.max, -jnp.inf) - _around(low, lax.min, jnp.inf)
   edge = _smooth((span - _RELIEF) / (_EDGE - _RELIEF))
-  return resize.upsample(_reached(edge, _around(radius, lax.max, 0.0), limit)[..., None], shape)
+  return resize.upsample(_reached(edge, radius, limit)[..., None], shape)
 
 
 def _around(x: jax.Array, best, start: float) -> jax.Array:

@@ -20,10 +20,15 @@ def _learned():
   model = LensBlur(width=4, upsampler_width=4, features=_FEATURES, upsampler_features=_FEATURES)
   variables = jax.device_get(jax.jit(functools.partial(learned_lib.initial, model))())
   variables['params']['upsampler'] = {
-    name: net if name == 'features' else jax.tree.map(lambda x: 1.5 * np.abs(x), net)
+    name: jax.tree.map(_mean if name == 'features' else lambda x: 1.5 * np.abs(x), net)
     for name, net in variables['params']['upsampler'].items()
   }
   return learned_lib.Learned(model, variables, 4)
+
+
+def _mean(x):
+  """A kernel that sees its corners as well as its middle."""
+  return np.full_like(x, 1 / x[..., 0].size) if x.ndim == 4 else x
 
 
 def _scene(h, w):
