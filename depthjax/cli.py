@@ -15,9 +15,12 @@ from rich import progress
 from depthjax import demo as demo_lib
 from depthjax import main as main_lib
 from depthjax.configuring import ConfigError
+from depthjax.convert import checkpoints, resnet50
 from depthjax.files import atomic, images, video
 from depthjax.files import depth as depth_files
+from depthjax.files import weights as weight_files
 from depthjax.files.errors import InputError
+from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import refocus as refocus_lib
 from depthjax.train.loop import NotFinite, Terminated
 
@@ -47,6 +50,12 @@ class Convention(enum.StrEnum):
 
   disparity = 'disparity'
   depth = 'depth'
+
+
+class Published(enum.StrEnum):
+  """Networks whose published weights can be converted."""
+
+  resnet50 = 'resnet50'
 
 
 class Sweep(enum.StrEnum):
@@ -145,6 +154,41 @@ def refocus(
   else:
     video.write_animation(output, _animation(animate, frames, at, radius, render), fps)
   print(f'{output}: in focus at disparity {at:.3f}, blur radius up to {radius:.1f} pixels')
+
+
+@app.command(name='depth')
+def predict_depth(
+  photo: Annotated[pathlib.Path, typer.Argument(help='Photograph: PNG, JPEG, WebP, TIFF.')],
+  output: Annotated[
+    pathlib.Path, typer.Option('-o', '--output', help='Disparity: 16-bit PNG, NPY, PFM, EXR.')
+  ],
+  weights: Annotated[pathlib.Path, typer.Option(help="A run's folder or its weights.safetensors.")],
+) -> None:
+  """Predict disparity from one photograph: 1 is nearest, 0 farthest."""
+  atomic.check_output(output, depth_files.EXTENSIONS)
+  picture = images.read_image(photo)
+  predictor = depth_lib.load(weights)
+  main_lib.use_compilation_cache()
+  depth_files.write_depth(output, depth_lib.predict(picture, predictor))
+  h, w = depth_lib.frame(picture.shape[:2], predictor.long_side)
+  print(f'{output}: disparity, near is large, seen at {w} x {h} pixels')
+
+
+@app.command()
+def convert(
+  network: Annotated[Published, typer.Argument(help='What the file holds.')],
+  file: Annotated[pathlib.Path, typer.Argument(help='Its weights: .safetensors or .pth.')],
+  output: Annotated[
+    pathlib.Path, typer.Option('-o', '--output', help='A .safetensors file, or a folder for one.')
+  ],
+) -> None:
+  """Convert published weights, for --config.initialise.weights of a training run."""
+  target = output / weight_files.FILE_NAME if output.is_dir() else output
+  atomic.check_output(target, ('.safetensors',))
+  variables, rest = resnet50.convert(checkpoints.read(file), file)
+  weight_files.save_weights(target, variables, {'task': network.value})
+  parts = sorted({name.partition('.')[0] for name in rest if 'num_batches' not in name})
+  print(f'{target}: the encoder; left out: {", ".join(parts) or "nothing"}')
 
 
 def _render(

@@ -32,7 +32,7 @@ _ROOMS = {
     'tasks parallel configuring rules data files '
     'jax numpy flax optax orbax ml_collections rich tensorboardX'
   ),
-  'convert': 'models files numpy torch',
+  'convert': 'models files numpy safetensors torch',
   'prepare': 'files numpy tensorflow_datasets',
   'configs': 'configuring ml_collections',
 }
@@ -46,7 +46,7 @@ _HOMES = {
   'jax.sharding.PartitionSpec': ('depthjax/parallel.py',),
 }
 # Extras that may be missing: a message names them, where they are used.
-_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib'}
+_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib', 'torch'}
 
 
 @functools.cache
