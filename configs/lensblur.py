@@ -45,15 +45,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'differentiate_weights': False,
     }
   )
-  config.render = ml_collections.ConfigDict(
-    {
-      'samples': 256,  # Points of the lens.
-      'radius': 8,  # Largest blur radius r^m at the low resolution, pixels.
-      'steepness': 2.0,  # The largest radius is reached at 1 / 2.0 of the range of disparity.
-      'corrupted': True,  # Whether the networks see the simulated predictor's disparity.
-      'band': 8,  # Pixels within this distance of a depth edge count as its band.
-    }
-  )
+  config.render = configuring.lens()
   sizes = {'smoke': _smoke, 'small': _small, 'base': _base}
   if arg.size not in sizes:
     raise configuring.ConfigError(f'size is {arg.size!r}; it can be {", ".join(sizes)}')
@@ -69,25 +61,18 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 3800, 4
+  config.steps, config.batch_size = 10_000, 8
   config.model.width, config.model.upsampler_width = 24, 12
   config.model.features = (18, 18, 12, 12)
   config.model.upsampler_features = (12, 12)
   config.model.momentum = 0.97
-  config.optimizer.peak, config.optimizer.warmup = 2e-3, 100
-  # A small crop: half the paper's blur radius in pixels, and errors of the simulated predictor as
-  # large against the blur as the paper's 6 px against 8.
-  config.data.height = config.data.width = 96
-  config.data.pad, config.render.radius, config.render.band = 10, 4, 6
-  config.data.corruption_radius, config.data.corruption_sigma = 20, 6.0
-  # The gain of a clipped highlight cannot be seen. In a short run strong ones drown the rest.
-  config.data.highlight, config.data.highlight_max = 0.2, 3.0
-  config.render.samples = 64
-  config.eval.every = config.checkpoint.every = 500
+  config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
+  configuring.small_lens(config)
+  config.eval.every = config.checkpoint.every = 1000
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
   _small(config)
-  config.steps, config.batch_size = 200, 8
+  config.steps = 200
   config.eval.every = config.checkpoint.every = 100
   config.log_every = 10

@@ -1,6 +1,5 @@
 """The demonstration: train the smallest lens blur, measure it, use it on a real photograph."""
 
-import importlib.util
 import pathlib
 import shutil
 import time
@@ -10,8 +9,8 @@ import ml_collections
 import numpy as np
 import skimage.data
 
+from depthjax import configuring
 from depthjax.files import colormaps, depth, images, plots
-from depthjax.files.errors import InputError
 from depthjax.files.report import Report
 from depthjax.pipelines import refocus
 from depthjax.train import evaluate, log, loop
@@ -36,10 +35,10 @@ def run(folder: pathlib.Path, config_file: pathlib.Path) -> pathlib.Path:
   """Trains, evaluates, refocuses and writes FOLDER/report.html; prints where things are.
 
   Raises:
-    InputError: the config file is missing.
+    ConfigError: the config file is missing.
   """
   begin = time.perf_counter()
-  config = _config(config_file)
+  config = configuring.load(config_file, 'smoke')
   folder.mkdir(parents=True, exist_ok=True)
   workdir = folder / 'run'
   if workdir.exists():  # A run that is trained already would show the time of nothing.
@@ -74,15 +73,6 @@ def table(scores: dict[str, float]) -> list[tuple[str, ...]]:
     (name, *(form[column[:4]].format(scores[f'{column}/{way}']) for column in _COLUMNS))
     for way, name in _WAYS.items()
   ]
-
-
-def _config(path: pathlib.Path) -> ml_collections.ConfigDict:
-  if not path.is_file():
-    raise InputError(path, 'does not exist', 'configs/lensblur.py of a clone of the repository')
-  spec = importlib.util.spec_from_file_location('demo_config', path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module.get_config('smoke').lock()
 
 
 def _refocused(

@@ -168,12 +168,17 @@ def start(cluster: str = '') -> None:
   Open MPI), or 'host:port,count,index'.
 
   Raises:
-    ConfigError: anything else.
+    ConfigError: anything else, or 'auto' where no such environment is.
   """
   if not cluster:
     return
   if cluster == 'auto':
-    jax.distributed.initialize()
+    try:
+      jax.distributed.initialize()
+    except ValueError as error:
+      raise ConfigError(
+        f'cluster is auto, and no cluster is found here ({error}); use host:port,count,index'
+      ) from error
     return
   try:
     address, count, index = cluster.split(',')

@@ -2,19 +2,22 @@
 
 import functools
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from depthjax import cli
 from depthjax.files import depth as depth_files
 from depthjax.files import images, weights
 from depthjax.models.lensblur import LensBlur
+from depthjax.pipelines import learned as learned_lib
 from depthjax.pipelines import refocus
-from tests import messages, tiny
+from tests import messages, profiles, tiny
 
 _H, _W = 36, 52
 
@@ -47,8 +50,9 @@ def _depth():
 
 @functools.cache
 def _variables():
-  model = LensBlur(width=4, upsampler_width=4, features=(6, 6, 3, 3))
-  return jax.device_get(jax.jit(functools.partial(refocus._initial, model))())
+  widths = (6, 6, 3, 3)
+  model = LensBlur(width=4, upsampler_width=4, features=widths, upsampler_features=widths)
+  return jax.device_get(jax.jit(functools.partial(learned_lib.initial, model))())
 
 
 def _save_weights(folder, task='lensblur'):
@@ -83,6 +87,57 @@ def test_a_picture_is_focused_at_a_point(folder, monkeypatch, capsys):
   _assert_wrote('out.png', expected)
   near = np.abs(images.read_image('out.png') - _photo())[4:-4, _W // 2 + 4 : -4]
   assert near.max() < 2 / 255 < 0.05 < np.abs(expected - _photo()).max()
+
+
+def test_a_picture_is_focused_on_a_box(folder, monkeypatch, capsys):
+  """The median of 20 x 20 pixels of which most are far, though their middle is near."""
+  line = 'refocus photo.png depth.png -o out.png --focus-box=15,5,35,25 --radius=2'
+  assert _run(monkeypatch, line) == 0
+  assert 'in focus at disparity 0.200' in capsys.readouterr().out
+  _assert_wrote('out.png', _expected(0.2, 2))
+
+
+def test_a_folder_is_rendered_but_for_what_cannot_be(folder, monkeypatch, capsys):
+  for name in ('photos', 'depths'):
+    pathlib.Path(name).mkdir()
+  for source, *names in (
+    ('photo.png', 'photos/a.png', 'photos/b.PNG', 'photos/cut-depth.png', 'photos/lone.png'),
+    ('cut.png', 'photos/cut.png'),
+    ('depth.png', 'depths/a.png', 'depths/cut.png'),
+    ('square.png', 'depths/cut-depth.png'),
+  ):
+    for name in names:
+      shutil.copy(source, name)
+  np.save('depths/b.npy', _depth())
+  assert _run(monkeypatch, 'refocus photos depths -o out --radius=2 --focus=40,10') == 2
+  assert sorted(path.name for path in folder.glob('out/*')) == ['a.png', 'b.png']
+  for name in ('out/a.png', 'out/b.png'):
+    _assert_wrote(name, _expected(0.7, 2))
+  out, error = capsys.readouterr()
+  assert out.splitlines() == [
+    f'out/{name}.png: in focus at disparity 0.700, blur radius up to 2.0 pixels' for name in 'ab'
+  ]
+  lines = [line for line in error.splitlines() if line.startswith('depthjax: ')]
+  for line, words in zip(
+    lines,
+    ['depths/cut-depth.png: is 36 x 36', 'photos/cut.png: is truncated', 'lone.png: has no depth']
+    + ['3 of 5 photographs failed, 1 of them without a depth map'],
+    strict=True,
+  ):
+    assert words in line
+  assert error.splitlines()[-1] == lines[-1]
+
+
+def test_a_folder_without_failures_ends_well(folder, monkeypatch, capsys):
+  for name in ('photos', 'depths', 'out'):
+    pathlib.Path(name).mkdir()
+  for stem in 'ab':
+    images.write_image(f'photos/{stem}.jpg', _photo())
+    shutil.copy('depth.png', f'depths/{stem}.png')
+  assert _run(monkeypatch, 'refocus photos depths -o out --radius=2 --bits=16') == 0
+  out, error = capsys.readouterr()
+  assert out.splitlines()[-1] == 'out: 2 photographs' and 'depthjax: ' not in error
+  assert images.read_pixels('out/b.png').dtype == np.uint16  # JPEG holds 8 bits.
 
 
 def test_sixteen_bits_and_the_middle_by_default(folder, monkeypatch):
@@ -142,7 +197,7 @@ def test_animations(folder, monkeypatch, name, options, frames):
 
 @pytest.mark.parametrize('given', ['weights.safetensors', '.'])
 def test_trained_weights_are_used(folder, monkeypatch, given):
-  """By the file or by the run's folder, and not where the classical renderer is asked for."""
+  """By the file or by the run's folder."""
   _save_weights(folder)
   line = f'refocus photo.png depth.png -o out.png --radius=2 --weights={given}'
   assert _run(monkeypatch, line) == 0
@@ -150,8 +205,44 @@ def test_trained_weights_are_used(folder, monkeypatch, given):
   learned = refocus.load(given)
   arguments = {'focus': 0.7, 'radius': 2, 'learned': learned}
   _assert_wrote('out.png', refocus.refocus(photo, _depth()[..., None], **arguments))
-  assert _run(monkeypatch, line + ' --method=classical') == 0
-  _assert_wrote('out.png', _expected(0.7, 2))
+
+
+def test_the_hybrid_renderer_is_one_of_the_methods(folder, monkeypatch):
+  _save_weights(folder)
+  line = 'refocus photo.png depth.png -o out.png --radius=2 --method=hybrid'
+  assert _run(monkeypatch, f'{line} --weights=weights.safetensors') == 0
+  photo, learned = images.read_image('photo.png'), refocus.load('weights.safetensors')
+  arguments = {'focus': 0.7, 'radius': 2, 'learned': learned}
+  expected = refocus.refocus(photo, _depth()[..., None], **arguments, hybrid=True)
+  _assert_wrote('out.png', expected)
+  other = refocus.refocus(photo, _depth()[..., None], **arguments)
+  assert np.abs(expected - other).max() > 0.02
+
+
+def test_frames_of_an_opening_aperture_know_of_the_widest(folder, monkeypatch):
+  seen = []
+
+  def render(*_, radius, sweep, **__):
+    seen.append((radius, sweep))
+    return _photo()
+
+  monkeypatch.setattr(refocus, 'refocus', render)
+  pytest.importorskip('imageio_ffmpeg')
+  line = 'refocus photo.png depth.png -o out.mp4 --animate=aperture --frames=4 --radius=6'
+  assert _run(monkeypatch, line) == 0
+  np.testing.assert_allclose(seen, [(0, 6), (3, 6), (6, 6), (3, 6)], atol=1e-6)
+
+
+def test_a_picture_keeps_its_profile_and_maker(folder, monkeypatch):
+  exif = Image.Exif()
+  exif[ExifTags.Base.Make] = 'Maker'
+  profile = profiles.matrix_profile(*profiles.P3)
+  with Image.open('photo.png') as image:
+    image.convert('RGB').save('photo.jpg', exif=exif, icc_profile=profile)
+  assert _run(monkeypatch, 'refocus photo.jpg depth.png -o out.tif --radius=2 --bits=16') == 0
+  with Image.open('out.tif') as image:
+    assert image.info['icc_profile'] == profile
+    assert image.getexif()[ExifTags.Base.Make] == 'Maker'
 
 
 # What a line gets wrong, and words of the one-line answer: the file, what is wrong, what is right.
@@ -160,6 +251,23 @@ _BAD = {
   'missing photo': ('refocus no.png depth.png -o out.png', 'no.png: does not exist; expected'),
   'truncated photo': ('refocus cut.png depth.png -o out.png', 'cut.png: is truncated; complete'),
   'photo that is none': ('refocus nan.npy depth.png -o out.png', 'nan.npy: is not an image; PNG'),
+  'depths are no folder': (
+    'refocus photos depth.png -o out',
+    'depth.png: is not a folder; expected a folder',
+  ),
+  'folder without photographs': (
+    'refocus empty photos -o out',
+    'empty: holds no photograph; expected files ending in .png',
+  ),
+  'output is a folder of photographs': (
+    'refocus photos empty -o photos',
+    'photos: is a folder that is read; expected another folder',
+  ),
+  'output of a folder is a file': (
+    'refocus photos empty -o photo.png',
+    'photo.png: is not a folder; expected a folder',
+  ),
+  'output of a folder in none': ('refocus photos empty -o no/out', 'no/out: cannot be made; name'),
   'missing depth': ('refocus photo.png no.png -o out.png', 'no.png: does not exist; expected'),
   'depth of another size': (
     'refocus photo.png square.png -o out.png',
@@ -179,6 +287,13 @@ _BAD = {
   'focus malformed': (f'{_OK} --focus=12', "--focus is '12'; a pixel as x,y, such as"),
   'focus between pixels': (f'{_OK} --focus=1.5,2', "--focus is '1.5,2'; a pixel as x,y"),
   'both focuses': (f'{_OK} --focus=1,2 --focus-disparity=0.5', '--focus --focus-disparity one of'),
+  'all focuses': (
+    f'{_OK} --focus=1,2 --focus-box=1,2,3,4 --focus-disparity=0',
+    '--focus and --focus-box and --focus-disparity one of',
+  ),
+  'box malformed': (f'{_OK} --focus-box=1,2,3', "--focus-box is '1,2,3'; a box as x0,y0,x1,y1"),
+  'box empty': (f'{_OK} --focus-box=5,2,5,9', '--focus-box: the box 5,2,5,9 is empty x0 < x1'),
+  'box outside': (f'{_OK} --focus-box=5,2,53,9', '--focus-box: box not within 52 x 36 pixels'),
   'disparity out of range': (f'{_OK} --focus-disparity=2', "'--focus-disparity'"),
   'disparity no number': (f'{_OK} --focus-disparity=nan', '--focus-disparity'),
   'aperture out of range': (f'{_OK} --aperture=1.5', "'--aperture'"),
@@ -190,6 +305,11 @@ _BAD = {
   'radius too large to learn': (
     f'{_OK} --radius=9 --weights=weights.safetensors',
     'radius of 9 pixels is too large for 52 x 36; at most 8 pixels',
+  ),
+  'aperture and radius': (f'{_OK} --aperture=0.5 --radius=2', '--aperture --radius give one of'),
+  'classical with weights': (
+    f'{_OK} --method=classical --weights=weights.safetensors',
+    '--method=classical uses no weights; leave out one of',
   ),
   'learned without weights': (f'{_OK} --method=learned', '--method=learned needs --weights --work'),
   'missing weights': (
@@ -252,8 +372,10 @@ def test_bad_input_is_one_line_and_no_output(folder, monkeypatch, capsys, case):
     _save_weights(folder / 'other.safetensors', task='sddr')
     pathlib.Path('cut.safetensors').write_bytes(data[: len(data) // 2])
   pathlib.Path('empty').mkdir()
+  pathlib.Path('photos').mkdir()
+  shutil.copy('photo.png', 'photos')
   if case not in _LATE:
-    monkeypatch.setattr(cli.refocus_lib, 'refocus', _not_to_be_called)
+    monkeypatch.setattr(refocus, 'refocus', _not_to_be_called)
   before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
   assert _run(monkeypatch, line) == 2
   error = capsys.readouterr().err

@@ -15,7 +15,7 @@ from depthjax.configuring import ConfigError
 from depthjax.data.scenes import SceneConfig
 from depthjax.models.depthnet import DepthNet
 from depthjax.models.lensblur import LensBlur
-from depthjax.tasks import depth, lensblur
+from depthjax.tasks import depth, dof, lensblur
 from tests import tiny
 
 _CONFIGS = sorted((tiny.ROOT / 'configs').glob('*.py'))
@@ -193,8 +193,8 @@ def test_the_fields_of_lensblur_are_those_of_its_model_and_its_rendering():
   config = _module(tiny.ROOT / 'configs/lensblur.py').get_config()
   model = {field.name for field in dataclasses.fields(LensBlur)} - {'parent', 'name'}
   assert set(config.model) == model - {'axis_name', 'radius'}
-  render = inspect.signature(lensblur.render_example).parameters
-  assert set(config.render) == set(render) - {'record', 'pad', 'slanted'}
+  render = set(inspect.signature(dof.render_example).parameters) - {'record', 'pad', 'slanted'}
+  assert set(config.render) == render - {'corrupted'} | {'disparity', 'band'}
   assert lensblur.model_of(config.model, radius=4).dtype == np.float32
 
 

@@ -22,7 +22,7 @@ _ROOMS = {
   'models': 'ops jax numpy flax',
   'ldi': 'ops jax numpy',
   'tasks': 'models ops losses metrics jax numpy ml_collections',
-  'pipelines': 'models ops ldi files jax numpy',
+  'pipelines': 'models ops ldi metrics files jax numpy',
   'files': 'numpy cv2 PIL safetensors OpenEXR imageio_ffmpeg matplotlib',
   'data': 'files numpy grain cv2 PIL skimage scipy tensorflow_datasets',
   'configuring': 'ml_collections',
@@ -32,12 +32,13 @@ _ROOMS = {
     'tasks parallel configuring rules data files '
     'jax numpy flax optax orbax ml_collections rich tensorboardX'
   ),
+  'reproduce': 'configuring train files ml_collections',
   'convert': 'models files numpy safetensors torch',
-  'prepare': 'files numpy tensorflow_datasets',
+  'prepare': 'files data numpy cv2 h5py tensorflow_datasets',
   'configs': 'configuring ml_collections',
 }
-# These may import everything; nothing below may import them.
-_ROOFS = {'main', 'cli', 'demo'}
+# These may import everything; nothing below may import them. The rooms of `cli` are its commands.
+_ROOFS = {'main', 'cli', 'commands', 'demo'}
 # Where a package, or one name of it, is at home.
 _HOMES = {
   'flax.linen': ('depthjax/models/',),
@@ -46,7 +47,7 @@ _HOMES = {
   'jax.sharding.PartitionSpec': ('depthjax/parallel.py',),
 }
 # Extras that may be missing: a message names them, where they are used.
-_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib', 'torch'}
+_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib', 'h5py', 'torch'}
 
 
 @functools.cache

@@ -32,7 +32,7 @@ def read_foreground(photo: pathlib.Path, matte: pathlib.Path, *, side: int) -> n
       f'{matte}: the matte is {_size(alpha)} but its photo {photo.name} is {_size(colour)};'
       ' both must have one size'
     )
-  return _complete(colour, alpha, matte, side)
+  return complete(colour, alpha, matte, side)
 
 
 def read_cutout(path: pathlib.Path, *, side: int) -> np.ndarray:
@@ -42,7 +42,7 @@ def read_cutout(path: pathlib.Path, *, side: int) -> np.ndarray:
     ValueError: the file cannot be read, has no alpha channel, or no pixel is opaque.
   """
   image = _decode(path, 'RGBA')
-  return _complete(np.ascontiguousarray(image[..., :3]), image[..., 3], path, side)
+  return complete(np.ascontiguousarray(image[..., :3]), image[..., 3], path, side)
 
 
 def reduce(image: np.ndarray, side: int) -> np.ndarray:
@@ -83,10 +83,15 @@ def extend_colour(colour: np.ndarray, known: np.ndarray) -> np.ndarray:
   return np.where(known[..., None], colour, np.rint(filled).clip(0, 255).astype(np.uint8))
 
 
-def _complete(colour, alpha, path, side):
+def complete(colour: np.ndarray, alpha: np.ndarray, name: str, side: int) -> np.ndarray:
+  """A cut-out of colours [h w 3] and alpha [h w], reduced to `side`: uint8 [h w 4].
+
+  Raises:
+    ValueError: no pixel is opaque; `name` is what the message calls it.
+  """
   colour, alpha = reduce(colour, side), reduce(alpha, side)
   if not (alpha >= OPAQUE).any():
-    raise ValueError(f'{path}: no pixel of the matte is opaque; white (255) must be the foreground')
+    raise ValueError(f'{name}: no pixel of the matte is opaque; white (255) must be the foreground')
   return np.dstack([extend_colour(colour, alpha >= OPAQUE), alpha])
 
 

@@ -6,23 +6,20 @@ from what a user writes in a config.
 """
 
 import collections
-import hashlib
 import importlib.util
 import logging
 import pathlib
-import re
 import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import tensorflow_datasets as tfds
 
-from depthjax.data import reading
+from depthjax.data import prepared, reading
+from depthjax.data.holdout import members
 
 SIDE = 1280  # photos are kept at a long side of at most this many px
 CACHE_BYTES = 512 * 2**20
 SPLITS = ('train', 'val', 'test', 'all')
-HELD_OUT = {'val': (0.0, 0.05), 'test': (0.05, 0.1)}  # of a user's photos, by a hash of the name
 
 # The photographs inside the scikit-image wheel (its other pictures are fetched from the network,
 # or are drawings), by split. The stereo pair `motorcycle` is left out on purpose: it is an
@@ -163,41 +160,42 @@ def built_in_photos(split: str = 'train', *, side: int = SIDE) -> Source:
 
 
 def dataset_photos(where: str, split: str = 'train', *, side: int = SIDE, data_dir=None) -> Source:
-  """Photos of a prepared TFDS dataset, `tfds:NAME[:SPLIT]`, read without TensorFlow.
+  """Photos of a prepared dataset, `tfds:NAME[:SPLIT]`: the feature 'image'; see prepared.open_part.
 
-  The dataset's own SPLIT ('train' if none is named) is divided once more by a hash of the
-  example's number, so that 'val' and 'test' never train.
+  Raises:
+    ValueError: as prepared.open_part, or a dataset without photos.
   """
   _check_split(split)
-  match = re.fullmatch(r'tfds:([^:]+(?::\d+\.\d+\.\d+)?)(?::(.+))?', where)
-  if not match:
-    raise ValueError(f'{where}: not a dataset; write tfds:NAME or tfds:NAME:SPLIT')
-  name, part = match[1], match[2] or 'train'
-  try:
-    records = tfds.data_source(name, split=part, data_dir=data_dir, download=False)
-  except Exception as error:  # tfds raises many kinds, some of them its own
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    raise ValueError(
-      f'{where}: not prepared on this machine ({reason}); prepare it first'
-    ) from error
-  if 'image' not in records.dataset_info.features:
-    raise ValueError(
-      f"{where}: no feature 'image'; it has {', '.join(records.dataset_info.features)}"
-    )
-  chosen = members([str(i) for i in range(len(records))], split, where)
-  return Source([f'{where}[{i}]' for i in chosen], _RecordLoader(records, chosen, where, side))
+  part = prepared.open_part(where, split, ('image',), data_dir=data_dir)
+  return Source(part.names, prepared.Photos(part, side))
+
+
+def dataset_foregrounds(
+  where: str, split: str = 'train', *, side: int = SIDE, data_dir=None
+) -> Source:
+  """Foregrounds of a prepared dataset: its 'image' cut out by its 'matte', or else its 'mask'.
+
+  Raises:
+    ValueError: as prepared.open_part, or a dataset without mattes and masks.
+  """
+  _check_split(split)
+  part = prepared.open_part(where, split, ('image', ('matte', 'mask')), data_dir=data_dir)
+  return Source(part.names, prepared.Foregrounds(part, side))
 
 
 def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> Source:
   """Foregrounds with mattes: uint8 [h w 4], straight alpha, colour complete beneath it.
 
   Args:
-    where: a folder that holds `photos/NAME.*` and `mattes/NAME.png`, or RGBA PNGs.
+    where: a folder that holds `photos/NAME.*` and `mattes/NAME.png`, or RGBA PNGs; or
+      'tfds:NAME[:SPLIT]', a prepared dataset of images and mattes.
 
   Raises:
     ValueError: the folder is missing or empty, or a photo has no matte.
   """
   _check_split(split)
+  if where.startswith('tfds:'):
+    return dataset_foregrounds(where, split, side=side)
   folder = pathlib.Path(where)
   pairs = (folder / 'photos').is_dir() or (folder / 'mattes').is_dir()
   files = _images(folder / 'photos' if pairs else folder)
@@ -207,42 +205,6 @@ def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> S
     if not matte.is_file():
       raise ValueError(f'{file}: the photo has no matte; put one at {matte}')
   return Source([str(file) for file in kept], _ForegroundLoader(kept, mattes, side))
-
-
-def members(names: Sequence[str], split: str, where: str = 'source') -> list[int]:
-  """Numbers of the names that are in a split: by `split_of`, and none is empty.
-
-  Where no name falls into a held-out split, the training name of the lowest hash is moved there,
-  so that a folder of a few photos can be trained on and evaluated too.
-
-  Raises:
-    ValueError: fewer than one name for each of the three splits.
-  """
-  if split == 'all':
-    return list(range(len(names)))
-  if len(names) <= len(HELD_OUT):
-    raise ValueError(
-      f'{where}: {len(names)} image(s) cannot be split; at least {len(HELD_OUT) + 1} are needed '
-      'to train, validate and test on different ones'
-    )
-  places = [split_of(name) for name in names]
-  for held_out in HELD_OUT:
-    if held_out not in places:
-      rest = [i for i, place in enumerate(places) if place == 'train'] or range(len(names))
-      places[min(rest, key=lambda i: _hash(names[i]))] = held_out
-  return [i for i, place in enumerate(places) if place == split]
-
-
-def split_of(name: str) -> str:
-  """The split of a name: a hash of it, the same on every machine and in every run."""
-  place = _hash(name)
-  return next((split for split, (low, high) in HELD_OUT.items() if low <= place < high), 'train')
-
-
-def _hash(name: str) -> float:
-  """In [0, 1)."""
-  digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-  return int.from_bytes(digest, 'big') / 2**64
 
 
 class _PhotoLoader:
@@ -261,25 +223,6 @@ class _ForegroundLoader:
     if self.mattes is None:
       return reading.read_cutout(self.files[index], side=self.side)
     return reading.read_foreground(self.files[index], self.mattes[index], side=self.side)
-
-
-class _RecordLoader:
-  def __init__(self, records, chosen, where, side):
-    self.records, self.chosen, self.where, self.side = records, chosen, where, side
-
-  def __call__(self, index):
-    number = self.chosen[index]
-    try:
-      image = np.asarray(self.records[number]['image'])
-    except Exception as error:  # whatever the decoder raises, the record is bad
-      raise ValueError(f'{self.where}[{number}]: cannot be decoded ({error})') from error
-    if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8:
-      raise ValueError(
-        f'{self.where}[{number}]: {image.dtype} {image.shape}; uint8 [h w 3] is right'
-      )
-    return reading.reduce(
-      np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3))), self.side
-    )
 
 
 def _images(folder):

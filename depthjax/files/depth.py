@@ -16,6 +16,7 @@ from depthjax.files.images import encode, quantise, read_pixels
 Convention = Literal['disparity', 'depth']
 
 EXTENSIONS = ('.png', '.npy', '.pfm', '.exr')
+READABLE = (*EXTENSIONS, '.npz', '.tif', '.tiff')
 ASPECT_TOLERANCE = 0.02
 _FORMATS = 'a depth map as 8- or 16-bit PNG, TIFF, NPY, NPZ, PFM or EXR'
 _CONVENTIONS = "'disparity' (near is large) or 'depth' (far is large)"

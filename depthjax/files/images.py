@@ -6,16 +6,18 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from depthjax.files import metadata
 from depthjax.files.atomic import check_output, write_bytes
 from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, readable_file
 
@@ -26,6 +28,7 @@ _DECODERS = (
   (rb'\x89PNG\r\n\x1a\n', PngImageFile),
   (rb'\xff\xd8\xff', JpegImageFile),
   (rb'RIFF....WEBP', WebPImageFile),
+  (rb'P[56]\s', PpmImageFile),
   (rb'II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]', TiffImageFile),
 )
 _JPEG = (
@@ -33,7 +36,33 @@ _JPEG = (
   *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 )
 _OPTIONS = {'.jpg': _JPEG, '.jpeg': _JPEG, '.webp': (cv2.IMWRITE_WEBP_QUALITY, 95)}
+_NOTHING = metadata.Metadata()
 _log = logging.getLogger(__name__)
+
+# Colour profiles: left aside, converted to sRGB, or kept beside colours that stay as stored.
+_Profiles = Literal['ignore', 'convert', 'keep']
+
+
+class Photo(NamedTuple):
+  """A photo float32 [h w 3] in [0, 1], upright, and what its file carried beside it."""
+
+  image: np.ndarray
+  metadata: metadata.Metadata
+
+
+def read_photo(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Photo:
+  """Reads a photo that will be written again: as `read_image`, but nothing of its colours is lost.
+
+  Colours stay as stored, and the profile that says what they mean is kept, for `write_image` to
+  embed it again: converted to sRGB, a wide gamut would be cut. To blur such values as sRGB is exact
+  for Display P3, which has the same transfer curve, and close for Adobe RGB. CMYK alone is
+  converted to sRGB. EXIF is kept too, all but orientation and thumbnail.
+
+  Raises:
+    InputError: as `read_image`.
+  """
+  pixels, beside = _read(path, max_pixels, 'keep')
+  return Photo(_as_floats(path, pixels), beside)
 
 
 def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -48,22 +77,23 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.n
     InputError: missing, a folder, not such an image, truncated, more than 16 bits, or more than
       `max_pixels` pixels (h * w, read in the header before anything is decoded).
   """
-  pixels = read_pixels(path, max_pixels=max_pixels, managed=True)
+  pixels, _ = _read(path, max_pixels, 'convert')
+  return _as_floats(path, pixels)
+
+
+def _as_floats(path: str | os.PathLike, pixels: np.ndarray) -> np.ndarray:
   if pixels.dtype not in (np.uint8, np.uint16):
     raise InputError(path, f'holds {pixels.dtype} values', _FORMATS)
   image = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
   return np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
 
 
-def read_pixels(
-  path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS, managed: bool = False
-) -> np.ndarray:
+def read_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
   """Reads the stored values, upright and without alpha: [h w] if grey, else [h w 3] RGB.
 
   Args:
     path: a PNG, JPEG, WebP or TIFF file.
     max_pixels: limit on h * w, checked on the header before anything is decoded.
-    managed: whether an embedded colour profile is converted to sRGB (8-bit colours only).
 
   Returns:
     uint8, uint16, int32 or float32 (TIFF), as stored.
@@ -71,6 +101,12 @@ def read_pixels(
   Raises:
     InputError: as `read_image`, but for any number of bits that Pillow reads.
   """
+  return _read(path, max_pixels, 'ignore')[0]
+
+
+def _read(
+  path: str | os.PathLike, max_pixels: int, profiles: _Profiles
+) -> tuple[np.ndarray, metadata.Metadata]:
   path = readable_file(path)
   with open(path, 'rb') as file:
     head = file.read(32)
@@ -86,7 +122,7 @@ def read_pixels(
       raise InputError(path, f'cannot be opened ({error})', _FORMATS) from error
     check_pixels(path, image.height, image.width, max_pixels)
     try:
-      return _decode(file, image, head, managed)
+      return _decode(file, image, head, profiles)
     except MemoryError:
       raise
     except Exception as error:
@@ -94,23 +130,30 @@ def read_pixels(
       raise InputError(path, wrong, f'a complete file: {_FORMATS}') from error
 
 
-def _decode(file: BinaryIO, image: Image.Image, head: bytes, managed: bool) -> np.ndarray:
-  """Stored values of an opened file, upright."""
+def _decode(
+  file: BinaryIO, image: Image.Image, head: bytes, profiles: _Profiles
+) -> tuple[np.ndarray, metadata.Metadata]:
+  """Stored values of an opened file, upright, and its metadata if they are kept."""
   is_png = isinstance(image, PngImageFile)
   bits = head[24] if is_png else max(getattr(image, 'tag_v2', {}).get(258, (8,)))
   deep_colour = bits == 16 and not image.mode.startswith('I')
-  orientation = image.getexif().get(0x0112, 1) if is_png else 1
+  orientation = image.getexif().get(metadata.ORIENTATION, 1) if is_png else 1
   # Also before OpenCV decodes deep colour: of a truncated file it prints lines of its own.
   image.load()
-  profile = image.info.get('icc_profile') if managed else None
+  profile = image.info.get('icc_profile') if profiles != 'ignore' else None
+  if profiles == 'keep' and profile and metadata.is_rgb(profile):
+    profile = None
   if deep_colour:
     if profile and not _is_srgb(profile):
       _log.warning('%s: the colour profile of a 16-bit image is ignored; taken as sRGB', file.name)
     file.seek(0)
-    return _deep_colour(file.read(), orientation)
-  image = _convert(ImageOps.exif_transpose(image), profile, file.name)
-  array = np.asarray(image)
-  return array.astype(array.dtype.newbyteorder('='))
+    array = _deep_colour(file.read(), orientation)
+  else:
+    array = np.asarray(_convert(ImageOps.exif_transpose(image), profile, file.name))
+    array = array.astype(array.dtype.newbyteorder('='))
+  if profiles != 'keep':
+    return array, _NOTHING
+  return array, metadata.of_image(image, file.name, array.shape[1::-1])
 
 
 def _deep_colour(data: bytes, orientation: int) -> np.ndarray:
@@ -152,13 +195,20 @@ def _is_srgb(profile: bytes) -> bool:
   return b'sRGB' in profile or 'sRGB'.encode('utf-16-be') in profile
 
 
-def write_image(path: str | os.PathLike, image: np.ndarray, *, bits: int = 8) -> None:
+def write_image(
+  path: str | os.PathLike,
+  image: np.ndarray,
+  *,
+  bits: int = 8,
+  beside: metadata.Metadata = _NOTHING,
+) -> None:
   """Writes an image by the ending of its name: PNG, JPEG, WebP (quality 95) or TIFF.
 
   Args:
     path: the file; its folder must exist; an existing file is replaced as a whole or not at all.
     image: floats [h w 3], or [h w] or [h w 1] for grey; sRGB in [0, 1], clipped beyond.
     bits: 8, or 16 for PNG and TIFF.
+    beside: EXIF and colour profile to embed, of `read_photo`.
 
   Raises:
     InputError: another ending, a missing folder, 16 bits in a format of 8, integers, NaN or
@@ -168,7 +218,9 @@ def write_image(path: str | os.PathLike, image: np.ndarray, *, bits: int = 8) ->
   check_bits(path, bits)
   image = checked_image(path, image)
   pixels = quantise(image, bits)
-  write_bytes(path, encode(path, pixels, _OPTIONS.get(path.suffix.lower(), ())), EXTENSIONS)
+  extension = path.suffix.lower()
+  data = encode(path, pixels, _OPTIONS.get(extension, ()))
+  write_bytes(path, metadata.embed(data, extension, beside), EXTENSIONS)
 
 
 def check_bits(path: Path, bits: int) -> None:

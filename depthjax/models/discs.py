@@ -1,4 +1,4 @@
-"""Convolutions that make discs and half discs: where the features of the lens blur start.
+"""Where the lens blur starts: convolutions that make discs and half discs, and their mixtures.
 
 A stack of small convolutions, the outputs of every layer kept, whose features are the photograph
 blurred by whole discs of growing radii and by half discs. A 1x1 kernel that mixes neighbours in
@@ -7,14 +7,19 @@ leaking over it.
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from depthjax.models import layers
+
 # Kernel sizes of the first and of every later convolution.
 SIZES = (3, 5)
+# Blurs up to this radius, in pixels, the upsampler cuts from the sharp photograph itself.
+SMALL = 4.0
 _SMALLEST = 0.4  # Of a smaller disc nothing leaves the pixel.
 _RIDGE = 1e-3
 _SUPERSAMPLED = 16
@@ -65,6 +70,55 @@ def draw(shape: Shape, border: int) -> np.ndarray:
     inside &= x * np.cos(shape.angle) + y * np.sin(shape.angle) >= 0
   share = inside.reshape(size, _SUPERSAMPLED, size, _SUPERSAMPLED).mean(axis=(1, 3))
   return share / share.sum()
+
+
+def kernel_start(
+  widths: tuple[int, ...], radius: float, defocus: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Kernels [b h w c] of the discs that the defocus [b h w 1] asks for, and `within_reach`.
+
+  `radius` is the blur of a defocus of 1, in pixels.
+  """
+  prior = mixture(radius * jnp.abs(defocus[..., 0]), widths, radius)
+  return prior, within_reach(defocus, radius)
+
+
+def place(defocus: jax.Array, radius: float) -> jax.Array:
+  """What `upsampler_start` must know of every pixel: defocus, `within_reach`: [b h w 2]."""
+  return jnp.concatenate([defocus, within_reach(defocus, radius)], axis=-1)
+
+
+def upsampler_start(
+  widths: tuple[int, ...], radius: float, place: jax.Array, shape: tuple[int, int]
+) -> tuple[jax.Array, jax.Array]:
+  """Weights [b H W j] of a good enlargement to `shape`, and `within_reach` there, from [b h w 2].
+
+  Small blurs come from the sharp photograph, by the features of `widths` if there are any, larger
+  ones from the enlarged picture. Maps 0 and 1 are these two.
+  """
+  defocus, near = jnp.split(layers.resize(place, shape), 2, axis=-1)
+  blur = 2 * radius * jnp.abs(defocus)
+  if widths:
+    enlarged = jnp.clip((blur - SMALL / 2) / (SMALL / 2), 0, 1)
+    sharp = mixture(jnp.minimum(blur, SMALL)[..., 0], widths, SMALL)
+  else:
+    enlarged = jnp.clip(blur - 0.5, 0, 1)
+    sharp = jnp.ones_like(blur)
+  prior = jnp.concatenate([enlarged, (1 - enlarged) * sharp], axis=-1)
+  return prior, near
+
+
+def within_reach(defocus: jax.Array, radius: float) -> jax.Array:
+  """0 where everything near is in focus, 1 where a pixel blurs over at least one other.
+
+  Only a pixel out of focus can change what another looks like, and no farther than it spreads. Near
+  is twice the largest radius, since the disparity may err at its edges. [b h w 1] -> [b h w 1].
+  """
+  reach = 2 * math.ceil(radius)
+  most = jax.lax.stop_gradient(jnp.abs(defocus))
+  for window in ((1, 2 * reach + 1, 1, 1), (1, 1, 2 * reach + 1, 1)):
+    most = jax.lax.reduce_window(most, 0.0, jax.lax.max, window, (1, 1, 1, 1), 'SAME')
+  return jnp.clip(radius * most, 0, 1)
 
 
 def mixture(radius: jax.Array, widths: tuple[int, ...], largest: float) -> jax.Array:

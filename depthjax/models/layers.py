@@ -1,5 +1,6 @@
 """Blocks that several networks share. Shapes: b batch, h w height and width, c channels."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,15 @@ class BatchNorm(nn.Module):
     return mean, average((x - mean) ** 2)
 
 
+def norm(
+  momentum: float, renorm: bool, *, dtype: Dtype = jnp.float32, axis_name: str | None = None
+) -> Callable[..., nn.Module]:
+  """What makes the batch normalisation of a network from its fields."""
+  return functools.partial(
+    BatchNorm, momentum=momentum, renorm=renorm, dtype=dtype, axis_name=axis_name
+  )
+
+
 class ConvNorm(nn.Module):
   """Convolution, batch norm, activation: [b h w c] -> [b h/s w/s width].
 
@@ -97,6 +107,36 @@ class ConvNorm(nn.Module):
       name='conv',
     )(x)
     return self.act(self.norm(name='bn')(x, train))
+
+
+class Weights(nn.Module):
+  """Weights of maps, none negative: a convolution [b h w c] -> [b h w channels], float32.
+
+  With `start` the convolution starts near zero and adds to what that gives for `place`.
+  """
+
+  channels: int
+  kernel: int
+  start: Callable[..., tuple[jax.Array, jax.Array]] | None
+  scale: float = 1.0
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, y: jax.Array, *place) -> jax.Array:
+    # Positive at first: weights that a ReLU has all cut off would never recover.
+    scale, bias = (self.scale, self.scale) if self.start is None else (0.1, 0.0)
+    weights = nn.Conv(
+      self.channels,
+      (self.kernel, self.kernel),
+      bias_init=nn.initializers.constant(bias),
+      kernel_init=nn.initializers.variance_scaling(scale**2, 'fan_avg', 'uniform'),
+      dtype=self.dtype,
+      name='conv',
+    )(y).astype(jnp.float32)
+    if self.start is not None:
+      prior, factor = self.start(*place)
+      weights = prior + factor * weights
+    return nn.relu(weights)
 
 
 class Bottleneck(nn.Module):
@@ -177,6 +217,14 @@ def dropout(keys: jax.Array, x: jax.Array, rate: float) -> jax.Array:
 def identity(x: jax.Array) -> jax.Array:
   """No activation."""
   return x
+
+
+def window(
+  x: jax.Array, corner: tuple[jax.Array, jax.Array], doubled: tuple[int, int]
+) -> jax.Array:
+  """The part from `corner` (row, column) whose double has the size `doubled` (H, W), static."""
+  size = (x.shape[0], doubled[0] // 2, doubled[1] // 2, x.shape[3])
+  return jax.lax.dynamic_slice(x, (0, *corner, 0), size)
 
 
 def _standardised(x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:

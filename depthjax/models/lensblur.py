@@ -26,8 +26,6 @@ PRESETS = {
   'release': {'features': (30, 30, 15, 15), 'normalise_kernel': True, 'head': 'features32'},
 }
 _EPSILON = 1e-6
-# Blurs up to this radius, in pixels, the upsampler cuts from the sharp photograph itself.
-_SMALL = 4.0
 
 
 class FeatureNet(nn.Module):
@@ -64,12 +62,13 @@ class KernelNet(nn.Module):
   """Kernels of eq. 2 from photograph and defocus: [b h w 3], [b h w 1] -> [b h w c].
 
   A deep branch at a quarter and an eighth of the size sees the defocus alone; the photograph enters
-  at full size only, so that edges of the kernels can follow it where the depth is wrong. What it
-  learns is added to `prior`, a function of the defocus, if there is one.
+  at full size only, so that edges of the kernels can follow it where the depth is wrong. With
+  `start`, kernels and a factor from the defocus as discs.kernel_start gives, the net learns what
+  to add to these kernels, times that factor.
   """
 
   channels: int
-  prior: Callable[[jax.Array], jax.Array] | None = None
+  start: Callable[..., tuple[jax.Array, jax.Array]] | None = None
   width: int = 64
   normalise: bool = True
   norm: Callable[..., nn.Module] = layers.BatchNorm
@@ -94,26 +93,12 @@ class KernelNet(nn.Module):
     y = block(2 * w, name='mix1')(y, train)
     y = block(4 * w, name='mix2')(y, train)
     y = block(4 * w, name='mix3')(y, train)
-    kernels = self._last(y) + (0 if self.prior is None else self.prior(defocus))
-    kernels = nn.relu(kernels)
+    # Eq. 2 has no normalisation: its weights must start at a sum of about 1 by themselves.
+    scale = 1.0 if self.normalise else 1 / self.channels
+    kernels = layers.Weights(self.channels, 1, self.start, scale, self.dtype, name='kernels')(
+      y, defocus
+    )
     return _normalise(kernels) if self.normalise else kernels
-
-  def _last(self, y: jax.Array) -> jax.Array:
-    """The last convolution: [b h w c'] -> [b h w c], float32."""
-    # Eq. 2 has no normalisation: its weights must start at a sum of about 1 by themselves. Positive
-    # at first: a kernel whose every weight a ReLU has cut off would never recover.
-    scale, bias = (1.0, 1.0) if self.normalise else (1 / self.channels**2, 1 / self.channels)
-    if self.prior is not None:
-      scale, bias = 0.01, 0.0
-    kernels = nn.Conv(
-      self.channels,
-      (1, 1),
-      bias_init=nn.initializers.constant(bias),
-      kernel_init=nn.initializers.variance_scaling(scale, 'fan_avg', 'uniform'),
-      dtype=self.dtype,
-      name='kernels',
-    )(y)
-    return kernels.astype(jnp.float32)
 
 
 class Upsampler(nn.Module):
@@ -129,39 +114,49 @@ class Upsampler(nn.Module):
   width: int = 32
   features: tuple[int, ...] = (30, 30, 15, 15)
   start: str = 'disc'
+  radius: float = 8
   norm: Callable[..., nn.Module] = layers.BatchNorm
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
   def __call__(
-    self, low: jax.Array, guide: jax.Array, blurred: jax.Array, sharp: jax.Array, train: bool
+    self,
+    low: jax.Array,
+    guide: jax.Array,
+    blurred: jax.Array,
+    sharp: jax.Array,
+    train: bool,
+    corner: tuple[jax.Array, jax.Array] | None = None,
   ) -> jax.Array:
     """Mixes `blurred` [b h w 3], enlarged, and `sharp` [b H W 3] as `low` and `guide` say."""
     unet = nn.remat(UNet, static_argnums=2) if self.remat else UNet
+    place = discs.place(low[..., 6:], self.radius)
     low = unet(self.width, norm=self.norm, dtype=self.dtype, name='unet')(low, train)
+    if corner is not None:
+      windows = (layers.window(x, corner, guide.shape[1:3]) for x in (low, blurred, place))
+      low, blurred, place = windows
     conv = functools.partial(layers.ConvNorm, self.width, norm=self.norm, dtype=self.dtype)
     low = conv(name='enlarged')(layers.resize(low, guide.shape[1:3]), train)
 
     enlarged = layers.resize(blurred, guide.shape[1:3])
     maps = jnp.stack([enlarged, sharp], axis=-2)
     if self.head == 'features32':
-      maps = FeatureNet(self.features, self.start, _SMALL, self.dtype, name='features')(
+      maps = FeatureNet(self.features, self.start, discs.SMALL, self.dtype, name='features')(
         jnp.concatenate([enlarged, sharp], axis=-1)
       )
 
     y = jnp.concatenate([guide, low], axis=-1)
     for i in range(4):
       y = conv(name=f'weight{i}')(y, train)
-    weights = nn.Conv(
-      maps.shape[-2],
-      (3, 3),
-      bias_init=nn.initializers.ones,
-      kernel_init=nn.initializers.xavier_uniform(),
-      dtype=self.dtype,
-      name='weights',
-    )(y)
-    return mix(_normalise(nn.relu(weights).astype(jnp.float32)), maps)
+    start = None
+    if self.start == 'disc':
+      features = self.features if self.head == 'features32' else ()
+      start = functools.partial(discs.upsampler_start, features, self.radius)
+    weights = layers.Weights(maps.shape[-2], 3, start, 1.0, self.dtype, name='weights')(
+      y, place, guide.shape[1:3]
+    )
+    return mix(_normalise(weights), maps)
 
 
 class UNet(nn.Module):
@@ -223,24 +218,21 @@ class LensBlur(nn.Module):
     upsampler_widths = self.upsampler_features or Upsampler.features
     if any(width % 3 for width in (*widths, *upsampler_widths)):
       raise ValueError(f'features are {widths}; each must be a multiple of 3, a share a colour')
-    norm = functools.partial(
-      layers.BatchNorm,
-      momentum=self.momentum,
-      renorm=self.renorm,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-    )
+    norm = layers.norm(self.momentum, self.renorm, dtype=self.dtype, axis_name=self.axis_name)
     shared = {'norm': norm, 'remat': self.remat, 'dtype': self.dtype}
     self.feature_net = FeatureNet(widths, self.start, self.radius, self.dtype)
-    prior = functools.partial(_disc_kernels, widths, self.radius) if self.start == 'disc' else None
+    start = None
+    if self.start == 'disc':
+      start = functools.partial(discs.kernel_start, widths, self.radius)
     self.kernel_net = KernelNet(
-      1 + sum(widths) // 3, prior, self.width, preset['normalise_kernel'], **shared
+      1 + sum(widths) // 3, start, self.width, preset['normalise_kernel'], **shared
     )
     self.upsampler = Upsampler(
       preset['head'],
       self.upsampler_width,
       upsampler_widths,
       self.start,
+      self.radius,
       **shared,
     )
 
@@ -263,11 +255,15 @@ class LensBlur(nn.Module):
     defocus: jax.Array,
     guide: jax.Array,
     train: bool = False,
+    corner: tuple[jax.Array, jax.Array] | None = None,
   ) -> jax.Array:
-    """One doubling of `blurred` [b h w 3], guided by the photograph [b 2h 2w 3]."""
+    """One doubling of `blurred` [b h w 3], guided by the photograph [b 2h 2w 3].
+
+    With a `corner` (row, column) of the small frame, `guide` is the part that begins there.
+    """
     low = jnp.concatenate([image, blurred, defocus], axis=-1)
     sources = self._decoded(blurred), self._decoded(guide)
-    return self._encoded(self.upsampler(low, guide, *sources, train))
+    return self._encoded(self.upsampler(low, guide, *sources, train, corner))
 
   def _decoded(self, image: jax.Array) -> jax.Array:
     return colour.srgb_to_linear(image) if self.light == 'linear' else image
@@ -279,11 +275,6 @@ class LensBlur(nn.Module):
 def mix(weights: jax.Array, maps: jax.Array) -> jax.Array:
   """Sum of maps by weights, the same for the three colours: [b h w j], [b h w j 3] -> [b h w 3]."""
   return jnp.einsum('bhwj,bhwjc->bhwc', weights, maps)
-
-
-def _disc_kernels(widths: tuple[int, ...], radius: float, defocus: jax.Array) -> jax.Array:
-  """Kernels of the discs that the defocus asks for, if the features are those they start as."""
-  return discs.mixture(radius * jnp.abs(defocus[..., 0]), widths, radius)
 
 
 def _constant(value: np.ndarray) -> Callable[..., jax.Array]:

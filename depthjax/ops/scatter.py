@@ -22,18 +22,37 @@ def scatter(image, defocus, *, limit):
 
   Source: Peng et al., "BokehMe: When Neural Rendering Meets Classical Rendering", CVPR 2022.
   """
+  margin = limit + 1
+
+  def padded(x):
+    padding = [(0, 0)] * (x.ndim - 3) + [(margin, margin)] * 2 + [(0, 0)]
+    return jnp.pad(x, padding)
+
+  inside = padded(jnp.ones_like(defocus))
+  return scatter_window(padded(image), padded(defocus), inside, limit=limit)
+
+
+def scatter_window(image, defocus, inside, *, limit):
+  """`scatter` of a part of a picture, given with `limit` + 1 pixels around it.
+
+  Args:
+    image: linear light [h' w' 3], h' = h + 2 (limit + 1); further axes may lead.
+    defocus: signed blur radius in pixels [h' w' 1].
+    inside: [h' w' 1], 1 where the window is within the frame, else 0.
+    limit: largest radius in pixels, a static integer.
+
+  Returns:
+    Image [h w 3] in linear light. It is undefined where `inside` is 0.
+  """
+  margin = limit + 1
   *batch, h, w, _ = image.shape
+  h, w = h - 2 * margin, w - 2 * margin
   radius = jnp.minimum(jnp.abs(defocus), limit)
   # The area of a disc with a soft rim; where the disc is a part of one pixel, that pixel's share.
   area = jnp.maximum(jnp.pi * (radius**2 + 1 / 12), radius + 0.5)
-  margin = limit + 1
-
-  def planar(x):
-    padding = [(0, 0)] * (len(batch) + 1) + [(margin, margin)] * 2
-    return jnp.pad(jnp.moveaxis(x, -1, -3), padding)
-
   # Light and reach stay separate arrays: sliced from one, XLA's loop on CPU is ten times slower.
-  light, reach = planar(jnp.concatenate([image / area, 1 / area], axis=-1)), planar(radius + 0.5)
+  light = jnp.moveaxis(jnp.concatenate([image, inside], axis=-1) * inside / area, -1, -3)
+  reach = jnp.moveaxis((radius + 0.5) * inside, -1, -3)
 
   def add(total, step):
     corner, distance = step
@@ -46,8 +65,8 @@ def scatter(image, defocus, *, limit):
 
   rows, columns = np.mgrid[-margin : margin + 1, -margin : margin + 1]
   distance = np.hypot(rows, columns).astype(np.float32)
-  inside = distance < limit + 0.5
-  corners = (jnp.asarray(rows[inside] + margin), jnp.asarray(columns[inside] + margin))
-  steps = (corners, jnp.asarray(distance[inside]))
+  touched = distance < limit + 0.5
+  corners = (jnp.asarray(rows[touched] + margin), jnp.asarray(columns[touched] + margin))
+  steps = (corners, jnp.asarray(distance[touched]))
   total, _ = lax.scan(add, jnp.zeros((*batch, 4, h, w), jnp.float32), steps, unroll=4)
   return jnp.moveaxis(total[..., :3, :, :] / total[..., 3:, :, :], -3, -1)

@@ -5,7 +5,7 @@ segmentation from different data sets and mixes both in every batch; here one sc
 and its number says which it is (DeepLens, sections 3.1 and 4.2, eq. 1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -23,17 +23,24 @@ from depthjax.tasks.task import Task
 Images = dict[str, jax.Array]
 
 
-def make(config: ml_collections.ConfigDict, *, each: Callable, axis_name: str | None) -> Task:
+Predictor = Callable[[jax.Array], jax.Array]
+
+
+def make(
+  config: ml_collections.ConfigDict,
+  *,
+  each: Callable,
+  axis_name: str | None,
+  predictor: Predictor | None = None,
+) -> Task:
   """The task of a config with the fields of configs/depth.py.
 
   Raises:
-    ValueError: a frame that the network cannot take.
+    ValueError: a frame that the network cannot take, or a predictor.
   """
-  for name in ('height', 'width'):
-    if config.data[name] % depthnet.STRIDE:
-      raise ValueError(
-        f'data.{name} is {config.data[name]}; it must be a multiple of {depthnet.STRIDE}'
-      )
+  if predictor is not None:
+    raise ValueError("the task 'depth' predicts by itself; predictor.weights must be empty")
+  check_frame(config.data)
   model = model_of(config.model, axis_name=axis_name)
 
   def example(record):
@@ -46,7 +53,7 @@ def make(config: ml_collections.ConfigDict, *, each: Callable, axis_name: str | 
 
   return Task(
     init=lambda key, inputs: model.init(key, inputs['image'], True),
-    apply=lambda variables, inputs, train: _apply(model, variables, inputs, train),
+    apply=lambda variables, inputs, train: apply(model, variables, inputs, train),
     inputs=each(example),
     loss=loss,
     predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
@@ -61,6 +68,33 @@ def model_of(fields: Any, *, axis_name: str | None = None) -> depthnet.DepthNet:
     **{**fields, 'dtype': jnp.dtype(fields['dtype'])},
     axis_name=axis_name,
   )
+
+
+def predictor(variables: Mapping[str, Any], fields: Mapping[str, Any]) -> Predictor:
+  """Normalised disparity of photographs, [b h w 3] -> [b h w 1], by a trained network.
+
+  Any size: the borders are repeated up to a multiple of 8. `fields` are the config's for `model`.
+  """
+  model = model_of(fields)
+
+  def predict(image: jax.Array) -> jax.Array:
+    h, w = image.shape[1:3]
+    border = (0, 0), (0, -h % depthnet.STRIDE), (0, -w % depthnet.STRIDE), (0, 0)
+    outputs = model.apply(variables, jnp.pad(image, border, mode='edge'), False)
+    return disparity_lib.normalise(outputs['disparity'][:, :h, :w])
+
+  return predict
+
+
+def check_frame(data: Any) -> None:
+  """Refuses a frame that the network cannot take.
+
+  Raises:
+    ValueError: its height or width is not a multiple of 8.
+  """
+  for name in ('height', 'width'):
+    if data[name] % depthnet.STRIDE:
+      raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {depthnet.STRIDE}')
 
 
 def render_example(record: Images, *, pad: int) -> Images:
@@ -125,7 +159,10 @@ def pictures(outputs: Images, inputs: Images) -> Images:
   return {'depth': jnp.concatenate([inputs['image'], *row], axis=2)}
 
 
-def _apply(model: Any, variables: Any, inputs: Images, train: bool) -> tuple[Images, Any]:
+def apply(
+  model: depthnet.DepthNet, variables: Any, inputs: Images, train: bool
+) -> tuple[Images, Any]:
+  """The network's outputs and its new state; `inputs` has `image` and, for dropout, `keys`."""
   state = {name: tree for name, tree in variables.items() if name != 'params'}
   mutable = list(state) if train else []
   outputs, changed = model.apply(

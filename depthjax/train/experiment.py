@@ -13,6 +13,7 @@ import optax
 
 from depthjax import configuring, parallel, tasks
 from depthjax.data import pipeline, splits
+from depthjax.files import weights
 from depthjax.tasks.task import Task
 from depthjax.train import optimizer
 from depthjax.train import step as step_lib
@@ -42,6 +43,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
 
   Raises:
     configuring.ConfigError: a field that cannot work here.
+    files.errors.InputError: `predictor.weights` names no depth net.
   """
   configuring.check(config, devices=jax.device_count(), processes=jax.process_count())
   mode = config.parallel.mode
@@ -49,8 +51,9 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
   mesh = parallel.make_mesh(config.parallel.fsdp, devices)
   with _refusals():
     each, axis_name = parallel.each(mode, mesh), parallel.axis_name(mode)
-    task = tasks.make(config, each=each, axis_name=axis_name)
-    inputs = _placeholders(config)
+    predictor = _predictor(config.predictor.weights)
+    task = tasks.make(config, each=each, axis_name=axis_name, predictor=predictor)
+    inputs = _placeholders(config, predictor)
   tx = optimizer.make(config.optimizer, config.steps)
   grads = functools.partial(step_lib.gradients, task=task)
   grads = step_lib.accumulate(grads, config.microbatches)
@@ -102,9 +105,17 @@ def _batches(config: ml_collections.ConfigDict, split: str, start: int = 0) -> I
   return pipeline.stream(dataset, start=start, workers=workers, threads=config.input.threads)
 
 
-def _placeholders(config: ml_collections.ConfigDict) -> Any:
+def _predictor(path: str) -> tuple[Any, Any] | None:
+  """Variables and `model` fields of a trained depth net, as tasks.make wants them."""
+  if not path:
+    return None
+  variables, metadata = weights.load_weights(path, 'depth')
+  return variables, metadata['config']['model']
+
+
+def _placeholders(config: ml_collections.ConfigDict, predictor: Any) -> Any:
   """Arrays of one example in the shapes of `task.inputs`, to initialise the model with."""
-  task = tasks.make(config, each=jax.vmap, axis_name=None)
+  task = tasks.make(config, each=jax.vmap, axis_name=None, predictor=predictor)
   record = splits.example(config.data.to_dict())
   batch = jax.tree.map(lambda x: np.asarray(x)[None], record)
   inputs = jax.eval_shape(task.inputs, batch)

@@ -12,7 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from depthjax.data import reading, sources
+from depthjax.data import holdout, reading, sources
 
 
 def write(path, image):
@@ -62,7 +62,7 @@ FROZEN = {25: 'val', 40: 'val', 41: 'val', 60: 'test', 63: 'val'}
 
 def test_split_of_a_name_is_fixed():
   # Frozen: a change would move photos from the test into the training set of earlier runs.
-  held = {n: sources.split_of(f'{n}.png') for n in range(90)}
+  held = {n: holdout.split_of(f'{n}.png') for n in range(90)}
   assert {n: split for n, split in held.items() if split != 'train'} == FROZEN
 
 

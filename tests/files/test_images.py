@@ -10,6 +10,7 @@ from PIL import Image, PngImagePlugin
 
 from depthjax.files.errors import InputError
 from depthjax.files.images import read_image, read_pixels, write_image
+from tests import profiles
 
 H, W = 24, 36
 
@@ -162,24 +163,9 @@ def test_a_colour_profile_is_converted_to_srgb(tmp_path, photo):
 
 
 def _profile_of_swapped_primaries():
-  """An ICC profile (version 2, matrix and gamma) whose red is the green of sRGB, and reverse."""
-  xyz = {b'gXYZ': (0.4361, 0.2225, 0.0139), b'rXYZ': (0.3851, 0.7169, 0.0971)}
-  xyz |= {b'bXYZ': (0.1431, 0.0606, 0.7141), b'wtpt': (0.9642, 1.0, 0.8249)}
-  tags = {
-    name: b'XYZ \0\0\0\0' + struct.pack('>3i', *(round(v * 65536) for v in values))
-    for name, values in xyz.items()
-  }
-  tags |= {name: b'curv\0\0\0\0' + struct.pack('>IHxx', 1, 563) for name in (b'rTRC', b'gTRC')}
-  tags[b'bTRC'] = tags[b'rTRC']
-  tags[b'desc'] = b'desc\0\0\0\0' + struct.pack('>I', 5) + b'swap\0' + bytes(78 + 1)
-  tags[b'cprt'] = b'text\0\0\0\0none\0\0\0\0'
-  table, body = struct.pack('>I', len(tags)), b''
-  for name, data in tags.items():
-    table += name + struct.pack('>II', 128 + 4 + 12 * len(tags) + len(body), len(data))
-    body += data + bytes(-len(data) % 4)
-  header = struct.pack('>I4sI', 128 + len(table + body), b'lcms', 0x02100000) + b'mntrRGB XYZ '
-  header += bytes(12) + b'acsp' + bytes(28) + struct.pack('>3i', 63190, 65536, 54061)
-  return header.ljust(128, b'\0') + table + body
+  """A profile whose red is the green of sRGB, and reverse."""
+  red, green, blue = profiles.SRGB
+  return profiles.matrix_profile(green, red, blue)
 
 
 @pytest.mark.parametrize(

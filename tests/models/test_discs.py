@@ -96,3 +96,40 @@ def test_a_half_disc_lies_towards_its_angle():
     share = discs.draw(discs.Shape(6.0, angle), 8)
     centre = (share * x).sum(), (share * y).sum()
     np.testing.assert_allclose(centre, 6 * 4 / (3 * np.pi) * np.array(direction), atol=0.02)
+
+
+def test_mixtures_are_the_discs_asked_for():
+  """Mixed features spread a spot over the disc, also between the radii that features have."""
+  spot = np.zeros((23, 23, 3))
+  spot[11, 11] = 1
+  maps = _features(discs.kernels(3, _RELEASE, 8), spot)
+  features = np.concatenate([spot, *maps], axis=-1).reshape(23, 23, -1, 3)[..., 0]
+  for radius in (0.0, 0.3, 1.0, 2.2, 3.6, 6.1, 7.5, 8.0):
+    weights = np.asarray(discs.mixture(np.float32(radius), _RELEASE, 8))
+    np.testing.assert_allclose(weights.sum(), 1, rtol=1e-5)
+    assert weights.min() >= 0
+    expected = discs.draw(discs.Shape(min(max(radius, 0.4), 7.5)), 11)
+    assert np.linalg.norm(features @ weights - expected) < 0.12 * np.linalg.norm(expected)
+
+
+def test_within_reach_is_all_that_a_blur_may_touch():
+  defocus = np.zeros((1, 30, 30, 1), np.float32)
+  defocus[0, 15, 10] = -0.5
+  near = np.asarray(discs.within_reach(defocus, 4))[0, ..., 0]
+  assert near.shape == (30, 30) and set(np.unique(near)) == {0.0, 1.0}
+  rows, columns = np.nonzero(near)
+  assert (rows.min(), rows.max(), columns.min(), columns.max()) == (7, 23, 2, 18)
+  faint = discs.within_reach(defocus / 10, 4)
+  np.testing.assert_allclose(faint.max(), 0.2, rtol=1e-5)
+
+
+@pytest.mark.parametrize('widths', [(12, 12), ()])
+def test_the_upsampler_starts_from_the_sharp_picture_to_the_enlarged_one(widths):
+  defocus = np.broadcast_to(np.linspace(0, 1, 8, dtype=np.float32)[:, None], (1, 8, 8, 1))
+  weights, _ = discs.upsampler_start(widths, 4, discs.place(defocus, 4), (16, 16))
+  assert weights.shape == (1, 16, 16, 2 + sum(widths) // 3)
+  np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+  columns = np.asarray(weights)[0, 4]
+  np.testing.assert_allclose(columns[0, :2], [0, 1], atol=1e-5)
+  np.testing.assert_allclose(columns[-1, :2], [1, 0], atol=1e-5)
+  assert np.all(np.diff(columns[:, 0]) >= 0)

@@ -11,6 +11,7 @@ from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.models.lensblur import LensBlur
 from depthjax.ops import colour
+from depthjax.pipelines import learned as learned_lib
 from depthjax.pipelines import refocus
 from tests import tiny
 
@@ -26,7 +27,7 @@ def _fresh():
   """A tiny network and its untrained variables."""
   widths = (6, 6, 3, 3)
   model = LensBlur(width=4, upsampler_width=4, features=widths, upsampler_features=widths)
-  init = jax.jit(functools.partial(refocus._initial, model))
+  init = jax.jit(functools.partial(learned_lib.initial, model))
   return model, jax.device_get(init())
 
 
@@ -40,7 +41,10 @@ def _learned(kind='fresh'):
   model, variables = _fresh()
   params = _copy(variables['params'])
   if kind == 'sharp':
-    for conv, j in ((params['kernel_net']['kernels'], 0), (params['upsampler']['weights'], 1)):
+    for conv, j in (
+      (params['kernel_net']['kernels']['conv'], 0),
+      (params['upsampler']['weights']['conv'], 1),
+    ):
       conv['kernel'] *= 0
       conv['bias'] = 1e6 * np.eye(conv['bias'].size, dtype=np.float32)[j]
   if kind == 'blur':
@@ -62,7 +66,7 @@ _CASES = [((47, 61), 3.0, 1), ((33, 501), 1.0, 2), ((67, 93), 15.0, 3)]
 @pytest.mark.parametrize('shape, radius, levels', _CASES)
 def test_the_learned_renderer_keeps_size_range_and_what_it_should(kind, shape, radius, levels):
   photo, disparity = _photo(*shape)
-  assert refocus.doublings(shape, radius, 4) == levels - 1
+  assert learned_lib.doublings(shape, radius, 4) == levels - 1
   if kind == 'blur':
     photo = np.broadcast_to(np.float32([0.2, 0.5, 0.9]), photo.shape)
   result = refocus.refocus(photo, disparity, focus=0.3, radius=radius, learned=_learned(kind))
@@ -81,14 +85,14 @@ def test_the_learned_renderer_is_told_the_defocus_in_units_of_its_largest_blur(m
     seen.append(defocus)
     return image
 
-  def upsample(variables, image, blurred, defocus, guide):
+  def upsample(variables, image, blurred, defocus, guide, corner):
     return guide
 
-  monkeypatch.setattr(refocus, '_compiled', lambda model: (blur, upsample))
+  monkeypatch.setattr(learned_lib, 'compiled', lambda model: (blur, upsample))
   photo, disparity = _photo(40, 64)
   refocus.refocus(photo, disparity, focus=0.5, radius=6, learned=learned)
   (defocus,) = (np.asarray(x) for x in seen)
-  assert defocus.shape == (1, 20, 32, 1)
+  assert defocus.shape == (1, 24, 32, 1)  # A multiple of the strides.
   end = 0.75 * 62 / 63  # The mean of the last two of 64 columns.
   np.testing.assert_allclose(defocus[0, 0, [0, 31], 0], [-end, end], rtol=1e-4)
 
@@ -161,7 +165,7 @@ def test_classical_keeps_one_colour():
   ],
 )
 def test_the_lowest_level_is_small_enough(shape, radius, largest, expected):
-  count = refocus.doublings(shape, radius, largest)
+  count = learned_lib.doublings(shape, radius, largest)
   assert count == expected
   assert radius / 2**count <= largest * 1.001
 
@@ -171,8 +175,30 @@ def test_the_lowest_level_is_small_enough(shape, radius, largest, expected):
 )
 def test_a_blur_beyond_the_smallest_level_says_how_much_is_possible(shape, radius, most):
   with pytest.raises(ValueError, match=rf'radius of {radius} .*too large.* at most {most} pixels'):
-    refocus.doublings(shape, radius, 8)
-  refocus.doublings(shape, most, 8)
+    learned_lib.doublings(shape, radius, 8)
+  learned_lib.doublings(shape, most, 8)
+
+
+def test_an_aperture_opens_without_a_jump():
+  """From the photograph itself over sizes that alone would use different levels of the pyramid."""
+  photo, disparity = _photo(67, 93)
+  learned = _learned()
+  radii = np.array([0, 0.02, 1 - 1e-3, 1 + 1e-3, 3.99, 4.01, 8, 8.02])
+  assert learned_lib.doublings((67, 93), 3.99, 4) != learned_lib.doublings((67, 93), 8.02, 4)
+  render = functools.partial(refocus.refocus, photo, disparity, focus=0.3, learned=learned)
+  frames = [render(radius=radius, sweep=15) for radius in radii]
+  np.testing.assert_array_equal(frames[0], photo)
+  changes = [np.abs(b - a).mean() for a, b in zip(frames, frames[1:], strict=False)]
+  assert max(changes[0::2]) < 0.01 < 0.03 < changes[1]
+  alone = render(radius=3.99)
+  assert np.abs(alone - frames[4]).mean() > 0.01  # At a level of its own it is another picture.
+
+
+@pytest.mark.parametrize('sweep', [-1, 24, math.nan])
+def test_a_sweep_that_goes_too_far_is_refused(sweep):
+  photo, disparity = _photo(67, 93)
+  with pytest.raises(ValueError, match=f'blur radius is {sweep} pixels'):
+    refocus.refocus(photo, disparity, focus=0.3, radius=1, learned=_learned(), sweep=sweep)
 
 
 def test_disparity_is_the_median_around_a_point():
@@ -191,6 +217,25 @@ def test_disparity_is_the_median_around_a_point():
 def test_a_point_outside_is_refused(x, y):
   with pytest.raises(ValueError, match=rf'{x},{y} is outside the picture of 9 x 6 pixels'):
     refocus.disparity_at(np.zeros((6, 9, 1)), x, y)
+
+
+def test_disparity_is_the_median_within_a_box():
+  disparity = np.arange(54, dtype=np.float32).reshape(6, 9, 1)
+  assert refocus.disparity_within(disparity, (2, 1, 5, 2)) == 9 + 3
+  assert refocus.disparity_within(disparity, (8, 0, 9, 6)) == np.median(disparity[:, 8])
+  assert refocus.disparity_within(disparity, (0, 0, 9, 6)) == np.median(disparity)
+
+
+@pytest.mark.parametrize('box', [(0, 0, 10, 6), (0, 0, 9, 7), (-1, 0, 3, 3), (0, -1, 3, 3)])
+def test_a_box_outside_is_refused(box):
+  with pytest.raises(ValueError, match='is not within the picture of 9 x 6 pixels'):
+    refocus.disparity_within(np.zeros((6, 9, 1)), box)
+
+
+@pytest.mark.parametrize('box', [(3, 2, 3, 4), (3, 2, 2, 4), (3, 2, 4, 2)])
+def test_an_empty_box_is_refused(box):
+  with pytest.raises(ValueError, match='is empty; x0 < x1 and y0 < y1'):
+    refocus.disparity_within(np.zeros((6, 9, 1)), box)
 
 
 def test_an_aperture_is_a_share_of_the_long_side():
@@ -221,6 +266,7 @@ def test_sweeps_go_there_and_back_and_loop():
     ({'radius': 7.6}, 'blur radius is 7.6 pixels; it must be from 0 to 7.5'),
     ({'radius': math.nan}, 'blur radius is nan pixels'),
     ({'focus': math.nan}, 'focus is at disparity nan'),
+    ({'hybrid': True}, 'the hybrid renderer needs the learned one'),
   ],
 )
 def test_what_does_not_fit_is_refused(fields, message):

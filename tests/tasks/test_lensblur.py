@@ -81,6 +81,8 @@ def test_inputs_have_their_shapes_and_ranges():
     'image_low': (*low, 3),
     'target_low': (*low, 3),
     'defocus_low': (*low, 1),
+    'focus': (2,),
+    'aperture': (2,),
   }
   for name, x in inputs.items():
     assert x.dtype == np.float32 and np.isfinite(x).all()
@@ -130,7 +132,7 @@ def test_the_predictor_sees_the_observed_silhouettes_and_may_be_told_the_true_on
   observed = _record()['observed'].copy()
   observed[0] = 0  # The front is not seen at all.
   record = _record(observed=observed)
-  seen, true = (_inputs(record, render__corrupted=flag) for flag in (True, False))
+  seen, true = (_inputs(record, render__disparity=d) for d in ('corrupted', 'true'))
   columns = _columns(seen['defocus'][0])
   np.testing.assert_allclose(columns, [0, 0, -0.2], atol=1e-5)
   np.testing.assert_allclose(_columns(true['defocus'][0]), [0.4, 0, -0.2], atol=1e-5)

@@ -1,6 +1,9 @@
 """One device, eight, split parameters and pmap train the same, on the real task."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -105,6 +108,18 @@ def test_arrays_that_no_axis_divides_stay_whole():
 def test_an_unknown_cluster_says_what_there_is(cluster):
   with pytest.raises(configuring.ConfigError, match='auto or host:port,count,index'):
     parallel.start(cluster)
+
+
+def test_auto_outside_a_cluster_says_so():
+  """In a process of its own: once a device is in use JAX refuses for another reason."""
+  environment = {k: v for k, v in os.environ.items() if not k.startswith(('SLURM', 'OMPI', 'TPU'))}
+  done = subprocess.run(
+    [sys.executable, '-c', "from depthjax import parallel; parallel.start('auto')"],
+    env={**environment, 'PYTHONPATH': str(tiny.ROOT)},
+    capture_output=True,
+    text=True,
+  )
+  assert 'ConfigError: cluster is auto, and no cluster is found here' in done.stderr
 
 
 def _spec(*shape):

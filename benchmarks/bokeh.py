@@ -1,0 +1,199 @@
+"""Real photographs with shallow depth of field: how near the renderers come to the lens.
+
+python benchmarks/bokeh.py FOLDER [--weights runs/small --pictures DIR --json bokeh.json]
+
+FOLDER holds, at any depth, photographs NAME_input.* with all in focus, their disparity NAME_disp*.*
+(near is large), and NAME_*.* by a wider aperture: _target, _1_8 or any other word. NAME_focal.* is
+a mask of what is in focus there, if there is one.
+"""
+
+import argparse
+import functools
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import jax
+import numpy as np
+import table
+from rich import progress
+
+from depthjax.files import depth, images
+from depthjax.metrics import image as metrics
+from depthjax.ops import colour
+from depthjax.pipelines import refocus
+
+# Focus is searched at these quantiles of the disparity where no mask says where it is.
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+class Pair(NamedTuple):
+  """A photograph, its disparity, the same through a wide lens, and disparities to focus on."""
+
+  name: str
+  photo: np.ndarray
+  disparity: np.ndarray
+  target: np.ndarray
+  focuses: list[float]
+
+
+class Best(NamedTuple):
+  """What a renderer reached with the focus and radius that suit it best."""
+
+  psnr: float
+  ssim: float
+  radius: float
+  focus: float
+  picture: np.ndarray
+
+
+def main(argv: list[str] | None = None) -> table.Report:
+  args = parser().parse_args(argv)
+  files = list(triples(args.folder))
+  if not files:
+    parser().error(f'{args.folder}: holds no NAME_input.* with a NAME_disp*.* and a wider aperture')
+  if args.pictures:
+    args.pictures.mkdir(parents=True, exist_ok=True)
+  report = table.Report()
+  ways = renderers(args)
+  rows = []
+  for stem, word, paths in progress.track(files, description='photographs'):
+    pair = read(stem, word, paths, args.width)
+    found = {name: search(pair, render, args.radii) for name, render in ways.items()}
+    found = {'untouched input': untouched(pair), **found}
+    rows += [_row(pair, name, best) for name, best in found.items()]
+    if args.pictures:
+      side_by_side(args.pictures / f'{pair.name.replace(" ", "_")}.jpg', pair, found)
+  report.table(
+    f'each photograph, {args.width} px wide',
+    rows,
+    f'Radius (of {", ".join(f"{r:g}" for r in args.radii)} px) and focus are the best by PSNR for '
+    'each renderer. Focus is the median disparity inside the mask; without one it is searched '
+    f'for all alike, at the quantiles {", ".join(map(str, _QUANTILES))} of the disparity. The '
+    "photograph's exposure is matched to the target's by a gain for each channel of linear light.",
+  )
+  report.table('mean over the photographs', _means(rows))
+  report.save(args.json)
+  return report
+
+
+def parser() -> argparse.ArgumentParser:
+  result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  result.add_argument('folder', type=pathlib.Path)
+  result.add_argument('--weights', type=pathlib.Path, help='a run: adds learned and hybrid')
+  result.add_argument('--width', type=int, default=768, help='photographs are shrunk to it')
+  radii = [2, 4, 6, 8, 12, 16, 20, 26, 32]
+  result.add_argument('--radii', type=float, nargs='+', default=radii, help='pixels at --width')
+  result.add_argument('--pictures', type=pathlib.Path, help='folder for pictures side by side')
+  result.add_argument('--json', type=pathlib.Path)
+  return result
+
+
+def renderers(args: argparse.Namespace) -> dict:
+  """The renderers that are compared, by name."""
+  ways = {'classical': refocus.refocus}
+  if args.weights:
+    learned = refocus.load(args.weights)
+    ways['learned'] = functools.partial(refocus.refocus, learned=learned)
+    ways['hybrid'] = functools.partial(refocus.refocus, learned=learned, hybrid=True)
+  return ways
+
+
+def triples(folder: pathlib.Path) -> Iterator[tuple[str, str, dict[str, pathlib.Path]]]:
+  """NAME, the word of its target, and the files of its input, target, disp and, perhaps, focal."""
+  for path in sorted(folder.rglob('*_input.*')):
+    name = path.name.partition('_input.')[0]
+    others = {
+      other.stem.removeprefix(f'{name}_'): other for other in sorted(path.parent.glob(f'{name}_*'))
+    }
+    disparity = next((other for word, other in others.items() if word.startswith('disp')), None)
+    for word, target in others.items():
+      known = word in ('input', 'focal') or word.startswith('disp')
+      if disparity and not known and target.suffix.lower() in images.EXTENSIONS:
+        paths = {'input': path, 'target': target, 'disp': disparity}
+        yield name, word, paths | ({'focal': others['focal']} if 'focal' in others else {})
+
+
+def read(stem: str, word: str, paths: dict[str, pathlib.Path], width: int) -> Pair:
+  """Reads an example at a width in pixels, exposures matched."""
+  photo, target = (images.read_image(paths[name]) for name in ('input', 'target'))
+  shape = (round(photo.shape[0] * width / photo.shape[1]), width)
+  photo, target = (_resized(image, shape) for image in (photo, target))
+  disparity = depth.read_depth(paths['disp'], shape=shape).disparity
+  focuses = [float(x) for x in np.quantile(disparity, _QUANTILES)]
+  if 'focal' in paths:
+    mask = _resized(images.read_image(paths['focal']), shape)[..., 0] > 0.5
+    focuses = [float(np.median(disparity[mask]))] if mask.any() else focuses
+  return Pair(f'{stem} {word}', matched(photo, target), disparity, target, focuses)
+
+
+def matched(photo: np.ndarray, target: np.ndarray) -> np.ndarray:
+  """The photograph with the target's mean of each channel, in linear light: a lens keeps it."""
+  light, goal = (np.asarray(colour.srgb_to_linear(image)) for image in (photo, target))
+  gain = goal.mean(axis=(0, 1)) / np.maximum(light.mean(axis=(0, 1)), 1e-6)
+  return np.asarray(colour.linear_to_srgb(np.clip(light * gain, 0, 1)), np.float32)
+
+
+def search(pair: Pair, render, radii: list[float]) -> Best:
+  """The renderer at the focus and the radius that come nearest to the target, by PSNR."""
+  best = None
+  for focus in pair.focuses:
+    for radius in radii:
+      picture = render(pair.photo, pair.disparity, focus=focus, radius=radius)
+      found = Best(*score(picture, pair.target), radius, focus, picture)
+      best = max(best or found, found, key=lambda x: x.psnr)
+  return best
+
+
+def untouched(pair: Pair) -> Best:
+  return Best(*score(pair.photo, pair.target), 0.0, pair.focuses[0], pair.photo)
+
+
+def score(picture: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+  """PSNR in dB and SSIM of sRGB values."""
+  psnr, ssim = _scores(picture[None], target[None])
+  return float(psnr[0]), float(ssim[0])
+
+
+@jax.jit
+def _scores(picture: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
+  return metrics.psnr(picture, target), metrics.ssim(picture, target)
+
+
+def side_by_side(path: pathlib.Path, pair: Pair, found: dict[str, Best]) -> None:
+  """Photograph, every renderer's best, and the target, from left to right."""
+  pictures = [best.picture for best in found.values()] + [pair.target]
+  images.write_image(path, np.concatenate(pictures, axis=1))
+
+
+def _resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+  method = cv2.INTER_AREA if shape[1] <= image.shape[1] else cv2.INTER_LINEAR
+  return cv2.resize(image, shape[::-1], interpolation=method)
+
+
+def _row(pair: Pair, name: str, best: Best) -> table.Row:
+  values = {'PSNR, dB': best.psnr, 'SSIM': best.ssim}
+  return {'photograph': pair.name, 'what': name, **_rounded(values), 'radius': f'{best.radius:g}'}
+
+
+def _means(rows: list[table.Row]) -> list[table.Row]:
+  names = dict.fromkeys(row['what'] for row in rows)
+  return [
+    {'what': name}
+    | _rounded(
+      {
+        key: float(np.mean([float(row[key]) for row in rows if row['what'] == name]))
+        for key in ('PSNR, dB', 'SSIM')
+      }
+    )
+    for name in names
+  ]
+
+
+def _rounded(values: dict[str, float]) -> dict[str, str]:
+  return {'PSNR, dB': f'{values["PSNR, dB"]:.2f}', 'SSIM': f'{values["SSIM"]:.3f}'}
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,81 @@
+"""`depthjax reproduce`: a published table again, ours beside the paper's."""
+
+import ast
+import pathlib
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+
+from depthjax import main as main_lib
+from depthjax.configuring import ConfigError
+from depthjax.files import atomic
+from depthjax.reproduce import deeplens, table
+from depthjax.reproduce.lab import Lab
+
+
+def reproduce(
+  name: Annotated[str, typer.Argument(help=f'One of {", ".join(deeplens.TABLES)}.')],
+  size: Annotated[str, typer.Option(help='Size of the configs to train.')] = 'small',
+  root: Annotated[pathlib.Path, typer.Option(help='Folder of runs; what is there is reused.')] = (
+    pathlib.Path('runs/reproduce')
+  ),
+  configs: Annotated[pathlib.Path, typer.Option(help='Folder of the config files.')] = (
+    pathlib.Path('configs')
+  ),
+  change: Annotated[
+    list[str] | None, typer.Option('--set', help='Field of every config, as steps=400.')
+  ] = None,
+  document: Annotated[
+    pathlib.Path | None, typer.Option(help='Markdown file to write the table into.')
+  ] = pathlib.Path('docs/reproduction.md'),
+) -> None:
+  """Train what a table of a paper needs, evaluate it, and print ours beside the paper's."""
+  if name not in deeplens.TABLES:
+    raise ConfigError(f'no table {name!r}; there are {", ".join(deeplens.TABLES)}')
+  fields = _fields(change or [])
+  if document is not None:
+    document.parent.mkdir(parents=True, exist_ok=True)
+    atomic.check_output(document, ('.md',))
+  main_lib.use_compilation_cache()
+  lab = Lab(root, configs, size, fields, deeplens.EXPERIMENTS)
+  filled = table.fill(deeplens.TABLES[name], lab)
+  _print(filled)
+  if document is not None:
+    table.write(document, name, table.markdown(filled, *_origin(name, size, change or [])))
+    print(f'written: {document}')
+
+
+def _fields(changes: list[str]) -> dict[str, Any]:
+  """Fields and values of NAME=VALUE; a value that is no Python literal is a string."""
+  fields = {}
+  for change in changes:
+    name, equals, text = change.partition('=')
+    if not equals or not name:
+      raise ConfigError(f'--set is {change!r}; a field and its value, such as steps=400')
+    try:
+      fields[name] = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+      fields[name] = text
+  return fields
+
+
+def _origin(name: str, size: str, changes: list[str]) -> tuple[str, str]:
+  """The command of a table, and in words what was trained."""
+  command = ' '.join([f'depthjax reproduce {name} --size={size}', *(f'--set={c}' for c in changes)])
+  changed = f' with {", ".join(changes)}' if changes else ''
+  return command, f'configs of size `{size}`{changed}, evaluated on the split test'
+
+
+def _print(filled: table.Filled) -> None:
+  head, body = table.cells(filled)
+  grid = Grid(title=f'{filled.table.name}: {filled.table.title}')
+  for i, column in enumerate(head):
+    grid.add_column(column, justify='left' if i == 0 else 'right')
+  for row in body:
+    grid.add_row(*row)
+  console = Console()
+  console.print(grid)
+  console.print(f'Data: {filled.table.data}')
+  console.print(f'To be expected: {filled.table.expected}')

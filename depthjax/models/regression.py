@@ -1,0 +1,50 @@
+"""Direct regression of a shallow depth of field: the image-to-image baseline of DeepLens, Table 2.
+
+Shapes: b batch, h w height and width, c channels.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from depthjax.models import layers
+
+
+class Generator(nn.Module):
+  """The U-Net of pix2pix (Isola et al., CVPR 2017), enlarging bilinearly: [b h w c] -> [b h w 3].
+
+  `width` are the channels of the first of `depth` levels (64 and 8 in pix2pix, for 256 pixels); the
+  result lies in [0, 1]. Sizes that 2**depth does not divide are padded with zeros and cropped.
+  """
+
+  width: int = 64
+  depth: int = 8
+  norm: Callable[..., nn.Module] = layers.BatchNorm
+  remat: bool = False
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    h, w = x.shape[1:3]
+    step = 2**self.depth
+    x = jnp.pad(x, ((0, 0), (0, -h % step), (0, -w % step), (0, 0)))
+    module = nn.remat(layers.ConvNorm, static_argnums=2) if self.remat else layers.ConvNorm
+    block = functools.partial(module, norm=self.norm, dtype=self.dtype)
+    widths = [self.width * min(2**i, 8) for i in range(self.depth)]
+    skips = []
+    for i, width in enumerate(widths):
+      skips.append(x)
+      x = block(width, 4, 2, act=_leaky_relu, name=f'down{i}')(x, train)
+    for i in reversed(range(self.depth)):
+      x = layers.resize(x, skips[i].shape[1:3])
+      x = block(widths[max(i - 1, 0)], name=f'up{i}')(x, train)
+      x = jnp.concatenate([x, skips[i]], axis=-1)
+    x = nn.Conv(3, (3, 3), dtype=self.dtype, name='out')(x)
+    return nn.sigmoid(x.astype(jnp.float32))[:, :h, :w]
+
+
+def _leaky_relu(x: jax.Array) -> jax.Array:
+  return nn.leaky_relu(x, 0.2)

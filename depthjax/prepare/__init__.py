@@ -1,0 +1,9 @@
+"""The papers' datasets, downloaded by hand, to one prepared form; offline.
+
+A reader (`bokeh`, `rgbd`, `cutouts`) finds the records of a dataset as it is distributed and gives
+them lazily in the order of their names; `catalogue` lists the readers, `writing` makes the
+prepared form: a TFDS dataset in array_record shards, written without TensorFlow.
+
+Glossary: `h w` height and width. Pictures are uint8 sRGB [h w 3]; mattes and masks uint8 [h w 1],
+255 the foreground; disparity float32 [h w 1], near is large, 0 where `valid` is 0.
+"""

@@ -1,0 +1,1 @@
+"""Published tables again: the experiments behind them, ours beside the paper's numbers."""

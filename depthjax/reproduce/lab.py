@@ -1,0 +1,126 @@
+"""Where experiments are run once and their scores kept: a folder of runs."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import ml_collections
+
+from depthjax import configuring
+from depthjax.files import atomic, weights
+from depthjax.train import evaluate, loop
+
+
+class Experiment(NamedTuple):
+  """What to train.
+
+  Fields:
+    name: of its folder.
+    config: stem of a file in configs/.
+    fields: overrides of the config at the chosen size, by dotted name.
+    predictor: name of the experiment that predicts the disparity it trains on, if it needs one.
+  """
+
+  name: str
+  config: str
+  fields: Mapping[str, Any] = {}
+  predictor: str = ''
+
+
+class Lab:
+  """Experiments at one size in one folder; each is trained once, each evaluation made once.
+
+  `fields` override every experiment's config, such as its steps.
+  """
+
+  def __init__(
+    self,
+    root: pathlib.Path,
+    configs: pathlib.Path,
+    size: str,
+    fields: Mapping[str, Any],
+    experiments: Mapping[str, Experiment],
+  ):
+    self.root = root
+    self.size = size
+    self._configs = configs
+    self._fields = dict(fields)
+    self._experiments = experiments
+
+  def config(self, name: str) -> ml_collections.ConfigDict:
+    """The config that an experiment trains with, locked.
+
+    Raises:
+      configuring.ConfigError: no such file, size or field.
+    """
+    experiment = self._experiments[name]
+    config = configuring.load(self._configs / f'{experiment.config}.py', self.size)
+    fields = {**experiment.fields, **self._fields}
+    if experiment.predictor:
+      fields['predictor.weights'] = str(self.root / experiment.predictor)
+    return _changed(config, fields)
+
+  def scores(self, name: str, predictor: str = '', **fields: Any) -> dict[str, float]:
+    """Scores on the split 'test', after training what is not trained yet.
+
+    Args:
+      predictor: name of the experiment that predicts the disparity to evaluate on, if any.
+      fields: overrides of the config for the evaluation, with '__' for the dot.
+    """
+    overrides = {key.replace('__', '.'): value for key, value in fields.items()}
+    if predictor:
+      self.train(predictor)
+      overrides['render.disparity'] = 'predicted'
+      overrides['predictor.weights'] = str(self.root / predictor)
+    workdir = self.train(name)
+    config = _changed(self.config(name), overrides)
+    record, key = workdir / 'scores.json', json.dumps([overrides, config.eval.examples])
+    known = json.loads(record.read_text(encoding='utf-8')) if record.exists() else {}
+    if key not in known:
+      known[key] = evaluate.newest(config, workdir, 'test')
+      _write(record, known)
+    return known[key]
+
+  def train(self, name: str) -> pathlib.Path:
+    """Trains an experiment, and before it the predictor that it needs; its folder.
+
+    Raises:
+      configuring.ConfigError: the folder holds a run of another config.
+    """
+    predictor = self._experiments[name].predictor
+    if predictor:
+      self.train(predictor)
+    config, workdir = self.config(name), self.root / name
+    if not self._done(config, workdir):
+      loop.train(config, workdir)
+      (workdir / 'scores.json').unlink(missing_ok=True)
+    return workdir
+
+  def _done(self, config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
+    record = workdir / 'config.json'
+    if not record.exists():
+      return False
+    if json.loads(record.read_text(encoding='utf-8')) != json.loads(json.dumps(config.to_dict())):
+      raise configuring.ConfigError(
+        f'{workdir} was trained with another config; use another --root, or remove it'
+      )
+    if not (workdir / weights.FILE_NAME).exists():
+      return False
+    _, metadata = weights.load_weights(workdir, config.task)
+    return metadata['step'] == config.steps
+
+
+def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
+  config = config.copy_and_resolve_references().lock()
+  try:
+    for name, value in fields.items():
+      config.update_from_flattened_dict({name: value})
+  except (KeyError, TypeError, AttributeError) as error:
+    raise configuring.ConfigError(f'{name}={value!r}: {error}') from error
+  return config.lock()
+
+
+def _write(path: pathlib.Path, value: Any) -> None:
+  text = json.dumps(value, indent=2) + '\n'
+  atomic.write_bytes(path, text.encode(), ('.json',))

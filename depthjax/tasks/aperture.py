@@ -1,0 +1,90 @@
+"""Aperture supervision: a depth net that sees no depth, only what a lens makes of it.
+
+Srinivasan et al., "Aperture supervision for monocular depth estimation", CVPR 2018, the baseline
+of DeepLens, Tables 1 and 2: the photograph is blurred by the predicted disparity through a
+differentiable renderer, and the result is compared with the picture through the real lens.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from depthjax.losses import image as losses
+from depthjax.metrics import depth as depth_metrics
+from depthjax.ops import colour, compositional
+from depthjax.tasks import depth, dof
+from depthjax.tasks.task import Task
+
+
+def make(
+  config: ml_collections.ConfigDict,
+  *,
+  each: Callable,
+  axis_name: str | None,
+  predictor: dof.Predictor | None = None,
+) -> Task:
+  """The task of a config with the fields of configs/aperture.py.
+
+  Raises:
+    ValueError: a frame the network cannot take, a field of `render` that cannot be, or a predictor.
+  """
+  if predictor is not None:
+    raise ValueError("the task 'aperture' predicts by itself; predictor.weights must be empty")
+  depth.check_frame(config.data)
+  model = depth.model_of(config.model, axis_name=axis_name)
+  blur = each(_blur(config.render, config.loss.levels))
+
+  def apply(variables, inputs, train):
+    outputs, state = depth.apply(model, variables, inputs, train)
+    # Focus and lens are in the units of the scene: no range may be made up afterwards.
+    disparity = jax.nn.sigmoid(outputs['disparity'])
+    parts = {name: inputs[name] for name in ('image', 'focus', 'aperture')}
+    return {'high': blur({**parts, 'disparity': disparity}), 'disparity': disparity}, state
+
+  def loss(apply, variables, inputs, key):
+    del key  # The scenes bring all that is random.
+    outputs, state = apply(variables, inputs, True)
+    return {'l1': losses.l1(outputs['high'], inputs['target'])}, state
+
+  def metrics(outputs, inputs):
+    limit, band = 2 * config.render.radius, config.render.band
+    spline = depth_metrics.mae_spline(outputs['disparity'], inputs['disparity'])
+    return {**dof.metrics(outputs, inputs, limit=limit, band=band), 'mae_spline': spline}
+
+  return Task(
+    init=lambda key, inputs: model.init(key, inputs['image'], True),
+    apply=apply,
+    inputs=dof.rendering(config, each),
+    loss=loss,
+    predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
+    metrics=metrics,
+    pictures=_pictures,
+  )
+
+
+def _blur(render: Any, levels: int) -> Callable[[dof.Images], jax.Array]:
+  """One photograph [h w 3] through the lens of its scene, by a disparity [h w 1]."""
+  limit = 2 * render.radius
+
+  def blur(example):
+    light = compositional.composite_blur(
+      colour.srgb_to_linear(example['image']),
+      example['disparity'],
+      focus=example['focus'],
+      strength=render.steepness * limit * example['aperture'],
+      limit=limit,
+      levels=levels,
+    )
+    return colour.linear_to_srgb(jnp.clip(light, 0, 1))
+
+  return blur
+
+
+def _pictures(outputs: dof.Images, inputs: dof.Images) -> dof.Images:
+  """Photograph, disparity predicted and true, result and target, side by side."""
+  maps = [jnp.broadcast_to(x['disparity'], inputs['image'].shape) for x in (outputs, inputs)]
+  row = [inputs['image'], *maps, outputs['high'], inputs['target']]
+  return {'aperture': jnp.concatenate(row, axis=2)}

@@ -1,0 +1,86 @@
+"""Direct regression: photograph, focal point and aperture in, blurred photograph out (Table 2).
+
+The baseline of DeepLens without a depth: a pix2pix-like generator with an L1 loss, that is told
+where the focus is and how wide the lens, and must find out the rest.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from depthjax.losses import image as losses
+from depthjax.models import layers, regression
+from depthjax.tasks import dof
+from depthjax.tasks.task import Task
+
+_SPREAD = 0.03  # Of the spot that marks the focal point, as a share of the long side.
+
+
+def make(
+  config: ml_collections.ConfigDict,
+  *,
+  each: Callable,
+  axis_name: str | None,
+  predictor: dof.Predictor | None = None,
+) -> Task:
+  """The task of a config with the fields of configs/regression.py.
+
+  Raises:
+    ValueError: a field of `model` or `render` that cannot be.
+  """
+  model = _model(config.model, axis_name)
+
+  def apply(variables, inputs, train):
+    state = {name: tree for name, tree in variables.items() if name != 'params'}
+    mutable = list(state) if train else []
+    image, changed = model.apply(variables, arguments(inputs), train, mutable=mutable)
+    return {'high': image}, {**state, **changed}
+
+  def loss(apply, variables, inputs, key):
+    del key  # The scenes bring all that is random.
+    outputs, state = apply(variables, inputs, True)
+    return {'l1': losses.l1(outputs['high'], inputs['target'])}, state
+
+  def measure(outputs, inputs):
+    return dof.metrics(outputs, inputs, limit=2 * config.render.radius, band=config.render.band)
+
+  return Task(
+    init=lambda key, inputs: model.init(key, arguments(inputs), True),
+    apply=apply,
+    inputs=dof.rendering(config, each, predictor),
+    loss=loss,
+    predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
+    metrics=measure,
+    pictures=dof.pictures,
+  )
+
+
+def arguments(inputs: dof.Images) -> jax.Array:
+  """What the generator sees [b h w 5]: image - 0.5, a spot at the focal point, the aperture.
+
+  The focal point is the pixel whose true disparity is nearest to the focus: where a photographer
+  would have tapped. No disparity is given away.
+  """
+  image, disparity = inputs['image'], inputs['disparity']
+  spot = _spot(jnp.abs(disparity[..., 0] - inputs['focus'][:, None, None]))
+  aperture = jnp.broadcast_to(inputs['aperture'][:, None, None, None], disparity.shape)
+  return jnp.concatenate([image - 0.5, spot, aperture], axis=-1)
+
+
+def _spot(distance: jax.Array) -> jax.Array:
+  """A Gaussian about the least of each map: [b h w] -> [b h w 1], 1 at its middle."""
+  _, h, w = distance.shape
+  index = jnp.argmin(distance.reshape(len(distance), -1), axis=-1)[:, None, None]
+  rows, columns = jnp.arange(h)[:, None] - index // w, jnp.arange(w) - index % w
+  sigma = _SPREAD * max(h, w)
+  return jnp.exp(-(rows**2 + columns**2) / (2 * sigma**2))[..., None]
+
+
+def _model(fields: Any, axis_name: str | None) -> regression.Generator:
+  fields = dict(fields)
+  dtype = jnp.dtype(fields.pop('dtype'))
+  norm = layers.norm(fields.pop('momentum'), fields.pop('renorm'), dtype=dtype, axis_name=axis_name)
+  return regression.Generator(norm=norm, dtype=dtype, **fields)

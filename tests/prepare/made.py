@@ -1,0 +1,162 @@
+"""Datasets of a few tiny pictures, laid out as they are distributed."""
+
+import json
+
+import cv2
+import numpy as np
+
+from depthjax.files import depth, depth_formats
+from depthjax.files.errors import InputError
+
+H, W = 12, 16
+
+
+def picture(seed, h=H, w=W):
+  """Noise, uint8 [h w 3]."""
+  return np.random.default_rng(seed).integers(0, 256, (h, w, 3), dtype=np.uint8)
+
+
+def matte(seed, h=H, w=W):
+  """Opaque in the middle, soft beside it, uint8 [h w]."""
+  values = np.random.default_rng(seed).integers(0, 249, (h, w), dtype=np.uint8)
+  values[3:9, 4:12] = 255
+  return values
+
+
+def write(path, values):
+  """A picture, uint8 or uint16, RGB or grey, in the format of the name; returns the path."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  values = values[..., ::-1] if values.ndim == 3 else values
+  assert cv2.imwrite(str(path), np.ascontiguousarray(values))
+  return path
+
+
+def truncate(path):
+  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def ebb(root, count=8):
+  for i in range(count):
+    write(root / 'original' / f'{i}.png', picture(i))
+    write(root / 'bokeh' / f'{i}.png', picture(100 + i))
+  return root
+
+
+def blb(root, scenes=3, *, kind='.png', lens=True):
+  """Two levels, two places of focus; depth from 1 to 4; focus at distances 1 and 4."""
+  for i in range(scenes):
+    place = root / f'{270 + i}'
+    place.mkdir(parents=True)
+    _write_any(place / f'image{kind}', picture(i))
+    for level in range(2):
+      for at in range(2):
+        _write_any(place / f'bokeh_{level:02}_{at:02}{kind}', picture(10 + 4 * i + 2 * level + at))
+    depth.write_depth(place / 'depth.pfm', blb_depth(i))
+  if lens:
+    fields = {'blur_parameters': [4, 8], 'focus_distances': [1, 4]}
+    (root / 'info.json').write_text(json.dumps(fields))
+  return root
+
+
+def blb_depth(i):
+  values = np.random.default_rng(i).uniform(1, 4, (H, W)).astype(np.float32)
+  values[0, 0], values[0, 1] = 1, 4
+  return values
+
+
+def _write_any(path, values):
+  if path.suffix != '.exr':
+    return write(path, values)
+  light = (values / 255) ** 2.2
+  library = depth_formats.exr_library(path)
+  header = {'compression': library.ZIP_COMPRESSION, 'type': library.scanlineimage}
+  channels = {name: light[..., i].astype(np.float32) for i, name in enumerate('RGB')}
+  with library.File(header, channels) as file:
+    file.write(str(path))
+
+
+def nyuv2(root, count=8):
+  """Depth in millimetres, with a hole."""
+  for i in range(count):
+    write(root / 'rgb' / f'{i}.png', picture(i))
+    write(root / 'depth' / f'{i}.png', millimetres(i))
+  return root
+
+
+def millimetres(i):
+  values = np.random.default_rng(i).integers(500, 9000, (H, W), dtype=np.uint16)
+  values[2:4, 5] = 0
+  return values
+
+
+def middlebury(root):
+  """A scene of each decade: 2014 with a calibration, 2005, 2003, 2001."""
+  new = root / '2014' / 'Bike-perfect'
+  write(new / 'im0.png', picture(0))
+  (new / 'disp0.pfm').write_bytes(depth_formats.encode_pfm(pixels()))
+  (new / 'calib.txt').write_text(
+    'cam0=[500.5 0 8; 0 500.5 6; 0 0 1]\ncam1=[500.5 0 9; 0 500.5 6; 0 0 1]\ndoffs=2.5\n'
+    'baseline=200\nwidth=16\nheight=12\n'
+  )
+  for name, view, disparity, h in (
+    ('2005/Art', 'view1.png', 'disp1.png', 370),
+    ('2003/cones', 'im2.png', 'disp2.png', 375),
+    ('2001/venus', 'im2.ppm', 'disp2.pgm', 383),
+  ):
+    write(root / name / view, picture(1, h, W))
+    write(root / name / disparity, levels(h))
+  write(root / '2005' / 'Art' / 'Illum1' / 'Exp0' / 'view1.png', picture(2))
+  return root
+
+
+def pixels():
+  values = np.random.default_rng(0).uniform(5, 60, (H, W)).astype(np.float32)
+  values[0, :3] = np.inf
+  return values
+
+
+def levels(h):
+  values = np.random.default_rng(h).integers(1, 256, (h, W), dtype=np.uint8)
+  values[:, 0] = 0
+  return values
+
+
+def matting(root, photos='original', mattes='mask', count=8):
+  for i in range(count):
+    write(root / photos / f'o_{i}.png', picture(i))
+    write(root / mattes / f'o_{i}.png', matte(i))
+  return root
+
+
+def duts(root, count=8):
+  return matting(root, 'DUTS-TR-Image', 'DUTS-TR-Mask', count)
+
+
+def msra10k(root, count=8):
+  for i in range(count):
+    write(root / 'Imgs' / f'{i}.jpg', picture(i))
+    write(root / 'Imgs' / f'{i}.png', matte(i))
+  return root
+
+
+MAKERS = {
+  'ebb': ebb,
+  'blb': blb,
+  'nyuv2': nyuv2,
+  'middlebury': middlebury,
+  'aim500': matting,
+  'p3m10k': lambda root: matting(root, 'blurred_image'),
+  'duts': duts,
+  'msra10k': msra10k,
+}
+
+
+def bad(entries):
+  """The messages of the bad entries by name."""
+  found = {}
+  for entry in entries:
+    try:
+      entry.load()
+    except InputError as error:
+      found[entry.name] = str(error)
+  return found

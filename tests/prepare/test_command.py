@@ -1,0 +1,57 @@
+"""`depthjax prepare` on the command line: what it prints, and one line and code 2 for bad input."""
+
+import pytest
+
+from depthjax import cli
+from tests import messages
+from tests.prepare import made
+
+
+@pytest.fixture(name='run')
+def fixture_run(tmp_path, monkeypatch, capsys):
+  """Runs a command line in a folder; gives exit code, stdout and stderr."""
+  monkeypatch.chdir(tmp_path)
+
+  def run(line):
+    monkeypatch.setattr('sys.argv', ['depthjax', *line.split()])
+    with pytest.raises(SystemExit) as caught:
+      cli.main()
+    return caught.value.code or 0, *capsys.readouterr()
+
+  return run
+
+
+def test_it_says_what_it_did(run, tmp_path):
+  made.ebb(tmp_path / 'ebb', 20)
+  (tmp_path / 'ebb' / 'bokeh' / '3.png').unlink()
+  code, out, err = run('prepare ebb --source ebb --target out --long-side 16')
+  assert (code, err) == (0, '')
+  lines = [line for line in out.splitlines() if line.strip()]
+  assert lines[-2].startswith('skipped: ebb/original/3.png: has no partner')
+  assert lines[-1].startswith('out/ebb/1.0.0: train ') and lines[-1].endswith('skipped 1')
+  assert (tmp_path / 'out' / 'ebb' / '1.0.0' / 'dataset_info.json').is_file()
+
+
+_BAD = {
+  'prepare ebb --source gone --target out': 'gone does not exist; expected the folder',
+  'prepare ebb --source ebb --target out': '1 of 8 records are bad; expected larger --most-bad',
+  'prepare ebb --source ebb --target out --most-bad 2': '--most-bad',
+  'prepare ebb --source ebb --target out --long-side 2': '--long-side',
+  'prepare nothing --source ebb --target out': "'nothing' 'ebb' 'blb' 'nyuv2'",
+  'prepare ebb --target out': "'--source'",
+  'prepare duts --source ebb --target out': 'ebb: has no folder DUTS-TR-Image/ or DUTS-TE-Image/',
+  'prepare nyuv2 --source no.mat --target out': 'no.mat: does not exist',
+  'prepare ebb --source ebb/original/0.png --target out': '0.png: is not a folder',
+  'prepare msra10k --source empty --target out': 'empty: holds no record; expected NAME.jpg',
+}
+
+
+@pytest.mark.parametrize('line', _BAD)
+def test_bad_input_is_one_line_and_code_2(line, run, tmp_path):
+  made.ebb(tmp_path / 'ebb')
+  made.truncate(tmp_path / 'ebb' / 'bokeh' / '3.png')
+  (tmp_path / 'empty').mkdir()
+  code, _, err = run(line)
+  assert code == 2
+  messages.assert_one_line(err, _BAD[line])
+  assert {path.name for path in tmp_path.iterdir()} == {'ebb', 'empty'}

@@ -1,0 +1,310 @@
+"""Every reader on a made folder: what it finds, in which order, and what it says of bad records."""
+
+import sys
+import types
+
+import cv2
+import numpy as np
+import pytest
+
+from depthjax.files import depth
+from depthjax.files.errors import InputError
+from depthjax.prepare import bokeh, catalogue, cutouts, middlebury, nyuv2
+from tests.prepare import made
+
+_PICTURES = {'image', 'target'}
+_GREY = {'matte', 'mask', 'valid'}
+
+
+def _load(found):
+  return {entry.name: entry.load() for entry in found.entries}
+
+
+@pytest.mark.parametrize('name', made.MAKERS)
+def test_records_come_by_name_with_the_fields_and_kinds_that_were_promised(name, tmp_path):
+  found = catalogue.DATASETS[name].read(made.MAKERS[name](tmp_path))
+  names = [entry.name for entry in found.entries]
+  assert names == sorted(set(names)) and len(names) >= 4
+  for record in _load(found).values():
+    assert record.keys() == set(found.fields)
+    h, w = record['image'].shape[:2]
+    for field in record.keys() & (_PICTURES | _GREY):
+      assert record[field].dtype == np.uint8
+      assert record[field].shape == (h, w, 3 if field in _PICTURES else 1)
+    if 'disparity' in record:
+      assert record['disparity'].dtype == np.float32 and record['disparity'].shape == (h, w, 1)
+      assert set(np.unique(record['valid'])) <= {0, 255}
+      assert np.isfinite(record['disparity']).all()
+      assert not record['disparity'][record['valid'] == 0].any()
+
+
+@pytest.mark.parametrize('name', made.MAKERS)
+def test_the_order_is_not_that_of_the_file_system(name, tmp_path, monkeypatch):
+  place = made.MAKERS[name](tmp_path)
+  names = [entry.name for entry in catalogue.DATASETS[name].read(place).entries]
+  for method in ('iterdir', 'rglob'):
+    given = getattr(type(place), method)
+    turned = lambda self, *a, given=given: iter(sorted(given(self, *a), reverse=True))  # noqa: E731
+    monkeypatch.setattr(type(place), method, turned)
+  assert [entry.name for entry in catalogue.DATASETS[name].read(place).entries] == names
+
+
+def test_nothing_is_decoded_before_it_is_asked_for(tmp_path):
+  made.truncate(made.ebb(tmp_path) / 'original' / '3.png')
+  assert len(bokeh.ebb(tmp_path).entries) == 8
+
+
+def test_ebb_pairs_are_as_stored(tmp_path):
+  records = _load(bokeh.ebb(made.ebb(tmp_path)))
+  assert list(records) == [str(i) for i in range(8)]
+  np.testing.assert_array_equal(records['5']['image'], made.picture(5))
+  np.testing.assert_array_equal(records['5']['target'], made.picture(105))
+
+
+def test_ebb_with_maps_of_a_predictor(tmp_path):
+  made.ebb(tmp_path, 3)
+  values = np.linspace(0, 1, made.H * made.W, dtype=np.float32).reshape(made.H, made.W)
+  (tmp_path / 'disparity').mkdir()
+  for i in range(3):
+    depth.write_depth(tmp_path / 'disparity' / f'{i}.pfm', 3 + 4 * values)
+  (tmp_path / 'disparity' / '1.pfm').unlink()
+  found = bokeh.ebb(tmp_path)
+  assert found.fields == ('image', 'target', 'disparity', 'valid')
+  np.testing.assert_allclose(found.entries[0].load()['disparity'][..., 0], values, atol=1e-6)
+  assert made.bad(found.entries).keys() == {'1'}
+
+
+def test_blb_is_a_record_a_picture_and_a_group_a_scene(tmp_path):
+  found = bokeh.blb(made.blb(tmp_path))
+  assert [entry.name for entry in found.entries][:3] == [
+    '270/bokeh_00_00',
+    '270/bokeh_00_01',
+    '270/bokeh_01_00',
+  ]
+  assert {entry.group for entry in found.entries} == {'270', '271', '272'}
+  record = found.entries[6].load()  # scene 271, level 1, focus 0
+  np.testing.assert_array_equal(record['image'], made.picture(1))
+  np.testing.assert_array_equal(record['target'], made.picture(16))
+  np.testing.assert_allclose(record['disparity'][..., 0], 1 / made.blb_depth(1), rtol=1e-6)
+  assert (record['blur'], record['focus']) == (8, 1)
+  assert found.entries[7].load()['focus'] == 0.25  # at a distance of 4
+
+
+def test_blb_in_exr_is_linear_light_to_the_power_of_1_over_2_2(tmp_path):
+  pytest.importorskip('OpenEXR')
+  record = bokeh.blb(made.blb(tmp_path, kind='.exr')).entries[0].load()
+  np.testing.assert_array_equal(record['image'], made.picture(0))
+  np.testing.assert_array_equal(record['target'], made.picture(10))
+
+
+def test_blb_focus_given_as_disparities_is_taken_as_such(tmp_path):
+  made.blb(tmp_path)
+  (tmp_path / 'info.json').write_text('{"blur_parameters": [1, 2], "focus_distances": [0.3, 0.9]}')
+  assert bokeh.blb(tmp_path).entries[1].load()['focus'] == np.float32(0.9)
+  (tmp_path / 'info.json').write_text('{"blur_parameters": [1, 2], "focus_distances": [0.3, 9]}')
+  assert (
+    'where none of focus_distances lie' in made.bad(bokeh.blb(tmp_path).entries)['271/bokeh_00_00']
+  )
+  (tmp_path / 'info.json').write_text('{"blur_parameters": [1], "focus_distances": [0.3, 0.9]}')
+  assert len(made.bad(bokeh.blb(tmp_path).entries)) == 6  # those of level 1
+  (tmp_path / 'info.json').write_text('{"blur_parameters": 3}')
+  with pytest.raises(InputError, match='info.json: cannot be read'):
+    bokeh.blb(tmp_path)
+
+
+def test_blb_without_a_lens_file_has_no_lens_and_says_what_else_is_missing(tmp_path):
+  made.blb(tmp_path, lens=False)
+  (tmp_path / '270' / 'depth.pfm').unlink()
+  for file in (tmp_path / '271').glob('bokeh*'):
+    file.unlink()
+  (tmp_path / '272' / 'bokeh_00_00.tif').write_bytes(b'')
+  found = bokeh.blb(tmp_path)
+  assert found.fields == ('image', 'target', 'disparity', 'valid')
+  messages = made.bad(found.entries)
+  assert len(messages) == 6
+  assert 'has neither depth nor disparity' in messages['270/bokeh_01_01']
+  assert 'has no bokeh_LL_FF' in messages['271']
+  assert 'bokeh_00_00.png and bokeh_00_00.tif share a name' in messages['272/bokeh_00_00']
+
+
+def test_nyu_folders_hold_millimetres_with_holes(tmp_path):
+  record = nyuv2.nyuv2(made.nyuv2(tmp_path)).entries[2].load()
+  metres = made.millimetres(2) / 1000
+  np.testing.assert_array_equal(record['valid'][..., 0] == 255, metres > 0)
+  known = metres > 0
+  np.testing.assert_allclose(record['disparity'][known][:, 0], 1 / metres[known], rtol=1e-6)
+  assert record['unit'] == '1/m'
+  made.write(tmp_path / 'depth' / '2.png', np.zeros((made.H, made.W), np.uint16))
+  assert 'has no valid pixel' in made.bad(nyuv2.nyuv2(tmp_path).entries)['2']
+
+
+def _matlab_arrays(count=4):
+  """As HDF5 shows them: the axes of MATLAB turned round. Frame 0 and 1 are of one scene."""
+  names = ['study', 'study', 'bath', 'hall']
+  codes = {name: np.array([[ord(c)] for c in name], np.uint16) for name in names}
+  images = np.stack([made.picture(i).transpose(2, 1, 0) for i in range(count)])
+  metres = np.stack([made.millimetres(i).T / np.float32(1000) for i in range(count)])
+  return images, np.maximum(metres, 1), metres, names, codes
+
+
+class _Reference(str):
+  """What HDF5 stores in a cell array."""
+
+
+def _fake_hdf5(arrays):
+  """A stand-in for h5py with one file in it."""
+  images, full, raw, names, codes = arrays
+  content = {'images': images, 'depths': full, 'rawDepths': raw}
+  content |= {'scenes': np.array([[_Reference(name) for name in names]], object), **codes}
+
+  class File(dict):
+    def __init__(self, path, mode):
+      assert mode == 'r'
+      if path.read_bytes() != b'whole':
+        raise OSError('file signature not found')
+      super().__init__(content)
+
+    def __enter__(self):
+      return self
+
+    def __exit__(self, *_):
+      pass
+
+  return types.SimpleNamespace(File=File)
+
+
+def _check_matlab(found, arrays):
+  assert [entry.group for entry in found.entries] == ['study', 'study', 'bath', 'hall']
+  for i, entry in enumerate(found.entries):
+    record = entry.load()
+    assert entry.name == f'{i + 1:05d}'
+    np.testing.assert_array_equal(record['image'], made.picture(i))
+    np.testing.assert_array_equal(record['valid'][..., 0] == 255, made.millimetres(i) > 0)
+    known = record['valid'] > 0
+    np.testing.assert_allclose(
+      record['disparity'][known], 1 / arrays[1][i].T[..., None][known], rtol=1e-6
+    )
+
+
+def test_nyu_matlab_file(tmp_path, monkeypatch):
+  arrays = _matlab_arrays()
+  monkeypatch.setitem(sys.modules, 'h5py', _fake_hdf5(arrays))
+  file = tmp_path / 'nyu_depth_v2_labeled.mat'
+  file.write_bytes(b'whole')
+  _check_matlab(nyuv2.nyuv2(tmp_path), arrays)
+  _check_matlab(nyuv2.nyuv2(file), arrays)
+  file.write_bytes(b'half')
+  with pytest.raises(InputError, match='labeled.mat: is truncated, or no MATLAB 7.3 file'):
+    nyuv2.nyuv2(tmp_path)
+
+
+def test_nyu_matlab_file_by_the_library_itself(tmp_path):
+  h5py = pytest.importorskip('h5py', reason='the extra "prepare" is not installed')
+  arrays = images, full, raw, names, codes = _matlab_arrays()
+  with h5py.File(tmp_path / 'nyu_depth_v2_labeled.mat', 'w') as file:
+    file['images'], file['depths'], file['rawDepths'] = images, full, raw
+    places = [file.create_dataset(f'#refs#/{name}', data=value) for name, value in codes.items()]
+    by_name = dict(zip(codes, places, strict=True))
+    references = file.create_dataset('scenes', (1, len(names)), dtype=h5py.ref_dtype)
+    for i, name in enumerate(names):
+      references[0, i] = by_name[name].ref
+  _check_matlab(nyuv2.nyuv2(tmp_path), arrays)
+
+
+def test_nyu_matlab_file_without_the_library(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'h5py', None)
+  (tmp_path / 'nyu_depth_v2_labeled.mat').write_bytes(b'whole')
+  with pytest.raises(InputError, match=r"h5py is not installed; .*'depthjax\[prepare\]'"):
+    nyuv2.nyuv2(tmp_path)
+
+
+def test_middlebury_of_all_years(tmp_path):
+  found = middlebury.middlebury(made.middlebury(tmp_path))
+  records = _load(found)
+  assert list(records) == ['2001/venus', '2003/cones', '2005/Art', '2014/Bike-perfect']
+  assert found.entries[3].group == 'Bike'
+  for name, h, scale in (('2001/venus', 383, 8), ('2003/cones', 375, 4), ('2005/Art', 370, 3)):
+    assert records[name]['unit'] == 'px'
+    np.testing.assert_allclose(records[name]['disparity'][..., 0], made.levels(h) / scale)
+    np.testing.assert_array_equal(records[name]['valid'][..., 0] > 0, made.levels(h) > 0)
+    np.testing.assert_array_equal(records[name]['image'], made.picture(1, h, made.W))
+  new, pixels = records['2014/Bike-perfect'], made.pixels()
+  assert new['unit'] == '1/m'
+  known = np.isfinite(pixels)
+  np.testing.assert_array_equal(new['valid'][..., 0] > 0, known)
+  want = (pixels[known] + 2.5) / (500.5 * 0.2)
+  np.testing.assert_allclose(new['disparity'][known][:, 0], want, rtol=1e-6)
+
+
+def test_middlebury_says_what_is_wrong_with_a_scene(tmp_path):
+  made.middlebury(tmp_path)
+  (tmp_path / '2014' / 'Bike-perfect' / 'calib.txt').write_text('cam0=[1 0 0]\nbaseline=zero\n')
+  (tmp_path / '2003' / 'cones' / 'disp2.png').unlink()
+  made.write(tmp_path / '2005' / 'Art' / 'view1.png', made.picture(0, 444, made.W))
+  made.write(tmp_path / '2005' / 'Art' / 'disp1.png', made.levels(444))
+  made.write(tmp_path / '2001' / 'venus' / 'disp2.pgm', made.levels(382))
+  messages = made.bad(middlebury.middlebury(tmp_path).entries)
+  assert 'calib.txt: has no cam0, baseline and doffs' in messages['2014/Bike-perfect']
+  assert 'cones: has no pair of view and disparity' in messages['2003/cones']
+  assert 'height 444 whose scale is not known' in messages['2005/Art']
+  assert 'im2.ppm: is 16 x 383 pixels but venus/disp2.pgm is 16 x 382' in messages['2001/venus']
+
+
+@pytest.mark.parametrize('photos', ['original', 'original_image', 'blurred_image', 'image'])
+@pytest.mark.parametrize('mattes', ['mask', 'alpha'])
+def test_mattes_are_as_stored(photos, mattes, tmp_path):
+  record = cutouts.matting(made.matting(tmp_path, photos, mattes)).entries[4].load()
+  np.testing.assert_array_equal(record['image'], made.picture(4))
+  np.testing.assert_array_equal(record['matte'][..., 0], made.matte(4))
+
+
+def test_mattes_of_other_kinds_of_file(tmp_path):
+  place = made.matting(tmp_path) / 'mask'
+  made.write(place / 'o_0.png', np.repeat(made.matte(0)[..., None], 3, 2))
+  made.write(place / 'o_1.png', made.matte(1).astype(np.uint16) * 257)
+  made.write(place / 'o_2.png', made.picture(2))
+  made.write(place / 'o_3.png', np.full((made.H, made.W), 200, np.uint8))
+  entries = cutouts.matting(tmp_path).entries
+  for i in range(2):
+    np.testing.assert_array_equal(entries[i].load()['matte'][..., 0], made.matte(i))
+  messages = made.bad(entries)
+  assert messages.keys() == {'o_2', 'o_3'}
+  assert 'o_2.png: is a coloured picture; expected a grey matte' in messages['o_2']
+  assert 'o_3.png: has no opaque pixel' in messages['o_3']
+
+
+@pytest.mark.parametrize('name', ['duts', 'msra10k'])
+def test_masks_are_binary(name, tmp_path):
+  entry = catalogue.DATASETS[name].read(made.MAKERS[name](tmp_path)).entries[1]
+  np.testing.assert_array_equal(
+    entry.load()['mask'][..., 0], np.where(made.matte(1) >= 128, 255, 0)
+  )
+
+
+def test_duts_trains_on_the_training_part(tmp_path):
+  made.matting(tmp_path, 'DUTS-TE-Image', 'DUTS-TE-Mask', 5)
+  assert len(cutouts.duts(tmp_path).entries) == 5
+  made.duts(tmp_path)
+  assert len(cutouts.duts(tmp_path).entries) == 8
+
+
+def test_bad_pairs_are_entries_that_say_so(tmp_path):
+  made.ebb(tmp_path)
+  (tmp_path / 'bokeh' / '1.png').unlink()
+  (tmp_path / 'original' / '2.png').unlink()
+  made.truncate(tmp_path / 'bokeh' / '3.png')
+  made.write(tmp_path / 'bokeh' / '4.png', made.picture(0, h=13))
+  cv2.imwrite(str(tmp_path / 'original' / '5.jpg'), made.picture(5))
+  (tmp_path / 'original' / '._6.png').write_bytes(b'a fork')
+  (tmp_path / 'original' / 'Thumbs.db').write_bytes(b'no picture')
+  messages = made.bad(bokeh.ebb(tmp_path).entries)
+  wanted = {
+    '1': 'original/1.png: has no partner of the same name',
+    '2': 'bokeh/2.png: has no partner of the same name',
+    '3': 'bokeh/3.png: is truncated or damaged',
+    '4': 'original/4.png: is 16 x 12 pixels but bokeh/4.png is 16 x 13 (width x height)',
+    '5': 'original/5.jpg: is ambiguous: 5.jpg and 5.png share a name',
+  }
+  assert messages.keys() == wanted.keys()
+  for name, words in wanted.items():
+    assert words in messages[name]

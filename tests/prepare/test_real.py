@@ -1,0 +1,95 @@
+"""Readers on a few real files, where a folder of them lies beside the repository."""
+
+import pathlib
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from depthjax.data import records, sources
+from depthjax.files import images
+from depthjax.pipelines import scoring
+from depthjax.prepare import middlebury, nyuv2, writing
+from tests.prepare import made
+
+_DATA = pathlib.Path(__file__).parents[2].parent / 'shared' / 'data'
+_LEFT_OF = {'disp2.png': 'im6.png', 'disp1.png': 'view5.png', 'disp.npz': 'right.png'}
+
+
+def _folder(name):
+  if not (_DATA / name).is_dir():
+    pytest.skip(f'no real data: there is no folder {_DATA / name}')
+  return _DATA / name
+
+
+def _copied(files, place):
+  """Copies files to new names in a folder."""
+  place.mkdir(parents=True)
+  for name, file in files.items():
+    shutil.copy(file, place / name)
+
+
+def test_ebb_pairs_are_prepared_and_scored(tmp_path):
+  source = _folder('bokeh/ebb_vabm')
+  names = ('2977', '2978', '4545')
+  for kind, folder in (('input.jpg', 'original'), ('target.jpg', 'bokeh')):
+    files = {f'{name}.jpg': source / f'{name}_{kind}' for name in names}
+    _copied(files, tmp_path / 'ebb' / folder)
+  maps = {f'{name}.png': source / f'{name}_disp_u8.png' for name in names}
+  _copied(maps, tmp_path / 'ebb' / 'disparity')
+  done = writing.prepare('ebb', tmp_path / 'ebb', tmp_path / 'out', long_side=160)
+  assert done.counts == {'train': 1, 'val': 1, 'test': 1} and not done.skipped
+  pairs = list(records.open_pairs(f'tfds:{done.folder}', 'all'))
+  for record in pairs:
+    assert max(record['image'].shape) == 160 and np.ptp(record['disparity']) > 0.9
+    # The wide aperture blurs: less detail, the same picture.
+    detail = [cv2.Laplacian(record[name], cv2.CV_32F).var() for name in ('image', 'target')]
+    assert detail[1] < detail[0]
+    assert np.corrcoef(record['image'].ravel(), record['target'].ravel())[0, 1] > 0.8
+  scores = scoring.score_record(pairs[0])
+  assert scores['ssim/classical'] > scores['ssim/sharp']
+
+
+def test_nyu_frames_are_in_metres():
+  source = _folder('rgbd/nyuv2_metric3d')
+  record = nyuv2._pair(source / 'rgb_00000.jpg', source / 'depth_00000.png')
+  assert record['image'].shape == (480, 640, 3)
+  valid = record['valid'] > 0
+  metres = 1 / record['disparity'][valid]
+  assert valid.mean() > 0.5 and 0.5 < metres.min() and metres.max() < 12
+
+
+def test_middlebury_scenes_warp_one_view_to_the_other(tmp_path):
+  source = _folder('stereo_gt')
+  found = middlebury.middlebury(source)
+  assert [entry.name for entry in found.entries] == sorted(
+    place.name for place in source.iterdir() if place.is_dir()
+  )
+  assert made.bad(found.entries) == {}
+  for entry in found.entries:
+    record, place = entry.load(), source / entry.name
+    disparity, valid = record['disparity'][..., 0], record['valid'][..., 0] > 0
+    file = next(name for name in _LEFT_OF if (place / name).is_file())
+    right = images.read_image(place / _LEFT_OF[file])
+    y, x = np.mgrid[: disparity.shape[0], : disparity.shape[1]].astype(np.float32)
+    errors = []
+    for scale in (0.5, 0.9, 1, 1.1, 2):
+      seen = cv2.remap(right, x - scale * disparity, y, cv2.INTER_LINEAR)
+      inside = valid & (x > 2 * disparity)
+      errors.append(np.median(np.abs(seen - record['image'] / 255)[inside]))
+    assert np.argmin(errors) == 2, (entry.name, errors)
+  done = writing.prepare('middlebury', source, tmp_path, long_side=128)
+  assert sum(done.counts.values()) == len(found.entries)
+
+
+def test_mattes_become_foregrounds(tmp_path):
+  source = _folder('masks/alphamatting')
+  shutil.copytree(source / 'input', tmp_path / 'aim' / 'image')
+  shutil.copytree(source / 'alpha', tmp_path / 'aim' / 'alpha')
+  done = writing.prepare('aim500', tmp_path / 'aim', tmp_path / 'out', long_side=200)
+  assert sum(done.counts.values()) == 4
+  items = sources.open_foregrounds(f'tfds:{done.folder}', 'all')
+  for item in items:
+    assert max(item.shape) == 200 and item.shape[2] == 4
+    assert 0.05 < (item[..., 3] > 128).mean() < 0.95

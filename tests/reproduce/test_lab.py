@@ -1,0 +1,102 @@
+"""Experiments are trained once, each after its predictor, and never mixed up."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs import lensblur
+from depthjax import configuring
+from depthjax.reproduce import lab as lab_lib
+from depthjax.reproduce.lab import Experiment, Lab
+from tests import tiny
+
+_EXPERIMENTS = {
+  'plain': Experiment('plain', 'lensblur'),
+  'l1': Experiment('l1', 'lensblur', {'loss.kind': 'l1'}),
+  'told': Experiment('told', 'lensblur', {'render.disparity': 'true'}, predictor='plain'),
+  'wrong': Experiment('wrong', 'lensblur', {'loss.kinds': 'l1'}),
+}
+
+
+@pytest.fixture
+def calls(monkeypatch):
+  """Trainings and evaluations in order, none of them real."""
+  calls = []
+
+  def train(config, workdir):
+    calls.append(('train', workdir.name))
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / 'config.json').write_text(json.dumps(config.to_dict(), default=str))
+    metadata = {'task': config.task, 'step': config.steps, 'config': config.to_dict()}
+    lab_lib.weights.save_weights(
+      workdir / 'weights.safetensors', {'params': {'x': np.ones(1)}}, metadata
+    )
+
+  def newest(config, workdir, split):
+    calls.append(('evaluate', workdir.name, config.render.disparity))
+    return {'psnr/learned': float(len(calls))}
+
+  monkeypatch.setattr(lab_lib.loop, 'train', train)
+  monkeypatch.setattr(lab_lib.evaluate, 'newest', newest)
+  return calls
+
+
+def _lab(root, **fields):
+  return Lab(root, tiny.ROOT / 'configs', 'smoke', {'steps': 7, **fields}, _EXPERIMENTS)
+
+
+def test_the_config_is_the_files_with_the_experiments_fields_and_the_labs(tmp_path):
+  config = _lab(tmp_path, batch_size=2).config('l1')
+  assert (config.loss.kind, config.steps, config.batch_size) == ('l1', 7, 2)
+  assert config.model.width == lensblur.get_config('smoke').model.width
+  assert config.is_locked
+
+
+def test_what_is_trained_and_scored_is_not_again(tmp_path, calls):
+  first = _lab(tmp_path).scores('plain')
+  assert _lab(tmp_path).scores('plain') == first
+  assert calls == [('train', 'plain'), ('evaluate', 'plain', 'corrupted')]
+  # Another evaluation of the same run is its own.
+  other = _lab(tmp_path).scores('plain', render__disparity='true')
+  assert other != first and calls[2:] == [('evaluate', 'plain', 'true')]
+  assert _lab(tmp_path).scores('plain') == first
+
+
+def test_a_run_that_stopped_early_goes_on(tmp_path, calls):
+  _lab(tmp_path).train('plain')
+  (tmp_path / 'plain' / 'weights.safetensors').unlink()
+  _lab(tmp_path).train('plain')
+  assert calls == [('train', 'plain')] * 2
+
+
+def test_a_folder_of_another_config_is_refused(tmp_path, calls):
+  _lab(tmp_path).train('plain')
+  with pytest.raises(configuring.ConfigError, match='was trained with another config'):
+    _lab(tmp_path, seed=3).train('plain')
+  assert len(calls) == 1
+
+
+def test_predictors_come_first(tmp_path, calls):
+  _lab(tmp_path).scores('told', predictor='l1')
+  assert [call[:2] for call in calls] == [
+    ('train', 'l1'),
+    ('train', 'plain'),
+    ('train', 'told'),
+    ('evaluate', 'told'),
+  ]
+  assert calls[-1][2] == 'predicted'
+  config = _lab(tmp_path).config('told')
+  assert config.predictor.weights == str(tmp_path / 'plain')
+  assert config.render.disparity == 'true'
+
+
+def test_a_misspelt_field_is_named(tmp_path):
+  with pytest.raises(configuring.ConfigError, match='loss.kinds'):
+    _lab(tmp_path).config('wrong')
+
+
+def test_a_missing_config_file_is_named(tmp_path):
+  lab = Lab(tmp_path, tmp_path, 'smoke', {}, _EXPERIMENTS)
+  with pytest.raises(configuring.ConfigError, match='lensblur.py does not exist'):
+    lab.config('plain')

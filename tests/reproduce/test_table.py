@@ -1,0 +1,52 @@
+"""Tables in Markdown: ours beside the paper's, each section replaced in its place."""
+
+from depthjax.reproduce import table as table_lib
+from depthjax.reproduce.table import Row, Table
+
+_TABLE = Table(
+  'paper/table9',
+  'what it shows',
+  'Someone, 2020, Table 9',
+  ('PSNR',),
+  ('PSNR', 'SSIM'),
+  (
+    Row('First', (28.236,), lambda lab: (lab['first'], 0.91234)),
+    Row('Second', (None,), None, 'it cannot be had'),
+  ),
+  data='Theirs and ours.',
+  expected='First better.',
+)
+
+
+def _filled():
+  return table_lib.fill(_TABLE, {'first': 31.006})
+
+
+def test_rows_are_ours_then_theirs():
+  head, body = table_lib.cells(_filled())
+  assert head == ['', 'PSNR', 'SSIM', 'paper: PSNR']
+  assert body == [['First', '31.01', '0.912', '28.24'], ['Second', '–', '–', '–']]
+
+
+def test_a_section_says_what_made_it():
+  text = table_lib.markdown(_filled(), 'depthjax reproduce paper/table9', 'size smoke, 7 steps')
+  lines = text.splitlines()
+  assert lines[0] == '## paper/table9: what it shows'
+  assert '|  | PSNR | SSIM | paper: PSNR |' in lines
+  assert lines.count('|---|---|---|---|') == 1
+  assert '* Second: it cannot be had.' in lines
+  assert '**Ours:** size smoke, 7 steps, by `depthjax reproduce paper/table9`.' in lines
+  assert '\n\n\n' not in text
+
+
+def test_sections_are_replaced_in_their_place(tmp_path):
+  path = tmp_path / 'docs' / 'reproduction.md'
+  table_lib.write(path, 'b', 'second')
+  table_lib.write(path, 'a', 'first\n\nwith two paragraphs')
+  before = path.read_text()
+  assert before.startswith('# Reproduction') and before.index('first') < before.index('second')
+  table_lib.write(path, 'b', 'changed')
+  after = path.read_text()
+  assert after == before.replace('second', 'changed')
+  table_lib.write(path, 'b', 'second')
+  assert path.read_text() == before
