@@ -8,7 +8,7 @@ import typer
 
 from depthjax import demo as demo_lib
 from depthjax import main as main_lib
-from depthjax.commands import prepare, refocus, reproduce
+from depthjax.commands import convert, depth, prepare, refocus, reproduce
 from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
 from depthjax.train.loop import NotFinite, Terminated
@@ -69,6 +69,8 @@ def demo(
 
 
 app.command()(refocus.refocus)
+app.command()(depth.depth)
+app.command()(convert.convert)
 app.command()(prepare.prepare)
 app.command()(reproduce.reproduce)
 

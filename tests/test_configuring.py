@@ -13,8 +13,9 @@ import pytest
 from depthjax import configuring, tasks
 from depthjax.configuring import ConfigError
 from depthjax.data.scenes import SceneConfig
+from depthjax.models.depthnet import DepthNet
 from depthjax.models.lensblur import LensBlur
-from depthjax.tasks import dof, lensblur
+from depthjax.tasks import depth, dof, lensblur
 from tests import tiny
 
 _CONFIGS = sorted((tiny.ROOT / 'configs').glob('*.py'))
@@ -212,6 +213,15 @@ def test_the_loss_of_lensblur_needs_its_fields_and_has_no_other(field):
   del config.loss[field]
   with pytest.raises(AttributeError, match=field):
     loss()
+
+
+def test_the_fields_of_depth_are_those_of_its_model_and_its_loss():
+  config = _module(tiny.ROOT / 'configs/depth.py').get_config()
+  model = {field.name for field in dataclasses.fields(DepthNet)} - {'parent', 'name'}
+  assert set(config.model) == model - {'axis_name'}
+  terms = inspect.signature(depth.terms).parameters
+  assert set(config.loss) == set(terms) - {'outputs', 'inputs'}
+  assert depth.model_of(config.model).width == 64
 
 
 @pytest.mark.parametrize('preset', ['release', 'paper'])

@@ -33,7 +33,7 @@ _ROOMS = {
     'jax numpy flax optax orbax ml_collections rich tensorboardX'
   ),
   'reproduce': 'configuring train files ml_collections',
-  'convert': 'models files numpy torch',
+  'convert': 'models files numpy safetensors torch',
   'prepare': 'files data numpy cv2 h5py tensorflow_datasets',
   'configs': 'configuring ml_collections',
 }
@@ -47,7 +47,7 @@ _HOMES = {
   'jax.sharding.PartitionSpec': ('depthjax/parallel.py',),
 }
 # Extras that may be missing: a message names them, where they are used.
-_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib', 'h5py'}
+_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib', 'h5py', 'torch'}
 
 
 @functools.cache

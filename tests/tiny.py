@@ -4,7 +4,7 @@ import pathlib
 
 import ml_collections
 
-from configs import lensblur
+from configs import depth, lensblur
 
 ROOT = pathlib.Path(__file__).parents[1]
 FIELDS = {
@@ -29,6 +29,14 @@ FIELDS = {
   'render.samples': 8,
   'render.radius': 4,
 }
+# The same of the depth net, without what only a lens needs.
+DEPTH_FIELDS = {
+  **{
+    name: value for name, value in FIELDS.items() if name.split('.')[0] not in ('model', 'render')
+  },
+  'model.width': 2,
+  'data.pad': 0,
+}
 
 
 def config(**fields) -> ml_collections.ConfigDict:
@@ -36,6 +44,14 @@ def config(**fields) -> ml_collections.ConfigDict:
   result = lensblur.get_config('smoke')
   fields = {name.replace('__', '.'): value for name, value in fields.items()}
   result.update_from_flattened_dict({**FIELDS, **fields})
+  return result.lock()
+
+
+def depth_config(**fields) -> ml_collections.ConfigDict:
+  """The depth net's config, likewise."""
+  result = depth.get_config('smoke')
+  fields = {name.replace('__', '.'): value for name, value in fields.items()}
+  result.update_from_flattened_dict({**DEPTH_FIELDS, **fields})
   return result.lock()
 
 

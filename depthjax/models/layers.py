@@ -58,7 +58,9 @@ class BatchNorm(nn.Module):
 
     def average(x):
       x = x.mean(axis=(0, 1, 2))
-      return x if self.axis_name is None else jax.lax.pmean(x, self.axis_name)
+      # Variables are made outside of the pmap, where the axis has no name yet.
+      local = self.axis_name is None or self.is_initializing()
+      return x if local else jax.lax.pmean(x, self.axis_name)
 
     mean = average(x)
     # Not E[x²] - E[x]², which cancels badly where a feature's mean is far from 0.

@@ -82,6 +82,18 @@ def test_two_workers_read_the_same_batches():
     stream.close()
 
 
+def test_examples_are_numbered_over_all_batches_and_processes():
+  for count in (None, 12):
+    ds = drawn(batch_size=4, seed=1, count=count)
+    numbers = [batch['index'] for _, batch in zip(range(3), pipeline.stream(ds), strict=False)]
+    np.testing.assert_array_equal(np.concatenate(numbers), np.arange(12, dtype=np.uint32))
+    part = drawn(batch_size=4, seed=1, shard=(1, 2), count=count)
+    np.testing.assert_array_equal(next(pipeline.stream(part, start=2))['index'], [9, 11])
+  late = drawn(batch_size=4, seed=1)[2**30]
+  np.testing.assert_array_equal(late['index'], np.arange(4))
+  assert late['index'].dtype == np.uint32
+
+
 def test_two_processes_interleave_to_one():
   whole = drawn(batch_size=4, seed=2)
   parts = [drawn(batch_size=4, seed=2, shard=(i, 2)) for i in range(2)]

@@ -80,3 +80,12 @@ def test_half_precision_keeps_its_statistics_in_single():
   y, state = _run(layers.BatchNorm(dtype=jnp.bfloat16), _X.astype(jnp.bfloat16), True)
   assert y.dtype == jnp.bfloat16
   assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(state))
+
+
+def test_variables_are_made_without_the_axis_that_the_statistics_are_averaged_over():
+  norm = layers.BatchNorm(axis_name='devices')
+  variables = norm.init(jax.random.key(0), _X, True)
+  apply = jax.pmap(lambda x: _run(norm, x, True, variables)[0], axis_name='devices')
+  parts = _X.reshape(2, 2, *_X.shape[1:])
+  expected, _ = _run(layers.BatchNorm(), _X, True, variables)
+  np.testing.assert_allclose(apply(parts).reshape(_X.shape), expected, atol=1e-4)
