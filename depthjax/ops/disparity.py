@@ -20,6 +20,5 @@ def normalise(disparity):
   axes = (-3, -2, -1)
   low = disparity.min(axis=axes, keepdims=True)
   span = disparity.max(axis=axes, keepdims=True) - low
-  flat = span < _FLAT
-  # Not the quotient itself: its gradient, of 0 times infinity, would be NaN where it is not taken.
-  return jnp.where(flat, 0.0, (disparity - low) / (jnp.where(flat, 1.0, span) + _EPSILON))
+  # The epsilon keeps also the gradient of what is not taken finite.
+  return jnp.where(span < _FLAT, 0.0, (disparity - low) / (span + _EPSILON))

@@ -33,3 +33,9 @@ def test_a_constant_map_is_zero_and_its_gradient_finite(value):
   assert result[1].max() > 0.99
   grad = jax.grad(lambda x: (disparity.normalise(x) ** 2).sum())(x)
   assert np.isfinite(grad).all()
+
+
+def test_what_rounding_leaves_of_a_constant_is_no_relief():
+  x = np.full((1, 3, 3, 1), 0.7, np.float32)
+  x[0, 1, 1] = np.nextafter(np.float32(0.7), np.float32(1))
+  np.testing.assert_array_equal(disparity.normalise(x), 0)
