@@ -94,48 +94,42 @@ def refocus(
       radius, or one too large for the photograph: more than a quarter of its long side, or the
       networks' lowest resolution would be smaller than 16 pixels; `hybrid` without `learned`.
   """
+  sweep = radius if sweep is None else sweep
+  _check(photo, disparity, focus, (radius, sweep))
+  if hybrid and learned is None:
+    raise ValueError('the hybrid renderer needs the learned one')
+  photo, disparity = (np.asarray(x, np.float32) for x in (photo, disparity))
+  if radius == 0:
+    return photo
+  strength = _STEEPNESS * radius
+  defocus = np.asarray(lens.circle_of_confusion(disparity, focus, strength=strength, limit=radius))
+  if learned is None:
+    return np.clip(classical.render(photo, defocus, radius), 0, 1)
+  count = learned_lib.doublings(photo.shape[:2], max(radius, sweep), learned.radius)
+  share = hybrid_lib.share(disparity, defocus, count, learned.radius) if hybrid else None
+  if share is not None and not share.any():
+    return np.clip(classical.render(photo, defocus, radius), 0, 1)
+  result = np.clip(learned_lib.render(learned, photo, defocus, count), 0, 1)
+  if share is not None:
+    result = hybrid_lib.mix(classical.render(photo, defocus, radius), result, share)
+  if radius < 1:
+    # What a network makes of no blur is not quite the photograph: the blur opens from that.
+    result = hybrid_lib.mix(photo, result, np.float32(radius))
+  return np.clip(np.asarray(result), 0, 1)
+
+
+def _check(
+  photo: np.ndarray, disparity: np.ndarray, focus: float, radii: tuple[float, ...]
+) -> None:
   if photo.shape[:2] != disparity.shape[:2] or photo.ndim != 3 or disparity.ndim != 3:
     raise ValueError(f'photo {photo.shape} and disparity {disparity.shape} differ in size')
   largest = _LARGEST * max(photo.shape[:2])
-  sweep = radius if sweep is None else sweep
-  for size in (radius, sweep):
-    if not 0 <= size <= largest:
+  for radius in radii:
+    if not 0 <= radius <= largest:
       right = f'from 0 to {largest:g}, a quarter of the long side'
-      raise ValueError(f'the blur radius is {size:g} pixels; it must be {right}')
-  if hybrid and learned is None:
-    raise ValueError('the hybrid renderer needs the learned one')
+      raise ValueError(f'the blur radius is {radius:g} pixels; it must be {right}')
   if not math.isfinite(focus):
     raise ValueError(f'the focus is at disparity {focus}; it must be a number')
-  photo = np.asarray(photo, np.float32)
-  if radius == 0:
-    return photo
-  defocus = lens.circle_of_confusion(
-    np.asarray(disparity, np.float32), focus, strength=_STEEPNESS * radius, limit=radius
-  )
-  defocus = np.asarray(defocus)
-  if learned is None:
-    result = classical.render(photo, defocus, radius)
-  else:
-    count = learned_lib.doublings(photo.shape[:2], max(radius, sweep), learned.radius)
-    make = _hybrid if hybrid else _learned
-    result = make(learned, photo, disparity, defocus, radius, count)
-    if radius < 1:
-      # What a network makes of no blur is not quite the photograph: the blur opens from that.
-      result = np.asarray(hybrid_lib.mix(photo, result, np.float32(radius)))
-  return np.clip(result, 0, 1)
-
-
-def _learned(learned, photo, _, defocus, radius, count) -> np.ndarray:
-  return learned_lib.render(learned, photo, defocus, count)
-
-
-def _hybrid(learned, photo, disparity, defocus, radius, count) -> np.ndarray:
-  result = classical.render(photo, defocus, radius)
-  share = hybrid_lib.share(disparity, defocus, count, learned.radius)
-  if not share.any():
-    return result
-  other = np.clip(learned_lib.render(learned, photo, defocus, count), 0, 1)
-  return np.asarray(hybrid_lib.mix(result, other, share))
 
 
 def focus_sweep(count: int, near: float = 1.0, far: float = 0.0) -> Iterator[float]:
