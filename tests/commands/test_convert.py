@@ -13,6 +13,7 @@ import safetensors.numpy
 
 from configs import depth as depth_config
 from depthjax import cli
+from depthjax.commands import convert as command
 from depthjax.convert import resnet50
 from depthjax.files import weights
 from depthjax.models.depthnet import DepthNet
@@ -110,9 +111,15 @@ _BAD = {
 }
 
 
+def _not_to_be_called(*args, **kwargs):
+  raise AssertionError('read what could not be written')
+
+
 @pytest.mark.parametrize('case', _BAD)
 def test_bad_input_is_one_line_and_no_output(folder, monkeypatch, capsys, case):
   line, words = _BAD[case]
+  if case.startswith('output'):
+    monkeypatch.setattr(command.checkpoints, 'read', _not_to_be_called)
   before = sorted(folder.rglob('*'))
   assert _run(monkeypatch, f'convert {line}') == 2
   messages.assert_one_line(capsys.readouterr().err, words)
