@@ -83,15 +83,19 @@ def kernel_start(
   return prior, within_reach(defocus, radius)
 
 
-def place(defocus: jax.Array, radius: float) -> jax.Array:
-  """What `upsampler_start` must know of every pixel: defocus, `within_reach`: [b h w 2]."""
-  return jnp.concatenate([defocus, within_reach(defocus, radius)], axis=-1)
+def place(defocus: jax.Array, near: jax.Array, radius: float, scale: float = 1.0) -> jax.Array:
+  """What `upsampler_start` must know of every pixel: [b h w 1], `nearby` [b h w 1] -> [b h w 2].
+
+  `scale` is the size of this level over the lowest, which `radius` and the defocus are measured on:
+  a blur has twice as many pixels after every doubling.
+  """
+  return jnp.concatenate([scale * defocus, jnp.clip(scale * radius * near, 0, 1)], axis=-1)
 
 
 def upsampler_start(
   widths: tuple[int, ...], radius: float, place: jax.Array, shape: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-  """Weights [b H W j] of a good enlargement to `shape`, and `within_reach` there, from [b h w 2].
+  """Weights [b H W j] of a good enlargement to `shape`, and `within_reach` there, from `place`.
 
   Small blurs come from the sharp photograph, by the features of `widths` if there are any, larger
   ones from the enlarged picture. Maps 0 and 1 are these two.
@@ -111,14 +115,22 @@ def upsampler_start(
 def within_reach(defocus: jax.Array, radius: float) -> jax.Array:
   """0 where everything near is in focus, 1 where a pixel blurs over at least one other.
 
-  Only a pixel out of focus can change what another looks like, and no farther than it spreads. Near
-  is twice the largest radius, since the disparity may err at its edges. [b h w 1] -> [b h w 1].
+  Only a pixel out of focus can change what another looks like, and no farther than it spreads.
+  [b h w 1] -> [b h w 1].
+  """
+  return jnp.clip(radius * nearby(defocus, radius), 0, 1)
+
+
+def nearby(defocus: jax.Array, radius: float) -> jax.Array:
+  """The largest defocus, without its sign, that is near: [b h w 1] -> [b h w 1].
+
+  Near is twice the largest radius, since the disparity may err at its edges.
   """
   reach = 2 * math.ceil(radius)
   most = jax.lax.stop_gradient(jnp.abs(defocus))
   for window in ((1, 2 * reach + 1, 1, 1), (1, 1, 2 * reach + 1, 1)):
     most = jax.lax.reduce_window(most, 0.0, jax.lax.max, window, (1, 1, 1, 1), 'SAME')
-  return jnp.clip(radius * most, 0, 1)
+  return most
 
 
 def mixture(radius: jax.Array, widths: tuple[int, ...], largest: float) -> jax.Array:

@@ -128,10 +128,12 @@ class Upsampler(nn.Module):
     sharp: jax.Array,
     train: bool,
     corner: tuple[jax.Array, jax.Array] | None = None,
+    place: jax.Array | None = None,
   ) -> jax.Array:
     """Mixes `blurred` [b h w 3], enlarged, and `sharp` [b H W 3] as `low` and `guide` say."""
     unet = nn.remat(UNet, static_argnums=2) if self.remat else UNet
-    place = discs.place(low[..., 6:], self.radius)
+    if place is None:
+      place = discs.place(low[..., 6:], discs.nearby(low[..., 6:], self.radius), self.radius)
     low = unet(self.width, norm=self.norm, dtype=self.dtype, name='unet')(low, train)
     if corner is not None:
       windows = (layers.window(x, corner, guide.shape[1:3]) for x in (low, blurred, place))
@@ -256,14 +258,16 @@ class LensBlur(nn.Module):
     guide: jax.Array,
     train: bool = False,
     corner: tuple[jax.Array, jax.Array] | None = None,
+    place: jax.Array | None = None,
   ) -> jax.Array:
     """One doubling of `blurred` [b h w 3], guided by the photograph [b 2h 2w 3].
 
-    With a `corner` (row, column) of the small frame, `guide` is the part that begins there.
+    With a `corner` (row, column) of the small frame, `guide` is the part that begins there. `place`
+    [b h w 2] is that of discs.place; without, of a whole frame at the lowest level.
     """
     low = jnp.concatenate([image, blurred, defocus], axis=-1)
     sources = self._decoded(blurred), self._decoded(guide)
-    return self._encoded(self.upsampler(low, guide, *sources, train, corner))
+    return self._encoded(self.upsampler(low, guide, *sources, train, corner, place))
 
   def _decoded(self, image: jax.Array) -> jax.Array:
     return colour.srgb_to_linear(image) if self.light == 'linear' else image

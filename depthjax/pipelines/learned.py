@@ -114,16 +114,17 @@ def render(
   blur, upsample = compiled(learned.model)
   blurred = np.asarray(blur(learned.variables, images[0][None], signed[0][None])[0])
   upsample = functools.partial(upsample, learned.variables)
-  margin = _head_reach(learned.model)
+  margin, near = _head_reach(learned.model), _nearby(signed[0], radius=learned.radius)
   for i in range(count):
     blurred = np.clip(blurred, 0, 1)
-    low = np.concatenate([images[i], blurred, signed[i]], axis=-1)
+    place = _place(signed[i], near, radius=learned.radius, scale=2**i)
+    low = np.concatenate([images[i], blurred, signed[i], place], axis=-1)
     blurred = _doubled(upsample, low, images[i + 1], margin, core)
   return blurred[:h, :w]
 
 
 def _doubled(upsample, low: np.ndarray, guide: np.ndarray, margin: int, core: int) -> np.ndarray:
-  """One doubling: `low` [h w 7] and `guide` [2h 2w 3] to the blurred picture [2h 2w 3]."""
+  """One doubling: `low` [h w 9] and `guide` [2h 2w 3] to the blurred picture [2h 2w 3]."""
   before, after = (_up(margin + reach) for reach in UNET_REACH)
   rows, columns = (tiles.spans(n, core, before, after, STRIDE) for n in low.shape[:2])
   result = np.empty(guide.shape, np.float32)
@@ -140,9 +141,8 @@ def _doubled(upsample, low: np.ndarray, guide: np.ndarray, margin: int, core: in
       parts.append(slice(span.start, span.stop))
     window = low[*outer][None]
     corner = tuple(i.start - o.start for i, o in zip(inner, outer, strict=True))
-    made = upsample(
-      window[..., :3], window[..., 3:6], window[..., 6:], guide[*_twice(inner)][None], corner
-    )
+    image, blurred, defocus, place = np.split(window, (3, 6, 7), axis=-1)
+    made = upsample(image, blurred, defocus, guide[*_twice(inner)][None], corner, place)
     kept = [slice(p.start - i.start, p.stop - i.start) for p, i in zip(parts, inner, strict=True)]
     result[*_twice(parts)] = np.asarray(made[0])[*_twice(kept)]
   return result
@@ -177,6 +177,17 @@ def _pyramid(
   return images[::-1], signed[::-1]
 
 
+@functools.partial(jax.jit, static_argnames='radius')
+def _nearby(defocus: jax.Array, radius: int) -> jax.Array:
+  return discs.nearby(jnp.asarray(defocus)[None], radius)[0]
+
+
+@functools.partial(jax.jit, static_argnames=('radius', 'scale'))
+def _place(defocus: jax.Array, near: jax.Array, radius: int, scale: int) -> jax.Array:
+  """discs.place of a level `scale` times as large as the lowest, whose `near` it is told."""
+  return discs.place(defocus, resize.upsample(near, defocus.shape[:2]), radius, scale)
+
+
 @functools.partial(jax.jit, static_argnames='decode')
 def _halved(light: jax.Array, decode: bool) -> tuple[jax.Array, jax.Array]:
   light = resize.downsample(colour.srgb_to_linear(light) if decode else light, 2)
@@ -196,7 +207,8 @@ def _shapes(tree: Any) -> Any:
 def compiled(model: LensBlur):
   """The two halves of the network, compiled once for each shape."""
 
-  def upsample(variables, image, blurred, defocus, guide, corner):
-    return model.apply(variables, image, blurred, defocus, guide, corner=corner, method='upsample')
+  def upsample(variables, image, blurred, defocus, guide, corner, place):
+    arrays = image, blurred, defocus, guide
+    return model.apply(variables, *arrays, corner=corner, place=place, method='upsample')
 
   return jax.jit(functools.partial(model.apply, method='blur')), jax.jit(upsample)

@@ -119,6 +119,7 @@ def test_within_reach_is_all_that_a_blur_may_touch():
   assert near.shape == (30, 30) and set(np.unique(near)) == {0.0, 1.0}
   rows, columns = np.nonzero(near)
   assert (rows.min(), rows.max(), columns.min(), columns.max()) == (7, 23, 2, 18)
+  np.testing.assert_array_equal(0.5 * near, discs.nearby(defocus, 4)[0, ..., 0])
   faint = discs.within_reach(defocus / 10, 4)
   np.testing.assert_allclose(faint.max(), 0.2, rtol=1e-5)
 
@@ -126,7 +127,7 @@ def test_within_reach_is_all_that_a_blur_may_touch():
 @pytest.mark.parametrize('widths', [(12, 12), ()])
 def test_the_upsampler_starts_from_the_sharp_picture_to_the_enlarged_one(widths):
   defocus = np.broadcast_to(np.linspace(0, 1, 8, dtype=np.float32)[:, None], (1, 8, 8, 1))
-  weights, _ = discs.upsampler_start(widths, 4, discs.place(defocus, 4), (16, 16))
+  weights, _ = discs.upsampler_start(widths, 4, discs.place(defocus, defocus, 4), (16, 16))
   assert weights.shape == (1, 16, 16, 2 + sum(widths) // 3)
   np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
   columns = np.asarray(weights)[0, 4]

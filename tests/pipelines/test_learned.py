@@ -9,6 +9,7 @@ import pytest
 
 from depthjax.models import layers
 from depthjax.models.lensblur import LensBlur, UNet
+from depthjax.pipelines import classical
 from depthjax.pipelines import learned as learned_lib
 
 _FEATURES = (6, 6, 3, 3)
@@ -49,7 +50,7 @@ def test_tiles_do_not_show():
 def test_all_tiles_use_one_program(monkeypatch):
   shapes = set()
 
-  def upsample(variables, image, blurred, defocus, guide, corner):
+  def upsample(variables, image, blurred, defocus, guide, corner, place):
     shapes.add((image.shape, guide.shape))
     return guide
 
@@ -84,3 +85,41 @@ def test_the_unet_sees_as_far_as_stated():
 def test_the_head_sees_its_convolutions(widths, reach):
   """3 x 3, then 5 x 5: 1, 3, 5, 7, ... pixels, but 6 at least for the weights; and enlarging."""
   assert learned_lib._head_reach(LensBlur(upsampler_features=widths)) == reach
+
+
+def _untrained(radius=4):
+  """The network as it starts: nothing is added to the discs that the defocus asks for."""
+  widths = (18, 18, 12, 12)
+  model = LensBlur(
+    width=4, upsampler_width=4, features=widths, upsampler_features=(12, 12), radius=radius
+  )
+  variables = jax.device_get(jax.jit(functools.partial(learned_lib.initial, model))())
+  for net, name in (('kernel_net', 'kernels'), ('upsampler', 'weights')):
+    conv = variables['params'][net][name]['conv']
+    conv.update({key: np.zeros_like(value) for key, value in conv.items()})
+  return learned_lib.Learned(model, variables, radius)
+
+
+@pytest.mark.parametrize('radius', [2.0, 6.0, 20.0])
+def test_a_plane_is_its_disc_after_any_number_of_doublings(radius):
+  """A blur has twice the pixels on every level: the weights of the upsampling must know."""
+  h, w, count = 128, 192, 3
+  noise = np.random.default_rng(0).random((h, w, 3), np.float32)
+  photo = np.asarray(jax.image.resize(noise[::4, ::4], noise.shape, 'cubic')).clip(0, 1)
+  defocus = np.full((h, w, 1), -radius, np.float32)
+  result = learned_lib.render(_untrained(), photo, defocus, count)
+  expected = classical.render(photo, defocus, radius)
+  error, change = (np.abs(x - expected)[24:-24, 24:-24].mean() for x in (result, photo))
+  assert error < 0.2 * change
+
+
+def test_a_plane_in_focus_stays_beside_a_blurred_one():
+  """As far from it as a blur of that size reaches, twice; nearer it may change."""
+  h, w, count, radius = 64, 256, 2, 8.0
+  photo = np.random.default_rng(0).random((h, w, 3), np.float32)
+  defocus = np.where(np.arange(w) < 64, radius, 0).astype(np.float32)
+  defocus = np.broadcast_to(defocus[None, :, None], (h, w, 1))
+  result = learned_lib.render(_learned(), photo, defocus, count)
+  far = 64 + 2 * 4 * 4 + 2 * 4  # Twice 4 px of the lowest level, and what enlarging reads.
+  np.testing.assert_allclose(result[:, far:], photo[:, far:], atol=1e-4)
+  assert np.abs(result - photo)[:, :64].mean() > 0.05
