@@ -148,10 +148,20 @@ def load(path: pathlib.Path, arg: str) -> ml_collections.ConfigDict:
     raise ConfigError(f'{path} does not exist; expected a config file such as configs/lensblur.py')
   spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
   module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
+  try:
+    spec.loader.exec_module(module)
+  except (SyntaxError, ImportError, NameError) as error:
+    raise ConfigError(f'{path}: {no_config(error)}') from error
   if not hasattr(module, 'get_config'):
     raise ConfigError(f'{path} has no get_config; expected a config file')
   return module.get_config(arg).lock()
+
+
+def no_config(error: Exception) -> str:
+  """Why a file is none that Python can run, in one line."""
+  where = f' in line {error.lineno}' if isinstance(error, SyntaxError) else ''
+  text = error.msg if isinstance(error, SyntaxError) else error
+  return f'not a config file: {text}{where}; expected Python such as configs/lensblur.py'
 
 
 def parse_arg(arg: str, **fields: Any) -> ml_collections.ConfigDict:

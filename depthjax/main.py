@@ -50,6 +50,8 @@ def _parse(argv: list[str]) -> list[str]:
     _fail(f'--config: {_last_line(error)}; expected a file such as configs/lensblur.py', 2)
   except flags.Error as error:
     _fail(_last_line(error), 2)
+  except (SyntaxError, ImportError, NameError) as error:
+    _fail(f'--config: {configuring.no_config(error)}', 2)
 
 
 def _main(action, argv: list[str]) -> None:

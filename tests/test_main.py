@@ -68,6 +68,33 @@ _RUNS = {
     'train --config={config}:smoke --workdir={here}/run --config.model.preset=papr',
     "preset is 'papr'; paper, release",
   ),
+  'no Python': (
+    'train --config={here}/text.md --workdir={here}/run',
+    '--config: not a config file line 1; configs/lensblur.py',
+  ),
+  'one layer': (
+    'train --config={aperture}:smoke --workdir={here}/run --config.loss.levels=1',
+    'loss.levels is 1; 2',
+  ),
+  'no depth net': (
+    'train --config={config}:smoke --workdir={here}/run --config.render.disparity=predicted',
+    'predictor.weights',
+  ),
+  'a predictor that is missing': (
+    'train --config={config}:smoke --workdir={here}/run --config.predictor.weights=no',
+    'no: expected',
+  ),
+  'unknown table': ('reproduce deeplens/table9', "'deeplens/table9'; deeplens/table1"),
+  'field of no experiment': (
+    'reproduce deeplens/fig5 --set=stepz=1 --configs={configs} --root={here}/run',
+    "no field 'stepz'",
+  ),
+  'no field at all': ('reproduce deeplens/fig5 --set=steps', "--set 'steps'; steps=400"),
+  'document of something else': (
+    'reproduce deeplens/fig5 --document={here}/text.md --root={here}/run',
+    'text.md: is no document of tables; expected a new name',
+  ),
+  'runs in a file': ('reproduce deeplens/fig5 --root={here}/file', 'file: not a folder; expected'),
 }
 
 # Each line in a fork of a process that has imported everything and started nothing.
@@ -88,10 +115,13 @@ for number, line in enumerate(open('lines').read().splitlines()):
 
 @pytest.mark.slow
 def test_training_refuses_bad_input_in_one_line(tmp_path):
-  names = {'config': tiny.ROOT / 'configs/lensblur.py', 'here': tmp_path}
+  configs = tiny.ROOT / 'configs'
+  names = {'configs': configs, 'config': configs / 'lensblur.py', 'here': tmp_path}
+  names['aperture'] = configs / 'aperture.py'
   lines = [line.format(**names) for line, _ in _RUNS.values()]
   (tmp_path / 'lines').write_text('\n'.join(lines))
   (tmp_path / 'file').write_text('')
+  (tmp_path / 'text.md').write_text('Some = text =\n')
   done = subprocess.run(
     [sys.executable, '-c', _FORKS],
     cwd=tmp_path,

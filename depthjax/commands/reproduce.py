@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 
 from depthjax import main as main_lib
 from depthjax.configuring import ConfigError
-from depthjax.files import atomic
+from depthjax.files.errors import InputError
 from depthjax.reproduce import deeplens, table
 from depthjax.reproduce.lab import Lab
 
@@ -35,16 +35,29 @@ def reproduce(
   if name not in deeplens.TABLES:
     raise ConfigError(f'no table {name!r}; there are {", ".join(deeplens.TABLES)}')
   fields = _fields(change or [])
-  if document is not None:
-    document.parent.mkdir(parents=True, exist_ok=True)
-    atomic.check_output(document, ('.md',))
+  _check_paths(document, root)
+  lab = Lab(root.absolute(), configs, size, fields, deeplens.EXPERIMENTS)
+  for experiment in deeplens.EXPERIMENTS:  # A field that one of them lacks, before hours of work.
+    lab.config(experiment)
   main_lib.use_compilation_cache()
-  lab = Lab(root, configs, size, fields, deeplens.EXPERIMENTS)
   filled = table.fill(deeplens.TABLES[name], lab)
   _print(filled)
   if document is not None:
     table.write(document, name, table.markdown(filled, *_origin(name, size, change or [])))
     print(f'written: {document}')
+
+
+def _check_paths(document: pathlib.Path | None, root: pathlib.Path) -> None:
+  """Refuses what could not be written after hours of training."""
+  if root.exists() and not root.is_dir():
+    raise InputError(root, 'is not a folder', 'a folder, or a new name for one')
+  if document is None:
+    return
+  try:
+    document.parent.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise InputError(document, f'cannot be written ({error.strerror})', 'another name') from error
+  table.read(document)
 
 
 def _fields(changes: list[str]) -> dict[str, Any]:

@@ -103,7 +103,8 @@ TABLE2 = Table(
     ),
   ),
   data='The paper: renderings by Yang 2016 of 200 RGB-D photographs, never released. Ours: '
-  f'{_SCENES}; disparity predicted by our depth net.',
+  f'{_SCENES}; disparity predicted by our depth net, then fitted in scale and shift to the '
+  'truth of each scene, in whose units focus and aperture are.',
   expected='DeepLens best; direct regression worst of the methods.',
 )
 
@@ -137,7 +138,7 @@ TABLE3 = Table(
   ),
   data='The paper: as Table 2; RealDepth is trained on photographs, SynDepth on synthetic images. '
   f'Ours: {_SCENES}; RealDepth is our depth net trained on scenes with photographs, SynDepth one '
-  'trained on procedural textures alone.',
+  'trained on procedural textures alone; both are fitted in scale and shift to the truth.',
   expected='Corrupted about equal to predicted, both better than the true disparity; SynDepth at '
   'the test far worse.',
 )

@@ -116,7 +116,9 @@ def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
   try:
     for name, value in fields.items():
       config.update_from_flattened_dict({name: value})
-  except (KeyError, TypeError, AttributeError) as error:
+  except KeyError as error:
+    raise configuring.ConfigError(f'{config.task} has no field {name!r}') from error
+  except (TypeError, AttributeError) as error:
     raise configuring.ConfigError(f'{name}={value!r}: {error}') from error
   return config.lock()
 

@@ -1,11 +1,11 @@
 """A published table and its rows, and their form in Markdown."""
 
 import pathlib
-import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from depthjax.files import atomic
+from depthjax.files.errors import InputError
 from depthjax.reproduce.lab import Lab
 
 
@@ -86,14 +86,38 @@ def markdown(filled: Filled, command: str, made: str) -> str:
   return '\n'.join(lines)
 
 
+def read(path: pathlib.Path) -> str:
+  """The document that `write` will change, or its beginning; call it before long work starts.
+
+  Raises:
+    files.errors.InputError: a file that no section can be put into.
+  """
+  atomic.check_output(path, ('.md',))
+  if not path.exists():
+    return _TITLE
+  wrong = 'is no document of tables'
+  try:
+    text = path.read_text(encoding='utf-8')
+  except (OSError, UnicodeDecodeError) as error:
+    raise InputError(path, wrong, 'a new name, or a file that this command wrote') from error
+  if text and not text.startswith(_TITLE.partition('\n')[0]):
+    raise InputError(path, wrong, 'a new name, or a file that this command wrote')
+  return text or _TITLE
+
+
 def write(path: pathlib.Path, name: str, section: str) -> None:
-  """Puts a section into a Markdown file between its marks, in the order of names."""
-  text = path.read_text(encoding='utf-8') if path.exists() else ''
-  sections = dict(re.findall(r'<!-- begin (\S+) -->\n(.*?)\n<!-- end -->', text, flags=re.DOTALL))
-  sections[name] = section
-  parts = [_TITLE, *(f'<!-- begin {n} -->\n{sections[n]}\n<!-- end -->' for n in sorted(sections))]
-  path.parent.mkdir(parents=True, exist_ok=True)
-  atomic.write_bytes(path, ('\n\n'.join(parts) + '\n').encode(), ('.md',))
+  """Puts a section into a Markdown file between its marks, or at its end; the rest stays.
+
+  Raises:
+    files.errors.InputError: as `read`.
+  """
+  text = read(path)
+  begin = f'<!-- begin {name} -->\n'
+  before, mark, rest = text.partition(begin)
+  _, _, after = rest.partition(_END)
+  if not mark:
+    before, after = text.rstrip('\n') + '\n\n', '\n'
+  atomic.write_bytes(path, f'{before}{begin}{section}\n{_END}{after}'.encode(), ('.md',))
 
 
 def _number(value: float | None) -> str:
@@ -102,6 +126,7 @@ def _number(value: float | None) -> str:
   return f'{value:.3f}' if abs(value) < 2 else f'{value:.2f}'
 
 
+_END = '<!-- end -->'
 _TITLE = """# Reproduction
 
 Tables of the papers, ours beside theirs. `depthjax reproduce NAME` writes this file: it trains what

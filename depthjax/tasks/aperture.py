@@ -15,6 +15,7 @@ import ml_collections
 from depthjax.losses import image as losses
 from depthjax.metrics import depth as depth_metrics
 from depthjax.ops import colour, compositional
+from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks import depth, dof
 from depthjax.tasks.task import Task
 
@@ -34,6 +35,8 @@ def make(
   if predictor is not None:
     raise ValueError("the task 'aperture' predicts by itself; predictor.weights must be empty")
   depth.check_frame(config.data)
+  if config.loss.levels < 2:
+    raise ValueError(f'loss.levels is {config.loss.levels}; it must be at least 2')
   model = depth.model_of(config.model, axis_name=axis_name)
   blur = each(_blur(config.render, config.loss.levels))
 
@@ -51,7 +54,8 @@ def make(
 
   def metrics(outputs, inputs):
     limit, band = 2 * config.render.radius, config.render.band
-    spline = depth_metrics.mae_spline(outputs['disparity'], inputs['disparity'])
+    truth = disparity_lib.normalise(inputs['disparity'])  # As the task 'depth' is measured.
+    spline = depth_metrics.mae_spline(outputs['disparity'], truth)
     return {**dof.metrics(outputs, inputs, limit=limit, band=band), 'mae_spline': spline}
 
   return Task(

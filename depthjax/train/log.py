@@ -86,10 +86,10 @@ def _drop_after(path: pathlib.Path, step: int) -> None:
   if not path.exists():
     return
   kept = []
-  for line in path.read_text(encoding='utf-8').splitlines():
+  for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
     try:
       keep = json.loads(line)['step'] <= step
-    except ValueError:  # The line that the killed run was writing.
+    except (ValueError, KeyError, TypeError):  # What a killed run was writing, or a broken disk.
       keep = False
     if keep:
       kept.append(line + '\n')

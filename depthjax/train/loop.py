@@ -21,12 +21,16 @@ import numpy as np
 from depthjax import parallel
 from depthjax.configuring import ConfigError
 from depthjax.files import atomic, weights
+from depthjax.files.errors import InputError
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import initialise
 from depthjax.train import step as step_lib
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.log import Log, Silent
+
+# A run that goes on must see the same examples.
+_DATA_FIELDS = ('task', 'seed', 'batch_size', 'data')
 
 
 class NotFinite(RuntimeError):
@@ -225,7 +229,7 @@ def _restore(experiment, config, checkpoints: Checkpoints, workdir: pathlib.Path
 
   Raises:
     ConfigError: the run was started with other data, or is past the steps asked for.
-    InputError: the checkpoint is of another model.
+    InputError: the checkpoint is of another model, or the record of the config is damaged.
   """
   step = checkpoints.latest()
   if step is not None:
@@ -243,8 +247,14 @@ def _same_data(config: ml_collections.ConfigDict, record: pathlib.Path) -> None:
   """Refuses to go on with other examples than those that the steps so far stand for."""
   if not record.exists():
     return
-  before, now = json.loads(record.read_text(encoding='utf-8')), json.loads(_json(config))
-  for field in ('task', 'seed', 'batch_size', 'data'):
+  try:
+    before = json.loads(record.read_text(encoding='utf-8'))
+    before = {field: before[field] for field in _DATA_FIELDS}
+  except (ValueError, KeyError, TypeError) as error:
+    wrong = 'does not hold the config of the run'
+    raise InputError(record, wrong, 'the file that the run wrote, or none') from error
+  now = json.loads(_json(config))
+  for field in _DATA_FIELDS:
     if before[field] != now[field]:
       raise ConfigError(
         f'{field} is {now[field]!r}, the run in {record.parent} was started with '

@@ -1,5 +1,8 @@
 """Tables in Markdown: ours beside the paper's, each section replaced in its place."""
 
+import pytest
+
+from depthjax.files.errors import InputError
 from depthjax.reproduce import table as table_lib
 from depthjax.reproduce.table import Row, Table
 
@@ -39,14 +42,24 @@ def test_a_section_says_what_made_it():
   assert '\n\n\n' not in text
 
 
-def test_sections_are_replaced_in_their_place(tmp_path):
-  path = tmp_path / 'docs' / 'reproduction.md'
+def test_sections_are_replaced_in_their_place_and_the_rest_stays(tmp_path):
+  path = tmp_path / 'reproduction.md'
   table_lib.write(path, 'b', 'second')
   table_lib.write(path, 'a', 'first\n\nwith two paragraphs')
-  before = path.read_text()
-  assert before.startswith('# Reproduction') and before.index('first') < before.index('second')
+  text = path.read_text()
+  assert text.startswith('# Reproduction') and text.index('second') < text.index('first')
+  before = text.replace('<!-- begin a', 'written by hand\n\n<!-- begin a') + '\nthe end\n'
+  path.write_text(before)
   table_lib.write(path, 'b', 'changed')
-  after = path.read_text()
-  assert after == before.replace('second', 'changed')
+  assert path.read_text() == before.replace('second', 'changed')
   table_lib.write(path, 'b', 'second')
   assert path.read_text() == before
+
+
+@pytest.mark.parametrize('content', [b'# Another document\n', b'\xff\xfe'])
+def test_a_document_of_something_else_is_left_alone(tmp_path, content):
+  path = tmp_path / 'README.md'
+  path.write_bytes(content)
+  with pytest.raises(InputError, match='is no document of tables'):
+    table_lib.write(path, 'a', 'first')
+  assert path.read_bytes() == content

@@ -41,6 +41,16 @@ def test_metrics_are_read_by_kind(tmp_path):
   assert [line['psnr/learned'] for line in log_lib.read_metrics(tmp_path, 'eval')] == [22, 24, 26]
 
 
+@pytest.mark.parametrize('line', ['{}', '12', 'null', '{"step": "x"}', '\udcff', '{"step'])
+def test_a_damaged_line_goes_and_the_others_stay(tmp_path, line):
+  path = tmp_path / 'metrics.jsonl'
+  good = '{"step": 1, "kind": "train"}'
+  path.write_text(f'{good}\n{line}\n', encoding='utf-8', errors='surrogateescape')
+  with _log(tmp_path, start=4):
+    pass
+  assert path.read_text() == f'{good}\n'
+
+
 def test_a_number_that_is_none_is_null(tmp_path):
   """JSON has no NaN: other programs could not read the file."""
   with _log(tmp_path) as log:

@@ -81,6 +81,14 @@ def test_resumed_equals_uninterrupted_bit_for_bit(whole, tmp_path, monkeypatch):
   _assert_same_run(workdir, tmp_path, config)
 
 
+@pytest.mark.parametrize('record', ['', '[]', '{"task": "lensblur"}', '{"task'])
+def test_a_damaged_record_of_the_config_is_named(tmp_path, record):
+  path = tmp_path / 'config.json'
+  path.write_text(record)
+  with pytest.raises(InputError, match='does not hold the config of the run'):
+    loop._same_data(tiny.config(), path)
+
+
 @pytest.mark.parametrize('fields', [{'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}], ids=str)
 def test_a_checkpoint_goes_on_with_other_devices(whole, fields):
   """Saved by one device at step 4, restored on eight: step 5 has the loss that it had on one."""
