@@ -10,13 +10,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from depthjax.losses import image as losses
 from depthjax.models import layers, regression
 from depthjax.tasks import dof
 from depthjax.tasks.task import Task
 
-_SPREAD = 0.03  # Of the spot that marks the focal point, as a share of the long side.
+_SHARP = 0.02  # Disparity this far from the focus counts as in focus by 1/e.
+_AROUND = 0.08  # What is around a pixel, likewise the next: shares of the long side.
+_SPREAD = 0.03  # Of the spot that marks the focal point.
 
 
 def make(
@@ -61,7 +64,7 @@ def make(
 def arguments(inputs: dof.Images) -> jax.Array:
   """What the generator sees [b h w 5]: image - 0.5, a spot at the focal point, the aperture.
 
-  The focal point is the pixel whose true disparity is nearest to the focus: where a photographer
+  The focal point lies where most around it is in focus, by the true disparity: where a photographer
   would have tapped. No disparity is given away.
   """
   image, disparity = inputs['image'], inputs['disparity']
@@ -71,12 +74,21 @@ def arguments(inputs: dof.Images) -> jax.Array:
 
 
 def _spot(distance: jax.Array) -> jax.Array:
-  """A Gaussian about the least of each map: [b h w] -> [b h w 1], 1 at its middle."""
-  _, h, w = distance.shape
-  index = jnp.argmin(distance.reshape(len(distance), -1), axis=-1)[:, None, None]
+  """A Gaussian amid the least values of each map: [b h w] -> [b h w 1], 1 at its middle."""
+  count, h, w = distance.shape
+  sharp = jnp.exp(-(((distance - distance.min(axis=(1, 2), keepdims=True)) / _SHARP) ** 2))
+  rows, columns = (_near(size, _AROUND * max(h, w)) for size in (h, w))
+  around = jnp.einsum('bhw,ih,jw->bij', sharp, rows, columns)
+  index = jnp.argmax((sharp * around).reshape(count, -1), axis=-1)[:, None, None]
   rows, columns = jnp.arange(h)[:, None] - index // w, jnp.arange(w) - index % w
   sigma = _SPREAD * max(h, w)
   return jnp.exp(-(rows**2 + columns**2) / (2 * sigma**2))[..., None]
+
+
+def _near(size: int, sigma: float) -> np.ndarray:
+  """Gaussian weights of every place along an axis for every other: [size size]."""
+  place = np.arange(size, dtype=np.float32)
+  return np.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
 
 
 def _model(fields: Any, axis_name: str | None) -> regression.Generator:
