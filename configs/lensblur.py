@@ -6,10 +6,10 @@ PSNR in dB, whole picture / near depth edges, on held-out scenes: `depthjax eval
 the split 'test' with data.corruption=1; the classical renderer given the same disparity has
 31.57 / 29.05, the untouched photograph 24.79 / 23.74.
 
-  size   hardware      time                   learned
-  smoke  2 CPU cores   3 to 10 minutes        not measured there
-  small  2 CPU cores   about 50 CPU minutes   32.38 / 30.41 (3800 steps, other work beside it)
-  base   accelerators  not trained yet        -
+  size   hardware      time                    learned
+  smoke  2 CPU cores   90 seconds              not measured there
+  small  2 CPU cores   90 CPU minutes          33.50 / 31.13
+  base   accelerators  not trained yet         -
 """
 
 import ml_collections
