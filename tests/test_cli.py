@@ -60,8 +60,13 @@ def _save_weights(folder, task='lensblur'):
   return weights.save_weights(folder, _variables(), metadata)
 
 
-def _run(monkeypatch, line):
-  """Exit code of a command line; words have no spaces here."""
+def _run(monkeypatch, line, method='classical'):
+  """Exit code of a command line; words have no spaces here.
+
+  The classical renderer, which compiles at once, where the line does not name another.
+  """
+  if method and line.startswith('refocus ') and '--method' not in line and '--weights' not in line:
+    line += f' --method={method}'
   monkeypatch.setattr(sys, 'argv', ['depthjax', *line.split()])
   with pytest.raises(SystemExit) as caught:
     cli.main()
@@ -207,6 +212,21 @@ def test_trained_weights_are_used(folder, monkeypatch, given):
   _assert_wrote('out.png', refocus.refocus(photo, _depth()[..., None], **arguments))
 
 
+def test_the_renderer_that_ships_is_the_default(folder, monkeypatch):
+  """Without a word about it, offline; it keeps what is in focus and blurs what is not."""
+  line = 'refocus photo.png depth.png -o out.png --radius=2 --focus-disparity=0.7'
+  assert _run(monkeypatch, line, method=None) == 0
+  photo = images.read_image('photo.png')
+  arguments = {'focus': 0.7, 'radius': 2, 'learned': refocus.builtin()}
+  _assert_wrote('out.png', refocus.refocus(photo, _depth()[..., None], **arguments))
+  result, classical = images.read_image('out.png'), _expected(0.7, 2)
+  # The nearest pixel of all, in a corner, is out of focus too.
+  near, far = np.s_[4:-16, _W // 2 + 10 : -4], np.s_[12:-4, 4 : _W // 2 - 6]
+  assert np.abs(result - photo)[near].mean() < 0.5 / 255 + 1 / 510
+  assert np.abs(result - photo)[far].mean() > 0.1
+  assert np.abs(result - classical)[far].mean() < 0.3 * np.abs(result - photo)[far].mean()
+
+
 def test_the_hybrid_renderer_is_one_of_the_methods(folder, monkeypatch):
   _save_weights(folder)
   line = 'refocus photo.png depth.png -o out.png --radius=2 --method=hybrid'
@@ -311,7 +331,6 @@ _BAD = {
     f'{_OK} --method=classical --weights=weights.safetensors',
     '--method=classical uses no weights; leave out one of',
   ),
-  'learned without weights': (f'{_OK} --method=learned', '--method=learned needs --weights --work'),
   'missing weights': (
     f'{_OK} --weights=no.safetensors',
     'no.safetensors: does not exist; expected',

@@ -94,10 +94,10 @@ def refocus(
     float | None, typer.Option(min=0, help='Largest blur radius, pixels; instead of --aperture.')
   ] = None,
   method: Annotated[
-    Method | None, typer.Option(help='Default: learned with --weights, else classical.')
-  ] = None,
+    Method, typer.Option(help='Who blurs; hybrid is learned at depth edges alone.')
+  ] = Method.learned,
   weights: Annotated[
-    pathlib.Path | None, typer.Option(help="A run's folder or its weights.safetensors.")
+    pathlib.Path | None, typer.Option(help="A run's folder or its weights; default: built in.")
   ] = None,
   convention: Annotated[
     Convention, typer.Option(help='Whether large values are near or far.')
@@ -234,12 +234,12 @@ def _disparity(focus: Focus, scene: np.ndarray) -> float:
     raise ConfigError(f'{"--focus" if focus.box is None else "--focus-box"}: {error}') from error
 
 
-def _learned(method: Method | None, path: pathlib.Path | None) -> refocus_lib.Learned | None:
+def _learned(method: Method, path: pathlib.Path | None) -> refocus_lib.Learned | None:
   if method is Method.classical and path is not None:
     raise ConfigError('--method=classical uses no weights; leave out one of --method and --weights')
-  if method is not None and method is not Method.classical and path is None:
-    raise ConfigError(f'--method={method} needs --weights, the --workdir of a training run')
-  return None if path is None else refocus_lib.load(path)
+  if method is Method.classical:
+    return None
+  return refocus_lib.builtin() if path is None else refocus_lib.load(path)
 
 
 def _ending(animate: Sweep | None, bits: int, photo: pathlib.Path) -> str:

@@ -5,6 +5,7 @@ arrays alone. h w are the rows and columns of the photograph.
 """
 
 import functools
+import importlib.resources
 import math
 import os
 from typing import Any, NamedTuple
@@ -62,6 +63,11 @@ def load(path: str | os.PathLike) -> Learned:
     wrong = 'holds other arrays than the network that it describes'
     raise InputError(path, wrong, 'weights that a training run wrote')
   return Learned(model, variables, radius)
+
+
+def builtin() -> Learned:
+  """The renderer that ships with the package: docs/models/lensblur.md says what it is."""
+  return load(importlib.resources.files('depthjax') / 'pretrained' / 'lensblur.safetensors')
 
 
 def initial(model: LensBlur) -> Any:

@@ -14,9 +14,9 @@ from depthjax.ops import lens
 from depthjax.pipelines import classical
 from depthjax.pipelines import hybrid as hybrid_lib
 from depthjax.pipelines import learned as learned_lib
-from depthjax.pipelines.learned import Learned, load
+from depthjax.pipelines.learned import Learned, builtin, load
 
-__all__ = ['Learned', 'load']
+__all__ = ['Learned', 'builtin', 'load']
 
 # An aperture of 1 blurs 1/40 of the long side, as the networks blur 8 px at 320.
 _APERTURE = 40
