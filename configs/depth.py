@@ -46,10 +46,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   )
   # Seen through no lens, and by no simulated predictor.
   config.data.pad, config.data.corruption = 0, 0.0
-  sizes = {'smoke': _smoke, 'small': _small, 'base': _base}
-  if arg.size not in sizes:
-    raise configuring.ConfigError(f'size is {arg.size!r}; it can be {", ".join(sizes)}')
-  sizes[arg.size](config)
+  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
   return config
 
 

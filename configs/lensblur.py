@@ -46,10 +46,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     }
   )
   config.render = configuring.lens()
-  sizes = {'smoke': _smoke, 'small': _small, 'base': _base}
-  if arg.size not in sizes:
-    raise configuring.ConfigError(f'size is {arg.size!r}; it can be {", ".join(sizes)}')
-  sizes[arg.size](config)
+  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
   return config
 
 

@@ -7,6 +7,7 @@ result is locked: a misspelt override is an error with a suggestion.
 
 import importlib.util
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import ml_collections
@@ -162,6 +163,21 @@ def no_config(error: Exception) -> str:
   where = f' in line {error.lineno}' if isinstance(error, SyntaxError) else ''
   text = error.msg if isinstance(error, SyntaxError) else error
   return f'not a config file: {text}{where}; expected Python such as configs/lensblur.py'
+
+
+def apply_size(
+  config: ml_collections.ConfigDict,
+  size: str,
+  **sizes: Callable[[ml_collections.ConfigDict], None],
+) -> None:
+  """Changes a config to the size of that name.
+
+  Raises:
+    ConfigError: no such size.
+  """
+  if size not in sizes:
+    raise ConfigError(f'size is {size!r}; it can be {", ".join(sizes)}')
+  sizes[size](config)
 
 
 def parse_arg(arg: str, **fields: Any) -> ml_collections.ConfigDict:

@@ -60,13 +60,7 @@ class DepthNet(nn.Module):
         raise ValueError(f'{name} is {getattr(self, name)!r}; it can be {" or ".join(values)}')
     if self.width < 2 or self.width % 2:
       raise ValueError(f'width is {self.width}; it must be even and at least 2')
-    norm = functools.partial(
-      layers.BatchNorm,
-      momentum=self.momentum,
-      renorm=self.renorm,
-      dtype=self.dtype,
-      axis_name=self.axis_name,
-    )
+    norm = layers.norm(self.momentum, self.renorm, dtype=self.dtype, axis_name=self.axis_name)
     shared = {'norm': norm, 'dtype': self.dtype}
     self.encoder = ResNet50(self.width, self.stride_on, remat=self.remat, **shared)
     self.decoder = Decoder(self.width, **shared)

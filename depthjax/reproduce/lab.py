@@ -1,5 +1,6 @@
 """Where experiments are run once and their scores kept: a folder of runs."""
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ import ml_collections
 
 from depthjax import configuring
 from depthjax.files import atomic, weights
+from depthjax.files.errors import InputError
 from depthjax.train import evaluate, loop
 
 
@@ -67,6 +69,9 @@ class Lab:
     Args:
       predictor: name of the experiment that predicts the disparity to evaluate on, if any.
       fields: overrides of the config for the evaluation, with '__' for the dot.
+
+    Raises:
+      files.errors.InputError: a record of the runs is damaged.
     """
     overrides = {key.replace('__', '.'): value for key, value in fields.items()}
     if predictor:
@@ -75,8 +80,9 @@ class Lab:
       overrides['predictor.weights'] = str(self.root / predictor)
     workdir = self.train(name)
     config = _changed(self.config(name), overrides)
-    record, key = workdir / 'scores.json', json.dumps([overrides, config.eval.examples])
-    known = json.loads(record.read_text(encoding='utf-8')) if record.exists() else {}
+    eyes = _digest(self.root / predictor) if predictor else ''
+    record, key = workdir / 'scores.json', json.dumps([overrides, config.eval.examples, eyes])
+    known = _read(record)
     if key not in known:
       known[key] = evaluate.newest(config, workdir, 'test')
       _write(record, known)
@@ -101,14 +107,14 @@ class Lab:
     record = workdir / 'config.json'
     if not record.exists():
       return False
-    if json.loads(record.read_text(encoding='utf-8')) != json.loads(json.dumps(config.to_dict())):
+    if _read(record) != json.loads(json.dumps(config.to_dict())):
       raise configuring.ConfigError(
         f'{workdir} was trained with another config; use another --root, or remove it'
       )
     if not (workdir / weights.FILE_NAME).exists():
       return False
     _, metadata = weights.load_weights(workdir, config.task)
-    return metadata['step'] == config.steps
+    return metadata.get('step') == config.steps
 
 
 def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
@@ -121,6 +127,24 @@ def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
   except (TypeError, AttributeError) as error:
     raise configuring.ConfigError(f'{name}={value!r}: {error}') from error
   return config.lock()
+
+
+def _digest(workdir: pathlib.Path) -> str:
+  """Of a run's weights: one that was trained anew is another predictor."""
+  return hashlib.sha256((workdir / weights.FILE_NAME).read_bytes()).hexdigest()
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+  """A table of JSON, empty where there is no file."""
+  if not path.exists():
+    return {}
+  try:
+    table = json.loads(path.read_text(encoding='utf-8'))
+  except ValueError:
+    table = None
+  if not isinstance(table, dict):
+    raise InputError(path, 'is damaged', 'what this command wrote; remove it to make it anew')
+  return table
 
 
 def _write(path: pathlib.Path, value: Any) -> None:

@@ -17,7 +17,7 @@ from depthjax.metrics import depth as depth_metrics
 from depthjax.ops import colour, compositional
 from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks import depth, dof
-from depthjax.tasks.task import Task
+from depthjax.tasks.task import Predictor, Task
 
 
 def make(
@@ -25,7 +25,7 @@ def make(
   *,
   each: Callable,
   axis_name: str | None,
-  predictor: dof.Predictor | None = None,
+  predictor: Predictor | None = None,
 ) -> Task:
   """The task of a config with the fields of configs/aperture.py.
 

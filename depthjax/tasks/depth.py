@@ -18,12 +18,9 @@ from depthjax.metrics import image as image_metrics
 from depthjax.models import depthnet
 from depthjax.ops import colour, layers
 from depthjax.ops import disparity as disparity_lib
-from depthjax.tasks.task import Task
+from depthjax.tasks.task import Predictor, Task
 
 Images = dict[str, jax.Array]
-
-
-Predictor = Callable[[jax.Array], jax.Array]
 
 
 def make(

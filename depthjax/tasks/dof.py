@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from depthjax.metrics import image as metrics_lib
 from depthjax.ops import colour, layers, lens, resize, scatter
+from depthjax.tasks.task import Predictor
 
 Images = dict[str, jax.Array]
-Predictor = Callable[[jax.Array], jax.Array]
 DISPARITIES = ('corrupted', 'true', 'predicted')
 
 

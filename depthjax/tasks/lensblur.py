@@ -14,7 +14,7 @@ import ml_collections
 from depthjax.losses import image as losses
 from depthjax.models import lensblur
 from depthjax.tasks import dof
-from depthjax.tasks.task import Task
+from depthjax.tasks.task import Predictor, Task
 
 
 def make(
@@ -22,7 +22,7 @@ def make(
   *,
   each: Callable,
   axis_name: str | None,
-  predictor: dof.Predictor | None = None,
+  predictor: Predictor | None = None,
 ) -> Task:
   """The task of a config with the fields of configs/lensblur.py.
 

@@ -15,7 +15,7 @@ import numpy as np
 from depthjax.losses import image as losses
 from depthjax.models import layers, regression
 from depthjax.tasks import dof
-from depthjax.tasks.task import Task
+from depthjax.tasks.task import Predictor, Task
 
 _SHARP = 0.02  # Disparity this far from the focus counts as in focus by 1/e.
 _AROUND = 0.08  # What is around a pixel, likewise the next: shares of the long side.
@@ -27,7 +27,7 @@ def make(
   *,
   each: Callable,
   axis_name: str | None,
-  predictor: dof.Predictor | None = None,
+  predictor: Predictor | None = None,
 ) -> Task:
   """The task of a config with the fields of configs/regression.py.
 

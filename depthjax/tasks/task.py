@@ -12,6 +12,8 @@ import jax
 Apply = Callable[..., Any]
 Variables = dict[str, Any]
 Scalars = dict[str, jax.Array]
+# Normalised disparity of photographs: [b h w 3] -> [b h w 1].
+Predictor = Callable[[jax.Array], jax.Array]
 
 
 class Task(NamedTuple):

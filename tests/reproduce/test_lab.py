@@ -7,6 +7,7 @@ import pytest
 
 from configs import lensblur
 from depthjax import configuring
+from depthjax.files.errors import InputError
 from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Experiment, Lab
 from tests import tiny
@@ -89,6 +90,23 @@ def test_predictors_come_first(tmp_path, calls):
   config = _lab(tmp_path).config('told')
   assert config.predictor.weights == str(tmp_path / 'plain')
   assert config.render.disparity == 'true'
+
+
+def test_a_predictor_trained_anew_is_another_one(tmp_path, calls):
+  first = _lab(tmp_path).scores('plain', predictor='l1')
+  assert _lab(tmp_path).scores('plain', predictor='l1') == first
+  metadata = {'task': 'lensblur', 'step': 7}
+  lab_lib.weights.save_weights(tmp_path / 'l1', {'params': {'x': np.zeros(1)}}, metadata)
+  assert _lab(tmp_path).scores('plain', predictor='l1') != first
+
+
+@pytest.mark.parametrize('name', ['scores.json', 'config.json'])
+@pytest.mark.parametrize('text', ['', '[]', '{"cut'])
+def test_a_damaged_record_is_named(tmp_path, calls, name, text):
+  _lab(tmp_path).scores('plain')
+  (tmp_path / 'plain' / name).write_text(text)
+  with pytest.raises(InputError, match=f'{name}: is damaged'):
+    _lab(tmp_path).scores('plain')
 
 
 def test_a_misspelt_field_is_named(tmp_path):
