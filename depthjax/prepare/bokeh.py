@@ -127,6 +127,8 @@ def _bokeh(scene: Path, target: Path, lens: tuple | None, at: tuple[int, int]) -
   raw = depth.read_raw(file)
   pictures.check_sizes(sharp, record['image'], file, raw)
   valid = np.isfinite(raw) if convention == 'disparity' else raw > 0
+  if not valid.any():
+    raise InputError(file, 'has no valid pixel', f'a map of {convention}')
   disparity = raw if convention == 'disparity' else pictures.inverse(raw, valid)
   record |= pictures.masked(disparity, valid)
   if lens:
@@ -161,8 +163,8 @@ def _read_lens(path: Path) -> tuple[np.ndarray, np.ndarray]:
     lists = [np.array(fields[key], np.float32) for key in ('blur_parameters', 'focus_distances')]
   except (KeyError, TypeError, ValueError) as error:
     raise InputError(path, f'cannot be read ({type(error).__name__}: {error})', right) from error
-  if any(values.ndim != 1 or values.size == 0 for values in lists):
-    raise InputError(path, 'holds no lists', right)
+  if any(values.ndim != 1 or not values.size or not np.isfinite(values).all() for values in lists):
+    raise InputError(path, 'holds no lists of finite numbers', right)
   return lists[0], lists[1]
 
 

@@ -127,6 +127,22 @@ def test_blb_without_a_lens_file_has_no_lens_and_says_what_else_is_missing(tmp_p
   assert 'bokeh_00_00.png and bokeh_00_00.tif share a name' in messages['272/bokeh_00_00']
 
 
+def test_blb_without_a_valid_depth_is_a_bad_record_and_not_the_end(tmp_path):
+  made.blb(tmp_path)
+  depth.write_depth(tmp_path / '270' / 'depth.pfm', 0 * made.blb_depth(0))
+  messages = made.bad(bokeh.blb(tmp_path).entries)
+  assert len(messages) == 4 and 'depth.pfm: has no valid pixel' in messages['270/bokeh_00_00']
+
+
+@pytest.mark.parametrize('number', ['NaN', 'Infinity'])
+def test_blb_with_a_lens_that_is_no_number_is_refused(tmp_path, number):
+  made.blb(tmp_path)
+  lens = tmp_path / 'info.json'
+  lens.write_text(f'{{"blur_parameters": [{number}, 2], "focus_distances": [1, 2]}}')
+  with pytest.raises(InputError, match='no lists of finite numbers'):
+    bokeh.blb(tmp_path)
+
+
 def test_nyu_folders_hold_millimetres_with_holes(tmp_path):
   record = nyuv2.nyuv2(made.nyuv2(tmp_path)).entries[2].load()
   metres = made.millimetres(2) / 1000
