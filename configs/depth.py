@@ -3,9 +3,10 @@
   depthjax train --config=configs/depth.py:small --workdir=runs/depth
 
 An encoder that knows ImageNet, from a file that torchvision or timm wrote (`depthjax convert
-resnet50 FILE -o encoder.safetensors`), is taken with
+resnet50 FILE -o encoder.safetensors`), fits the widths of `base` and is taken with
 
   --config.initialise.weights=encoder.safetensors --config.model.input=imagenet
+  --config.model.stride_on=middle
   --config.initialise.rules="(('/encoder/', 'load'), ('.*', 'fresh'))"
 
 No size has been trained to its end yet, so there are no scores here.

@@ -72,7 +72,7 @@ def cells(filled: Filled) -> tuple[list[str], list[list[str]]]:
 
 
 def markdown(filled: Filled, command: str, made: str) -> str:
-  """The section of a table in a document; `made` says of what size, steps and machine ours is."""
+  """The section of a table in a document; `made` says how ours was trained."""
   table = filled.table
   head, body = cells(filled)
   lines = [f'## {table.name}: {table.title}', '', f'{table.source}.', '']
