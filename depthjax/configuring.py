@@ -28,7 +28,7 @@ def defaults() -> ml_collections.ConfigDict:
   config.steps = 1000
   config.batch_size = 8  # Examples a step over all devices.
   config.microbatches = 1  # Gradients are averaged over this many parts of a batch in turn.
-  config.ema = 0.999  # Decay of the averaged parameters that are evaluated and exported.
+  config.ema = 0.999  # Decay of the averaged variables that are evaluated and exported.
   config.model = ml_collections.ConfigDict()
   config.loss = ml_collections.ConfigDict()
   config.data = scenes()

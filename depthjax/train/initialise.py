@@ -15,7 +15,7 @@ def from_weights(state: TrainState, config: ml_collections.ConfigDict) -> TrainS
   """The state with the arrays that `config.rules` call 'load' taken from `config.weights`.
 
   The rules see paths such as 'params/kernel_net/...' and 'batch_stats/...'; arrays whose rule is
-  'fresh' keep their initial values. The moving average starts at the loaded parameters.
+  'fresh' keep their initial values. The moving average starts at the loaded variables.
 
   Raises:
     InputError: the file cannot be read, lacks an array to load or holds it in another shape.
@@ -42,5 +42,6 @@ def from_weights(state: TrainState, config: ml_collections.ConfigDict) -> TrainS
     return jax.device_put(saved[name].astype(fresh.dtype), fresh.sharding)
 
   variables = jax.tree_util.tree_map_with_path(chosen, variables, choices)
+  ema = jax.tree.map(jnp.copy, variables)
   params = variables.pop('params')
-  return state.replace(params=params, model_state=variables, ema=jax.tree.map(jnp.copy, params))
+  return state.replace(params=params, model_state=variables, ema=ema)

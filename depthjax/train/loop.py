@@ -25,7 +25,6 @@ from depthjax.files.errors import InputError
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import initialise
-from depthjax.train import step as step_lib
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.log import Log, Silent
 
@@ -45,7 +44,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dic
   """Trains to `config.steps` in `workdir`, from its newest checkpoint if it has one.
 
   Writes metrics.jsonl, config.json, events/, pictures/, checkpoints/ and weights.safetensors (the
-  averaged parameters). Returns the last evaluation.
+  averaged variables). Returns the last evaluation.
 
   Raises:
     NotFinite: the run diverged.
@@ -139,7 +138,7 @@ class _Run:
     with self.clock.paused():
       scores = evaluate_lib.evaluate(self.experiment, self.config, state, 'val')
       pictures = evaluate_lib.draw(self.experiment, self.config, state)
-      variables = self.experiment.runner.whole(step_lib.averaged_variables(state))
+      variables = self.experiment.runner.whole(state.ema)
       self.log.write(step, scores, kind='eval')
       self.log.pictures(step, pictures)
       self.log.say(f'step {step}  ' + '  '.join(f'{k} {v:.3f}' for k, v in scores.items()))

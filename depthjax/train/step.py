@@ -22,7 +22,8 @@ class TrainState:
   Fields:
     step: int32 [], updates made.
     params, model_state: the model's variables; `model_state` holds batch statistics.
-    ema: exponential moving average of `params`, what is evaluated and exported.
+    ema: exponential moving average of all variables, `params` and `model_state`, what is evaluated
+      and exported. Statistics of the last few batches alone would add their noise to every score.
     opt: the optimiser's state.
     key: uint32 [2], key data of the run's seed; never advances, `step` is folded in.
     finite: bool [], False once a loss or gradient was not finite: the state stays as it was then.
@@ -47,8 +48,8 @@ def init_state(
   variables = task.init(jax.random.wrap_key_data(key), inputs)
   params = variables['params']
   model_state = {name: value for name, value in variables.items() if name != 'params'}
-  # The average starts at the parameters; a copy, since both are given away at each step.
-  ema = jax.tree.map(jnp.copy, params)
+  # The average starts at the variables; a copy, since both are given away at each step.
+  ema = jax.tree.map(jnp.copy, variables)
   return TrainState(
     jnp.zeros((), jnp.int32), params, model_state, ema, tx.init(params), key, jnp.ones((), bool)
   )
@@ -114,7 +115,7 @@ def train_step(
   updates, opt = tx.update(grads, state.opt, state.params)
   params = optax.apply_updates(state.params, updates)
   keep = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
-  ema = optax.incremental_update(params, state.ema, 1 - keep)
+  ema = optax.incremental_update({'params': params, **model_state}, state.ema, 1 - keep)
   norm = optax.tree.norm(grads)
   finite = state.finite & jnp.isfinite(scalars['loss']) & jnp.isfinite(norm)
   new = state.replace(step=state.step + 1, params=params, model_state=model_state, ema=ema, opt=opt)
@@ -123,17 +124,12 @@ def train_step(
 
 
 def evaluate_step(state: TrainState, batch: Any, *, task: Task) -> dict[str, jax.Array]:
-  """The task's metrics of a batch with the averaged parameters: each of shape [b]."""
+  """The task's metrics of a batch with the averaged variables: each of shape [b]."""
   inputs = task.inputs(batch)
-  return task.metrics(task.predict(task.apply, averaged_variables(state), inputs), inputs)
+  return task.metrics(task.predict(task.apply, state.ema, inputs), inputs)
 
 
 def pictures_step(state: TrainState, batch: Any, *, task: Task) -> dict[str, jax.Array]:
-  """The task's pictures of a batch with the averaged parameters: each [b h w 3], sRGB."""
+  """The task's pictures of a batch with the averaged variables: each [b h w 3], sRGB."""
   inputs = task.inputs(batch)
-  return task.pictures(task.predict(task.apply, averaged_variables(state), inputs), inputs)
-
-
-def averaged_variables(state: TrainState) -> dict[str, Any]:
-  """The model's variables with the averaged parameters."""
-  return {'params': state.ema, **state.model_state}
+  return task.pictures(task.predict(task.apply, state.ema, inputs), inputs)

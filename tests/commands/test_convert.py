@@ -68,12 +68,13 @@ def test_a_run_starts_from_the_encoder_and_the_rest_stays_fresh(
   init = functools.partial(model.init, train=False)
   shapes = jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
   fresh = jax.tree.map(lambda x: jnp.full(x.shape, -1.0), dict(shapes))
+  average = jax.tree.map(jnp.copy, fresh)
   params = fresh.pop('params')
   state = TrainState(
     step=jnp.int32(0),
     params=params,
     model_state=fresh,
-    ema=jax.tree.map(jnp.copy, params),
+    ema=average,
     opt=(),
     key=jnp.zeros(2, jnp.uint32),
     finite=jnp.bool_(True),
@@ -82,7 +83,7 @@ def test_a_run_starts_from_the_encoder_and_the_rest_stays_fresh(
   assert str(rules) in depth_config.__doc__
   config = ml_collections.ConfigDict({'weights': output, 'rules': rules})
   state = initialise.from_weights(state, config)
-  for tree in (state.params, state.ema, state.model_state['batch_stats']):
+  for tree in (state.params, state.ema['params'], state.model_state['batch_stats']):
     loaded = {float(np.unique(x).item()) for x in jax.tree.leaves(tree['encoder'])}
     kept = {float(np.unique(x).item()) for x in jax.tree.leaves(tree['decoder'])}
     assert min(loaded) >= 0 and len(loaded) > 80 and kept == {-1.0}

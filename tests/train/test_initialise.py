@@ -28,7 +28,7 @@ def _state():
     step=jnp.int32(0),
     params=variables['params'],
     model_state={'batch_stats': variables['batch_stats']},
-    ema=jax.tree.map(jnp.copy, variables['params']),
+    ema=jax.tree.map(jnp.copy, variables),
     opt=(),
     key=jnp.zeros(2, jnp.uint32),
     finite=jnp.bool_(True),
@@ -55,7 +55,8 @@ def test_all_is_loaded_and_the_average_starts_there(tmp_path, by):
   assert jax.tree.structure(state) == jax.tree.structure(_state())
   assert state.step == 0 and state.finite
   # A step gives both away: they must not be the same buffers.
-  pointers = [x.unsafe_buffer_pointer() for x in jax.tree.leaves((state.params, state.ema))]
+  given = state.params, state.model_state, state.ema
+  pointers = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(given)]
   assert len(set(pointers)) == len(pointers)
 
 
@@ -72,7 +73,8 @@ def test_what_a_rule_calls_fresh_stays(tmp_path):
   state = initialise.from_weights(_state(), _config(_saved(tmp_path), *rules))
   assert _value(state.params['body']) == {7.0}
   assert _value((state.params['head'], state.model_state)) == {1.0}
-  assert _value(state.ema['body']) == {7.0} and _value(state.ema['head']) == {1.0}
+  average = state.ema['params']
+  assert _value(average['body']) == {7.0} and _value(average['head']) == {1.0}
 
 
 def test_fresh_arrays_need_not_be_in_the_file(tmp_path):

@@ -69,16 +69,19 @@ def test_an_update_is_what_calculus_says():
   assert state.step == 1
 
 
-def test_the_average_lags_behind_the_parameters():
-  """Catches ema = params: three steps against the recursion written out."""
+def test_the_average_lags_behind_parameters_and_statistics():
+  """Catches an average of the parameters alone: three steps against the recursion written out."""
   task, batch = _line(), _batch()
-  state, step, expected = _state(task), _step(task, decay=0.5), 1.0
+  state, step = _state(task), _step(task, decay=0.5)
+  expected = np.array([state.params['w'], state.model_state['stats']['mean']])
   for k in range(3):
     state, _ = step(state, batch)
     keep = min(0.5, (1 + k) / (10 + k))
-    expected = keep * expected + (1 - keep) * float(state.params['w'])
-  np.testing.assert_allclose(state.ema['w'], expected, rtol=1e-6)
-  assert abs(float(state.ema['w'] - state.params['w'])) > 1e-3
+    newest = np.array([state.params['w'], state.model_state['stats']['mean']])
+    expected = keep * expected + (1 - keep) * newest
+  average = np.array([state.ema['params']['w'], state.ema['stats']['mean']])
+  np.testing.assert_allclose(average, expected, rtol=1e-6)
+  assert np.all(np.abs(average - newest) > 1e-3)
 
 
 @pytest.mark.parametrize('parts', [2, 4])
