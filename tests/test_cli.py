@@ -85,10 +85,10 @@ def _assert_wrote(name, expected, tolerance=1 / 255):
 
 
 def test_a_picture_is_focused_at_a_point(folder, monkeypatch, capsys):
-  assert _run(monkeypatch, 'refocus photo.png depth.png -o out.png --focus=40,10 --radius=2') == 0
+  assert _run(monkeypatch, 'refocus photo.png depth.png -o out.png --focus=40,10 --radius=4') == 0
   out = capsys.readouterr().out.splitlines()
-  assert out[-1] == 'out.png: in focus at disparity 0.700, blur radius up to 2.0 pixels'
-  expected = _expected(0.7, 2)
+  assert out[-1] == 'out.png: in focus at disparity 0.700, blur radius up to 2.8 pixels'
+  expected = _expected(0.7, 4)
   _assert_wrote('out.png', expected)
   near = np.abs(images.read_image('out.png') - _photo())[4:-4, _W // 2 + 4 : -4]
   assert near.max() < 2 / 255 < 0.05 < np.abs(expected - _photo()).max()
@@ -96,10 +96,10 @@ def test_a_picture_is_focused_at_a_point(folder, monkeypatch, capsys):
 
 def test_a_picture_is_focused_on_a_box(folder, monkeypatch, capsys):
   """The median of 20 x 20 pixels of which most are far, though their middle is near."""
-  line = 'refocus photo.png depth.png -o out.png --focus-box=15,5,35,25 --radius=2'
+  line = 'refocus photo.png depth.png -o out.png --focus-box=15,5,35,25 --radius=4'
   assert _run(monkeypatch, line) == 0
   assert 'in focus at disparity 0.200' in capsys.readouterr().out
-  _assert_wrote('out.png', _expected(0.2, 2))
+  _assert_wrote('out.png', _expected(0.2, 4))
 
 
 def test_a_folder_is_rendered_but_for_what_cannot_be(folder, monkeypatch, capsys):
@@ -114,13 +114,13 @@ def test_a_folder_is_rendered_but_for_what_cannot_be(folder, monkeypatch, capsys
     for name in names:
       shutil.copy(source, name)
   np.save('depths/b.npy', _depth())
-  assert _run(monkeypatch, 'refocus photos depths -o out --radius=2 --focus=40,10') == 2
+  assert _run(monkeypatch, 'refocus photos depths -o out --radius=4 --focus=40,10') == 2
   assert sorted(path.name for path in folder.glob('out/*')) == ['a.png', 'b.png']
   for name in ('out/a.png', 'out/b.png'):
-    _assert_wrote(name, _expected(0.7, 2))
+    _assert_wrote(name, _expected(0.7, 4))
   out, error = capsys.readouterr()
   assert out.splitlines() == [
-    f'out/{name}.png: in focus at disparity 0.700, blur radius up to 2.0 pixels' for name in 'ab'
+    f'out/{name}.png: in focus at disparity 0.700, blur radius up to 2.8 pixels' for name in 'ab'
   ]
   lines = [line for line in error.splitlines() if line.startswith('depthjax: ')]
   for line, words in zip(
@@ -139,23 +139,25 @@ def test_a_folder_without_failures_ends_well(folder, monkeypatch, capsys):
   for stem in 'ab':
     images.write_image(f'photos/{stem}.jpg', _photo())
     shutil.copy('depth.png', f'depths/{stem}.png')
-  assert _run(monkeypatch, 'refocus photos depths -o out --radius=2 --bits=16') == 0
+  assert _run(monkeypatch, 'refocus photos depths -o out --radius=4 --bits=16') == 0
   out, error = capsys.readouterr()
   assert out.splitlines()[-1] == 'out: 2 photographs' and 'depthjax: ' not in error
   assert images.read_pixels('out/b.png').dtype == np.uint16  # JPEG holds 8 bits.
 
 
 def test_sixteen_bits_and_the_middle_by_default(folder, monkeypatch):
-  assert _run(monkeypatch, 'refocus photo.png depth.png -o out.png --radius=2 --bits=16') == 0
+  assert _run(monkeypatch, 'refocus photo.png depth.png -o out.png --radius=4 --bits=16') == 0
   assert images.read_pixels('out.png').dtype == np.uint16
-  _assert_wrote('out.png', _expected(0.7, 2), 2e-5)
+  _assert_wrote('out.png', _expected(0.7, 4), 2e-5)
 
 
 def test_an_aperture_is_a_share_of_the_long_side(folder, monkeypatch, capsys):
   line = 'refocus photo.png depth.png -o out.tif --focus-disparity=0.2 --aperture=0.8'
   assert _run(monkeypatch, line) == 0
-  assert f'disparity 0.200, blur radius up to {0.8 * _W / 40:.1f} pixels' in capsys.readouterr().out
-  _assert_wrote('out.tif', _expected(0.2, 0.8 * _W / 40))
+  assert (
+    f'disparity 0.200, blur radius up to {0.8**2 * _W / 20:.1f} pixels' in capsys.readouterr().out
+  )
+  _assert_wrote('out.tif', _expected(0.2, 0.8 * _W / 20))
 
 
 @pytest.mark.parametrize('ending', ['npy', 'pfm', 'exr'])
@@ -166,9 +168,9 @@ def test_depth_far_is_large_is_inverted(folder, monkeypatch, ending):
     np.save('depth.npy', metres)
   else:
     depth_files.write_depth(f'depth.{ending}', metres)
-  line = f'refocus photo.png depth.{ending} -o out.png --convention=depth --focus=3,5 --radius=2'
+  line = f'refocus photo.png depth.{ending} -o out.png --convention=depth --focus=3,5 --radius=4'
   assert _run(monkeypatch, line) == 0
-  _assert_wrote('out.png', _expected(0.2, 2))
+  _assert_wrote('out.png', _expected(0.2, 4))
 
 
 def test_a_smaller_depth_is_resized_and_said_so(folder, monkeypatch, capsys):
@@ -183,7 +185,7 @@ def test_a_smaller_depth_is_resized_and_said_so(folder, monkeypatch, capsys):
 )
 def test_animations(folder, monkeypatch, name, options, frames):
   ffmpeg = pytest.importorskip('imageio_ffmpeg')
-  line = f'refocus photo.png depth.png -o {name} --radius=2 --frames={frames} --fps=5 {options}'
+  line = f'refocus photo.png depth.png -o {name} --radius=4 --frames={frames} --fps=5 {options}'
   assert _run(monkeypatch, line) == 0
   command = [ffmpeg.get_ffmpeg_exe(), '-i', name, *'-f rawvideo -pix_fmt rgb24 -'.split()]
   raw = subprocess.run(command, capture_output=True, check=True).stdout
@@ -204,22 +206,22 @@ def test_animations(folder, monkeypatch, name, options, frames):
 def test_trained_weights_are_used(folder, monkeypatch, given):
   """By the file or by the run's folder."""
   _save_weights(folder)
-  line = f'refocus photo.png depth.png -o out.png --radius=2 --weights={given}'
+  line = f'refocus photo.png depth.png -o out.png --radius=4 --weights={given}'
   assert _run(monkeypatch, line) == 0
   photo = images.read_image('photo.png')
   learned = refocus.load(given)
-  arguments = {'focus': 0.7, 'radius': 2, 'learned': learned}
+  arguments = {'focus': 0.7, 'radius': 4, 'learned': learned}
   _assert_wrote('out.png', refocus.refocus(photo, _depth()[..., None], **arguments))
 
 
 def test_the_renderer_that_ships_is_the_default(folder, monkeypatch):
   """Without a word about it, offline; it keeps what is in focus and blurs what is not."""
-  line = 'refocus photo.png depth.png -o out.png --radius=2 --focus-disparity=0.7'
+  line = 'refocus photo.png depth.png -o out.png --radius=4 --focus-disparity=0.7'
   assert _run(monkeypatch, line, method=None) == 0
   photo = images.read_image('photo.png')
-  arguments = {'focus': 0.7, 'radius': 2, 'learned': refocus.builtin()}
+  arguments = {'focus': 0.7, 'radius': 4, 'learned': refocus.builtin()}
   _assert_wrote('out.png', refocus.refocus(photo, _depth()[..., None], **arguments))
-  result, classical = images.read_image('out.png'), _expected(0.7, 2)
+  result, classical = images.read_image('out.png'), _expected(0.7, 4)
   # The nearest pixel of all, in a corner, is out of focus too.
   near, far = np.s_[4:-16, _W // 2 + 10 : -4], np.s_[12:-4, 4 : _W // 2 - 6]
   assert np.abs(result - photo)[near].mean() < 0.5 / 255 + 1 / 510
@@ -229,10 +231,10 @@ def test_the_renderer_that_ships_is_the_default(folder, monkeypatch):
 
 def test_the_hybrid_renderer_is_one_of_the_methods(folder, monkeypatch):
   _save_weights(folder)
-  line = 'refocus photo.png depth.png -o out.png --radius=2 --method=hybrid'
+  line = 'refocus photo.png depth.png -o out.png --radius=4 --method=hybrid'
   assert _run(monkeypatch, f'{line} --weights=weights.safetensors') == 0
   photo, learned = images.read_image('photo.png'), refocus.load('weights.safetensors')
-  arguments = {'focus': 0.7, 'radius': 2, 'learned': learned}
+  arguments = {'focus': 0.7, 'radius': 4, 'learned': learned}
   expected = refocus.refocus(photo, _depth()[..., None], **arguments, hybrid=True)
   _assert_wrote('out.png', expected)
   other = refocus.refocus(photo, _depth()[..., None], **arguments)
@@ -259,7 +261,7 @@ def test_a_picture_keeps_its_profile_and_maker(folder, monkeypatch):
   profile = profiles.matrix_profile(*profiles.P3)
   with Image.open('photo.png') as image:
     image.convert('RGB').save('photo.jpg', exif=exif, icc_profile=profile)
-  assert _run(monkeypatch, 'refocus photo.jpg depth.png -o out.tif --radius=2 --bits=16') == 0
+  assert _run(monkeypatch, 'refocus photo.jpg depth.png -o out.tif --radius=4 --bits=16') == 0
   with Image.open('out.tif') as image:
     assert image.info['icc_profile'] == profile
     assert image.getexif()[ExifTags.Base.Make] == 'Maker'
@@ -323,10 +325,10 @@ _BAD = {
   'radius infinite': (f'{_OK} --radius=inf', 'radius is inf pixels; from 0 to 13'),
   'radius too large': (f'{_OK} --radius=14', 'radius is 14 pixels; from 0 to 13, long side'),
   'radius too large to learn': (
-    f'{_OK} --radius=9 --weights=weights.safetensors',
-    'radius of 9 pixels is too large for 52 x 36; at most 8 pixels',
+    f'{_OK} --radius=13 --weights=weights.safetensors',
+    'radius of 9.1 pixels is too large for 52 x 36; at most 8 pixels',
   ),
-  'aperture and radius': (f'{_OK} --aperture=0.5 --radius=2', '--aperture --radius give one of'),
+  'aperture and radius': (f'{_OK} --aperture=0.5 --radius=4', '--aperture --radius give one of'),
   'classical with weights': (
     f'{_OK} --method=classical --weights=weights.safetensors',
     '--method=classical uses no weights; leave out one of',

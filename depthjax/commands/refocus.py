@@ -91,7 +91,8 @@ def refocus(
     float | None, typer.Option(min=0, max=1, help=f'0 closed to 1 wide; default {_APERTURE}.')
   ] = None,
   radius: Annotated[
-    float | None, typer.Option(min=0, help='Largest blur radius, pixels; instead of --aperture.')
+    float | None,
+    typer.Option(min=0, help='Blur, pixels, of the farthest at nearest focus; or --aperture.'),
   ] = None,
   method: Annotated[
     Method, typer.Option(help='Who blurs; hybrid is learned at depth edges alone.')
@@ -162,7 +163,7 @@ def _refocus_one(
       read.disparity,
       learned=settings.learned,
       hybrid=settings.hybrid,
-      sweep=radius,
+      sweep=radius if settings.animate else None,
     )
     if settings.animate is None:
       result = render(focus=at, radius=radius)
@@ -175,7 +176,8 @@ def _refocus_one(
   except ValueError as error:
     raise ConfigError(str(error)) from error
   resized = f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels'
-  done = f'{output}: in focus at disparity {at:.3f}, blur radius up to {radius:.1f} pixels'
+  largest = radius if settings.animate else radius * np.abs(read.disparity - at).max()
+  done = f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels'
   return [resized, done] if read.resized else [done]
 
 

@@ -90,7 +90,7 @@ def doublings(shape: tuple[int, int], radius: float, largest: int) -> int:
   most = max(0, math.floor(math.log2(min(shape) / _SMALLEST)))
   if needed > most:
     raise ValueError(
-      f'a blur radius of {radius:g} pixels is too large for a photograph of '
+      f'a blur radius of {radius:.4g} pixels is too large for a photograph of '
       f'{shape[1]} x {shape[0]}; at most {largest * 2**most} pixels'
     )
   return max(0, needed, min(usual, most))

@@ -1,8 +1,8 @@
 """Shallow depth of field for a photograph of any size: h w its rows and columns.
 
 `disparity` [h w 1] is min-max normalised, 1 the nearest. A pixel's circle of confusion has the
-radius min(2 radius |disparity - focus|, radius): `radius`, in pixels of the photograph, is the
-largest in the picture wherever the focus lies, since some pixel is always half the range away.
+radius `radius` |disparity - focus|, as behind a thin lens: `radius`, in pixels of the photograph,
+is the blur of the farthest point when the nearest is in focus, and none is larger.
 """
 
 import math
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from depthjax.ops import lens
 from depthjax.pipelines import classical
 from depthjax.pipelines import hybrid as hybrid_lib
 from depthjax.pipelines import learned as learned_lib
@@ -18,15 +17,14 @@ from depthjax.pipelines.learned import Learned, builtin, load
 
 __all__ = ['Learned', 'builtin', 'load']
 
-# An aperture of 1 blurs 1/40 of the long side, as the networks blur 8 px at 320.
-_APERTURE = 40
-_STEEPNESS = 2.0
+# An aperture of 1 blurs 1/20 of the long side, 16 px at 320; real ones of f/1.8 do 1/130 to 1/24.
+_APERTURE = 20
 # A disc wider than half the long side shows no picture any more, and takes hours to draw.
 _LARGEST = 1 / 4
 
 
 def radius_of(aperture: float, shape: tuple[int, int]) -> float:
-  """Largest blur radius, in pixels, of an aperture in [0, 1] for a photograph of (h, w).
+  """The `radius`, in pixels, of an aperture in [0, 1] for a photograph of (h, w).
 
   Raises:
     ValueError: the aperture is not in [0, 1].
@@ -80,7 +78,8 @@ def refocus(
     photo: sRGB in [0, 1], [h w 3].
     disparity: normalised disparity [h w 1].
     focus: disparity in focus.
-    radius: largest circle of confusion, pixels of the photograph; 0 returns the photograph.
+    radius: of the circle of confusion at the whole range of disparity from the focus, pixels of
+      the photograph; 0 returns the photograph.
     learned: the learned renderer; without, the classical one of single images.
     hybrid: whether the learned renderer is asked beside depth edges only, see pipelines.hybrid.
     sweep: the largest radius of the animation that this is a frame of: all its frames use the
@@ -94,27 +93,27 @@ def refocus(
       radius, or one too large for the photograph: more than a quarter of its long side, or the
       networks' lowest resolution would be smaller than 16 pixels; `hybrid` without `learned`.
   """
-  sweep = radius if sweep is None else sweep
-  _check(photo, disparity, focus, (radius, sweep))
+  _check(photo, disparity, focus, (radius, radius if sweep is None else sweep))
   if hybrid and learned is None:
     raise ValueError('the hybrid renderer needs the learned one')
   photo, disparity = (np.asarray(x, np.float32) for x in (photo, disparity))
-  if radius == 0:
+  defocus = np.float32(radius) * (disparity - np.float32(focus))
+  largest = float(np.abs(defocus).max())
+  if largest == 0:
     return photo
-  strength = _STEEPNESS * radius
-  defocus = np.asarray(lens.circle_of_confusion(disparity, focus, strength=strength, limit=radius))
   if learned is None:
-    return np.clip(classical.render(photo, defocus, radius), 0, 1)
-  count = learned_lib.doublings(photo.shape[:2], max(radius, sweep), learned.radius)
+    return np.clip(classical.render(photo, defocus, largest), 0, 1)
+  most = largest if sweep is None else max(largest, sweep)
+  count = learned_lib.doublings(photo.shape[:2], most, learned.radius)
   share = hybrid_lib.share(disparity, defocus, count, learned.radius) if hybrid else None
   if share is not None and not share.any():
-    return np.clip(classical.render(photo, defocus, radius), 0, 1)
+    return np.clip(classical.render(photo, defocus, largest), 0, 1)
   result = np.clip(learned_lib.render(learned, photo, defocus, count), 0, 1)
   if share is not None:
-    result = hybrid_lib.mix(classical.render(photo, defocus, radius), result, share)
-  if radius < 1:
+    result = hybrid_lib.mix(classical.render(photo, defocus, largest), result, share)
+  if largest < 1:
     # What a network makes of no blur is not quite the photograph: the blur opens from that.
-    result = hybrid_lib.mix(photo, result, np.float32(radius))
+    result = hybrid_lib.mix(photo, result, np.float32(largest))
   return np.clip(np.asarray(result), 0, 1)
 
 

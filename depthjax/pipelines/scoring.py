@@ -22,14 +22,10 @@ _APERTURES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 class Lens(NamedTuple):
-  """A lens: the blur radius is min(2 radius |scale disparity - focus|, radius) pixels.
-
-  `focus` and `radius` are those of refocus.refocus, given `scale` times the disparity.
-  """
+  """Focus and radius as refocus.refocus takes them, for a normalised disparity."""
 
   focus: float
   radius: float
-  scale: float = 1.0
 
 
 def score_record(
@@ -92,7 +88,7 @@ def score(
 
 
 def lens_of(disparity: np.ndarray, blur: float, focus: float) -> Lens:
-  """The lens whose signed blur radius is blur * (disparity - focus) pixels, without a limit.
+  """The lens whose signed blur radius is blur * (disparity - focus) pixels.
 
   Args:
     disparity: not normalised, NaN where unknown, [h w].
@@ -108,8 +104,7 @@ def lens_of(disparity: np.ndarray, blur: float, focus: float) -> Lens:
   at = (focus - low) / (high - low)
   if not -0.05 <= at <= 1.05:
     raise ValueError(f'the focus {focus:g} is outside of the scene, {low:g} to {high:g}')
-  reach = max(at, 1 - at)  # from the plane in focus to the farther end of the scene
-  return Lens(at / (2 * reach), float(blur) * (high - low) * reach, 1 / (2 * reach))
+  return Lens(at, float(blur) * (high - low))
 
 
 def find_lens(
@@ -146,9 +141,7 @@ def render(
   learned: refocus.Learned | None = None,
 ) -> np.ndarray:
   """The photograph through the lens; errors as refocus.refocus."""
-  return refocus.refocus(
-    photo, lens.scale * disparity, focus=lens.focus, radius=lens.radius, learned=learned
-  )
+  return refocus.refocus(photo, disparity, **lens._asdict(), learned=learned)
 
 
 def _cropped(values, factor: int):

@@ -19,7 +19,7 @@ def _step(size=0.5, at=_W // 2):
 
 
 def _share(disparity, focus=0.2, radius=4.0, count=0):
-  defocus = np.clip(2 * radius * (disparity - focus), -radius, radius)
+  defocus = 2 * radius * (disparity - focus)
   return hybrid.share(disparity, defocus, count, radius / 2**count)
 
 
@@ -71,7 +71,7 @@ def test_the_photograph_is_each_renderer_where_its_share_is(monkeypatch):
   monkeypatch.setattr(learned_lib, 'render', lambda *_: np.ones((_H, _W, 3), np.float32))
   photo = np.random.default_rng(0).random((_H, _W, 3), np.float32)
   learned = refocus.Learned(None, None, 4)
-  render = functools.partial(refocus.refocus, photo, focus=0.2, radius=3)
+  render = functools.partial(refocus.refocus, photo, focus=0.2, radius=6)
   disparity = _step()
   classical, both = render(disparity), render(disparity, learned=learned, hybrid=True)
   middle = _W // 2

@@ -59,7 +59,7 @@ def _learned(kind='fresh'):
 
 
 # Photograph, largest radius, and the pyramid's levels for a network that blurs 4 px at once.
-_CASES = [((47, 61), 3.0, 1), ((33, 501), 1.0, 2), ((67, 93), 15.0, 3)]
+_CASES = [((47, 61), 4.0, 1), ((33, 501), 1.0, 2), ((67, 93), 16.0, 3)]
 
 
 @pytest.mark.parametrize('kind', ['fresh', 'blur', 'sharp'])
@@ -77,7 +77,7 @@ def test_the_learned_renderer_keeps_size_range_and_what_it_should(kind, shape, r
 
 
 def test_the_learned_renderer_is_told_the_defocus_in_units_of_its_largest_blur(monkeypatch):
-  """A radius of 6 px at half size is 3 px of 4: the ends of the range are at +-3/4."""
+  """A radius of 12 px from end to end: 6 px at the ends, 3 of 4 px at half size."""
   seen = []
   learned = _learned()
 
@@ -90,7 +90,7 @@ def test_the_learned_renderer_is_told_the_defocus_in_units_of_its_largest_blur(m
 
   monkeypatch.setattr(learned_lib, 'compiled', lambda model: (blur, upsample))
   photo, disparity = _photo(40, 64)
-  refocus.refocus(photo, disparity, focus=0.5, radius=6, learned=learned)
+  refocus.refocus(photo, disparity, focus=0.5, radius=12, learned=learned)
   (defocus,) = (np.asarray(x) for x in seen)
   assert defocus.shape == (1, 24, 32, 1)  # A multiple of the strides.
   end = 0.75 * 62 / 63  # The mean of the last two of 64 columns.
@@ -116,10 +116,10 @@ def test_classical_leaves_the_plane_in_focus_alone_away_from_nearer_edges():
 
 
 def test_classical_blurs_a_plane_by_a_disc_of_linear_light():
-  """Twice the radius times the distance from the focus, against sums written out."""
+  """Of the radius times the distance from the focus, against sums written out."""
   photo, _ = _photo(20, 22)
-  result = refocus.refocus(photo, np.full((20, 22, 1), 0.8, np.float32), focus=0.5, radius=4)
-  light, radius = np.asarray(colour.srgb_to_linear(photo), np.float64), 2 * 4 * 0.3
+  result = refocus.refocus(photo, np.full((20, 22, 1), 0.8, np.float32), focus=0.5, radius=5)
+  light, radius = np.asarray(colour.srgb_to_linear(photo), np.float64), 5 * 0.3
   expected = np.zeros_like(light)
   for row in range(20):
     for column in range(22):
@@ -129,12 +129,15 @@ def test_classical_blurs_a_plane_by_a_disc_of_linear_light():
   np.testing.assert_allclose(result, colour.linear_to_srgb(expected), atol=1e-4)
 
 
-def test_classical_blur_never_exceeds_the_radius():
-  """Disparity 1 seen from focus 0 is as blurred as from 0.5: half the range is the end of it."""
-  photo, _ = _photo(20, 22)
-  disparity = np.ones((20, 22, 1), np.float32)
-  far, middle = (refocus.refocus(photo, disparity, focus=f, radius=3.4) for f in (0.0, 0.5))
-  np.testing.assert_array_equal(far, middle)
+@pytest.mark.parametrize('kind', [None, 'fresh'])
+def test_blur_grows_with_the_distance_from_the_focus_to_the_end_of_the_range(kind):
+  """A thin lens: half the distance through twice the lens is the same circle of confusion."""
+  photo, _ = _photo(48, 48)
+  near, middle = (np.full((48, 48, 1), value, np.float32) for value in (1, 0.5))
+  render = functools.partial(refocus.refocus, photo, learned=_learned(kind) if kind else None)
+  once, twice = render(near, focus=0.0, radius=3.0), render(middle, focus=0.0, radius=6.0)
+  np.testing.assert_array_equal(once, twice)
+  assert np.abs(once - render(middle, focus=0.0, radius=3.0)).mean() > 0.005
 
 
 def test_classical_keeps_one_colour():
@@ -186,11 +189,11 @@ def test_an_aperture_opens_without_a_jump():
   radii = np.array([0, 0.02, 1 - 1e-3, 1 + 1e-3, 3.99, 4.01, 8, 8.02])
   assert learned_lib.doublings((67, 93), 3.99, 4) != learned_lib.doublings((67, 93), 8.02, 4)
   render = functools.partial(refocus.refocus, photo, disparity, focus=0.3, learned=learned)
-  frames = [render(radius=radius, sweep=15) for radius in radii]
+  frames = [render(radius=radius / 0.7, sweep=16) for radius in radii]
   np.testing.assert_array_equal(frames[0], photo)
   changes = [np.abs(b - a).mean() for a, b in zip(frames, frames[1:], strict=False)]
   assert max(changes[0::2]) < 0.01 < 0.03 < changes[1]
-  alone = render(radius=3.99)
+  alone = render(radius=3.99 / 0.7)
   assert np.abs(alone - frames[4]).mean() > 0.004  # At a level of its own it is another picture.
 
 
@@ -239,8 +242,8 @@ def test_an_empty_box_is_refused(box):
 
 
 def test_an_aperture_is_a_share_of_the_long_side():
-  assert refocus.radius_of(1, (213, 320)) == refocus.radius_of(1, (320, 213)) == 8
-  assert refocus.radius_of(0.5, (640, 427)) == 8 and refocus.radius_of(0, (9, 9)) == 0
+  assert refocus.radius_of(1, (213, 320)) == refocus.radius_of(1, (320, 213)) == 16
+  assert refocus.radius_of(0.5, (640, 427)) == 16 and refocus.radius_of(0, (9, 9)) == 0
   for aperture in (-0.1, 1.1, math.nan):
     with pytest.raises(ValueError, match=rf'aperture is {aperture:g}; it must lie in \[0, 1\]'):
       refocus.radius_of(aperture, (9, 9))
