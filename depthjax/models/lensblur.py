@@ -71,6 +71,7 @@ class KernelNet(nn.Module):
   start: Callable[..., tuple[jax.Array, jax.Array]] | None = None
   width: int = 64
   normalise: bool = True
+  threshold: float = 0.0
   norm: Callable[..., nn.Module] = layers.BatchNorm
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
@@ -95,9 +96,9 @@ class KernelNet(nn.Module):
     y = block(4 * w, name='mix3')(y, train)
     # Eq. 2 has no normalisation: its weights must start at a sum of about 1 by themselves.
     scale = 1.0 if self.normalise else 1 / self.channels
-    kernels = layers.Weights(self.channels, 1, self.start, scale, self.dtype, name='kernels')(
-      y, defocus
-    )
+    kernels = layers.Weights(
+      self.channels, 1, self.start, scale, self.threshold, self.dtype, name='kernels'
+    )(y, defocus)
     return _normalise(kernels) if self.normalise else kernels
 
 
@@ -115,6 +116,7 @@ class Upsampler(nn.Module):
   features: tuple[int, ...] = (30, 30, 15, 15)
   start: str = 'disc'
   radius: float = 8
+  threshold: float = 0.0
   norm: Callable[..., nn.Module] = layers.BatchNorm
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
@@ -155,9 +157,9 @@ class Upsampler(nn.Module):
     if self.start == 'disc':
       features = self.features if self.head == 'features32' else ()
       start = functools.partial(discs.upsampler_start, features, self.radius)
-    weights = layers.Weights(maps.shape[-2], 3, start, 1.0, self.dtype, name='weights')(
-      y, place, guide.shape[1:3]
-    )
+    weights = layers.Weights(
+      maps.shape[-2], 3, start, 1.0, self.threshold, self.dtype, name='weights'
+    )(y, place, guide.shape[1:3])
     return mix(_normalise(weights), maps)
 
 
@@ -190,9 +192,9 @@ class LensBlur(nn.Module):
   `upsampler_width` the upsampler (32); `features` are the widths of the feature convolutions, of
   the preset where empty; `light` is the space that eq. 2 and 3 mix in: 'linear' light, in
   which a blur is a mean, or 'srgb' values as the released graph does; `start` as in FeatureNet;
-  `radius` is the blur in pixels of a defocus of 1; `momentum`, `renorm` and `axis_name` are
-  as in layers.BatchNorm; `remat` recomputes the wide blocks in the backward pass to save memory;
-  `dtype` of the convolutions, the results are float32.
+  `threshold` as in layers.Weights; `radius` is the blur in pixels of a defocus of 1; `momentum`,
+  `renorm` and `axis_name` are as in layers.BatchNorm; `remat` recomputes the wide blocks in the
+  backward pass to save memory; `dtype` of the convolutions, the results are float32.
   """
 
   preset: str = 'release'
@@ -203,6 +205,7 @@ class LensBlur(nn.Module):
   radius: float = 8
   light: str = 'linear'
   start: str = 'disc'
+  threshold: float = 0.0
   momentum: float = 0.99
   renorm: bool = True
   remat: bool = False
@@ -221,7 +224,12 @@ class LensBlur(nn.Module):
     if any(width % 3 for width in (*widths, *upsampler_widths)):
       raise ValueError(f'features are {widths}; each must be a multiple of 3, a share a colour')
     norm = layers.norm(self.momentum, self.renorm, dtype=self.dtype, axis_name=self.axis_name)
-    shared = {'norm': norm, 'remat': self.remat, 'dtype': self.dtype}
+    shared = {
+      'threshold': self.threshold,
+      'norm': norm,
+      'remat': self.remat,
+      'dtype': self.dtype,
+    }
     self.feature_net = FeatureNet(widths, self.start, self.radius, self.dtype)
     start = None
     if self.start == 'disc':

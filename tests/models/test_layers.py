@@ -1,4 +1,4 @@
-"""Batch normalisation against Flax's own, and what renormalisation changes of it."""
+"""Batch normalisation against Flax's own, its renormalisation, and weights that stay zero."""
 
 import jax
 import jax.numpy as jnp
@@ -89,3 +89,16 @@ def test_variables_are_made_without_the_axis_that_the_statistics_are_averaged_ov
   parts = _X.reshape(2, 2, *_X.shape[1:])
   expected, _ = _run(layers.BatchNorm(), _X, True, variables)
   np.testing.assert_allclose(apply(parts).reshape(_X.shape), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize('threshold', [0.0, 0.25])
+def test_what_is_learned_changes_a_weight_as_far_as_it_exceeds_the_threshold(threshold):
+  """Learned values of -0.6 to 0.6 on a start of 0.5, half of it in reach; no weight is negative."""
+  learned = np.linspace(-0.6, 0.6, 13, dtype=np.float32)
+  factor = np.array([1, 0.5], np.float32)[:, None]
+  module = layers.Weights(1, 1, lambda: (0.5, factor[None, :, None]), threshold=threshold)
+  params = {'conv': {'kernel': np.ones((1, 1, 1, 1), np.float32), 'bias': np.zeros(1, np.float32)}}
+  y = np.broadcast_to(learned, (1, 2, 13))[..., None]
+  result = module.apply({'params': params}, y)[0, ..., 0]
+  beyond = np.sign(learned) * np.maximum(np.abs(learned) - threshold, 0)
+  np.testing.assert_allclose(result, np.maximum(0.5 + factor * beyond, 0), atol=1e-6)
