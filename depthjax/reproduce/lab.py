@@ -13,6 +13,8 @@ from depthjax.files import atomic, weights
 from depthjax.files.errors import InputError
 from depthjax.train import evaluate, loop
 
+_EYES = 'predictor.json'  # Beside a run's config.json: the digest of what it looked through.
+
 
 class Experiment(NamedTuple):
   """What to train.
@@ -91,30 +93,49 @@ class Lab:
   def train(self, name: str) -> pathlib.Path:
     """Trains an experiment, and before it the predictor that it needs; its folder.
 
+    What a predictor was is recorded with the run before it starts. A run without that record is
+    older than it, and taken for one of the same predictor.
+
     Raises:
-      configuring.ConfigError: the folder holds a run of another config.
+      configuring.ConfigError: the folder holds a run of another config, or of another predictor.
     """
     predictor = self._experiments[name].predictor
     if predictor:
       self.train(predictor)
     config, workdir = self.config(name), self.root / name
-    if not self._done(config, workdir):
-      loop.train(config, workdir)
-      (workdir / 'scores.json').unlink(missing_ok=True)
+    eyes = {'sha256': _digest(self.root / predictor)} if predictor else {}
+    if (workdir / 'config.json').exists():
+      _check_same(config, eyes, workdir)
+      if _finished(config, workdir):
+        return workdir
+    elif predictor:
+      workdir.mkdir(parents=True, exist_ok=True)
+      _write(workdir / _EYES, eyes)
+    loop.train(config, workdir)
+    (workdir / 'scores.json').unlink(missing_ok=True)
     return workdir
 
-  def _done(self, config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
-    record = workdir / 'config.json'
-    if not record.exists():
-      return False
-    if _read(record) != json.loads(json.dumps(config.to_dict())):
-      raise configuring.ConfigError(
-        f'{workdir} was trained with another config; use another --root, or remove it'
-      )
-    if not (workdir / weights.FILE_NAME).exists():
-      return False
-    _, metadata = weights.load_weights(workdir, config.task)
-    return metadata.get('step') == config.steps
+
+def _check_same(
+  config: ml_collections.ConfigDict, eyes: Mapping[str, str], workdir: pathlib.Path
+) -> None:
+  """Refuses a run of another config, or of another predictor than that of the digest `eyes`."""
+  another = ''
+  if _read(workdir / 'config.json') != json.loads(json.dumps(config.to_dict())):
+    another = 'config'
+  elif {**eyes, **_read(workdir / _EYES)} != eyes:
+    another = 'predictor'
+  if another:
+    raise configuring.ConfigError(
+      f'{workdir} was trained with another {another}; use another --root, or remove it'
+    )
+
+
+def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
+  if not (workdir / weights.FILE_NAME).exists():
+    return False
+  _, metadata = weights.load_weights(workdir, config.task)
+  return metadata.get('step') == config.steps
 
 
 def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):

@@ -95,9 +95,59 @@ def test_predictors_come_first(tmp_path, calls):
 def test_a_predictor_trained_anew_is_another_one(tmp_path, calls):
   first = _lab(tmp_path).scores('plain', predictor='l1')
   assert _lab(tmp_path).scores('plain', predictor='l1') == first
-  metadata = {'task': 'lensblur', 'step': 7}
-  lab_lib.weights.save_weights(tmp_path / 'l1', {'params': {'x': np.zeros(1)}}, metadata)
+  _train_anew(tmp_path / 'l1', 0)
   assert _lab(tmp_path).scores('plain', predictor='l1') != first
+
+
+def _train_anew(workdir, value):
+  metadata = {'task': 'lensblur', 'step': 7}
+  lab_lib.weights.save_weights(workdir, {'params': {'x': np.full(1, float(value))}}, metadata)
+
+
+@pytest.mark.parametrize('finished', [True, False])
+def test_a_run_of_a_predictor_that_has_changed_is_refused(tmp_path, calls, finished):
+  _lab(tmp_path).train('told')
+  if not finished:
+    (tmp_path / 'told' / 'weights.safetensors').unlink()
+    _lab(tmp_path).train('told')
+  count = len(calls)
+  before = (tmp_path / 'plain' / 'weights.safetensors').read_bytes()
+  _train_anew(tmp_path / 'plain', 0)
+  with pytest.raises(configuring.ConfigError, match='told was trained with another predictor'):
+    _lab(tmp_path).train('told')
+  (tmp_path / 'plain' / 'weights.safetensors').write_bytes(before)
+  _lab(tmp_path).train('told')
+  assert len(calls) == count
+
+
+def test_the_predictor_is_on_record_before_a_run_starts(tmp_path, calls, monkeypatch):
+  """One that is stopped at once has it too."""
+  whole = lab_lib.loop.train
+
+  def cut(config, workdir):
+    whole(config, workdir)
+    if workdir.name == 'told':
+      (workdir / 'weights.safetensors').unlink()
+      raise lab_lib.loop.Terminated
+
+  monkeypatch.setattr(lab_lib.loop, 'train', cut)
+  with pytest.raises(lab_lib.loop.Terminated):
+    _lab(tmp_path).train('told')
+  _train_anew(tmp_path / 'plain', 0)
+  with pytest.raises(configuring.ConfigError, match='another predictor'):
+    _lab(tmp_path).train('told')
+
+
+def test_a_run_older_than_the_record_of_predictors_is_taken_as_it_is(tmp_path, calls):
+  _lab(tmp_path).train('told')
+  (tmp_path / 'told' / 'predictor.json').unlink()
+  _train_anew(tmp_path / 'plain', 0)
+  _lab(tmp_path).train('told')
+  assert [name for _, name in calls] == ['plain', 'told']
+  # Gone on with, its predictor is no better known.
+  (tmp_path / 'told' / 'weights.safetensors').unlink()
+  _lab(tmp_path).train('told')
+  assert not (tmp_path / 'told' / 'predictor.json').exists()
 
 
 @pytest.mark.parametrize('name', ['scores.json', 'config.json'])
@@ -107,6 +157,13 @@ def test_a_damaged_record_is_named(tmp_path, calls, name, text):
   (tmp_path / 'plain' / name).write_text(text)
   with pytest.raises(InputError, match=f'{name}: is damaged'):
     _lab(tmp_path).scores('plain')
+
+
+def test_a_damaged_record_of_the_predictor_is_named(tmp_path, calls):
+  _lab(tmp_path).train('told')
+  (tmp_path / 'told' / 'predictor.json').write_text('{"cut')
+  with pytest.raises(InputError, match='predictor.json: is damaged'):
+    _lab(tmp_path).train('told')
 
 
 def test_a_misspelt_field_is_named(tmp_path):
