@@ -73,9 +73,68 @@ def test_a_run_that_stopped_early_goes_on(tmp_path, calls):
 
 def test_a_folder_of_another_config_is_refused(tmp_path, calls):
   _lab(tmp_path).train('plain')
-  with pytest.raises(configuring.ConfigError, match='was trained with another config'):
+  with pytest.raises(configuring.ConfigError, match=r'was trained with another config \(in seed\)'):
     _lab(tmp_path, seed=3).train('plain')
   assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+  'field, value',
+  [
+    ('eval.every', 1),
+    ('eval.examples', 16),
+    ('eval.pictures', 1),
+    ('checkpoint.keep', 9),
+    ('log_every', 3),
+    ('input.workers', 2),
+    ('parallel.mode', 'pmap'),
+  ],
+)
+def test_what_cannot_change_the_result_asks_for_no_training(tmp_path, calls, field, value):
+  _lab(tmp_path).train('plain')
+  _lab(tmp_path, **{field: value}).train('plain')
+  assert len(calls) == 1
+
+
+def _rewrite(record, change):
+  config = json.loads(record.read_text())
+  change(config)
+  record.write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+  'table, field, changes',
+  [
+    (None, 'ema', {'ema': 0.5}),
+    ('loss', 'kind', {'loss.kind': 'l1'}),
+    ('data', 'softness', {'data.softness': (1.0, 2.0)}),
+  ],
+)
+def test_a_field_added_since_has_the_value_of_the_config_file(
+  tmp_path, calls, table, field, changes
+):
+  """Whatever the file says; what an experiment or the command makes of it asks for another run."""
+  _lab(tmp_path).train('plain')
+  record = tmp_path / 'plain' / 'config.json'
+  _rewrite(record, lambda config: (config[table] if table else config).pop(field))
+  _lab(tmp_path).train('plain')
+  with pytest.raises(configuring.ConfigError, match=f'another config .*{field}'):
+    _lab(tmp_path, **changes).train('plain')
+  assert len(calls) == 1
+
+
+def test_an_experiment_of_an_added_field_is_trained_anew(tmp_path, calls):
+  _lab(tmp_path).train('l1')
+  _rewrite(tmp_path / 'l1' / 'config.json', lambda config: config['loss'].pop('kind'))
+  with pytest.raises(configuring.ConfigError, match=r'another config \(in loss.kind\)'):
+    _lab(tmp_path).train('l1')
+
+
+def test_a_field_that_is_no_more_asks_for_another_run(tmp_path, calls):
+  _lab(tmp_path).train('plain')
+  _rewrite(tmp_path / 'plain' / 'config.json', lambda config: config['model'].update(depth=3))
+  with pytest.raises(configuring.ConfigError, match=r'another config \(in model.depth\)'):
+    _lab(tmp_path).train('plain')
 
 
 def test_predictors_come_first(tmp_path, calls):
