@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from depthjax.files import weights
-from depthjax.files.errors import InputError
 from depthjax.models import depthnet
 from depthjax.ops import colour
 from depthjax.ops import disparity as disparity_lib
@@ -29,18 +28,14 @@ def load(path: str | os.PathLike) -> Predictor:
   Raises:
     files.errors.InputError: the file cannot be read or is of another task.
   """
-  variables, metadata = weights.load_weights(path, 'depth')
-  try:
-    fields, data = metadata['config']['model'], metadata['config']['data']
-    long_side = max(int(data['height']), int(data['width']))
+
+  def describe(config):
+    fields, data = config['model'], config['data']
     model = depthnet.DepthNet(**{**fields, 'dtype': jnp.dtype(fields['dtype'])})
-    expected = _shapes(jax.eval_shape(functools.partial(_initial, model)))
-  except (KeyError, TypeError, ValueError) as error:
-    wrong = f'does not describe its network ({type(error).__name__}: {error})'
-    raise InputError(path, wrong, 'weights that a training run wrote') from error
-  if _shapes(variables) != expected:
-    wrong = 'holds other arrays than the network that it describes'
-    raise InputError(path, wrong, 'weights that a training run wrote')
+    long_side = max(int(data['height']), int(data['width']))
+    return (model, long_side), jax.eval_shape(functools.partial(_initial, model))
+
+  (model, long_side), variables = weights.load_network(path, 'depth', describe)
   return Predictor(model, variables, long_side)
 
 
@@ -92,10 +87,6 @@ def _resized(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
 def _initial(model: depthnet.DepthNet) -> Any:
   """Fresh variables of the network."""
   return model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), False)
-
-
-def _shapes(tree: Any) -> Any:
-  return jax.tree.map(lambda x: tuple(x.shape), tree)
 
 
 @functools.cache

@@ -67,12 +67,18 @@ def model_of(fields: Any, *, axis_name: str | None = None) -> depthnet.DepthNet:
   )
 
 
-def predictor(variables: Mapping[str, Any], fields: Mapping[str, Any]) -> Predictor:
+def described(config: Mapping[str, Any]) -> tuple[depthnet.DepthNet, Any]:
+  """The network of a run by its config, and the shapes of its variables."""
+  model = model_of(config['model'])
+  image = jax.ShapeDtypeStruct((1, depthnet.STRIDE, depthnet.STRIDE, 3), jnp.float32)
+  return model, jax.eval_shape(lambda x: model.init(jax.random.key(0), x, False), image)
+
+
+def predictor(variables: Mapping[str, Any], model: depthnet.DepthNet) -> Predictor:
   """Normalised disparity of photographs, [b h w 3] -> [b h w 1], by a trained network.
 
-  Any size: the borders are repeated up to a multiple of 8. `fields` are the config's for `model`.
+  Any size: the borders are repeated up to a multiple of 8.
   """
-  model = model_of(fields)
 
   def predict(image: jax.Array) -> jax.Array:
     h, w = image.shape[1:3]
