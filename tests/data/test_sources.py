@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from depthjax.data import holdout, reading, sources
+from depthjax.files.errors import InputError
 
 
 def write(path, image):
@@ -246,7 +247,7 @@ class Broken:
 
 def test_bad_records_are_skipped_logged_once_and_counted(caplog):
   broken = Broken(100, {3, 4, 99})
-  source = sources.Skipping(broken)
+  source = sources.Skipping(broken, 'photos')
   with caplog.at_level(logging.WARNING):
     assert [source[i] for i in (2, 3, 4, 99, 3, 4)] == [2, 5, 5, 0, 5, 5]
   assert len(source) == 100 and len(source.bad) == 3
@@ -259,13 +260,13 @@ def test_bad_records_are_skipped_logged_once_and_counted(caplog):
 
 
 def test_too_many_bad_records_stop():
-  source = sources.Skipping(Broken(20, set(range(10))), share=0.1)
-  with pytest.raises(RuntimeError, match='3 of 20 items cannot be read, more than .* 0.1'):
+  source = sources.Skipping(Broken(20, set(range(10))), 'photos', share=0.1)
+  with pytest.raises(InputError, match='^photos: 3 of 20 items cannot be read, .*2.jpg.* 0.1'):
     source[0]
-  with pytest.raises(RuntimeError, match='none of 1 items can be read; first: 0.jpg'):
-    sources.Skipping(Broken(1, {0}))[0]
+  with pytest.raises(InputError, match=r'^photos: none of 1 items can be read \(0.jpg'):
+    sources.Skipping(Broken(1, {0}), 'photos')[0]
   with pytest.raises(ValueError, match='share is 1.5'):
-    sources.Skipping([], share=1.5)
+    sources.Skipping([], 'photos', share=1.5)
 
 
 # Not registered: as in a training run, the dataset is found by its files alone.
