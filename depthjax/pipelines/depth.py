@@ -10,8 +10,8 @@ import numpy as np
 
 from depthjax.files import weights
 from depthjax.models import depthnet
-from depthjax.ops import colour
 from depthjax.ops import disparity as disparity_lib
+from depthjax.ops import resize
 
 
 class Predictor(NamedTuple):
@@ -57,14 +57,10 @@ def predict(photo: np.ndarray, predictor: Predictor) -> np.ndarray:
   """
   if photo.ndim != 3 or photo.shape[-1] != 3 or not photo.size:
     raise ValueError(f'the photograph has the shape {list(photo.shape)}; it must be [h w 3]')
+  network = functools.partial(_compiled(predictor.model), predictor.variables)
+  image = jnp.asarray(photo, jnp.float32)[None]
   small = frame(photo.shape[:2], predictor.long_side)
-  light = colour.srgb_to_linear(jnp.asarray(photo, jnp.float32))
-  image = jnp.clip(colour.linear_to_srgb(_resized(light, small)), 0, 1)
-  disparity = _compiled(predictor.model)(predictor.variables, image[None])[0]
-  # Before and after: resizing makes a constant uneven by rounding, and takes the ends off a range.
-  disparity = _resized(disparity_lib.normalise(disparity), photo.shape[:2])
-  disparity = disparity_lib.normalise(disparity)
-  return np.clip(np.asarray(disparity), 0, 1)
+  return np.asarray(disparity_lib.predict(network, image, small)[0])
 
 
 def frame(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
@@ -74,14 +70,7 @@ def frame(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
     shape: (h, w) of the photograph.
     long_side: pixels of the longer one.
   """
-  scale = long_side / max(shape) / depthnet.STRIDE
-  h, w = (depthnet.STRIDE * max(1, round(size * scale)) for size in shape)
-  return h, w
-
-
-def _resized(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
-  """Bilinear, half-pixel centres, over areas where it shrinks: [h w c] -> [*shape c]."""
-  return jax.image.resize(x, (*shape, x.shape[-1]), 'bilinear', antialias=True)
+  return resize.frame(shape, long_side, depthnet.STRIDE)
 
 
 def _initial(model: depthnet.DepthNet) -> Any:

@@ -70,17 +70,23 @@ class Lab:
     """The config of an experiment's file, without anybody's changes."""
     return configuring.load(self._configs / f'{self._experiments[name].config}.py', self.size)
 
-  def scores(self, name: str, predictor: str = '', **fields: Any) -> dict[str, float]:
+  def scores(
+    self, name: str, predictor: str = '', frames: str = '', **fields: Any
+  ) -> dict[str, float]:
     """Scores on the split 'test', after training what is not trained yet.
 
     Args:
       predictor: name of the experiment that predicts the disparity to evaluate on, if any.
+      frames: name of the experiment on whose scenes and through whose lens to evaluate, as far as
+        they are others than its own.
       fields: overrides of the config for the evaluation, with '__' for the dot.
 
     Raises:
       files.errors.InputError: a record of the runs is damaged.
     """
     overrides = {key.replace('__', '.'): value for key, value in fields.items()}
+    if frames:
+      overrides |= self._frames(name, frames)
     if predictor:
       self.train(predictor)
       overrides['render.disparity'] = 'predicted'
@@ -94,6 +100,16 @@ class Lab:
       known[key] = evaluate.newest(config, workdir, 'test')
       _write(record, known)
     return known[key]
+
+  def _frames(self, name: str, other: str) -> dict[str, Any]:
+    """What of its scenes and lens an experiment must change to be measured on another's frames."""
+    config, other = self.config(name), self.config(other)
+    return {
+      f'{table}.{field}': value
+      for table in ('data', 'render')
+      for field, value in other[table].items()
+      if field != 'disparity' and value != config[table][field]
+    }
 
   def train(self, name: str) -> pathlib.Path:
     """Trains an experiment, and before it the predictor that it needs; its folder.

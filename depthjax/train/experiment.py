@@ -105,12 +105,12 @@ def _batches(config: ml_collections.ConfigDict, split: str, start: int = 0) -> I
   return pipeline.stream(dataset, start=start, workers=workers, threads=config.input.threads)
 
 
-def _predictor(path: str) -> tuple[Any, Any] | None:
-  """Variables and network of a trained depth net, as tasks.make wants them."""
+def _predictor(path: str) -> tuple[Any, Any, int] | None:
+  """Variables, network and long side of a trained depth net, as tasks.make wants them."""
   if not path:
     return None
-  network, variables = weights.load_network(path, 'depth', tasks.depth.described)
-  return variables, network
+  (network, long_side), variables = weights.load_network(path, 'depth', tasks.depth.described)
+  return variables, network, long_side
 
 
 def _placeholders(config: ml_collections.ConfigDict, predictor: Any) -> Any:

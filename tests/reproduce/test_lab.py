@@ -16,6 +16,7 @@ _EXPERIMENTS = {
   'plain': Experiment('plain', 'lensblur'),
   'l1': Experiment('l1', 'lensblur', {'loss.kind': 'l1'}),
   'told': Experiment('told', 'lensblur', {'render.disparity': 'true'}, predictor='plain'),
+  'aperture': Experiment('aperture', 'aperture'),
   'wrong': Experiment('wrong', 'lensblur', {'loss.kinds': 'l1'}),
 }
 
@@ -35,7 +36,7 @@ def calls(monkeypatch):
     )
 
   def newest(config, workdir, split):
-    calls.append(('evaluate', workdir.name, config.render.disparity))
+    calls.append(('evaluate', workdir.name, config.render.disparity, config.data.width))
     return {'psnr/learned': float(len(calls))}
 
   monkeypatch.setattr(lab_lib.loop, 'train', train)
@@ -57,10 +58,10 @@ def test_the_config_is_the_files_with_the_experiments_fields_and_the_labs(tmp_pa
 def test_what_is_trained_and_scored_is_not_again(tmp_path, calls):
   first = _lab(tmp_path).scores('plain')
   assert _lab(tmp_path).scores('plain') == first
-  assert calls == [('train', 'plain'), ('evaluate', 'plain', 'corrupted')]
+  assert calls == [('train', 'plain'), ('evaluate', 'plain', 'corrupted', 96)]
   # Another evaluation of the same run is its own.
   other = _lab(tmp_path).scores('plain', render__disparity='true')
-  assert other != first and calls[2:] == [('evaluate', 'plain', 'true')]
+  assert other != first and calls[2:] == [('evaluate', 'plain', 'true', 96)]
   assert _lab(tmp_path).scores('plain') == first
 
 
@@ -149,6 +150,16 @@ def test_predictors_come_first(tmp_path, calls):
   config = _lab(tmp_path).config('told')
   assert config.predictor.weights == str(tmp_path / 'plain')
   assert config.render.disparity == 'true'
+
+
+def test_scores_on_the_frames_of_another_are_scores_of_their_own(tmp_path, calls):
+  lab = Lab(tmp_path, tiny.ROOT / 'configs', 'base', {}, _EXPERIMENTS)
+  own = lab.scores('aperture')
+  assert lab.scores('aperture', frames='plain') != own
+  lab.scores('aperture', frames='plain')
+  # What it looks through is its own affair.
+  assert calls[1:] == [('evaluate', 'aperture', 'true', width) for width in (320, 640)]
+  assert lab.scores('aperture', frames='aperture') == own
 
 
 def test_a_predictor_trained_anew_is_another_one(tmp_path, calls):

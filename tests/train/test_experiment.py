@@ -6,6 +6,7 @@ import pytest
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
+from depthjax.models.depthnet import DepthNet
 from depthjax.tasks import depth
 from depthjax.train import experiment as experiment_lib
 from tests import tiny
@@ -38,7 +39,15 @@ def test_a_predictor_that_is_none_is_refused(tmp_path, change, message):
   assert '\n' not in str(caught.value)
 
 
-def test_a_predictor_is_the_network_that_its_weights_describe(tmp_path):
-  _save(tmp_path)
-  config = tiny.config(render__disparity='predicted', predictor__weights=str(tmp_path))
-  assert experiment_lib.build(config).task.inputs
+def test_a_predictor_sees_frames_of_any_size_at_the_one_it_was_trained_at(tmp_path, monkeypatch):
+  _save(tmp_path, lambda metadata: metadata['config']['data'].update(width=48))
+  seen, apply = [], DepthNet.apply
+
+  def spy(model, variables, image, *rest, **fields):
+    seen.append((model.width, image.shape[1:]))
+    return apply(model, variables, image, *rest, **fields)
+
+  monkeypatch.setattr(DepthNet, 'apply', spy)
+  fields = {'render__disparity': 'predicted', 'predictor__weights': str(tmp_path)}
+  experiment_lib.build(tiny.config(data__height=64, data__width=96, **fields))
+  assert set(seen) == {(2, (32, 48, 3))}
