@@ -4,7 +4,7 @@
 
 The depth net of configs/depth.py, without segmentation, learns from pictures through a lens alone.
 Scenes, lens and scores are those of configs/lensblur.py, but for a frame of half the size at
-`base`. How it compares: `depthjax reproduce deeplens/table2`.
+`base`. How it compares, on frames of one size: `depthjax reproduce deeplens/table2`.
 """
 
 import ml_collections
@@ -20,6 +20,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.model = ml_collections.ConfigDict(
     {
       'preset': 'release',
+      'long_side': 0,  # At which the network is shown the frame, in pixels; 0 is the frame's own.
       'width': 64,
       'input': 'centred',
       'stride_on': 'last',

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests import messages, tiny
 
@@ -133,3 +135,27 @@ def test_training_refuses_bad_input_in_one_line(tmp_path):
   for number, (_, words) in enumerate(_RUNS.values()):
     messages.assert_one_line((tmp_path / f'{number}.err').read_text(), words.format(**names))
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('workers', [0, 1])
+def test_too_many_damaged_photographs_end_a_run_in_one_line(tmp_path, workers):
+  """Also where it is a process of its own that finds them; its log of each comes before."""
+  photos = tmp_path / 'photos'
+  photos.mkdir()
+  for i in range(24):
+    (photos / f'{i}.png').write_bytes(b'damaged')
+  for i in range(6):
+    Image.fromarray(np.full((40, 40, 3), 40 * i, np.uint8)).save(photos / f'sound{i}.png')
+  fields = {'data__photo_source': photos, 'input__workers': workers}
+  done = subprocess.run(
+    [sys.executable, '-m', 'depthjax.cli', 'train', *tiny.arguments(tmp_path / 'run', **fields)],
+    cwd=tiny.ROOT,
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  *before, last = done.stderr.splitlines()
+  words = f'depthjax: {photos}: items cannot be read .png; images a share of 0.05 is skipped'
+  messages.assert_one_line(f'{last}\n', words)
+  assert done.returncode == 2 and all('skipped (' in line for line in before), done.stderr

@@ -16,10 +16,12 @@ import numpy as np
 
 from depthjax.data import prepared, reading
 from depthjax.data.holdout import members
+from depthjax.files.errors import InputError
 
 SIDE = 1280  # photos are kept at a long side of at most this many px
 CACHE_BYTES = 512 * 2**20
 SPLITS = ('train', 'val', 'test', 'all')
+_SOUND = 'images that can be decoded'
 
 # The photographs inside the scikit-image wheel (its other pictures are fetched from the network,
 # or are drawings), by split. The stereo pair `motorcycle` is left out on purpose: it is an
@@ -92,16 +94,17 @@ class Skipping(Sequence):
   example stays a function of its number.
 
   Args:
+    where: what the source is called in messages, such as its folder.
     share: the share of items that may fail (one always may).
 
   Raises:
-    RuntimeError: on access, when more than that share has failed.
+    files.errors.InputError: on access, when more than that share has failed.
   """
 
-  def __init__(self, source: Sequence, *, share: float = 0.05):
+  def __init__(self, source: Sequence, where: str, *, share: float = 0.05):
     if not 0 <= share < 1:
       raise ValueError(f'share is {share}; it must lie in [0, 1)')
-    self.source, self.share, self.bad = source, share, {}
+    self.source, self.where, self.share, self.bad = source, where, share, {}
 
   def __len__(self) -> int:
     return len(self.source)
@@ -114,18 +117,16 @@ class Skipping(Sequence):
           return self.source[at]
         except ValueError as error:
           self._note(at, error)
-    raise RuntimeError(
-      f'none of {len(self)} items can be read; first: {next(iter(self.bad.values()))}'
-    )
+    first = next(iter(self.bad.values()))
+    raise InputError(self.where, f'none of {len(self)} items can be read ({first})', _SOUND)
 
   def _note(self, at, error):
     self.bad[at] = str(error)
     logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
     if len(self.bad) > max(1, self.share * len(self)):
-      raise RuntimeError(
-        f'{len(self.bad)} of {len(self)} items cannot be read, more than the share of {self.share}'
-        f' that may be skipped; last: {error}'
-      ) from error
+      wrong = f'{len(self.bad)} of {len(self)} items cannot be read, at last {error}'
+      right = f'{_SOUND}: at most a share of {self.share} is skipped'
+      raise InputError(self.where, wrong, right) from error
 
 
 def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source:

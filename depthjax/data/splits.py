@@ -54,6 +54,8 @@ def _open(fields: dict[str, Any], split: str) -> tuple:
   config = scenes.SceneConfig(**fields)
   return (
     config,
-    sources.Skipping(sources.open_photos(photos, split)) if photos else None,
-    sources.Skipping(sources.open_foregrounds(foregrounds, split)) if foregrounds else None,
+    sources.Skipping(sources.open_photos(photos, split), photos) if photos else None,
+    sources.Skipping(sources.open_foregrounds(foregrounds, split), foregrounds)
+    if foregrounds
+    else None,
   )

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,36 @@ def load_weights(
     wrong = f'is truncated or not a safetensors file ({error})'
     raise InputError(path, wrong, f'a complete file: {_RIGHT}') from error
   return variables, metadata
+
+
+def load_network(
+  path: str | os.PathLike,
+  task: str,
+  describe: Callable[[Mapping[str, Any]], tuple[Any, Mapping[str, Any]]],
+) -> tuple[Any, dict[str, Any]]:
+  """The network that a run's weights are of, and its variables.
+
+  Args:
+    path, task: as in `load_weights`.
+    describe: the run's config -> (the network, its variables or others of the same shapes).
+
+  Raises:
+    InputError: as `load_weights`; no config of such a network; arrays that are not the network's.
+  """
+  variables, metadata = load_weights(path, task)
+  right = 'weights that a training run wrote'
+  try:
+    network, expected = describe(metadata['config'])
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    wrong = f'does not describe its network ({type(error).__name__}: {error})'
+    raise InputError(path, wrong, right) from error
+  if _shapes(variables) != _shapes(expected):
+    raise InputError(path, 'holds other arrays than the network that it describes', right)
+  return network, variables
+
+
+def _shapes(variables: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+  return {name: tuple(array.shape) for name, array in _flatten(variables)}
 
 
 def _metadata(path: Path, stored: dict[str, str] | None, task: str | None) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """Resampling of images on grids whose pixel centres lie at half integers (align_corners=False)."""
 
 import jax
+import jax.numpy as jnp
+
+from depthjax.ops import colour
 
 
 def downsample(x, factor):
@@ -41,3 +44,45 @@ def upsample(x, shape):
     raise ValueError(f'cannot upsample {x.shape[-3]} x {x.shape[-2]} to the smaller {h} x {w}')
   # Two small matrix products, so it needs no gather.
   return jax.image.resize(x, (*x.shape[:-3], h, w, x.shape[-1]), 'bilinear')
+
+
+def resample(x, shape):
+  """Resizes an image bilinearly, over areas where it shrinks.
+
+  Args:
+    x: image [... h w c].
+    shape: new (h, w).
+
+  Returns:
+    Image [... *shape c].
+  """
+  return jax.image.resize(x, (*x.shape[:-3], *shape, x.shape[-1]), 'bilinear', antialias=True)
+
+
+def photograph(image, shape):
+  """A photograph at another size, by the mean of its light; of the same size, it as it is.
+
+  Args:
+    image: sRGB in [0, 1], [... h w 3].
+    shape: new (h, w).
+
+  Returns:
+    sRGB in [0, 1], [... *shape 3].
+  """
+  if image.shape[-3:-1] == tuple(shape):
+    return image
+  light = resample(colour.srgb_to_linear(image), shape)
+  return jnp.clip(colour.linear_to_srgb(light), 0, 1)
+
+
+def frame(shape, long_side, multiple):
+  """The size (h, w) nearest to a long side, both multiples of a number; squeezed a little.
+
+  Args:
+    shape: (h, w) of what is resized.
+    long_side: pixels of the longer one.
+    multiple: what must divide both.
+  """
+  scale = long_side / max(shape) / multiple
+  h, w = (multiple * max(1, round(size * scale)) for size in shape)
+  return h, w

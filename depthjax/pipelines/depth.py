@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from depthjax.files import weights
-from depthjax.files.errors import InputError
 from depthjax.models import depthnet
-from depthjax.ops import colour
 from depthjax.ops import disparity as disparity_lib
+from depthjax.ops import resize
 
 
 class Predictor(NamedTuple):
@@ -29,18 +28,14 @@ def load(path: str | os.PathLike) -> Predictor:
   Raises:
     files.errors.InputError: the file cannot be read or is of another task.
   """
-  variables, metadata = weights.load_weights(path, 'depth')
-  try:
-    fields, data = metadata['config']['model'], metadata['config']['data']
-    long_side = max(int(data['height']), int(data['width']))
+
+  def describe(config):
+    fields, data = config['model'], config['data']
     model = depthnet.DepthNet(**{**fields, 'dtype': jnp.dtype(fields['dtype'])})
-    expected = _shapes(jax.eval_shape(functools.partial(_initial, model)))
-  except (KeyError, TypeError, ValueError) as error:
-    wrong = f'does not describe its network ({type(error).__name__}: {error})'
-    raise InputError(path, wrong, 'weights that a training run wrote') from error
-  if _shapes(variables) != expected:
-    wrong = 'holds other arrays than the network that it describes'
-    raise InputError(path, wrong, 'weights that a training run wrote')
+    long_side = max(int(data['height']), int(data['width']))
+    return (model, long_side), jax.eval_shape(functools.partial(_initial, model))
+
+  (model, long_side), variables = weights.load_network(path, 'depth', describe)
   return Predictor(model, variables, long_side)
 
 
@@ -62,14 +57,10 @@ def predict(photo: np.ndarray, predictor: Predictor) -> np.ndarray:
   """
   if photo.ndim != 3 or photo.shape[-1] != 3 or not photo.size:
     raise ValueError(f'the photograph has the shape {list(photo.shape)}; it must be [h w 3]')
+  network = functools.partial(_compiled(predictor.model), predictor.variables)
+  image = jnp.asarray(photo, jnp.float32)[None]
   small = frame(photo.shape[:2], predictor.long_side)
-  light = colour.srgb_to_linear(jnp.asarray(photo, jnp.float32))
-  image = jnp.clip(colour.linear_to_srgb(_resized(light, small)), 0, 1)
-  disparity = _compiled(predictor.model)(predictor.variables, image[None])[0]
-  # Before and after: resizing makes a constant uneven by rounding, and takes the ends off a range.
-  disparity = _resized(disparity_lib.normalise(disparity), photo.shape[:2])
-  disparity = disparity_lib.normalise(disparity)
-  return np.clip(np.asarray(disparity), 0, 1)
+  return np.asarray(disparity_lib.predict(network, image, small)[0])
 
 
 def frame(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
@@ -79,23 +70,12 @@ def frame(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
     shape: (h, w) of the photograph.
     long_side: pixels of the longer one.
   """
-  scale = long_side / max(shape) / depthnet.STRIDE
-  h, w = (depthnet.STRIDE * max(1, round(size * scale)) for size in shape)
-  return h, w
-
-
-def _resized(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
-  """Bilinear, half-pixel centres, over areas where it shrinks: [h w c] -> [*shape c]."""
-  return jax.image.resize(x, (*shape, x.shape[-1]), 'bilinear', antialias=True)
+  return resize.frame(shape, long_side, depthnet.STRIDE)
 
 
 def _initial(model: depthnet.DepthNet) -> Any:
   """Fresh variables of the network."""
   return model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), False)
-
-
-def _shapes(tree: Any) -> Any:
-  return jax.tree.map(lambda x: tuple(x.shape), tree)
 
 
 @functools.cache

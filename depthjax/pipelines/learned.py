@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from depthjax.files import weights
-from depthjax.files.errors import InputError
 from depthjax.models import discs
 from depthjax.models.lensblur import LensBlur, Upsampler
 from depthjax.ops import colour, resize
@@ -50,19 +49,15 @@ def load(path: str | os.PathLike) -> Learned:
   Raises:
     files.errors.InputError: the file cannot be read or is of another task.
   """
-  variables, metadata = weights.load_weights(path, 'lensblur')
-  try:
-    fields, radius = metadata['config']['model'], int(metadata['config']['render']['radius'])
+
+  def describe(config):
+    fields, radius = config['model'], int(config['render']['radius'])
     lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
     model = LensBlur(**{**fields, **lists, 'radius': radius, 'dtype': jnp.dtype(fields['dtype'])})
-    expected = _shapes(jax.eval_shape(functools.partial(initial, model)))
-  except (KeyError, TypeError, ValueError) as error:
-    wrong = f'does not describe its network ({type(error).__name__}: {error})'
-    raise InputError(path, wrong, 'weights that a training run wrote') from error
-  if _shapes(variables) != expected:
-    wrong = 'holds other arrays than the network that it describes'
-    raise InputError(path, wrong, 'weights that a training run wrote')
-  return Learned(model, variables, radius)
+    return model, jax.eval_shape(functools.partial(initial, model))
+
+  model, variables = weights.load_network(path, 'lensblur', describe)
+  return Learned(model, variables, model.radius)
 
 
 def builtin() -> Learned:
@@ -203,10 +198,6 @@ def _halved(light: jax.Array, decode: bool) -> tuple[jax.Array, jax.Array]:
 @jax.jit
 def _half(x: jax.Array) -> jax.Array:
   return resize.downsample(x, 2)
-
-
-def _shapes(tree: Any) -> Any:
-  return jax.tree.map(lambda x: tuple(x.shape), tree)
 
 
 @functools.cache

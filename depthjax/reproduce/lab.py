@@ -13,6 +13,10 @@ from depthjax.files import atomic, weights
 from depthjax.files.errors import InputError
 from depthjax.train import evaluate, loop
 
+_EYES = 'predictor.json'  # Beside a run's config.json: the digest of what it looked through.
+# Tables and fields of a config that cannot change what is trained.
+_IDLE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every')
+
 
 class Experiment(NamedTuple):
   """What to train.
@@ -57,23 +61,32 @@ class Lab:
       configuring.ConfigError: no such file, size or field.
     """
     experiment = self._experiments[name]
-    config = configuring.load(self._configs / f'{experiment.config}.py', self.size)
     fields = {**experiment.fields, **self._fields}
     if experiment.predictor:
       fields['predictor.weights'] = str(self.root / experiment.predictor)
-    return _changed(config, fields)
+    return _changed(self._plain(name), fields)
 
-  def scores(self, name: str, predictor: str = '', **fields: Any) -> dict[str, float]:
+  def _plain(self, name: str) -> ml_collections.ConfigDict:
+    """The config of an experiment's file, without anybody's changes."""
+    return configuring.load(self._configs / f'{self._experiments[name].config}.py', self.size)
+
+  def scores(
+    self, name: str, predictor: str = '', frames: str = '', **fields: Any
+  ) -> dict[str, float]:
     """Scores on the split 'test', after training what is not trained yet.
 
     Args:
       predictor: name of the experiment that predicts the disparity to evaluate on, if any.
+      frames: name of the experiment on whose scenes and through whose lens to evaluate, as far as
+        they are others than its own.
       fields: overrides of the config for the evaluation, with '__' for the dot.
 
     Raises:
       files.errors.InputError: a record of the runs is damaged.
     """
     overrides = {key.replace('__', '.'): value for key, value in fields.items()}
+    if frames:
+      overrides |= self._frames(name, frames)
     if predictor:
       self.train(predictor)
       overrides['render.disparity'] = 'predicted'
@@ -88,33 +101,80 @@ class Lab:
       _write(record, known)
     return known[key]
 
+  def _frames(self, name: str, other: str) -> dict[str, Any]:
+    """What of its scenes and lens an experiment must change to be measured on another's frames."""
+    config, other = self.config(name), self.config(other)
+    return {
+      f'{table}.{field}': value
+      for table in ('data', 'render')
+      for field, value in other[table].items()
+      if field != 'disparity' and value != config[table][field]
+    }
+
   def train(self, name: str) -> pathlib.Path:
     """Trains an experiment, and before it the predictor that it needs; its folder.
 
+    A run in the folder counts as this experiment's if all fields of its config.json are the same
+    but those of parallel, input, eval, checkpoint and log_every. A field that the record lacks
+    was added to the configs since: it must have the value of the config file, which stands for
+    what was done before there was a choice. What a predictor was is recorded before the run
+    starts; a run without that record is older than it, and taken for one of the same predictor.
+
     Raises:
-      configuring.ConfigError: the folder holds a run of another config.
+      configuring.ConfigError: the folder holds a run of another config, or of another predictor.
     """
     predictor = self._experiments[name].predictor
     if predictor:
       self.train(predictor)
     config, workdir = self.config(name), self.root / name
-    if not self._done(config, workdir):
-      loop.train(config, workdir)
-      (workdir / 'scores.json').unlink(missing_ok=True)
+    eyes = {'sha256': _digest(self.root / predictor)} if predictor else {}
+    if (workdir / 'config.json').exists():
+      _check_same(config, self._plain(name), eyes, workdir)
+      if _finished(config, workdir):
+        return workdir
+    elif predictor:
+      workdir.mkdir(parents=True, exist_ok=True)
+      _write(workdir / _EYES, eyes)
+    loop.train(config, workdir)
+    (workdir / 'scores.json').unlink(missing_ok=True)
     return workdir
 
-  def _done(self, config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
-    record = workdir / 'config.json'
-    if not record.exists():
-      return False
-    if _read(record) != json.loads(json.dumps(config.to_dict())):
-      raise configuring.ConfigError(
-        f'{workdir} was trained with another config; use another --root, or remove it'
-      )
-    if not (workdir / weights.FILE_NAME).exists():
-      return False
-    _, metadata = weights.load_weights(workdir, config.task)
-    return metadata.get('step') == config.steps
+
+def _check_same(
+  config: ml_collections.ConfigDict,
+  plain: ml_collections.ConfigDict,
+  eyes: Mapping[str, str],
+  workdir: pathlib.Path,
+) -> None:
+  """Refuses a run of another config, or of another predictor than that of the digest `eyes`."""
+  now = _deciding(config.to_dict())
+  before = _deciding(plain.to_dict()) | _deciding(_read(workdir / 'config.json'))
+  names = sorted(name for name in now | before if now.get(name) != before.get(name))
+  another = f'config (in {", ".join(names[:3])})' if names else ''
+  if not names and {**eyes, **_read(workdir / _EYES)} != eyes:
+    another = 'predictor'
+  if another:
+    raise configuring.ConfigError(
+      f'{workdir} was trained with another {another}; use another --root, or remove it'
+    )
+
+
+def _deciding(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """The fields that decide what is trained, by dotted name, as JSON has them."""
+  fields = {}
+  for name, value in table.items():
+    if isinstance(value, Mapping):
+      fields |= _deciding(value, f'{prefix}{name}.')
+    else:
+      fields[f'{prefix}{name}'] = json.loads(json.dumps(value))
+  return {name: value for name, value in fields.items() if name.split('.')[0] not in _IDLE}
+
+
+def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
+  if not (workdir / weights.FILE_NAME).exists():
+    return False
+  _, metadata = weights.load_weights(workdir, config.task)
+  return metadata.get('step') == config.steps
 
 
 def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):

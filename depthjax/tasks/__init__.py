@@ -21,15 +21,15 @@ def make(
   *,
   each: Callable,
   axis_name: str | None,
-  predictor: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
+  predictor: tuple[Mapping[str, Any], Any, int] | None = None,
 ) -> Task:
   """The task that `config.task` names.
 
   Args:
     config: the whole config of the experiment.
     each, axis_name: as in depthjax.parallel.
-    predictor: variables and `model` fields of a trained depth net, for a task that looks through
-      its eyes and does not train it.
+    predictor: variables, network and long side (px) of a trained depth net, for a task that looks
+      through its eyes and does not train it.
 
   Raises:
     ValueError: no such task, or what the task refuses of its config.

@@ -14,7 +14,8 @@ import ml_collections
 
 from depthjax.losses import image as losses
 from depthjax.metrics import depth as depth_metrics
-from depthjax.ops import colour, compositional
+from depthjax.models import depthnet
+from depthjax.ops import colour, compositional, resize
 from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks import depth, dof
 from depthjax.tasks.task import Predictor, Task
@@ -30,20 +31,27 @@ def make(
   """The task of a config with the fields of configs/aperture.py.
 
   Raises:
-    ValueError: a frame the network cannot take, a field of `render` that cannot be, or a predictor.
+    ValueError: a frame the network cannot take, a field of `render` that cannot be, a negative
+      `model.long_side`, or a predictor.
   """
   if predictor is not None:
     raise ValueError("the task 'aperture' predicts by itself; predictor.weights must be empty")
   depth.check_frame(config.data)
+  fields = dict(config.model)
+  long_side = fields.pop('long_side') or max(config.data.height, config.data.width)
+  if long_side < 0:
+    raise ValueError(f'model.long_side is {long_side}; it must be at least 0')
   if config.loss.levels < 2:
     raise ValueError(f'loss.levels is {config.loss.levels}; it must be at least 2')
-  model = depth.model_of(config.model, axis_name=axis_name)
+  model = depth.model_of(fields, axis_name=axis_name)
   blur = each(_blur(config.render, config.loss.levels))
 
   def apply(variables, inputs, train):
-    outputs, state = depth.apply(model, variables, inputs, train)
+    frame = inputs['image'].shape[1:3]
+    image = resize.photograph(inputs['image'], resize.frame(frame, long_side, depthnet.STRIDE))
+    outputs, state = depth.apply(model, variables, {**inputs, 'image': image}, train)
     # Focus and lens are in the units of the scene: no range may be made up afterwards.
-    disparity = jax.nn.sigmoid(outputs['disparity'])
+    disparity = resize.resample(jax.nn.sigmoid(outputs['disparity']), frame)
     parts = {name: inputs[name] for name in ('image', 'focus', 'aperture')}
     return {'high': blur({**parts, 'disparity': disparity}), 'disparity': disparity}, state
 

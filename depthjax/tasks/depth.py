@@ -16,7 +16,7 @@ from depthjax.losses import image as losses
 from depthjax.metrics import depth as metrics_lib
 from depthjax.metrics import image as image_metrics
 from depthjax.models import depthnet
-from depthjax.ops import colour, layers
+from depthjax.ops import colour, layers, resize
 from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks.task import Predictor, Task
 
@@ -67,18 +67,24 @@ def model_of(fields: Any, *, axis_name: str | None = None) -> depthnet.DepthNet:
   )
 
 
-def predictor(variables: Mapping[str, Any], fields: Mapping[str, Any]) -> Predictor:
-  """Normalised disparity of photographs, [b h w 3] -> [b h w 1], by a trained network.
+def described(config: Mapping[str, Any]) -> tuple[tuple[depthnet.DepthNet, int], Any]:
+  """Of a run by its config: the network and the long side of its frames; its variables' shapes."""
+  model = model_of(config['model'])
+  image = jax.ShapeDtypeStruct((1, depthnet.STRIDE, depthnet.STRIDE, 3), jnp.float32)
+  shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, False), image)
+  return (model, max(int(config['data'][name]) for name in ('height', 'width'))), shapes
 
-  Any size: the borders are repeated up to a multiple of 8. `fields` are the config's for `model`.
+
+def predictor(variables: Mapping[str, Any], model: depthnet.DepthNet, long_side: int) -> Predictor:
+  """Normalised disparity of photographs of any size, [b h w 3] -> [b h w 1], by a trained network.
+
+  It is shown them at the size it was trained at, `long_side` pixels, as photographs elsewhere.
   """
-  model = model_of(fields)
 
   def predict(image: jax.Array) -> jax.Array:
-    h, w = image.shape[1:3]
-    border = (0, 0), (0, -h % depthnet.STRIDE), (0, -w % depthnet.STRIDE), (0, 0)
-    outputs = model.apply(variables, jnp.pad(image, border, mode='edge'), False)
-    return disparity_lib.normalise(outputs['disparity'][:, :h, :w])
+    shape = resize.frame(image.shape[1:3], long_side, depthnet.STRIDE)
+    network = lambda x: model.apply(variables, x, False)['disparity']  # noqa: E731
+    return disparity_lib.predict(network, image, shape)
 
   return predict
 

@@ -43,15 +43,15 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
 
   Raises:
     configuring.ConfigError: a field that cannot work here.
-    files.errors.InputError: `predictor.weights` names no depth net.
+    files.errors.InputError: `predictor.weights` names no depth net, or other arrays than its own.
   """
   configuring.check(config, devices=jax.device_count(), processes=jax.process_count())
   mode = config.parallel.mode
   devices = jax.devices()[: config.parallel.devices or None]
   mesh = parallel.make_mesh(config.parallel.fsdp, devices)
+  predictor = _predictor(config.predictor.weights)
   with _refusals():
     each, axis_name = parallel.each(mode, mesh), parallel.axis_name(mode)
-    predictor = _predictor(config.predictor.weights)
     task = tasks.make(config, each=each, axis_name=axis_name, predictor=predictor)
     inputs = _placeholders(config, predictor)
   tx = optimizer.make(config.optimizer, config.steps)
@@ -105,12 +105,12 @@ def _batches(config: ml_collections.ConfigDict, split: str, start: int = 0) -> I
   return pipeline.stream(dataset, start=start, workers=workers, threads=config.input.threads)
 
 
-def _predictor(path: str) -> tuple[Any, Any] | None:
-  """Variables and `model` fields of a trained depth net, as tasks.make wants them."""
+def _predictor(path: str) -> tuple[Any, Any, int] | None:
+  """Variables, network and long side of a trained depth net, as tasks.make wants them."""
   if not path:
     return None
-  variables, metadata = weights.load_weights(path, 'depth')
-  return variables, metadata['config']['model']
+  (network, long_side), variables = weights.load_network(path, 'depth', tasks.depth.described)
+  return variables, network, long_side
 
 
 def _placeholders(config: ml_collections.ConfigDict, predictor: Any) -> Any:

@@ -49,6 +49,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dic
   Raises:
     NotFinite: the run diverged.
     Terminated: SIGTERM came.
+    files.errors.InputError: too many photographs or foregrounds cannot be decoded.
     configuring.ConfigError, ValueError: as experiment.build.
   """
   workdir = pathlib.Path(workdir)

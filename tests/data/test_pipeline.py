@@ -144,7 +144,7 @@ def test_bad_photo_is_skipped_in_training(tmp_path, caplog):
     picture = np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / f'{i}.png'), picture)
   (tmp_path / '5.png').write_bytes(b'broken')
-  photos = sources.Skipping(sources.open_photos(str(tmp_path), 'all'))
+  photos = sources.Skipping(sources.open_photos(str(tmp_path), 'all'), str(tmp_path))
   config = SceneConfig(height=32, width=32, pad=0, photos=1.0)
   ds = pipeline.drawn_scenes(config, photos, batch_size=8, seed=0)
   for k in range(3):

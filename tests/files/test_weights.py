@@ -6,7 +6,7 @@ import pytest
 import safetensors.numpy
 
 from depthjax.files.errors import InputError
-from depthjax.files.weights import FILE_NAME, load_weights, save_weights
+from depthjax.files.weights import FILE_NAME, load_network, load_weights, save_weights
 
 META = {'task': 'lensblur', 'step': 12, 'model': {'widths': [8, 16], 'name': 'ü'}}
 
@@ -129,3 +129,25 @@ def test_what_cannot_be_saved_leaves_nothing(tmp_path):
   with pytest.raises(ValueError, match="'bfloat16'; expected 'float32' or 'float16'"):
     save_weights(path, ones, META, dtype='bfloat16')
   assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_comes_as_its_config_describes_it(tmp_path, variables):
+  save_weights(tmp_path, variables, {**META, 'config': {'width': 8}})
+  network, loaded = load_network(tmp_path, 'lensblur', lambda c: (c['width'], variables))
+  assert network == 8 and shape_of(loaded) == shape_of(variables)
+
+
+@pytest.mark.parametrize(
+  'describe, wrong',
+  [
+    (lambda c: (c['depth'], {}), "does not describe its network (KeyError: 'depth')"),
+    (lambda c: (c.width, {}), 'does not describe its network (AttributeError'),
+    (lambda c: (int(c['name']), {}), 'does not describe its network (ValueError'),
+    (lambda c: (c + 1, {}), 'does not describe its network (TypeError'),
+    (lambda c: (0, {'params': {'gain': np.zeros(())}}), 'holds other arrays than the network'),
+    (lambda c: (0, {'gain': np.zeros((1, 1))}), 'holds other arrays than the network'),
+  ],
+)
+def test_arrays_of_another_network_are_refused(tmp_path, describe, wrong):
+  path = save_weights(tmp_path, {'gain': np.zeros(1)}, {**META, 'config': {'name': 'a'}})
+  refused(lambda: load_network(path, 'lensblur', describe), path, wrong, 'a training run wrote')

@@ -39,3 +39,26 @@ def test_what_rounding_leaves_of_a_constant_is_no_relief():
   x = np.full((1, 3, 3, 1), 0.7, np.float32)
   x[0, 1, 1] = np.nextafter(np.float32(0.7), np.float32(1))
   np.testing.assert_array_equal(disparity.normalise(x), 0)
+
+
+def test_a_network_is_shown_photographs_at_its_own_size_and_answers_at_theirs():
+  image = np.zeros((2, 48, 96, 3), np.float32)
+  image[0, 12:30, 15:60] = image[1, :, :40] = 1
+  seen = []
+
+  def network(small):
+    seen.append(small.shape)
+    return small[..., :1] * np.float32([9, 5])[:, None, None, None] - 7
+
+  result = np.asarray(disparity.predict(network, image, (16, 32)))
+  assert seen == [(2, 16, 32, 3)] and result.shape == (2, 48, 96, 1)
+  np.testing.assert_allclose(result.min(axis=(1, 2, 3)), 0, atol=1e-6)
+  np.testing.assert_allclose(result.max(axis=(1, 2, 3)), 1, atol=1e-6)
+  wrong = (result > 0.5) != image[..., :1]
+  assert wrong.mean() < 0.06 and not wrong[0, :9].any() and not wrong[1, :, 44:].any()
+
+
+def test_a_network_that_tells_nothing_predicts_zero_at_any_size():
+  image = np.random.default_rng(0).random((1, 57, 41, 3), np.float32)
+  flat = disparity.predict(lambda small: 0 * small[..., :1] + 437.3, image, (8, 16))
+  np.testing.assert_array_equal(flat, np.zeros((1, 57, 41, 1)))

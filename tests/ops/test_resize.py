@@ -6,7 +6,7 @@ import pytest
 import scipy.ndimage
 import skimage.transform
 
-from depthjax.ops import resize
+from depthjax.ops import colour, resize
 
 
 def noise(*shape):
@@ -50,3 +50,31 @@ def test_upsample_rejects_shrinking():
 def test_upsample_needs_no_gather():
   upsample = jax.jit(lambda x: resize.upsample(x, (24, 20)))
   assert 'gather' not in upsample.lower(noise(2, 6, 5, 3)).as_text()
+
+
+def test_a_photograph_shrinks_to_the_mean_of_its_light():
+  """A bright column, three dark ones in turn: the mean of their light, not of their values."""
+  image = np.full((16, 32, 3), 0.2, np.float32)
+  image[:, ::4] = 0.8
+  small = np.asarray(resize.photograph(image, (4, 8)))
+  assert small.shape == (4, 8, 3)
+  mean = colour.linear_to_srgb(colour.srgb_to_linear(np.float32([0.8, 0.2, 0.2, 0.2])).mean())
+  np.testing.assert_allclose(small[:, 1:-1], mean, atol=1e-3)
+  assert mean > 0.05 + image.mean()
+
+
+def test_a_photograph_of_that_size_already_stays_bit_for_bit():
+  image = np.random.default_rng(0).random((2, 8, 16, 3), np.float32)
+  np.testing.assert_array_equal(resize.photograph(image, (8, 16)), image)
+  assert np.asarray(resize.photograph(image, (16, 32))).max() <= 1
+
+
+@pytest.mark.parametrize('shape', [(4, 6), (24, 9), (8, 12)])
+def test_what_is_resampled_keeps_its_place(shape):
+  """A ramp stays a ramp away from its ends, whether it shrinks or grows."""
+  ramp = np.broadcast_to((np.arange(12, dtype=np.float32)[:, None] + 0.5) / 12, (2, 8, 12, 1))
+  result = np.asarray(resize.resample(ramp, shape))
+  assert result.shape == (2, *shape, 1)
+  expected = (np.arange(shape[1]) + 0.5) / shape[1]
+  middle = slice(shape[1] // 4, -(shape[1] // 4))
+  np.testing.assert_allclose(result[1, 0, middle, 0], expected[middle], atol=2e-3)

@@ -1,6 +1,7 @@
 """Disparity of photographs: any size, the range, and what the network is shown."""
 
 import functools
+import types
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from depthjax.files.errors import InputError
 from depthjax.models.depthnet import DepthNet
 from depthjax.ops import colour
 from depthjax.pipelines import depth
+from depthjax.tasks import depth as task
 from tests import tiny
 
 _LONG_SIDE = 32
@@ -142,3 +144,21 @@ def test_weights_of_another_task_are_refused(tmp_path, task):
   weights.save_weights(tmp_path, _predictor().variables, _metadata(task=task))
   with pytest.raises(InputError, match=f"weights of the task '{task}'; expected .*'depth'"):
     depth.load(tmp_path)
+
+
+@pytest.mark.parametrize('shape', [(64, 96), (32, 32), (21, 50)])
+def test_scenes_are_seen_as_photographs_are(monkeypatch, shape):
+  """The predictor of a training or a table is this one: the same size, the same disparity."""
+  seen = []
+
+  def network(variables, image):
+    seen.append(image.shape)
+    return image[..., :1] - 2 * image[..., 1:2]
+
+  monkeypatch.setattr(depth, '_compiled', lambda model: network)
+  photo = _photo(*shape)
+  expected = depth.predict(photo, depth.Predictor(None, {}, _LONG_SIDE))
+  model = types.SimpleNamespace(apply=lambda *x: {'disparity': network(*x[:2])})
+  result = task.predictor({}, model, _LONG_SIDE)(photo[None])
+  np.testing.assert_allclose(result[0], expected, atol=1e-6)
+  assert seen == [(1, *depth.frame(shape, _LONG_SIDE), 3)] * 2

@@ -3,8 +3,11 @@
 import pytest
 
 from depthjax.reproduce import deeplens
+from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Lab
 from tests import tiny
+
+_WAYS = ('learned', 'classical', 'input')
 
 
 class _Seen(dict):
@@ -13,9 +16,12 @@ class _Seen(dict):
   def __init__(self):
     self.calls = []
 
-  def scores(self, name, predictor='', **fields):
+  def config(self, name):
+    return tiny.config()
+
+  def scores(self, name, predictor='', frames='', **fields):
     self.calls.append((name, predictor))
-    keys = [f'{m}/{w}' for m in deeplens._METRICS for w in ('learned', 'classical', 'input')]
+    keys = [f'{m}/{w}' for m in deeplens._METRICS for w in _WAYS]
     return dict.fromkeys([*keys, 'mae_spline'], 0.5)
 
 
@@ -52,3 +58,39 @@ def test_table_3_tests_and_trains_with_the_predictors_of_the_paper():
     ('lensblur-predicted', 'depth-procedural'),
     ('lensblur', 'depth'),
   ]
+
+
+class _Trained(Lab):
+  """A lab in which everything is trained already."""
+
+  def train(self, name):
+    workdir = self.root / name
+    workdir.mkdir(exist_ok=True)
+    (workdir / 'weights.safetensors').write_bytes(name.encode())
+    return workdir
+
+
+@pytest.mark.parametrize('size', ['smoke', 'small', 'base'])
+def test_rows_of_table_2_are_measured_on_the_same_frames(size, tmp_path, monkeypatch):
+  """Of the networks' own data and lens nothing is left but what each of them sees."""
+  evaluated = []
+
+  def newest(config, workdir, split):
+    evaluated.append((workdir.name, split, config.to_dict()))
+    return dict.fromkeys(f'{m}/{w}' for m in deeplens._METRICS for w in _WAYS)
+
+  monkeypatch.setattr(lab_lib.evaluate, 'newest', newest)
+  lab = _Trained(tmp_path, tiny.ROOT / 'configs', size, {}, deeplens.EXPERIMENTS)
+  for row in deeplens.TABLE2.rows:
+    row.measure(lab)
+  assert {name for name, _, _ in evaluated} == {'regression', 'aperture', 'lensblur'}
+  expected = lab.config('lensblur').to_dict()
+  expected['render'].pop('disparity')
+  for name, split, config in evaluated:
+    config['render'].pop('disparity')
+    assert split == 'test'
+    assert (config['data'], config['render']) == (expected['data'], expected['render']), name
+    if name == 'aperture':
+      assert config['model']['long_side'] == lab.config('aperture').data.width
+  # At base it has learned on smaller frames than those it is measured on.
+  assert (lab.config('aperture').data.width < expected['data']['width']) == (size == 'base')

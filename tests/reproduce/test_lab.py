@@ -16,6 +16,7 @@ _EXPERIMENTS = {
   'plain': Experiment('plain', 'lensblur'),
   'l1': Experiment('l1', 'lensblur', {'loss.kind': 'l1'}),
   'told': Experiment('told', 'lensblur', {'render.disparity': 'true'}, predictor='plain'),
+  'aperture': Experiment('aperture', 'aperture'),
   'wrong': Experiment('wrong', 'lensblur', {'loss.kinds': 'l1'}),
 }
 
@@ -35,7 +36,7 @@ def calls(monkeypatch):
     )
 
   def newest(config, workdir, split):
-    calls.append(('evaluate', workdir.name, config.render.disparity))
+    calls.append(('evaluate', workdir.name, config.render.disparity, config.data.width))
     return {'psnr/learned': float(len(calls))}
 
   monkeypatch.setattr(lab_lib.loop, 'train', train)
@@ -57,10 +58,10 @@ def test_the_config_is_the_files_with_the_experiments_fields_and_the_labs(tmp_pa
 def test_what_is_trained_and_scored_is_not_again(tmp_path, calls):
   first = _lab(tmp_path).scores('plain')
   assert _lab(tmp_path).scores('plain') == first
-  assert calls == [('train', 'plain'), ('evaluate', 'plain', 'corrupted')]
+  assert calls == [('train', 'plain'), ('evaluate', 'plain', 'corrupted', 96)]
   # Another evaluation of the same run is its own.
   other = _lab(tmp_path).scores('plain', render__disparity='true')
-  assert other != first and calls[2:] == [('evaluate', 'plain', 'true')]
+  assert other != first and calls[2:] == [('evaluate', 'plain', 'true', 96)]
   assert _lab(tmp_path).scores('plain') == first
 
 
@@ -73,9 +74,68 @@ def test_a_run_that_stopped_early_goes_on(tmp_path, calls):
 
 def test_a_folder_of_another_config_is_refused(tmp_path, calls):
   _lab(tmp_path).train('plain')
-  with pytest.raises(configuring.ConfigError, match='was trained with another config'):
+  with pytest.raises(configuring.ConfigError, match=r'was trained with another config \(in seed\)'):
     _lab(tmp_path, seed=3).train('plain')
   assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+  'field, value',
+  [
+    ('eval.every', 1),
+    ('eval.examples', 16),
+    ('eval.pictures', 1),
+    ('checkpoint.keep', 9),
+    ('log_every', 3),
+    ('input.workers', 2),
+    ('parallel.mode', 'pmap'),
+  ],
+)
+def test_what_cannot_change_the_result_asks_for_no_training(tmp_path, calls, field, value):
+  _lab(tmp_path).train('plain')
+  _lab(tmp_path, **{field: value}).train('plain')
+  assert len(calls) == 1
+
+
+def _rewrite(record, change):
+  config = json.loads(record.read_text())
+  change(config)
+  record.write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+  'table, field, changes',
+  [
+    (None, 'ema', {'ema': 0.5}),
+    ('loss', 'kind', {'loss.kind': 'l1'}),
+    ('data', 'softness', {'data.softness': (1.0, 2.0)}),
+  ],
+)
+def test_a_field_added_since_has_the_value_of_the_config_file(
+  tmp_path, calls, table, field, changes
+):
+  """Whatever the file says; what an experiment or the command makes of it asks for another run."""
+  _lab(tmp_path).train('plain')
+  record = tmp_path / 'plain' / 'config.json'
+  _rewrite(record, lambda config: (config[table] if table else config).pop(field))
+  _lab(tmp_path).train('plain')
+  with pytest.raises(configuring.ConfigError, match=f'another config .*{field}'):
+    _lab(tmp_path, **changes).train('plain')
+  assert len(calls) == 1
+
+
+def test_an_experiment_of_an_added_field_is_trained_anew(tmp_path, calls):
+  _lab(tmp_path).train('l1')
+  _rewrite(tmp_path / 'l1' / 'config.json', lambda config: config['loss'].pop('kind'))
+  with pytest.raises(configuring.ConfigError, match=r'another config \(in loss.kind\)'):
+    _lab(tmp_path).train('l1')
+
+
+def test_a_field_that_is_no_more_asks_for_another_run(tmp_path, calls):
+  _lab(tmp_path).train('plain')
+  _rewrite(tmp_path / 'plain' / 'config.json', lambda config: config['model'].update(depth=3))
+  with pytest.raises(configuring.ConfigError, match=r'another config \(in model.depth\)'):
+    _lab(tmp_path).train('plain')
 
 
 def test_predictors_come_first(tmp_path, calls):
@@ -92,12 +152,72 @@ def test_predictors_come_first(tmp_path, calls):
   assert config.render.disparity == 'true'
 
 
+def test_scores_on_the_frames_of_another_are_scores_of_their_own(tmp_path, calls):
+  lab = Lab(tmp_path, tiny.ROOT / 'configs', 'base', {}, _EXPERIMENTS)
+  own = lab.scores('aperture')
+  assert lab.scores('aperture', frames='plain') != own
+  lab.scores('aperture', frames='plain')
+  # What it looks through is its own affair.
+  assert calls[1:] == [('evaluate', 'aperture', 'true', width) for width in (320, 640)]
+  assert lab.scores('aperture', frames='aperture') == own
+
+
 def test_a_predictor_trained_anew_is_another_one(tmp_path, calls):
   first = _lab(tmp_path).scores('plain', predictor='l1')
   assert _lab(tmp_path).scores('plain', predictor='l1') == first
-  metadata = {'task': 'lensblur', 'step': 7}
-  lab_lib.weights.save_weights(tmp_path / 'l1', {'params': {'x': np.zeros(1)}}, metadata)
+  _train_anew(tmp_path / 'l1', 0)
   assert _lab(tmp_path).scores('plain', predictor='l1') != first
+
+
+def _train_anew(workdir, value):
+  metadata = {'task': 'lensblur', 'step': 7}
+  lab_lib.weights.save_weights(workdir, {'params': {'x': np.full(1, float(value))}}, metadata)
+
+
+@pytest.mark.parametrize('finished', [True, False])
+def test_a_run_of_a_predictor_that_has_changed_is_refused(tmp_path, calls, finished):
+  _lab(tmp_path).train('told')
+  if not finished:
+    (tmp_path / 'told' / 'weights.safetensors').unlink()
+    _lab(tmp_path).train('told')
+  count = len(calls)
+  before = (tmp_path / 'plain' / 'weights.safetensors').read_bytes()
+  _train_anew(tmp_path / 'plain', 0)
+  with pytest.raises(configuring.ConfigError, match='told was trained with another predictor'):
+    _lab(tmp_path).train('told')
+  (tmp_path / 'plain' / 'weights.safetensors').write_bytes(before)
+  _lab(tmp_path).train('told')
+  assert len(calls) == count
+
+
+def test_the_predictor_is_on_record_before_a_run_starts(tmp_path, calls, monkeypatch):
+  """One that is stopped at once has it too."""
+  whole = lab_lib.loop.train
+
+  def cut(config, workdir):
+    whole(config, workdir)
+    if workdir.name == 'told':
+      (workdir / 'weights.safetensors').unlink()
+      raise lab_lib.loop.Terminated
+
+  monkeypatch.setattr(lab_lib.loop, 'train', cut)
+  with pytest.raises(lab_lib.loop.Terminated):
+    _lab(tmp_path).train('told')
+  _train_anew(tmp_path / 'plain', 0)
+  with pytest.raises(configuring.ConfigError, match='another predictor'):
+    _lab(tmp_path).train('told')
+
+
+def test_a_run_older_than_the_record_of_predictors_is_taken_as_it_is(tmp_path, calls):
+  _lab(tmp_path).train('told')
+  (tmp_path / 'told' / 'predictor.json').unlink()
+  _train_anew(tmp_path / 'plain', 0)
+  _lab(tmp_path).train('told')
+  assert [name for _, name in calls] == ['plain', 'told']
+  # Gone on with, its predictor is no better known.
+  (tmp_path / 'told' / 'weights.safetensors').unlink()
+  _lab(tmp_path).train('told')
+  assert not (tmp_path / 'told' / 'predictor.json').exists()
 
 
 @pytest.mark.parametrize('name', ['scores.json', 'config.json'])
@@ -107,6 +227,13 @@ def test_a_damaged_record_is_named(tmp_path, calls, name, text):
   (tmp_path / 'plain' / name).write_text(text)
   with pytest.raises(InputError, match=f'{name}: is damaged'):
     _lab(tmp_path).scores('plain')
+
+
+def test_a_damaged_record_of_the_predictor_is_named(tmp_path, calls):
+  _lab(tmp_path).train('told')
+  (tmp_path / 'told' / 'predictor.json').write_text('{"cut')
+  with pytest.raises(InputError, match='predictor.json: is damaged'):
+    _lab(tmp_path).train('told')
 
 
 def test_a_misspelt_field_is_named(tmp_path):

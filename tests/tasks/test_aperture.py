@@ -9,7 +9,7 @@ import pytest
 
 from configs import aperture as aperture_config
 from depthjax import tasks
-from depthjax.ops import colour, compositional
+from depthjax.ops import colour, compositional, resize
 
 
 def _config(**fields):
@@ -87,3 +87,28 @@ def test_a_depth_net_that_predicts_for_another_is_refused():
 def test_a_frame_the_network_cannot_take_is_refused():
   with pytest.raises(ValueError, match='data.width is 36; it must be a multiple of 8'):
     tasks.make(_config(**{'data.width': 36}), each=_each, axis_name=None)
+
+
+@pytest.mark.parametrize('long_side, shown', [(0, 32), (32, 32), (16, 16), (64, 64)])
+def test_the_network_is_shown_the_frame_at_its_own_size(monkeypatch, long_side, shown):
+  """And the frame is blurred as it is, by what was predicted."""
+  seen, inputs = [], _inputs()
+
+  def apply(model, variables, inputs, train):
+    seen.append(inputs['image'])
+    return {'disparity': 4 * inputs['image'][..., :1] - 2}, {}
+
+  monkeypatch.setattr(tasks.depth, 'apply', apply)
+  task = tasks.make(_config(**{'model.long_side': long_side}), each=_each, axis_name=None)
+  outputs, _ = task.apply({}, inputs, False)
+  (image,) = seen
+  assert image.shape == (2, shown, shown, 3)
+  np.testing.assert_array_equal(image, resize.photograph(inputs['image'], (shown, shown)))
+  assert outputs['disparity'].shape == (2, 32, 32, 1) and outputs['high'].shape == (2, 32, 32, 3)
+  expected = resize.resample(jax.nn.sigmoid(4 * image[..., :1] - 2), (32, 32))
+  np.testing.assert_allclose(outputs['disparity'], expected, atol=1e-6)
+
+
+def test_a_size_that_cannot_be_is_refused():
+  with pytest.raises(ValueError, match='model.long_side is -1; it must be at least 0'):
+    tasks.make(_config(**{'model.long_side': -1}), each=_each, axis_name=None)
