@@ -157,13 +157,16 @@ def _refocus_one(
     radius = settings.radius
     if radius is None:
       radius = refocus_lib.radius_of(settings.aperture, shape)
+    # A focus that moves reaches both ends of the range.
+    moves = settings.animate is Sweep.focus
+    largest = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
     render = functools.partial(
       refocus_lib.refocus,
       picture,
       read.disparity,
       learned=settings.learned,
       hybrid=settings.hybrid,
-      sweep=radius if settings.animate else None,
+      sweep=largest if settings.animate else None,
     )
     if settings.animate is None:
       result = render(focus=at, radius=radius)
@@ -176,7 +179,6 @@ def _refocus_one(
   except ValueError as error:
     raise ConfigError(str(error)) from error
   resized = f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels'
-  largest = radius if settings.animate else radius * np.abs(read.disparity - at).max()
   done = f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels'
   return [resized, done] if read.resized else [done]
 

@@ -108,7 +108,7 @@ def load_network(
   right = 'weights that a training run wrote'
   try:
     network, expected = describe(metadata['config'])
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
+  except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
     wrong = f'does not describe its network ({type(error).__name__}: {error})'
     raise InputError(path, wrong, right) from error
   if _shapes(variables) != _shapes(expected):

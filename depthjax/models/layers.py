@@ -113,8 +113,9 @@ class Weights(nn.Module):
   """Weights of maps, none negative: a convolution [b h w c] -> [b h w channels], float32.
 
   With `start` the convolution starts near zero and adds to what that gives for `place`, as far as
-  it exceeds `threshold` (soft thresholding). Without one no weight is ever quite zero, and a trace
-  of every map stays in the mixture: a sharp ghost inside a blur, a haze over what is in focus.
+  it exceeds `threshold` (soft thresholding). Without one a trace of every map stays in the mixture:
+  a sharp ghost inside a blur, a haze over what is in focus. Below it nothing is learned: a network
+  should be trained without one first.
   """
 
   channels: int

@@ -218,6 +218,8 @@ class LensBlur(nn.Module):
     for name, known in (('light', ('linear', 'srgb')), ('start', ('disc', 'xavier'))):
       if getattr(self, name) not in known:
         raise ValueError(f'{name} is {getattr(self, name)!r}; it can be {" or ".join(known)}')
+    if self.threshold < 0 or (self.threshold and self.start != 'disc'):
+      raise ValueError(f"threshold is {self.threshold}; at least 0, and 0 unless start is 'disc'")
     preset = PRESETS[self.preset]
     widths = self.features or preset['features']
     upsampler_widths = self.upsampler_features or Upsampler.features

@@ -2,7 +2,7 @@
 
 `disparity` [h w 1] is min-max normalised, 1 the nearest. A pixel's circle of confusion has the
 radius `radius` |disparity - focus|, as behind a thin lens: `radius`, in pixels of the photograph,
-is the blur of the farthest point when the nearest is in focus, and none is larger.
+is the blur of the farthest point when the nearest is in focus.
 """
 
 import math
@@ -17,7 +17,7 @@ from depthjax.pipelines.learned import Learned, builtin, load
 
 __all__ = ['Learned', 'builtin', 'load']
 
-# An aperture of 1 blurs 1/20 of the long side, 16 px at 320; real ones of f/1.8 do 1/130 to 1/24.
+# An aperture of 1 blurs 1/20 of the long side, 16 px at 320.
 _APERTURE = 20
 # A disc wider than half the long side shows no picture any more, and takes hours to draw.
 _LARGEST = 1 / 4
@@ -82,53 +82,61 @@ def refocus(
       the photograph; 0 returns the photograph.
     learned: the learned renderer; without, the classical one of single images.
     hybrid: whether the learned renderer is asked beside depth edges only, see pipelines.hybrid.
-    sweep: the largest radius of the animation that this is a frame of: all its frames use the
-      same level of the pyramid, so that none jumps.
+    sweep: the largest blur, in pixels, of the animation that this is a frame of: all its frames
+      use the same level of the pyramid, so that none jumps.
 
   Returns:
     sRGB in [0, 1], float32 [h w 3].
 
   Raises:
     ValueError: shapes that don't belong together; a focus or radius that is no number, a negative
-      radius, or one too large for the photograph: more than a quarter of its long side, or the
+      radius, or a blur too large for the photograph: more than a quarter of its long side, or the
       networks' lowest resolution would be smaller than 16 pixels; `hybrid` without `learned`.
   """
-  _check(photo, disparity, focus, (radius, radius if sweep is None else sweep))
+  _check(photo, disparity, focus, radius)
   if hybrid and learned is None:
     raise ValueError('the hybrid renderer needs the learned one')
   photo, disparity = (np.asarray(x, np.float32) for x in (photo, disparity))
   defocus = np.float32(radius) * (disparity - np.float32(focus))
-  largest = float(np.abs(defocus).max())
+  largest = largest_blur(disparity, focus, radius)
+  most = largest if sweep is None else max(largest, sweep)
+  _check_blur(most, photo)
   if largest == 0:
     return photo
   if learned is None:
-    return np.clip(classical.render(photo, defocus, largest), 0, 1)
-  most = largest if sweep is None else max(largest, sweep)
+    return np.clip(classical.render(photo, defocus, most), 0, 1)
   count = learned_lib.doublings(photo.shape[:2], most, learned.radius)
   share = hybrid_lib.share(disparity, defocus, count, learned.radius) if hybrid else None
   if share is not None and not share.any():
-    return np.clip(classical.render(photo, defocus, largest), 0, 1)
+    return np.clip(classical.render(photo, defocus, most), 0, 1)
   result = np.clip(learned_lib.render(learned, photo, defocus, count), 0, 1)
   if share is not None:
-    result = hybrid_lib.mix(classical.render(photo, defocus, largest), result, share)
+    result = hybrid_lib.mix(classical.render(photo, defocus, most), result, share)
   if largest < 1:
     # What a network makes of no blur is not quite the photograph: the blur opens from that.
     result = hybrid_lib.mix(photo, result, np.float32(largest))
   return np.clip(np.asarray(result), 0, 1)
 
 
-def _check(
-  photo: np.ndarray, disparity: np.ndarray, focus: float, radii: tuple[float, ...]
-) -> None:
+def largest_blur(disparity: np.ndarray, focus: float, radius: float) -> float:
+  """The largest circle of confusion of a scene: its radius in pixels; arguments as `refocus`."""
+  return radius * float(np.abs(disparity - focus).max())
+
+
+def _check(photo: np.ndarray, disparity: np.ndarray, focus: float, radius: float) -> None:
   if photo.shape[:2] != disparity.shape[:2] or photo.ndim != 3 or disparity.ndim != 3:
     raise ValueError(f'photo {photo.shape} and disparity {disparity.shape} differ in size')
-  largest = _LARGEST * max(photo.shape[:2])
-  for radius in radii:
-    if not 0 <= radius <= largest:
-      right = f'from 0 to {largest:g}, a quarter of the long side'
-      raise ValueError(f'the blur radius is {radius:g} pixels; it must be {right}')
+  if not 0 <= radius < math.inf:
+    raise ValueError(f'the blur radius is {radius:g} pixels; it must be a number from 0')
   if not math.isfinite(focus):
     raise ValueError(f'the focus is at disparity {focus}; it must be a number')
+
+
+def _check_blur(blur: float, photo: np.ndarray) -> None:
+  most = _LARGEST * max(photo.shape[:2])
+  if not blur <= most:
+    right = f'up to {most:g}, a quarter of the long side'
+    raise ValueError(f'the blur radius is {blur:.4g} pixels; it must be {right}')
 
 
 def focus_sweep(count: int, near: float = 1.0, far: float = 0.0) -> Iterator[float]:

@@ -83,6 +83,7 @@ class Lab:
 
     Raises:
       files.errors.InputError: a record of the runs is damaged.
+      configuring.ConfigError: as `train`.
     """
     overrides = {key.replace('__', '.'): value for key, value in fields.items()}
     if frames:
@@ -149,9 +150,14 @@ def _check_same(
   """Refuses a run of another config, or of another predictor than that of the digest `eyes`."""
   now = _deciding(config.to_dict())
   before = _deciding(plain.to_dict()) | _deciding(_read(workdir / 'config.json'))
-  names = sorted(name for name in now | before if now.get(name) != before.get(name))
+  seen = _read(workdir / _EYES)
+  # Where the digest is known, the predictor's folder may have moved.
+  known = {'predictor.weights'} if seen else set()
+  names = sorted(
+    name for name in (now | before).keys() - known if now.get(name) != before.get(name)
+  )
   another = f'config (in {", ".join(names[:3])})' if names else ''
-  if not names and {**eyes, **_read(workdir / _EYES)} != eyes:
+  if not names and {**eyes, **seen} != eyes:
     another = 'predictor'
   if another:
     raise configuring.ConfigError(

@@ -266,7 +266,12 @@ def test_without_training_examples_do_not_see_each_other():
 
 @pytest.mark.parametrize(
   'fields, message',
-  [({'preset': 'papr'}, "preset is 'papr'; it can be"), ({'features': (6, 4)}, 'multiple of 3')],
+  [
+    ({'preset': 'papr'}, "preset is 'papr'; it can be"),
+    ({'features': (6, 4)}, 'multiple of 3'),
+    ({'threshold': -0.1}, 'threshold is -0.1; at least 0'),
+    ({'threshold': 0.1, 'start': 'xavier'}, "0 unless start is 'disc'"),
+  ],
 )
 def test_impossible_networks_are_refused(fields, message):
   with pytest.raises(ValueError, match=message):

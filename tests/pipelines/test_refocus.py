@@ -197,11 +197,19 @@ def test_an_aperture_opens_without_a_jump():
   assert np.abs(alone - frames[4]).mean() > 0.004  # At a level of its own it is another picture.
 
 
-@pytest.mark.parametrize('sweep', [-1, 24, math.nan])
-def test_a_sweep_that_goes_too_far_is_refused(sweep):
+def test_a_sweep_that_goes_too_far_is_refused():
   photo, disparity = _photo(67, 93)
-  with pytest.raises(ValueError, match=f'blur radius is {sweep} pixels'):
-    refocus.refocus(photo, disparity, focus=0.3, radius=1, learned=_learned(), sweep=sweep)
+  with pytest.raises(ValueError, match='blur radius is 24 pixels'):
+    refocus.refocus(photo, disparity, focus=0.3, radius=1, learned=_learned(), sweep=24)
+
+
+@pytest.mark.parametrize('focus, largest', [(0.5, 15.0), (0.0, 7.5), (2.0, 3.75)])
+def test_the_limit_of_blur_is_that_of_the_largest_in_the_picture(focus, largest):
+  photo, disparity = _photo(20, 30)
+  assert refocus.largest_blur(disparity, focus, largest) == pytest.approx(7.5)
+  refocus.refocus(photo, disparity, focus=focus, radius=0.99 * largest)
+  with pytest.raises(ValueError, match='blur radius is 7.575 pixels; it must be up to 7.5'):
+    refocus.refocus(photo, disparity, focus=focus, radius=1.01 * largest)
 
 
 @pytest.mark.parametrize(
@@ -210,9 +218,9 @@ def test_a_sweep_that_goes_too_far_is_refused(sweep):
     ({'disparity': np.zeros((20, 31, 1))}, 'differ in size'),
     ({'disparity': np.zeros((20, 30))}, 'differ in size'),
     ({'photo': np.zeros((20, 30))}, 'differ in size'),
-    ({'radius': -1}, 'blur radius is -1 pixels; it must be from 0 to 7.5'),
-    ({'radius': 7.6}, 'blur radius is 7.6 pixels; it must be from 0 to 7.5'),
+    ({'radius': -1}, 'blur radius is -1 pixels; it must be a number from 0'),
     ({'radius': math.nan}, 'blur radius is nan pixels'),
+    ({'radius': math.inf}, 'blur radius is inf pixels'),
     ({'focus': math.nan}, 'focus is at disparity nan'),
     ({'hybrid': True}, 'the hybrid renderer needs the learned one'),
   ],

@@ -208,6 +208,13 @@ def test_the_predictor_is_on_record_before_a_run_starts(tmp_path, calls, monkeyp
     _lab(tmp_path).train('told')
 
 
+def test_a_root_may_move_with_the_predictors_in_it(tmp_path, calls):
+  _lab(tmp_path / 'a').train('told')
+  (tmp_path / 'a').rename(tmp_path / 'b')
+  _lab(tmp_path / 'b').train('told')
+  assert [name for _, name in calls] == ['plain', 'told']
+
+
 def test_a_run_older_than_the_record_of_predictors_is_taken_as_it_is(tmp_path, calls):
   _lab(tmp_path).train('told')
   (tmp_path / 'told' / 'predictor.json').unlink()
