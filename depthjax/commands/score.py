@@ -201,7 +201,7 @@ def _read_map(folder: pathlib.Path, record: Record) -> np.ndarray:
   paths = [pathlib.Path(f'{stem}{ending}') for ending in depth_files.READABLE]
   found = [path for path in paths if path.is_file()]
   if len(found) != 1:
-    wrong = f'is the name of {len(found)} disparity maps'
+    wrong = f'has {len(found) or "no"} disparity maps'
     raise InputError(stem, wrong, f'one, ending in {", ".join(depth_files.READABLE)}')
   return depth_files.read_depth(found[0], shape=record['image'].shape[:2]).disparity
 
