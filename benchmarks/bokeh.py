@@ -8,21 +8,18 @@ NAME_focal.* is a mask of what is in focus there, if there is one.
 """
 
 import argparse
-import functools
 import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
-import jax
 import numpy as np
 import table
 from rich import progress
 
 from depthjax.files import depth, images
-from depthjax.metrics import image as metrics
 from depthjax.ops import colour
-from depthjax.pipelines import refocus
+from depthjax.pipelines import refocus, scoring
 
 # Focus is searched at these quantiles of the disparity where no mask says where it is.
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -56,7 +53,8 @@ def main(argv: list[str] | None = None) -> table.Report:
   if args.pictures:
     args.pictures.mkdir(parents=True, exist_ok=True)
   report = table.Report()
-  ways = renderers(args)
+  # With the learned renderer comes the hybrid one.
+  ways = scoring.renderers(refocus.load(args.weights) if args.weights else None)
   rows = []
   for stem, word, paths in progress.track(files, description='photographs'):
     pair = read(stem, word, paths, args.width)
@@ -90,16 +88,6 @@ def parser() -> argparse.ArgumentParser:
   result.add_argument('--pictures', type=pathlib.Path, help='folder for pictures side by side')
   result.add_argument('--json', type=pathlib.Path)
   return result
-
-
-def renderers(args: argparse.Namespace) -> dict:
-  """The renderers that are compared, by name."""
-  ways = {'classical': refocus.refocus}
-  if args.weights:
-    learned = refocus.load(args.weights)
-    ways['learned'] = functools.partial(refocus.refocus, learned=learned)
-    ways['hybrid'] = functools.partial(refocus.refocus, learned=learned, hybrid=True)
-  return ways
 
 
 def triples(
@@ -140,28 +128,19 @@ def matched(photo: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def search(pair: Pair, render, radii: list[float]) -> Best:
   """The renderer at the focus and the radius that come nearest to the target, by PSNR."""
-  best = None
-  for focus in pair.focuses:
-    for radius in radii:
-      picture = render(pair.photo, pair.disparity, focus=focus, radius=radius)
-      found = Best(*score(picture, pair.target), radius, focus, picture)
-      best = max(best or found, found, key=lambda x: x.psnr)
-  return best
+  lenses = (scoring.Lens(focus, radius) for focus in pair.focuses for radius in radii)
+  found = (
+    _best(pair, lens, render(pair.photo, pair.disparity, **lens._asdict())) for lens in lenses
+  )
+  return max(found, key=lambda best: best.psnr)
 
 
 def untouched(pair: Pair) -> Best:
-  return Best(*score(pair.photo, pair.target), 0.0, pair.focuses[0], pair.photo)
+  return _best(pair, scoring.Lens(pair.focuses[0], 0.0), pair.photo)
 
 
-def score(picture: np.ndarray, target: np.ndarray) -> tuple[float, float]:
-  """PSNR in dB and SSIM of sRGB values."""
-  psnr, ssim = _scores(picture[None], target[None])
-  return float(psnr[0]), float(ssim[0])
-
-
-@jax.jit
-def _scores(picture: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
-  return metrics.psnr(picture, target), metrics.ssim(picture, target)
+def _best(pair: Pair, lens: scoring.Lens, picture: np.ndarray) -> Best:
+  return Best(**scoring.compare(picture, pair.target), **lens._asdict(), picture=picture)
 
 
 def side_by_side(path: pathlib.Path, pair: Pair, found: dict[str, Best]) -> None:

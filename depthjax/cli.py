@@ -8,7 +8,7 @@ import typer
 
 from depthjax import demo as demo_lib
 from depthjax import main as main_lib
-from depthjax.commands import convert, depth, prepare, refocus, reproduce
+from depthjax.commands import convert, depth, prepare, refocus, reproduce, score
 from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
 from depthjax.train.loop import NotFinite, Terminated
@@ -73,6 +73,7 @@ app.command()(depth.depth)
 app.command()(convert.convert)
 app.command()(prepare.prepare)
 app.command()(reproduce.reproduce)
+app.command()(score.score)
 
 
 if __name__ == '__main__':

@@ -24,6 +24,11 @@ class Records(Sequence):
   def __getitem__(self, index: int) -> dict[str, Any]:
     return {name: _converted(value) for name, value in self.part.read(index).items()}
 
+  @property
+  def fields(self) -> frozenset[str]:
+    """What a record has."""
+    return frozenset(self.part.records.dataset_info.features)
+
 
 def open_rgbd(where: str, split: str = 'test', *, data_dir=None) -> Records:
   """Records with `image`, `disparity` and `valid` of a prepared dataset such as nyuv2.
@@ -49,6 +54,22 @@ def open_pairs(where: str, split: str = 'test', *, data_dir=None) -> Records:
     ValueError: as prepared.open_part.
   """
   return Records(prepared.open_part(where, split, ('image', 'target'), data_dir=data_dir))
+
+
+def open_scored(where: str, split: str = 'test', *, data_dir=None) -> Records:
+  """Records that something can be scored against: open_pairs, or else open_rgbd.
+
+  Args:
+    where, split, data_dir: as prepared.open_part.
+
+  Raises:
+    ValueError: as prepared.open_part.
+  """
+  needs = ('image', ('target', 'disparity'))
+  found = Records(prepared.open_part(where, split, needs, data_dir=data_dir))
+  if 'target' in found.fields:
+    return found
+  return open_rgbd(where, split, data_dir=data_dir)
 
 
 def _converted(value):

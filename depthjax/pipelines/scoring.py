@@ -1,24 +1,34 @@
-"""Refocused photographs against real or rendered ones of a wide aperture: arrays in, numbers out.
+"""Records of prepared datasets scored, arrays in, numbers out: refocused pairs, and depth.
 
-`photo` and `target` are sRGB in [0, 1], [h w 3]; `disparity` [h w 1] is in [0, 1], 1 the nearest.
+A record is a dict as data.records gives it. `photo` and `target` are sRGB in [0, 1], [h w 3];
+`disparity` [h w 1] is in [0, 1], 1 the nearest.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from depthjax.files import depth
+from depthjax.metrics import depth as depth_metrics
 from depthjax.metrics import image as image_metrics
 from depthjax.ops import colour, resize
 from depthjax.pipelines import refocus
 
-# Where the lens of a picture is not known it is searched for, at about this long side.
-_SEARCHED = 320
+# Where the lens of a picture is not known it is searched for, at about this long side; steps of
+# disparity are looked for at that size too.
+_LONG_SIDE = 320
 _FOCUSES = tuple(i / 8 for i in range(9))
 _APERTURES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+# Near an edge is within this part of the long side: half the blur radius of the widest aperture.
+EDGE_BAND = 1 / 40
+
+Scores = dict[str, float]
+# The photograph, its disparity, and `focus` and `radius` to the picture, as refocus.refocus.
+Render = Callable[..., np.ndarray]
 
 
 class Lens(NamedTuple):
@@ -28,63 +38,114 @@ class Lens(NamedTuple):
   radius: float
 
 
-def score_record(
-  record: dict[str, Any], learned: refocus.Learned | None = None
-) -> dict[str, float]:
-  """Scores of a pair with disparity: `score` with the lens that took it.
+def renderers(learned: refocus.Learned | None = None) -> dict[str, Render]:
+  """The renderers by name: 'classical', and with the learned one 'learned' and 'hybrid'."""
+  ways = {'classical': refocus.refocus}
+  if learned is not None:
+    ways['learned'] = functools.partial(refocus.refocus, learned=learned)
+    ways['hybrid'] = functools.partial(refocus.refocus, learned=learned, hybrid=True)
+  return ways
 
-  A record with `blur` and `focus` (BLB) says which; else each renderer gets the lens of its own
-  that suits it best, `find_lens`, as is usual for photographs (EBB!).
+
+def score_pair(
+  record: Mapping[str, Any],
+  ways: Mapping[str, Render],
+  *,
+  disparity: np.ndarray | None = None,
+  radii: Sequence[float] = (),
+) -> dict[str, Scores]:
+  """How near renderers come to the picture of a wide aperture; exposures are taken as they are.
+
+  A record with `blur` and `focus` (BLB) says which lens took it. Where it does not, or `disparity`
+  or `radii` are given, each renderer gets the lens of its own that suits it best, `find_lens`, as
+  is usual for photographs (EBB!).
 
   Args:
-    record: `image`, `target`, `disparity`, `valid` and perhaps `blur` and `focus`, as
-      data.records.open_pairs gives them.
-    learned: the learned renderer; without, only the classical one is scored.
+    record: `image`, `target`, and perhaps `disparity` with `valid`, `blur` and `focus`.
+    ways: the renderers by name.
+    disparity: of a predictor; they blur by it instead of the record's own.
+    radii: in pixels; the lens is searched for among these.
 
   Returns:
-    psnr and ssim of `sharp` (the photograph as it is) and each renderer, such as 'psnr/classical'.
+    By name, 'untouched' (the photograph as it is) before the renderers: 'psnr' (dB) and 'ssim'; if
+    the record has a disparity, 'psnr_edge' and 'ssim_edge' over `near_edges` of that (NaN where
+    there are none); and of renderers the 'focus' and the 'radius' of the lens.
 
   Raises:
-    ValueError: no disparity, constant disparity, or a blur too large for the photograph.
+    ValueError: no disparity at all, constant disparity, sizes that differ, less than 11 pixels on
+      a side, or a blur too large for the photograph.
   """
-  if 'disparity' not in record:
+  photo, target = record['image'], record['target']
+  if photo.shape != target.shape:
+    raise ValueError(f'photo {photo.shape} and target {target.shape} differ in size')
+  raw = _measured(record) if 'disparity' in record else None
+  own = None if raw is None else depth.normalise(raw, name='disparity').disparity
+  seen = own if disparity is None else disparity
+  if seen is None:
     raise ValueError(f'the record has no disparity; it has {", ".join(record)}')
-  photo, target, valid = record['image'], record['target'], record['valid'] > 0
-  raw = np.where(valid, record['disparity'], np.nan)[..., 0]
-  disparity = depth.normalise(raw).disparity
-  known = lens_of(raw, record['blur'], record['focus']) if 'blur' in record else None
-  scores = {}
-  for renderer in (None, learned)[: 1 + (learned is not None)]:
-    lens = known or find_lens(photo, target, disparity, learned=renderer)
-    scores |= score(photo, target, disparity, lens, learned=renderer)
+  band = None if own is None else near_edges(own)
+  known = None
+  if 'blur' in record and disparity is None and not radii:
+    known = lens_of(raw, record['blur'], record['focus'])
+  scores = {'untouched': compare(photo, target, band)}
+  for name, render in ways.items():
+    lens = known or find_lens(photo, target, seen, render, radii=radii)
+    picture = render(photo, seen, **lens._asdict())
+    scores[name] = compare(picture, target, band) | lens._asdict()
   return scores
 
 
-def score(
-  photo: np.ndarray,
-  target: np.ndarray,
-  disparity: np.ndarray,
-  lens: Lens,
-  *,
-  learned: refocus.Learned | None = None,
-) -> dict[str, float]:
-  """PSNR (dB) and SSIM against the target, of the photograph as it is and refocused by a lens.
+def score_depth(record: Mapping[str, Any], prediction: np.ndarray) -> dict[str, Scores]:
+  """'mae_spline' of a predicted disparity, under 'predicted', and of a 'constant' beside it.
 
-  Returns:
-    'psnr/sharp', 'ssim/sharp', and the same for 'learned' or, without it, 'classical'.
+  The truth is the record's disparity, its farthest valid pixel 0 and its nearest 1; pixels that are
+  not valid do not count. The spline is that of metrics.depth, which makes of any constant the mean
+  of the truth.
+
+  Args:
+    record: `disparity` and `valid`.
+    prediction: disparity of any range [h w 1], finite.
 
   Raises:
-    ValueError: sizes that differ; as refocus.refocus; less than 11 pixels on a side.
+    ValueError: no valid pixel, constant disparity, or sizes that differ.
   """
-  if photo.shape != target.shape:
-    raise ValueError(f'photo {photo.shape} and target {target.shape} differ in size')
-  blurred = render(photo, disparity, lens, learned)
-  pictures = {'sharp': photo, 'classical' if learned is None else 'learned': blurred}
+  truth = depth.normalise(_measured(record), name='disparity').disparity
+  if prediction.shape != truth.shape:
+    raise ValueError(f'prediction {prediction.shape} and truth {truth.shape} differ in size')
+  maps = {'predicted': prediction, 'constant': np.zeros_like(truth)}
+  rest = truth[None], record['valid'][None]
   return {
-    f'{metric}/{name}': float(function(picture[None], target[None])[0])
-    for name, picture in pictures.items()
-    for metric, function in (('psnr', image_metrics.psnr), ('ssim', image_metrics.ssim))
+    name: {'mae_spline': float(_mae_spline(values[None], *rest)[0])}
+    for name, values in maps.items()
   }
+
+
+def compare(picture: np.ndarray, target: np.ndarray, band: np.ndarray | None = None) -> Scores:
+  """'psnr' (dB) and 'ssim' of sRGB values; with a band [h w 1], 'psnr_edge' and 'ssim_edge' in it.
+
+  Raises:
+    ValueError: less than 11 pixels on a side.
+  """
+  scores = {name: float(x[0]) for name, x in _likeness(picture[None], target[None]).items()}
+  if band is not None:
+    inside = _likeness(picture[None], target[None], band[None])
+    scores |= {f'{name}_edge': float(x[0]) for name, x in inside.items()}
+  return scores
+
+
+def near_edges(disparity: np.ndarray) -> np.ndarray:
+  """Pixels within EDGE_BAND of the long side from a step of disparity: {0, 1} float32 [h w 1].
+
+  A step is 0.05 of the range between neighbours of every so many pixels, about 320 on the long
+  side: whatever the resolution, what is a step is the same. They are sampled, not averaged, since
+  the mean of two disparities would make two steps of one.
+  """
+  (h, w), factor = disparity.shape[:2], _factor(disparity.shape)
+  whole = np.pad(disparity, ((0, -h % factor), (0, -w % factor), (0, 0)), 'edge')
+  low = whole[factor // 2 :: factor, factor // 2 :: factor]
+  radius = max(1, round(EDGE_BAND * max(low.shape)))
+  band = np.asarray(_edge_band(low[None], radius=radius)[0])
+  return band.repeat(factor, axis=0).repeat(factor, axis=1)[:h, :w]
 
 
 def lens_of(disparity: np.ndarray, blur: float, focus: float) -> Lens:
@@ -111,37 +172,53 @@ def find_lens(
   photo: np.ndarray,
   target: np.ndarray,
   disparity: np.ndarray,
+  render: Render = refocus.refocus,
   *,
-  learned: refocus.Learned | None = None,
   focuses: Sequence[float] = _FOCUSES,
-  apertures: Sequence[float] = _APERTURES,
+  radii: Sequence[float] = (),
 ) -> Lens:
   """The lens of those offered that makes the photograph most like the target, by SSIM.
 
   All pictures are first reduced by a whole factor to a long side of about 320 pixels.
+
+  Args:
+    photo, target, disparity: of one size.
+    render: the renderer that the lens must suit.
+    focuses: disparities to try.
+    radii: in pixels of the photograph; without, those of six apertures up to the widest.
   """
-  factor = max(1, round(max(photo.shape[:2]) / _SEARCHED))
-  small = [_reduced(picture, factor) for picture in (photo, target)]
+  radii = radii or [refocus.radius_of(aperture, photo.shape[:2]) for aperture in _APERTURES]
+  factor = _factor(photo.shape)
+  small, goal = (_reduced(picture, factor) for picture in (photo, target))
   near = np.asarray(resize.downsample(_cropped(disparity, factor), factor))
-  shape = small[0].shape[:2]
-  offered = [Lens(at, refocus.radius_of(a, shape)) for a in apertures for at in focuses]
-  likeness = functools.partial(_likeness, *small, near, learned)
-  best = max(offered, key=likeness)
-  return best._replace(radius=best.radius * factor)
+
+  def likeness(lens: Lens) -> float:
+    picture = render(small, near, focus=lens.focus, radius=lens.radius / factor)
+    return compare(picture, goal)['ssim']
+
+  return max((Lens(focus, radius) for radius in radii for focus in focuses), key=likeness)
 
 
-def _likeness(photo, target, disparity, learned, lens: Lens) -> float:
-  return float(image_metrics.ssim(render(photo, disparity, lens, learned)[None], target[None])[0])
+def _measured(record: Mapping[str, Any]) -> np.ndarray:
+  """The record's disparity as it is stored [h w], NaN where not valid."""
+  return np.where(record['valid'] > 0, record['disparity'], np.nan)[..., 0]
 
 
-def render(
-  photo: np.ndarray,
-  disparity: np.ndarray,
-  lens: Lens,
-  learned: refocus.Learned | None = None,
-) -> np.ndarray:
-  """The photograph through the lens; errors as refocus.refocus."""
-  return refocus.refocus(photo, disparity, **lens._asdict(), learned=learned)
+@jax.jit
+def _likeness(picture, target, weight=None):
+  return {
+    'psnr': image_metrics.psnr(picture, target, weight),
+    'ssim': image_metrics.ssim(picture, target, weight),
+  }
+
+
+_mae_spline = jax.jit(depth_metrics.mae_spline)
+_edge_band = jax.jit(image_metrics.edge_band, static_argnames='radius')
+
+
+def _factor(shape: tuple[int, ...]) -> int:
+  """The whole factor that reduces a picture to about 320 pixels."""
+  return max(1, round(max(shape[:2]) / _LONG_SIDE))
 
 
 def _cropped(values, factor: int):

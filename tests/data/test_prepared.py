@@ -1,5 +1,6 @@
 """Prepared datasets read back: their own splits, photos, foregrounds and whole records."""
 
+import json
 import pickle
 import shutil
 
@@ -103,6 +104,22 @@ def test_rgbd_records(root):
   assert sorted(names) == [str(i) for i in range(8)]
   with pytest.raises(IndexError):
     nyu[8]
+
+
+def test_what_can_be_scored_has_targets_or_depth(root, tmp_path):
+  for name in ('ebb', 'blb', 'nyuv2', 'middlebury'):
+    found = records.open_scored(f'tfds:{root}/{name}', 'all')
+    assert found.fields == found[0].keys()
+    assert ('target' in found.fields) == (name in ('ebb', 'blb'))
+  with pytest.raises(ValueError, match="no feature 'target' or 'disparity'; it has image, mask"):
+    records.open_scored(f'tfds:{root}/duts')
+  shutil.copytree(root / 'nyuv2', tmp_path / 'nyuv2')
+  file = tmp_path / 'nyuv2/1.0.0/features.json'
+  features = json.loads(file.read_text())
+  del features['featuresDict']['features']['valid']
+  file.write_text(json.dumps(features))
+  with pytest.raises(ValueError, match="no feature 'valid'; it has disparity, image"):
+    records.open_scored(f'tfds:{tmp_path}/nyuv2')
 
 
 def test_records_pickle_for_worker_processes(root):

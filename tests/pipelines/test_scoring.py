@@ -1,7 +1,8 @@
-"""Scores of refocused pairs: the lens that took a target is found, and scores best."""
+"""Scores of records: the lens that took a target is found, edges and valid pixels count."""
 
 import functools
 
+import cv2
 import jax
 import numpy as np
 import pytest
@@ -21,23 +22,33 @@ def _scene(seed=0):
   return photo, disparity
 
 
+def _render(photo, disparity, lens):
+  return refocus.refocus(photo, disparity, **lens._asdict())
+
+
 def _record(lens, *, scale=1.0, offset=0.0, **fields):
   photo, disparity = _scene()
-  target = scoring.render(photo, disparity, lens)
+  target = _render(photo, disparity, lens)
   valid = np.ones_like(disparity)
   raw = scale * disparity + offset
   return {'image': photo, 'target': target, 'disparity': raw, 'valid': valid, **fields}
 
 
-def test_the_photograph_itself_scores_as_the_target_where_nothing_is_blurred():
-  photo, disparity = _scene()
-  scores = scoring.score(photo, photo, disparity, scoring.Lens(0.5, 0))
-  assert scores == {
-    'psnr/sharp': 100,
-    'ssim/sharp': pytest.approx(1),
-    'psnr/classical': 100,
-    'ssim/classical': pytest.approx(1),
-  }
+def _score(record, **options):
+  return scoring.score_pair(record, scoring.renderers(), **options)
+
+
+def test_a_picture_scores_as_itself_and_worse_where_it_differs():
+  photo, _ = _scene()
+  same = {'psnr': 100, 'ssim': pytest.approx(1)}
+  assert scoring.compare(photo, photo) == same
+  band = np.zeros((_H, _W, 1), np.float32)
+  band[:, : _W // 2] = 1
+  marred = np.where(band > 0, photo, 1 - photo)
+  scores = scoring.compare(marred, photo, band)
+  assert scores['psnr_edge'] == 100 and scores['psnr'] < 15 and scores['ssim'] < 0.6
+  # The windows of SSIM reach five pixels into the other half.
+  assert 0.8 < scores['ssim_edge'] < 1
 
 
 @pytest.mark.parametrize('focus, radius', [(0.0, 3.0), (0.5, 3.0), (1.0, 1.8)])
@@ -46,24 +57,34 @@ def test_the_lens_of_a_target_is_found(focus, radius):
   lens = scoring.find_lens(
     *(record[name] for name in ('image', 'target', 'disparity')),
     focuses=(0.0, 0.5, 1.0),
-    apertures=(0.3, 0.6, 1.0),
+    radii=(0.9, 1.8, 3.0),
   )
-  assert lens == scoring.Lens(focus, pytest.approx(radius))
+  assert lens == scoring.Lens(focus, radius)
 
 
 def test_the_lens_is_found_at_a_lower_resolution(monkeypatch):
-  monkeypatch.setattr(scoring, '_SEARCHED', _W)
+  monkeypatch.setattr(scoring, '_LONG_SIDE', _W)
   photo, disparity = (np.kron(x, np.ones((2, 2, 1), np.float32)) for x in _scene())
   photo, disparity = photo[:, :-1], disparity[:, :-1]  # no multiple of the factor
-  target = refocus.refocus(photo, disparity, focus=0.5, radius=2.9)
-  lens = scoring.find_lens(photo, target, disparity, focuses=(0, 0.5), apertures=(0.5, 1))
-  assert lens.focus == 0.5 and lens.radius == pytest.approx(2.9, rel=0.03)
+  target = refocus.refocus(photo, disparity, focus=0.5, radius=3)
+  seen = []
+
+  def render(photo, disparity, **lens):
+    seen.append((photo.shape, disparity.shape))
+    return refocus.refocus(photo, disparity, **lens)
+
+  lens = scoring.find_lens(photo, target, disparity, render, focuses=(0, 0.5), radii=(1.5, 3))
+  assert lens == scoring.Lens(0.5, 3)
+  assert set(seen) == {((_H, _W - 1, 3), (_H, _W - 1, 1))}
 
 
 def test_a_record_without_a_lens_gets_the_one_that_suits_it():
-  scores = scoring.score_record(_record(scoring.Lens(0.5, 3.0), scale=3, offset=2))
-  assert scores['psnr/classical'] > 60 > 40 > scores['psnr/sharp'] > 0
-  assert scores['ssim/classical'] > 0.999 > 0.99 > scores['ssim/sharp']
+  scores = _score(_record(scoring.Lens(0.5, 3.0), scale=3, offset=2))
+  assert scores['classical']['psnr'] > 60 > 40 > scores['untouched']['psnr'] > 0
+  assert scores['classical']['ssim'] > 0.999 > 0.99 > scores['untouched']['ssim']
+  assert scores['classical']['focus'] == 0.5
+  assert scores['classical']['radius'] == pytest.approx(3)
+  assert 'focus' not in scores['untouched']
 
 
 @pytest.mark.parametrize('focus', [0.0, 0.25, 1.0])
@@ -73,16 +94,88 @@ def test_a_blur_and_a_focus_in_the_units_of_the_scene_are_the_lens(focus):
   lens = scoring.lens_of(3 + 1.5 * disparity[..., 0], 2.0, 3 + 1.5 * focus)
   signed = lens.radius * (disparity - lens.focus)
   np.testing.assert_allclose(signed, 3 * (disparity - focus), atol=1e-5)
-  target = scoring.render(photo, disparity, lens)
   record = _record(lens, scale=1.5, offset=3, blur=2.0, focus=3 + 1.5 * focus)
-  np.testing.assert_array_equal(record['target'], target)
-  assert scoring.score_record(record)['psnr/classical'] > 80
+  scores = _score(record)
+  assert scores['classical']['psnr'] > 80
+  assert scores['classical']['focus'] == pytest.approx(focus)
+  assert scores['classical']['radius'] == pytest.approx(3)
 
 
 def test_unknown_disparity_is_filled_and_does_not_set_the_range():
   record = _record(scoring.Lens(0.5, 3.0), blur=3.0, focus=0.5)
   record['disparity'][5, 3], record['valid'][5, 3] = -7, 0
-  assert scoring.score_record(record)['psnr/classical'] > 60
+  assert _score(record)['classical']['psnr'] > 60
+
+
+def test_radii_that_are_offered_come_before_the_lens_that_a_record_has():
+  record = _record(scoring.Lens(0.5, 3.0), blur=1.0, focus=0.0)
+  scores = _score(record, radii=(3.0,))
+  assert scores['classical']['psnr'] > 60
+  assert (scores['classical']['focus'], scores['classical']['radius']) == (0.5, 3.0)
+
+
+def test_a_predicted_disparity_is_blurred_by_and_that_of_the_record_has_the_edges():
+  record = _record(scoring.Lens(0.5, 3.0), blur=3.0, focus=0.5)
+  mirrored = record['disparity'][:, ::-1]
+  own, other = _score(record), _score(record, disparity=mirrored, radii=(3.0,))
+  assert own['untouched'] == other['untouched']
+  assert other['classical']['psnr'] > 60, 'near and far are blurred alike'
+  flat = _score(record, disparity=np.zeros_like(mirrored), radii=(3.0,))
+  assert flat['classical']['psnr'] < 40
+  # A lens is known for the disparity of the record alone: for others it is searched for.
+  shrunk = _score(record, disparity=0.5 * record['disparity'], radii=())
+  assert shrunk['classical']['focus'] == 0.25
+  bare = {name: record[name] for name in ('image', 'target')}
+  assert _score(bare, disparity=mirrored, radii=(3.0,))['classical'].keys() == {
+    'psnr', 'ssim', 'focus', 'radius'
+  }  # fmt: skip
+
+
+def test_scores_at_edges_are_those_of_the_band():
+  record = _record(scoring.Lens(0.5, 3.0), blur=3.0, focus=0.5)
+  scores = _score(record)['untouched']
+  squares = ((record['image'] - record['target']) ** 2).mean(axis=-1)
+  band = scoring.near_edges(record['disparity'])[..., 0] > 0
+  for name, error in (('psnr', squares.mean()), ('psnr_edge', squares[band].mean())):
+    assert scores[name] == pytest.approx(-10 * np.log10(error), abs=1e-3)
+  assert abs(scores['psnr'] - scores['psnr_edge']) > 0.1
+
+
+def test_the_band_is_a_share_of_the_long_side_at_any_resolution(monkeypatch):
+  _, disparity = _scene()
+  columns = np.arange(_W)[None, :, None]
+  # 60 / 40 is about 2 pixels from the two of a step.
+  near = (abs(columns - 19.5) < 3) | (abs(columns - 39.5) < 3)
+  np.testing.assert_array_equal(
+    scoring.near_edges(disparity), np.broadcast_to(near, disparity.shape)
+  )
+  monkeypatch.setattr(scoring, '_LONG_SIDE', _W)
+  large = np.kron(disparity, np.ones((3, 3, 1), np.float32))
+  # As a predictor draws it: no difference between neighbours is large.
+  soft = cv2.blur(large, (11, 1), borderType=cv2.BORDER_REPLICATE)[..., None]
+  assert abs(np.diff(soft, axis=1)).max() < 0.05
+  for values in (large, soft):
+    band = scoring.near_edges(values[:-1, :-2])  # no multiple of the factor
+    assert band.shape == (3 * _H - 1, 3 * _W - 2, 1)
+    share = np.kron(near, np.ones((1, 3, 1)))[:, :-2]
+    assert (band == share).mean() > (0.999 if values is large else 0.8)
+    assert band[:, [60, 120]].all() and not band[:, [0, 30, 90, 150]].any()
+
+
+def test_depth_is_scored_after_the_spline_where_it_is_valid():
+  rng = np.random.default_rng(0)
+  truth = rng.uniform(0, 1, (_H, _W, 1)).astype(np.float32)
+  truth[0, 0], truth[0, 1] = 0, 1
+  valid = (rng.random(truth.shape) < 0.7).astype(np.float32)
+  valid[0, :2] = 1
+  record = {'disparity': np.where(valid, 2 + 3 * truth, 50), 'valid': valid}
+  scores = scoring.score_depth(record, np.where(valid, 7 - truth, -80).astype(np.float32))
+  assert scores['predicted']['mae_spline'] < 1e-4
+  kept = truth[valid > 0]
+  constant = abs(kept - kept.mean()).mean()
+  assert scores['constant']['mae_spline'] == pytest.approx(constant, rel=1e-4)
+  noise = scoring.score_depth(record, rng.random(truth.shape, np.float32))['predicted']
+  assert noise['mae_spline'] == pytest.approx(constant, rel=0.1)
 
 
 @functools.cache
@@ -96,27 +189,37 @@ def _learned():
   return refocus.Learned(model, jax.device_get(init()), 4)
 
 
-def test_both_renderers_are_scored_with_the_learned_one():
+def test_every_renderer_is_scored_with_the_learned_one():
   record = _record(scoring.Lens(0.5, 3.0), blur=3.0, focus=0.5)
-  scores = scoring.score_record(record, _learned())
-  names = {f'{m}/{n}' for m in ('psnr', 'ssim') for n in ('sharp', 'classical', 'learned')}
-  assert scores.keys() == names and np.isfinite(list(scores.values())).all()
+  ways = scoring.renderers(_learned())
+  scores = scoring.score_pair(record, ways)
+  assert list(scores) == ['untouched', 'classical', 'learned', 'hybrid']
+  assert all(np.isfinite(list(row.values())).all() for row in scores.values())
   # The target is of the classical renderer.
-  assert scores['psnr/classical'] > scores['psnr/learned']
-  lens = scoring.lens_of(record['disparity'][..., 0], 3.0, 0.5)
-  picture = scoring.render(record['image'], record['disparity'], lens, _learned())
-  error = np.mean((picture - record['target']) ** 2)
-  assert scores['psnr/learned'] == pytest.approx(-10 * np.log10(error), abs=1e-3)
+  assert scores['classical']['psnr'] > max(scores[name]['psnr'] for name in ('learned', 'hybrid'))
+  for name, options in (('learned', {}), ('hybrid', {'hybrid': True})):
+    picture = refocus.refocus(
+      record['image'], record['disparity'], focus=0.5, radius=3.0, learned=_learned(), **options
+    )
+    error = np.mean((picture - record['target']) ** 2)
+    assert scores[name]['psnr'] == pytest.approx(-10 * np.log10(error), abs=1e-3)
+  assert scores['learned']['psnr'] != scores['hybrid']['psnr']
 
 
 def test_what_cannot_be_scored():
   record = _record(scoring.Lens(0.5, 3.0))
   photo, disparity = record['image'], record['disparity']
   with pytest.raises(ValueError, match='the record has no disparity; it has image, target'):
-    scoring.score_record({'image': photo, 'target': photo})
+    _score({'image': photo, 'target': photo})
   with pytest.raises(ValueError, match='photo .* and target .* differ in size'):
-    scoring.score(photo, photo[1:], disparity, scoring.Lens(0, 1))
-  with pytest.raises(ValueError, match='is constant'):
-    scoring.score_record({**record, 'disparity': np.ones_like(disparity)})
+    _score({**record, 'target': photo[1:]})
+  with pytest.raises(ValueError, match='^disparity: is constant'):
+    _score({**record, 'disparity': np.ones_like(disparity)})
+  with pytest.raises(ValueError, match='^disparity: has no valid pixel'):
+    scoring.score_depth({**record, 'valid': np.zeros_like(disparity)}, disparity)
   with pytest.raises(ValueError, match='the focus 9 is outside of the scene, 0 to 1'):
-    scoring.score_record({**record, 'blur': 2.0, 'focus': 9.0})
+    _score({**record, 'blur': 2.0, 'focus': 9.0})
+  with pytest.raises(ValueError, match='prediction .* and truth .* differ in size'):
+    scoring.score_depth(record, disparity[1:])
+  with pytest.raises(ValueError, match='photo .* and disparity .* differ in size'):
+    _score(record, disparity=disparity[1:])

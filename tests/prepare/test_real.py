@@ -47,8 +47,8 @@ def test_ebb_pairs_are_prepared_and_scored(tmp_path):
     detail = [cv2.Laplacian(record[name], cv2.CV_32F).var() for name in ('image', 'target')]
     assert detail[1] < detail[0]
     assert np.corrcoef(record['image'].ravel(), record['target'].ravel())[0, 1] > 0.8
-  scores = scoring.score_record(pairs[0])
-  assert scores['ssim/classical'] > scores['ssim/sharp']
+  scores = scoring.score_pair(pairs[0], scoring.renderers())
+  assert scores['classical']['ssim'] > scores['untouched']['ssim']
 
 
 def test_nyu_frames_are_in_metres():
