@@ -186,17 +186,26 @@ def find_lens(
     render: the renderer that the lens must suit.
     focuses: disparities to try.
     radii: in pixels of the photograph; without, those of six apertures up to the widest.
+
+  Raises:
+    ValueError: the renderer refuses all of them.
   """
   radii = radii or [refocus.radius_of(aperture, photo.shape[:2]) for aperture in _APERTURES]
   factor = _factor(photo.shape)
   small, goal = (_reduced(picture, factor) for picture in (photo, target))
   near = np.asarray(resize.downsample(_cropped(disparity, factor), factor))
 
-  def likeness(lens: Lens) -> float:
-    picture = render(small, near, focus=lens.focus, radius=lens.radius / factor)
-    return compare(picture, goal)['ssim']
-
-  return max((Lens(focus, radius) for radius in radii for focus in focuses), key=likeness)
+  found, refused = {}, None
+  for lens in (Lens(focus, radius) for radius in radii for focus in focuses):
+    try:
+      picture = render(small, near, focus=lens.focus, radius=lens.radius / factor)
+    except ValueError as error:  # Such as a blur too large for so narrow a picture.
+      refused = error
+    else:
+      found[lens] = compare(picture, goal)['ssim']
+  if not found:
+    raise refused
+  return max(found, key=found.get)
 
 
 def _measured(record: Mapping[str, Any]) -> np.ndarray:

@@ -62,6 +62,16 @@ def test_the_lens_of_a_target_is_found(focus, radius):
   assert lens == scoring.Lens(focus, radius)
 
 
+def test_a_lens_that_the_renderer_refuses_is_not_chosen():
+  """At most a quarter of the long side; where nothing else is offered the refusal is told."""
+  record = _record(scoring.Lens(0.0, 3.0))
+  pictures = [record[name] for name in ('image', 'target', 'disparity')]
+  lens = scoring.find_lens(*pictures, focuses=(0.0, 0.5), radii=(99, 3.0))
+  assert lens == scoring.Lens(0.0, 3.0)
+  with pytest.raises(ValueError, match='it must be up to 15, a quarter'):
+    scoring.find_lens(*pictures, focuses=(0.0,), radii=(99,))
+
+
 def test_the_lens_is_found_at_a_lower_resolution(monkeypatch):
   monkeypatch.setattr(scoring, '_LONG_SIDE', _W)
   photo, disparity = (np.kron(x, np.ones((2, 2, 1), np.float32)) for x in _scene())
