@@ -8,7 +8,7 @@ the split 'test' with data.corruption=1; the classical renderer given the same d
 
   size   hardware      time                    learned
   smoke  2 CPU cores   90 seconds              not measured there
-  small  2 CPU cores   90 CPU minutes          33.50 / 31.13
+  small  2 CPU cores   90 CPU minutes          33.50 / 31.13, before statistics were averaged
   base   accelerators  not trained yet         -
 """
 
