@@ -116,7 +116,9 @@ def forward(report: table.Report, args: argparse.Namespace) -> None:
   learned = network('learned, release', args.dtype)
   rng, n = np.random.default_rng(0), args.twin_size
   image, blurred = rng.random((2, 1, n, n, 3), np.float32)
-  defocus = rng.uniform(-1, 1, (1, n, n, 1)).astype(np.float32)
+  # In focus on the left, so that pixels there lie beyond the reach of every blur.
+  defocus = np.linspace(0, 1, n, dtype=np.float32)[:, None] * rng.uniform(-1, 1, (1, n, n, 1))
+  defocus = defocus.astype(np.float32)
   guide = rng.random((1, 2 * n, 2 * n, 3), np.float32)
   near = discs.nearby(jnp.asarray(defocus), learned.radius)
   place = np.asarray(discs.place(defocus, near, learned.radius))

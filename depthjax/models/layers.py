@@ -1,12 +1,14 @@
 """Blocks that several networks share. Shapes: b batch, h w height and width, c channels."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+
+from depthjax.models.convolution import Conv
 
 Dtype = Any
 _EPSILON = 1e-5
@@ -74,40 +76,6 @@ def norm(
   return functools.partial(
     BatchNorm, momentum=momentum, renorm=renorm, dtype=dtype, axis_name=axis_name
   )
-
-
-class Conv(nn.Module):
-  """Convolution: [b h w c] -> [b h/s w/s width], variables and results as of nn.Conv.
-
-  Channels are filled up to fours with zeros, and what comes of these is cut off: XLA's kernels for
-  processors are up to three times as slow on other numbers.
-  """
-
-  width: int
-  kernel: int
-  stride: int = 1
-  padding: str | Sequence[tuple[int, int]] = 'SAME'
-  dilation: int = 1
-  bias: bool = True
-  kernel_init: Callable[..., jax.Array] = nn.initializers.xavier_uniform()
-  bias_init: Callable[..., jax.Array] = nn.initializers.zeros
-  dtype: Dtype = jnp.float32
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    shape = self.kernel, self.kernel, x.shape[-1], self.width
-    kernel = self.param('kernel', self.kernel_init, shape)
-    y = jax.lax.conv_general_dilated(
-      _fours(x.astype(self.dtype), 3),
-      _fours(kernel.astype(self.dtype), 2, 3),
-      (self.stride, self.stride),
-      self.padding,
-      rhs_dilation=(self.dilation, self.dilation),
-      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    )[..., : self.width]
-    if not self.bias:
-      return y
-    return y + self.param('bias', self.bias_init, shape[-1:]).astype(self.dtype)
 
 
 class ConvNorm(nn.Module):
@@ -280,8 +248,3 @@ def window(
 
 def _standardised(x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
   return (x - mean) * jax.lax.rsqrt(variance + _EPSILON)
-
-
-def _fours(x: jax.Array, *axes: int) -> jax.Array:
-  """Zeros appended along the axes up to multiples of four."""
-  return jnp.pad(x, [(0, -n % 4 if axis in axes else 0) for axis, n in enumerate(x.shape)])

@@ -98,7 +98,7 @@ class KernelNet(nn.Module):
     kernels = layers.Weights(self.channels, 1, self.start, scale, self.dtype, name='kernels')(
       y, defocus
     )
-    return _normalise(kernels) if self.normalise else kernels
+    return kernels / _total(kernels) if self.normalise else kernels
 
 
 class Upsampler(nn.Module):
@@ -158,7 +158,8 @@ class Upsampler(nn.Module):
     weights = layers.Weights(maps.shape[-2], 3, start, 1.0, self.dtype, name='weights')(
       y, place, guide.shape[1:3]
     )
-    return mix(_normalise(weights), maps)
+    # Divided last: a sum before the mixing has XLA fuse all convolutions into one slow kernel.
+    return mix(weights, maps) / _total(weights)
 
 
 class UNet(nn.Module):
@@ -286,5 +287,5 @@ def _constant(value: np.ndarray) -> Callable[..., jax.Array]:
   return lambda key, shape, dtype=jnp.float32: jnp.asarray(value.reshape(shape), dtype)
 
 
-def _normalise(weights: jax.Array) -> jax.Array:
-  return weights / (weights.sum(axis=-1, keepdims=True) + _EPSILON)
+def _total(weights: jax.Array) -> jax.Array:
+  return weights.sum(axis=-1, keepdims=True) + _EPSILON

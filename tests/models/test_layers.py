@@ -89,3 +89,12 @@ def test_variables_are_made_without_the_axis_that_the_statistics_are_averaged_ov
   parts = _X.reshape(2, 2, *_X.shape[1:])
   expected, _ = _run(layers.BatchNorm(), _X, True, variables)
   np.testing.assert_allclose(apply(parts).reshape(_X.shape), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (5, 1), (4, 7)])
+def test_doubling_is_the_resize_of_jax(shape):
+  x = np.random.default_rng(0).normal(size=(2, *shape, 3)).astype(np.float32)
+  h, w = (2 * n for n in shape)
+  expected = jax.image.resize(x, (2, h, w, 3), method='bilinear', antialias=False)
+  result = jax.jit(layers.resize, static_argnums=1)(x, (h, w))
+  np.testing.assert_allclose(result, expected, atol=1e-6)
