@@ -19,6 +19,7 @@ import numpy as np
 import table
 import torch_twin
 
+from depthjax.models import discs
 from depthjax.models.lensblur import LensBlur
 from depthjax.pipelines import learned as learned_lib
 from depthjax.pipelines import refocus
@@ -115,16 +116,20 @@ def forward(report: table.Report, args: argparse.Namespace) -> None:
   learned = network('learned, release', args.dtype)
   rng, n = np.random.default_rng(0), args.twin_size
   image, blurred = rng.random((2, 1, n, n, 3), np.float32)
-  defocus = rng.uniform(-1, 1, (1, n, n, 1)).astype(np.float32)
+  # In focus on the left, so that pixels there lie beyond the reach of every blur.
+  defocus = np.linspace(0, 1, n, dtype=np.float32)[:, None] * rng.uniform(-1, 1, (1, n, n, 1))
+  defocus = defocus.astype(np.float32)
   guide = rng.random((1, 2 * n, 2 * n, 3), np.float32)
+  near = discs.nearby(jnp.asarray(defocus), learned.radius)
+  place = np.asarray(discs.place(defocus, near, learned.radius))
   blur, upsample = learned_lib.compiled(learned.model)
   twin = torch_twin.Twin(learned.model, learned.variables, args.dtype)
   halves = {
     'blur': (functools.partial(blur, learned.variables), twin.blur, (image, defocus)),
     'upsample': (
-      lambda *x: upsample(learned.variables, *x, (0, 0)),
+      lambda *x: upsample(learned.variables, *x[:4], (0, 0), x[4]),
       twin.upsample,
-      (image, blurred, defocus, guide),
+      (image, blurred, defocus, guide, place),
     ),
   }
   measures, differences = {}, {}

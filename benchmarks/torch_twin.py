@@ -1,12 +1,13 @@
 """The layers of models.lensblur in PyTorch, with the same weights: preset 'release', evaluation."""
 
+import math
 from typing import Any
 
 import jax
 import numpy as np
 
 from depthjax.models import discs
-from depthjax.models.lensblur import LensBlur
+from depthjax.models.lensblur import LensBlur, Upsampler
 
 try:
   import torch
@@ -21,14 +22,22 @@ class Twin:
   """Both halves of the network; tensors are [b c h w], as PyTorch has them."""
 
   def __init__(self, model: LensBlur, variables: dict[str, Any], dtype: str = 'float32'):
-    if model.preset != 'release' or model.light != 'linear' or model.start != 'disc':
-      raise ValueError("the twin knows the preset 'release' in linear light, started as discs")
+    if (model.preset, model.light, model.start, model.threshold) != (
+      'release',
+      'linear',
+      'disc',
+      0,
+    ):
+      raise ValueError(
+        "the twin knows the preset 'release' in linear light, started as discs, no threshold"
+      )
+    widths = model.features or (30, 30, 15, 15), model.upsampler_features or Upsampler.features
     self.model, self.threads = model, torch.get_num_threads()
     self._dtype = getattr(torch, dtype)
     self._params = _tensors(variables['params'], self._dtype)
     self._stats = _tensors(variables['batch_stats'], torch.float32)
-    knots, table = discs._whole_discs(self._widths(), model.radius)
-    self._knots, self._table = torch.from_numpy(knots), torch.from_numpy(table)
+    radii = model.radius, discs.SMALL
+    self._blur_discs, self._sharp_discs = map(_whole_discs, widths, radii)
 
   def tensors(self, arrays) -> list:
     """NumPy [b h w c] as tensors [b c h w] in channels-last memory."""
@@ -44,8 +53,8 @@ class Twin:
       maps = self._features(_decoded(image), ('feature_net',))
       return _encoded(_mix(self._kernels(image, defocus), maps))
 
-  def upsample(self, image, blurred, defocus, guide):
-    """`LensBlur.upsample`."""
+  def upsample(self, image, blurred, defocus, guide, place):
+    """`LensBlur.upsample`, of a whole frame."""
     with torch.inference_mode():
       size = guide.shape[2:]
       low = self._unet(torch.cat([image, blurred, defocus], 1))
@@ -55,11 +64,9 @@ class Twin:
       y = torch.cat([guide.to(low.dtype), low], 1)
       for i in range(4):
         y = self._conv(y, 'upsampler', f'weight{i}')
-      weights = self._plain(y, 'upsampler', 'weights', padding=1)
-      return _encoded(_mix(_normalised(torch.relu(weights).float()), maps))
-
-  def _widths(self) -> tuple[int, ...]:
-    return self.model.features or (30, 30, 15, 15)
+      weights = self._plain(y, 'upsampler', 'weights', padding=1).float()
+      prior, factor = self._enlargement(_resize(place, size))
+      return _encoded(_mix(_normalised(torch.relu(prior + factor * weights)), maps))
 
   def _features(self, x, path: tuple[str, ...]):
     maps = [x]
@@ -82,16 +89,16 @@ class Twin:
     y = torch.cat([_resize(deep, image.shape[2:]), shallow], 1)
     for name in ('mix1', 'mix2', 'mix3'):
       y = self._bottleneck(y, net, name)
-    kernels = self._plain(y, net, 'kernels').float() + self._prior(defocus)
-    return _normalised(torch.relu(kernels))
+    prior = _mixture(self.model.radius * defocus.abs(), *self._blur_discs)
+    factor = _within_reach(defocus, self.model.radius)
+    return _normalised(torch.relu(prior + factor * self._plain(y, net, 'kernels').float()))
 
-  def _prior(self, defocus):
-    radius = self.model.radius * defocus[:, 0, ..., None].abs()
-    steps = self._knots[1:] - self._knots[:-1]
-    past = ((radius - self._knots[:-1]) / steps).clamp(0, 1)
-    one, zero = torch.ones_like(past[..., :1]), torch.zeros_like(past[..., :1])
-    shares = torch.cat([one, past], -1) - torch.cat([past, zero], -1)
-    return (shares @ self._table).permute(0, 3, 1, 2)
+  def _enlargement(self, place):
+    defocus, near = place.split(1, 1)
+    blur = 2 * self.model.radius * defocus.abs()
+    enlarged = ((blur - discs.SMALL / 2) / (discs.SMALL / 2)).clamp(0, 1)
+    sharp = _mixture(blur.clamp(max=discs.SMALL), *self._sharp_discs)
+    return torch.cat([enlarged, (1 - enlarged) * sharp], 1), near
 
   def _unet(self, x):
     path = ('upsampler', 'unet')
@@ -130,8 +137,12 @@ class Twin:
     return torch.relu(y) if act else y
 
   def _plain(self, x, *path: str, padding: int = 0):
-    conv = _at(self._params, path)
+    conv = _at(self._params, path)['conv']
     return functional.conv2d(x, conv['kernel'], conv['bias'], padding=padding)
+
+
+def _whole_discs(widths: tuple[int, ...], largest: float) -> list:
+  return [torch.from_numpy(x) for x in discs._whole_discs(widths, largest)]
 
 
 def _tensors(tree: Any, dtype) -> Any:
@@ -175,6 +186,21 @@ def _resize(x, size):
 
 def _mix(weights, maps):
   return torch.einsum('bjhw,bjchw->bchw', weights, maps)
+
+
+def _mixture(radius, knots, table):
+  past = ((radius.permute(0, 2, 3, 1) - knots[:-1]) / (knots[1:] - knots[:-1])).clamp(0, 1)
+  one, zero = torch.ones_like(past[..., :1]), torch.zeros_like(past[..., :1])
+  shares = torch.cat([one, past], -1) - torch.cat([past, zero], -1)
+  return (shares @ table).permute(0, 3, 1, 2)
+
+
+def _within_reach(defocus, radius: float):
+  reach = 2 * math.ceil(radius)
+  most = defocus.abs()
+  for window, border in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
+    most = functional.max_pool2d(most, window, stride=1, padding=border)
+  return (radius * most).clamp(0, 1)
 
 
 def _normalised(weights):

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from depthjax.models.convolution import Conv
+
 Dtype = Any
 _EPSILON = 1e-5
 
@@ -95,14 +97,14 @@ class ConvNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    x = nn.Conv(
+    border = self.dilation * (self.kernel // 2)
+    x = Conv(
       self.width,
-      (self.kernel, self.kernel),
-      (self.stride, self.stride),
-      padding=self.dilation * (self.kernel // 2) if self.centred else 'SAME',
-      kernel_dilation=self.dilation,
-      use_bias=self.bias,
-      kernel_init=nn.initializers.xavier_uniform(),
+      self.kernel,
+      self.stride,
+      padding=((border, border),) * 2 if self.centred else 'SAME',
+      dilation=self.dilation,
+      bias=self.bias,
       dtype=self.dtype,
       name='conv',
     )(x)
@@ -129,9 +131,9 @@ class Weights(nn.Module):
   def __call__(self, y: jax.Array, *place) -> jax.Array:
     # Positive at first: weights that a ReLU has all cut off would never recover.
     scale, bias = (self.scale, self.scale) if self.start is None else (0.1, 0.0)
-    weights = nn.Conv(
+    weights = Conv(
       self.channels,
-      (self.kernel, self.kernel),
+      self.kernel,
       bias_init=nn.initializers.constant(bias),
       kernel_init=nn.initializers.variance_scaling(scale**2, 'fan_avg', 'uniform'),
       dtype=self.dtype,
@@ -192,22 +194,39 @@ class SymmetricConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     border = self.kernel // 2
     x = jnp.pad(x, ((0, 0), (border, border), (border, border), (0, 0)), mode='symmetric')
-    return nn.Conv(
+    # A row of zeros below, which is cut off again: XLA's kernels for processors are several times
+    # as slow where there is none.
+    conv = Conv(
       self.width,
-      (self.kernel, self.kernel),
-      padding='VALID',
+      self.kernel,
+      padding=((0, 1), (0, 0)),
       kernel_init=self.kernel_init,
       dtype=self.dtype,
       name='conv',
-    )(x)
+    )
+    return conv(x)[:, :-1]
 
 
 def resize(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
   """Bilinear, half-pixel centres, no antialiasing: [b h w c] -> [b *shape c]."""
-  if x.shape[1:3] == tuple(shape):
+  h, w = x.shape[1:3]
+  if tuple(shape) == (h, w):
     return x
+  if tuple(shape) == (2 * h, 2 * w):
+    return _doubled(x)
   shape = (x.shape[0], *shape, x.shape[3])
   return jax.image.resize(x, shape, method='bilinear', antialias=False)
+
+
+def _doubled(x: jax.Array) -> jax.Array:
+  """The same at twice the size, by sums of neighbours instead of products of matrices."""
+  x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='edge')
+  for axis in (1, 2):
+    n = x.shape[axis] - 2
+    before, here, after = (jax.lax.slice_in_dim(x, i, i + n, axis=axis) for i in range(3))
+    pair = jnp.stack([0.25 * before + 0.75 * here, 0.75 * here + 0.25 * after], axis + 1)
+    x = pair.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+  return x
 
 
 def dropout(keys: jax.Array, x: jax.Array, rate: float) -> jax.Array:

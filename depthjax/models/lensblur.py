@@ -99,7 +99,7 @@ class KernelNet(nn.Module):
     kernels = layers.Weights(
       self.channels, 1, self.start, scale, self.threshold, self.dtype, name='kernels'
     )(y, defocus)
-    return _normalise(kernels) if self.normalise else kernels
+    return kernels / _total(kernels) if self.normalise else kernels
 
 
 class Upsampler(nn.Module):
@@ -160,7 +160,8 @@ class Upsampler(nn.Module):
     weights = layers.Weights(
       maps.shape[-2], 3, start, 1.0, self.threshold, self.dtype, name='weights'
     )(y, place, guide.shape[1:3])
-    return mix(_normalise(weights), maps)
+    # Divided last: a sum before the mixing has XLA fuse all convolutions into one slow kernel.
+    return mix(weights, maps) / _total(weights)
 
 
 class UNet(nn.Module):
@@ -226,12 +227,7 @@ class LensBlur(nn.Module):
     if any(width % 3 for width in (*widths, *upsampler_widths)):
       raise ValueError(f'features are {widths}; each must be a multiple of 3, a share a colour')
     norm = layers.norm(self.momentum, self.renorm, dtype=self.dtype, axis_name=self.axis_name)
-    shared = {
-      'threshold': self.threshold,
-      'norm': norm,
-      'remat': self.remat,
-      'dtype': self.dtype,
-    }
+    shared = {'threshold': self.threshold, 'norm': norm, 'remat': self.remat, 'dtype': self.dtype}
     self.feature_net = FeatureNet(widths, self.start, self.radius, self.dtype)
     start = None
     if self.start == 'disc':
@@ -296,5 +292,5 @@ def _constant(value: np.ndarray) -> Callable[..., jax.Array]:
   return lambda key, shape, dtype=jnp.float32: jnp.asarray(value.reshape(shape), dtype)
 
 
-def _normalise(weights: jax.Array) -> jax.Array:
-  return weights / (weights.sum(axis=-1, keepdims=True) + _EPSILON)
+def _total(weights: jax.Array) -> jax.Array:
+  return weights.sum(axis=-1, keepdims=True) + _EPSILON

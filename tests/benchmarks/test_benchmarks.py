@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from depthjax.models.lensblur import LensBlur
 from depthjax.ops import lens, scatter
 from depthjax.train import experiment
 
@@ -20,7 +21,7 @@ def fixture_modules():
   """The scripts by name, imported as they import each other."""
   with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / 'benchmarks'))
-    names = ('table', 'lens', 'input', 'train')
+    names = ('table', 'lens', 'input', 'train', 'refocus')
     yield {name: importlib.import_module(name) for name in names}
 
 
@@ -80,6 +81,21 @@ def test_floors_follow_from_bytes_flops_and_rates(modules):
   # The compiler counts one turn of the loop over samples, and what comes before it.
   counted = lowered.compile().cost_analysis()['flops'] - 9 * 72 * 72
   np.testing.assert_allclose(floors['FLOPs'][0] * rate / 2, counted, rtol=0.1)
+
+
+@pytest.mark.parametrize('dtype, bound', [('float32', 1e-4), ('bfloat16', 0.02)])
+def test_pytorch_twin_equals_the_learned_lens_blur(modules, monkeypatch, dtype, bound):
+  pytest.importorskip('torch')
+  bench = modules['refocus']
+  widths = {'features': (6, 6, 3, 3), 'upsampler_features': (6, 6, 3, 3)}
+  tiny = LensBlur(width=4, upsampler_width=4, radius=2, **widths)
+  monkeypatch.setitem(bench._NETWORKS, 'learned, release', (tiny, 2))
+  args = bench.parser().parse_args(['--twin-size', '16', '--repeats', '1', '--dtype', dtype])
+  report = modules['table'].Report()
+  bench.forward(report, args)
+  (rows,) = report.tables.values()
+  assert [row['half'] for row in rows] == ['blur', 'blur', 'upsample', 'upsample']
+  assert max(float(row['largest difference']) for row in rows) < bound
 
 
 def test_ratios_are_taken_round_by_round(modules):

@@ -102,3 +102,12 @@ def test_what_is_learned_changes_a_weight_as_far_as_it_exceeds_the_threshold(thr
   result = module.apply({'params': params}, y)[0, ..., 0]
   beyond = np.sign(learned) * np.maximum(np.abs(learned) - threshold, 0)
   np.testing.assert_allclose(result, np.maximum(0.5 + factor * beyond, 0), atol=1e-6)
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (5, 1), (4, 7)])
+def test_doubling_is_the_resize_of_jax(shape):
+  x = np.random.default_rng(0).normal(size=(2, *shape, 3)).astype(np.float32)
+  h, w = (2 * n for n in shape)
+  expected = jax.image.resize(x, (2, h, w, 3), method='bilinear', antialias=False)
+  result = jax.jit(layers.resize, static_argnums=1)(x, (h, w))
+  np.testing.assert_allclose(result, expected, atol=1e-6)
