@@ -5,11 +5,13 @@ import json
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from depthjax.files import depth as depth_files
 from depthjax.files import images
+from depthjax.models import discs
 from depthjax.models.lensblur import LensBlur
 from depthjax.ops import colour
 from depthjax.pipelines import learned as learned_lib
@@ -119,14 +121,16 @@ def test_the_torch_twin_computes_what_the_network_does(modules):
   image, blurred = rng.random((2, 1, 24, 40, 3), np.float32)
   defocus = rng.uniform(-1, 1, (1, 24, 40, 1)).astype(np.float32)
   guide = rng.random((1, 48, 80, 3), np.float32)
+  near = discs.nearby(jnp.asarray(defocus), model.radius)
+  place = np.asarray(discs.place(jnp.asarray(defocus), near, model.radius))
   blur, upsample = learned_lib.compiled(model)
   twin = modules['torch_twin'].Twin(model, variables)
   for ours, theirs, arrays in (
     (blur(variables, image, defocus), twin.blur, (image, defocus)),
     (
-      upsample(variables, image, blurred, defocus, guide, (0, 0)),
+      upsample(variables, image, blurred, defocus, guide, (0, 0), place),
       twin.upsample,
-      (image, blurred, defocus, guide),
+      (image, blurred, defocus, guide, place),
     ),
   ):
     result = twin.array(theirs(*twin.tensors(arrays)))
