@@ -8,7 +8,8 @@ Shapes: b batch, h w the photograph's rows and columns, multiples of 8.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +87,22 @@ class DepthNet(nn.Module):
       keys = None if keys is None else jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
       outputs['segmentation'] = nn.sigmoid(self.segmentation_head(x, train, keys))
     return outputs
+
+
+def initial(model: DepthNet) -> Any:
+  """Fresh variables of the network."""
+  return model.init(jax.random.key(0), jnp.zeros((1, STRIDE, STRIDE, 3)), False)
+
+
+def described(config: Mapping[str, Any]) -> tuple[tuple[DepthNet, int], Any]:
+  """What a run trains, by its whole config: ((network, long side of its frames, px), variables).
+
+  The variables are shapes alone. A config of something else ends in whatever it lacks.
+  """
+  fields, data = config['model'], config['data']
+  model = DepthNet(**{**fields, 'dtype': jnp.dtype(fields['dtype'])})
+  shapes = jax.eval_shape(functools.partial(initial, model))
+  return (model, max(int(data['height']), int(data['width']))), shapes
 
 
 class Decoder(nn.Module):

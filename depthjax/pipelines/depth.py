@@ -28,14 +28,7 @@ def load(path: str | os.PathLike) -> Predictor:
   Raises:
     files.errors.InputError: the file cannot be read or is of another task.
   """
-
-  def describe(config):
-    fields, data = config['model'], config['data']
-    model = depthnet.DepthNet(**{**fields, 'dtype': jnp.dtype(fields['dtype'])})
-    long_side = max(int(data['height']), int(data['width']))
-    return (model, long_side), jax.eval_shape(functools.partial(_initial, model))
-
-  (model, long_side), variables = weights.load_network(path, 'depth', describe)
+  (model, long_side), variables = weights.load_network(path, 'depth', depthnet.described)
   return Predictor(model, variables, long_side)
 
 
@@ -71,11 +64,6 @@ def frame(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
     long_side: pixels of the longer one.
   """
   return resize.frame(shape, long_side, depthnet.STRIDE)
-
-
-def _initial(model: depthnet.DepthNet) -> Any:
-  """Fresh variables of the network."""
-  return model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), False)
 
 
 @functools.cache

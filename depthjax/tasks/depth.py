@@ -21,6 +21,8 @@ from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks.task import Predictor, Task
 
 Images = dict[str, jax.Array]
+# What a run of this task trained; the engine knows tasks alone, no networks.
+described = depthnet.described
 
 
 def make(
@@ -65,14 +67,6 @@ def model_of(fields: Any, *, axis_name: str | None = None) -> depthnet.DepthNet:
     **{**fields, 'dtype': jnp.dtype(fields['dtype'])},
     axis_name=axis_name,
   )
-
-
-def described(config: Mapping[str, Any]) -> tuple[tuple[depthnet.DepthNet, int], Any]:
-  """Of a run by its config: the network and the long side of its frames; its variables' shapes."""
-  model = model_of(config['model'])
-  image = jax.ShapeDtypeStruct((1, depthnet.STRIDE, depthnet.STRIDE, 3), jnp.float32)
-  shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, False), image)
-  return (model, max(int(config['data'][name]) for name in ('height', 'width'))), shapes
 
 
 def predictor(variables: Mapping[str, Any], model: depthnet.DepthNet, long_side: int) -> Predictor:

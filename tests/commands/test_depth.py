@@ -12,6 +12,7 @@ from depthjax import cli
 from depthjax.commands import depth as command
 from depthjax.files import depth as depth_files
 from depthjax.files import images, weights
+from depthjax.models import depthnet
 from depthjax.models.depthnet import DepthNet
 from depthjax.pipelines import depth
 from tests import messages, tiny
@@ -22,7 +23,7 @@ _H, _W = 37, 61
 @functools.cache
 def _variables():
   model = DepthNet(preset='paper', width=2)
-  return jax.device_get(jax.jit(functools.partial(depth._initial, model))())
+  return jax.device_get(jax.jit(functools.partial(depthnet.initial, model))())
 
 
 def _save(path, task='depth'):

@@ -14,6 +14,7 @@ from depthjax import cli
 from depthjax.commands import score as command
 from depthjax.data import records
 from depthjax.files import images, weights
+from depthjax.models import depthnet
 from depthjax.models.depthnet import DepthNet
 from depthjax.models.lensblur import LensBlur
 from depthjax.pipelines import depth, learned, refocus, scoring
@@ -54,7 +55,7 @@ def fixture_root(tmp_path_factory):
   model = LensBlur(width=4, upsampler_width=4, features=_WIDTHS, upsampler_features=_WIDTHS)
   variables = jax.jit(functools.partial(learned.initial, model))()
   _save(root / 'blur.safetensors', 'lensblur', variables, tiny.config())
-  variables = jax.jit(functools.partial(depth._initial, DepthNet(preset='paper', width=2)))()
+  variables = jax.jit(functools.partial(depthnet.initial, DepthNet(preset='paper', width=2)))()
   _save(root / 'depth.safetensors', 'depth', variables, tiny.depth_config())
   return root
 

@@ -11,16 +11,7 @@ from PIL import Image
 
 from depthjax.data import holdout, sources
 from depthjax.files.errors import InputError
-
-
-def write(path, image):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  Image.fromarray(np.asarray(image, np.uint8)).save(path)
-  return path
-
-
-def flat(value, h=12, w=16, c=3):
-  return np.full((h, w, c) if c else (h, w), value, np.uint8)
+from tests.data.made import flat, write
 
 
 def test_built_in_photos_exist_and_splits_are_disjoint():

@@ -9,6 +9,7 @@ import pytest
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
+from depthjax.models import depthnet
 from depthjax.models.depthnet import DepthNet
 from depthjax.ops import colour
 from depthjax.pipelines import depth
@@ -26,7 +27,7 @@ def _photo(h, w):
 def _predictor():
   """A tiny network and its untrained variables."""
   model = DepthNet(preset='paper', width=2)
-  variables = jax.jit(functools.partial(depth._initial, model))()
+  variables = jax.jit(functools.partial(depthnet.initial, model))()
   return depth.Predictor(model, jax.device_get(variables), _LONG_SIDE)
 
 
