@@ -6,11 +6,9 @@ runs.
 """
 
 import contextlib
-import json
 import pathlib
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,17 +17,13 @@ import ml_collections
 import numpy as np
 
 from depthjax import parallel
-from depthjax.configuring import ConfigError
 from depthjax.files import atomic, weights
-from depthjax.files.errors import InputError
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
-from depthjax.train import initialise
+from depthjax.train import resume
 from depthjax.train.checkpoint import Checkpoints
+from depthjax.train.clock import Clock
 from depthjax.train.log import Log, Silent
-
-# A run that goes on must see the same examples.
-_DATA_FIELDS = ('task', 'seed', 'batch_size', 'data')
 
 
 class NotFinite(RuntimeError):
@@ -61,9 +55,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dic
   saves = config.checkpoint
   checkpoints = Checkpoints(workdir / 'checkpoints', keep=saves.keep, keep_every=saves.keep_every)
   with contextlib.closing(checkpoints), _terminations() as asked:
-    state, start = _restore(experiment, config, checkpoints, workdir)
+    state, start = resume.restore(experiment, config, checkpoints, workdir)
     if first:
-      atomic.write_bytes(workdir / 'config.json', _json(config).encode(), ('.json',))
+      atomic.write_bytes(workdir / 'config.json', resume.as_json(config).encode(), ('.json',))
     log = Log(workdir, start=start, total=config.steps) if first else Silent()
     with contextlib.closing(log):
       log.say(_summary(state, start, workdir))
@@ -80,7 +74,7 @@ class _Run:
     self.workdir = workdir
     self.checkpoints = checkpoints
     self.log = log
-    self.clock = _Clock(config.batch_size)
+    self.clock = Clock(config.batch_size)
 
   def to_end(self, state: Any, start: int, asked: threading.Event) -> dict[str, float]:
     with contextlib.closing(self.experiment.batches('train', start)) as batches:
@@ -160,45 +154,6 @@ class _Run:
     )
 
 
-class _Clock:
-  """Rates between two lines of the log, without the time that evaluations take."""
-
-  def __init__(self, batch_size: int):
-    self._batch_size = batch_size
-    self._reset()
-
-  def _reset(self) -> None:
-    self._begin, self._waited, self._paused, self._steps = time.perf_counter(), 0.0, 0.0, 0
-
-  @contextlib.contextmanager
-  def waiting(self):
-    begin = time.perf_counter()
-    yield
-    self._waited += time.perf_counter() - begin
-
-  @contextlib.contextmanager
-  def paused(self):
-    begin = time.perf_counter()
-    yield
-    self._paused += time.perf_counter() - begin
-
-  def stepped(self, scalars: Any) -> None:
-    """Counts a step once it is done: no more than two are ever in flight."""
-    jax.block_until_ready(scalars)
-    self._steps += 1
-
-  def rates(self) -> dict[str, float]:
-    """Examples and steps a second and the share of time spent waiting for input; starts anew."""
-    seconds = max(time.perf_counter() - self._begin - self._paused, 1e-9)
-    rates = {
-      'examples_per_second': self._steps * self._batch_size / seconds,
-      'steps_per_second': self._steps / seconds,
-      'input_share': self._waited / seconds,
-    }
-    self._reset()
-    return rates
-
-
 @contextlib.contextmanager
 def _terminations():
   """An event that SIGTERM sets; the previous handler comes back at the end."""
@@ -224,50 +179,8 @@ def _due(step: int, every: int) -> bool:
   return every > 0 and step % every == 0
 
 
-def _restore(experiment, config, checkpoints: Checkpoints, workdir: pathlib.Path):
-  """The newest checkpoint and its step, or a fresh state and 0.
-
-  Raises:
-    ConfigError: the run was started with other data, or is past the steps asked for.
-    InputError: the checkpoint is of another model, or the record of the config is damaged.
-  """
-  step = checkpoints.latest()
-  if step is not None:
-    _same_data(config, workdir / 'config.json')
-    if step > config.steps:
-      raise ConfigError(f'steps is {config.steps}; the run in {workdir} is at step {step} already')
-    return checkpoints.restore(experiment.runner.abstract, step), step
-  state = experiment.runner.init(experiment_lib.seed_key(config.seed))
-  if config.initialise.weights:
-    state = initialise.from_weights(state, config.initialise)
-  return state, 0
-
-
-def _same_data(config: ml_collections.ConfigDict, record: pathlib.Path) -> None:
-  """Refuses to go on with other examples than those that the steps so far stand for."""
-  if not record.exists():
-    return
-  try:
-    before = json.loads(record.read_text(encoding='utf-8'))
-    before = {field: before[field] for field in _DATA_FIELDS}
-  except (ValueError, KeyError, TypeError) as error:
-    wrong = 'does not hold the config of the run'
-    raise InputError(record, wrong, 'the file that the run wrote, or none') from error
-  now = json.loads(_json(config))
-  for field in _DATA_FIELDS:
-    if before[field] != now[field]:
-      raise ConfigError(
-        f'{field} is {now[field]!r}, the run in {record.parent} was started with '
-        f'{before[field]!r}; use that, or another workdir'
-      )
-
-
 def _summary(state: Any, start: int, workdir: pathlib.Path) -> str:
   count = sum(x.size for x in jax.tree.leaves(state.params))
   devices = f'{jax.device_count()} {jax.devices()[0].platform} device(s)'
   where = f'resuming from step {start}' if start else 'starting'
   return f'{where}: {count:,} parameters on {devices}, {workdir}'
-
-
-def _json(config: ml_collections.ConfigDict) -> str:
-  return json.dumps(config.to_dict(), indent=2, default=str) + '\n'

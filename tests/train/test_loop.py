@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from depthjax.files.errors import InputError
-from depthjax.train import checkpoint, evaluate, loop
+from depthjax.train import checkpoint, evaluate, loop, resume
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import log as log_lib
 from tests import tiny
@@ -86,7 +86,7 @@ def test_a_damaged_record_of_the_config_is_named(tmp_path, record):
   path = tmp_path / 'config.json'
   path.write_text(record)
   with pytest.raises(InputError, match='does not hold the config of the run'):
-    loop._same_data(tiny.config(), path)
+    resume.same_data(tiny.config(), path)
 
 
 @pytest.mark.parametrize('fields', [{'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}], ids=str)
