@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -38,16 +38,23 @@ class Experiment(NamedTuple):
   batches: Callable[[str, int], Iterator[dict[str, np.ndarray]]]
 
 
-def build(config: ml_collections.ConfigDict) -> Experiment:
+def build(
+  config: ml_collections.ConfigDict, devices: Sequence[jax.Device] | None = None
+) -> Experiment:
   """Builds a checked config for the devices and processes at hand; compiles nothing yet.
+
+  Args:
+    devices: all of these instead, such as those of a topology that is only compiled for.
 
   Raises:
     configuring.ConfigError: a field that cannot work here.
     files.errors.InputError: `predictor.weights` names no depth net, or other arrays than its own.
   """
-  configuring.check(config, devices=jax.device_count(), processes=jax.process_count())
+  processes = jax.process_count() if devices is None else 1
+  devices = jax.devices() if devices is None else devices
+  configuring.check(config, devices=len(devices), processes=processes)
   mode = config.parallel.mode
-  devices = jax.devices()[: config.parallel.devices or None]
+  devices = devices[: config.parallel.devices or None]
   mesh = parallel.make_mesh(config.parallel.fsdp, devices)
   predictor = _predictor(config.predictor.weights)
   with _refusals():
