@@ -22,16 +22,18 @@ from depthjax.files.errors import InputError
 from depthjax.plan import planning, report
 from depthjax.plan import topology as topology_lib
 from depthjax.train import evaluate as evaluate_lib
-from depthjax.train import loop
+from depthjax.train import loop, profile
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file('config', None, 'Config file of the run.', lock_config=True)
 flags.DEFINE_string('workdir', None, 'Folder of the run: checkpoints, metrics, pictures, weights.')
 flags.DEFINE_enum('split', 'test', ['val', 'test'], 'What to evaluate on.')
 flags.DEFINE_string('cluster', '', "'', auto, or host:port,count,index of this process.")
+flags.DEFINE_string('profile', '', 'Trace these steps of a training run, as START:STOP.')
 flags.DEFINE_string('topology', None, 'Plan for it: v5e:4x4, two slices v5e:4x4*2, h100:8, ...')
 flags.DEFINE_integer('batch_size', None, "Plan for this batch instead of the config's.", 1)
-flags.DEFINE_integer('search', 3, 'Batches more that plan may compile to find the largest.', 0)
+flags.DEFINE_integer('search', 4, 'Batches that plan may compile to find the largest.', 0)
+flags.DEFINE_boolean('quick', False, 'Plan with quick compilations: minutes less, more memory.')
 flags.DEFINE_string('json', None, 'File for the plan as JSON.')
 flags.mark_flag_as_required('config')
 
@@ -106,7 +108,7 @@ def _workdir() -> pathlib.Path:
 
 def _train(config) -> None:
   workdir = _workdir()
-  loop.train(config, workdir)
+  loop.train(config, workdir, profile=profile.parse(FLAGS.profile))
   if jax.process_index() == 0:
     print(f'done: {workdir}')
 
@@ -123,7 +125,7 @@ def _plan(config) -> None:
     config.batch_size = config.eval.examples = FLAGS.batch_size
   topology = topology_lib.find(FLAGS.topology)
   console = Console(soft_wrap=True)
-  plan = planning.plan(config, topology, search=FLAGS.search, say=console.print)
+  plan = planning.plan(config, topology, search=FLAGS.search, quick=FLAGS.quick, say=console.print)
   report.show(plan, console)
   if FLAGS.json:
     text = json.dumps(report.as_json(plan), indent=2) + '\n'

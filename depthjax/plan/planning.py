@@ -19,6 +19,8 @@ from depthjax.plan.work import Work
 from depthjax.train import experiment as experiment_lib
 
 _USED = re.compile(r'Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm')
+# On a TPU an eighth of the time, for a program that wants up to a third more memory.
+_QUICK = {'exec_time_optimization_effort': -1.0}
 _UNITS = {'': 0, 'K': 10, 'M': 20, 'G': 30, 'T': 40}
 
 
@@ -74,7 +76,8 @@ class Plan(NamedTuple):
   Fields:
     train, evaluate: the two steps at the batch size asked for.
     unit: batch sizes must be multiples of it.
-    tried: batch size -> whether its train step fits, and the bytes it wants.
+    tried: batch size -> whether its train step fits, compiled quickly where that is a choice, and
+      the bytes it wants.
   """
 
   config: ml_collections.ConfigDict
@@ -101,26 +104,32 @@ def plan(
   topology: Topology,
   *,
   search: int = 0,
+  quick: bool = False,
   say: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-  """Compiles train and evaluation step, then up to `search` more train steps of other batches.
+  """Compiles train and evaluation step, then train steps of up to `search` batches.
+
+  Args:
+    quick: compile as the search does, for a first look at large configs.
 
   Raises:
     ConfigError: the config cannot run on so many devices.
   """
   experiment, batch = _built(config, topology)
+  state = experiment.runner.abstract
   say(f'compiling the train step, batch {config.batch_size}')
-  train = _compiled(experiment.runner.step, experiment.runner.abstract, batch, topology)
+  train = _compiled(experiment.runner.step, state, batch, topology, quick)
   say(f'compiling the evaluation step, batch {config.batch_size}')
-  evaluate = _compiled(experiment.evaluate, experiment.runner.abstract, batch, topology)
-  unit = len(topology.devices) * config.microbatches
-  tried = {config.batch_size: (train.fits, train.used)}
-  fixed = _state_bytes(experiment.runner.abstract)
+  evaluate = _compiled(experiment.evaluate, state, batch, topology, quick)
+  unit, fixed = len(topology.devices) * config.microbatches, _state_bytes(state)
+  known = search and (quick or not topology.exact)
+  tried = {config.batch_size: (train.fits, train.used)} if known else {}
+  size: int | None = config.batch_size
   for _ in range(search):
-    size = next_size(tried, unit, train.limit, fixed)
+    size = next_size(tried, unit, train.limit, fixed) if tried else size
     if size is None:
       break
-    say(f'compiling the train step, batch {size}')
+    say(f'searching: compiling the train step, batch {size}')
     tried[size] = _tries(config, topology, size)
   return Plan(config, topology, fixed, train, evaluate, unit, tried)
 
@@ -164,18 +173,19 @@ def _tries(config: ml_collections.ConfigDict, topology: Topology, size: int) -> 
   with config.unlocked():
     config.batch_size = config.eval.examples = size
   experiment, batch = _built(config, topology)
-  done = _compiled(experiment.runner.step, experiment.runner.abstract, batch, topology)
+  done = _compiled(experiment.runner.step, experiment.runner.abstract, batch, topology, True)
   return done.fits, done.used
 
 
-def _compiled(step: Any, state: Any, batch: Any, topology: Topology) -> Compiled:
+def _compiled(step: Any, state: Any, batch: Any, topology: Topology, quick: bool) -> Compiled:
   begin = time.perf_counter()
   traced = step.trace(state, batch)
   work = work_lib.work(traced.jaxpr)
   size = jax.tree.leaves(batch)[0].shape[0]
   limit = topology.chip.hbm * topology.chip.usable
   try:
-    compiled = traced.lower().compile()
+    options = _QUICK if quick and topology.exact else None
+    compiled = traced.lower().compile(compiler_options=options)
   except jax.errors.JaxRuntimeError as error:
     wants = _USED.search(str(error))
     if not wants:

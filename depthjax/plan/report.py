@@ -86,7 +86,7 @@ def show(plan: Plan, console: Console) -> None:
     console.print(_times(plan, known))
   if plan.train.memory:
     console.print(_collectives(plan.train))
-  if len(plan.tried) > 1:
+  if plan.tried:
     console.print(_search(plan))
   console.print(verdict(plan), style='bold')
 
@@ -106,9 +106,7 @@ def verdict(plan: Plan) -> str:
       f'FITS: {_size(train.used)} of {there}. At least {_time(times.roofline)} a step, '
       f'bound by {times.bound}: at most {plan.config.batch_size / times.roofline:,.0f} examples/s.'
     )
-  if len(plan.tried) > 1 or plan.largest is None:
-    text += ' ' + _largest(plan)
-  return text
+  return f'{text} {_largest(plan)}' if plan.tried else text
 
 
 def _largest(plan: Plan) -> str:
@@ -119,7 +117,7 @@ def _largest(plan: Plan) -> str:
     )
   if plan.bound is None:
     return f'The largest batch tried, {plan.largest}, fits: the limit is above it.'
-  return f'The largest batch that fits is {plan.largest}; {plan.bound} does not.'
+  return f'The largest batch known to fit is {plan.largest}; {plan.bound} does not.'
 
 
 def _memory(steps: dict[str, Compiled]) -> Table:
@@ -176,7 +174,7 @@ def _collectives(step: Compiled) -> Table:
   for (kind, groups, size), these in rows[:_SHOWN]:
     scope = these[0].scope.rpartition('jit(train_step)/')[2]
     times = f'{sum(one.times for one in these)}'
-    table.add_row(kind, f'{groups[0]} x {groups[1]}', _size(size), times, scope[:60])
+    table.add_row(kind, f'{groups[0]} x {groups[1]}', _size(size), times, _end(scope))
   rest = [one for _, these in rows[_SHOWN:] for one in these]
   if rest:
     size = sum(one.size * one.times for one in rest)
@@ -185,10 +183,16 @@ def _collectives(step: Compiled) -> Table:
 
 
 def _search(plan: Plan) -> Table:
-  table = _table('batches compiled', 'batch', 'wants', 'fits')
+  how = 'batches, compiled quickly: it saves time, and costs memory'
+  table = _table(how if plan.topology.exact else 'batches', 'batch', 'wants', 'fits')
   for size, (fits, used) in sorted(plan.tried.items()):
     table.add_row(str(size), _size(used), 'yes' if fits else 'no')
   return table
+
+
+def _end(scope: str, length: int = 48) -> str:
+  """The innermost parts of a scope, which say the most."""
+  return scope if len(scope) <= length else f'...{scope[3 - length :]}'
 
 
 def _table(title: str, *columns: str) -> Table:
