@@ -57,11 +57,11 @@ def defaults() -> ml_collections.ConfigDict:
   config.parallel.devices = 0  # How many to use of those at hand; 0 is all.
   config.parallel.fsdp = 1  # Devices over which parameters are split; the rest split the batch.
   config.parallel.layouts = (('.*', 'fsdp'),)  # 'fsdp' or 'replicated'.
+  config.parallel.smallest = 4096  # Elements; arrays of fewer are never split.
 
-  config.input = ml_collections.ConfigDict()
-  config.input.workers = 0  # Processes; 0 reads ahead with threads alone.
-  config.input.threads = 2
-  config.input.ahead = 2  # Batches on the devices before their step.
+  # `workers` are processes; 0 reads ahead with threads alone. `ahead` are batches on the devices
+  # before their step.
+  config.input = ml_collections.ConfigDict({'workers': 0, 'threads': 2, 'ahead': 2})
 
   config.eval = ml_collections.ConfigDict()
   config.eval.every = 500  # Steps; 0 is only at the end.

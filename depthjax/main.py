@@ -121,6 +121,8 @@ def _evaluate(config) -> None:
 
 
 def _plan(config) -> None:
+  if FLAGS.json:
+    atomic.check_output(FLAGS.json, ('.json',))  # Before minutes of compiling.
   if FLAGS.batch_size:
     config.batch_size = config.eval.examples = FLAGS.batch_size
   topology = topology_lib.find(FLAGS.topology)

@@ -6,6 +6,7 @@ the parameters whose rule says so. This is the only file that names them. A step
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -99,12 +100,31 @@ def averaged(gradients: Callable, mode: str) -> Callable:
   return lambda state, batch: jax.lax.pmean(gradients(state, batch), _PMAP)
 
 
-def jit_runner(init: Callable, step: Callable, mesh: Mesh, layouts: Sequence) -> Runner:
+def gathered(gradients: Callable, mode: str, mesh: Mesh) -> Callable:
+  """The gradient function with the parameters that it is given whole on every device.
+
+  So each is gathered once a step, as it is used, and its gradient is summed as one array. Left to
+  itself the compiler splits convolutions by the channels that a parameter is split along, and
+  sends activations about instead.
+  """
+  if mode == 'pmap':
+    return gradients
+  return lambda state, batch: gradients(state.replace(params=_whole(state.params, mesh)), batch)
+
+
+def jit_runner(
+  init: Callable, step: Callable, mesh: Mesh, layouts: Sequence, *, smallest: int = 1
+) -> Runner:
   """The runner for jit with NamedSharding: the default, on any number of processes."""
   whole = NamedSharding(mesh, P())
   split = NamedSharding(mesh, _BATCH)
   abstract = jax.eval_shape(init, _key_spec())
-  shardings = state_shardings(abstract, layouts, mesh)
+  shardings = state_shardings(abstract, layouts, mesh, smallest=smallest)
+
+  def read(function: Callable) -> Callable:
+    of_whole = lambda state, batch: function(_whole(state, mesh), batch)  # noqa: E731
+    return jax.jit(of_whole, in_shardings=(shardings, split), out_shardings=whole)
+
   return Runner(
     init=_compiled_init(init, shardings),
     abstract=_with_shardings(abstract, shardings),
@@ -112,7 +132,7 @@ def jit_runner(init: Callable, step: Callable, mesh: Mesh, layouts: Sequence) ->
     step=jax.jit(
       step, in_shardings=(shardings, split), out_shardings=(shardings, whole), donate_argnums=0
     ),
-    read=functools.partial(jax.jit, in_shardings=(shardings, split), out_shardings=whole),
+    read=read,
     whole=jax.jit(_same, out_shardings=whole),
     put=lambda batch: jax.tree.map(
       lambda x: jax.make_array_from_process_local_data(split, np.asarray(x)), batch
@@ -153,8 +173,11 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh) -> Runner:
   )
 
 
-def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh) -> State:
+def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh, *, smallest: int = 1) -> State:
   """The sharding of every leaf by the first rule that matches its path.
+
+  Args:
+    smallest: arrays of fewer elements stay whole: sending parts of them about saves nothing.
 
   Raises:
     ConfigError: no rule matches a path, or a rule's layout is not 'fsdp' or 'replicated'.
@@ -163,7 +186,8 @@ def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh) -> State:
   def sharding(layout: str, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
     if layout not in ('fsdp', 'replicated'):
       raise ConfigError(f"a layout is 'fsdp' or 'replicated', not {layout!r}")
-    spec = _fsdp_spec(leaf.shape, mesh.shape[_FSDP]) if layout == 'fsdp' else P()
+    splits = layout == 'fsdp' and math.prod(leaf.shape) >= smallest
+    spec = _fsdp_spec(leaf.shape, mesh.shape[_FSDP]) if splits else P()
     return NamedSharding(mesh, spec)
 
   return jax.tree.map(sharding, rules.match(layouts, abstract), abstract)
@@ -223,6 +247,10 @@ def _with_shardings(abstract: State, shardings: State) -> State:
   return jax.tree.map(
     lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
   )
+
+
+def _whole(tree: Any, mesh: Mesh) -> Any:
+  return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
 
 def _same(tree: Any) -> Any:

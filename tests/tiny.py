@@ -21,6 +21,7 @@ FIELDS = {
   'model.features': (6, 6, 3, 3),
   'model.upsampler_features': (6, 6, 3, 3),
   'optimizer.warmup': 0,
+  'parallel.smallest': 64,
   'data.height': 32,
   'data.width': 32,
   'data.pad': 8,

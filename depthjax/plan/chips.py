@@ -29,6 +29,7 @@ class Chip(NamedTuple):
     vector: FLOP/s of everything else in float32, None where not published.
     links, network: bytes/s, see above.
     clock: cycles/s, None where not published.
+    axes: of a slice's shape: of a TPU two or three, of GPUs one.
   """
 
   name: str
@@ -41,9 +42,10 @@ class Chip(NamedTuple):
   links: float
   network: float
   clock: float | None
+  axes: int
 
 
-def _tpu(name, hbm, bandwidth, peak, *, links, network, cores=1, clock=None) -> Chip:
+def _tpu(name, hbm, bandwidth, peak, *, links, network, axes, cores=1, clock=None) -> Chip:
   """By default a TPU multiplies float32 in one pass of bfloat16, so both have one peak."""
   return Chip(
     name=name,
@@ -56,6 +58,7 @@ def _tpu(name, hbm, bandwidth, peak, *, links, network, cores=1, clock=None) -> 
     links=links / 2 * 1e9,
     network=network / 8 * 1e9,
     clock=clock and clock * 1e9,
+    axes=axes,
   )
 
 
@@ -71,15 +74,16 @@ def _gpu(name, hbm, bandwidth, bfloat16, tf32, vector, *, links, network) -> Chi
     links=links / 2 * 1e9,
     network=network / 8 * 1e9,
     clock=None,
+    axes=1,
   )
 
 
 # GiB or GB, GB/s, TFLOP/s; links in GB/s both ways, networks in Gbit/s, clocks in GHz.
 CHIPS = {
-  'v4': _tpu('TPU v4', 32, 1228, 275, links=600, network=25, cores=2, clock=1.05),
-  'v5e': _tpu('TPU v5e', 16, 819, 197, links=400, network=25, clock=1.5),
-  'v5p': _tpu('TPU v5p', 95, 2765, 459, links=1200, network=50, cores=2, clock=1.75),
-  'v6e': _tpu('TPU v6e', 32, 1638, 918, links=800, network=50),
+  'v4': _tpu('TPU v4', 32, 1228, 275, links=600, network=25, axes=3, cores=2, clock=1.05),
+  'v5e': _tpu('TPU v5e', 16, 819, 197, links=400, network=25, axes=2, clock=1.5),
+  'v5p': _tpu('TPU v5p', 95, 2765, 459, links=1200, network=50, axes=3, cores=2, clock=1.75),
+  'v6e': _tpu('TPU v6e', 32, 1638, 918, links=800, network=50, axes=2),
   'a100': _gpu('NVIDIA A100 80GB', 80, 2039, 312, 156, 19.5, links=600, network=200),
   'h100': _gpu('NVIDIA H100', 80, 3350, 989, 494.5, 67, links=900, network=400),
   'h200': _gpu('NVIDIA H200', 141, 4800, 989, 494.5, 67, links=900, network=400),

@@ -233,16 +233,16 @@ def replica_groups(attributes: str, devices: int) -> np.ndarray:
   lists = re.search(r'replica_groups=\{(\{[\d,{} ]*\})\}', attributes)
   if lists:
     return np.array(json.loads('[' + lists[1].replace('{', '[').replace('}', ']') + ']'))
-  ranged = re.search(r'replica_groups=\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?', attributes)
+  ranged = re.search(r'replica_groups=\[([\d,]+)\]<=(\[[\d,]+\](?:T\([\d,]+\))?)', attributes)
   if ranged:
-    shape, source, order = (_numbers(ranged[i]) for i in (1, 2, 3))
-    ids = np.arange(np.prod(source)).reshape(source)
-    return (ids.transpose(order) if order else ids).reshape(shape)
-  mesh = re.search(r'replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}', attributes)
+    return _device_ids(ranged[2], devices).reshape(_numbers(ranged[1]))
+  mesh = re.search(
+    r'replica_groups=mesh\[([^\]]*)\](?:, device_ids=\((.*?)\))? \{([^}]*)\}', attributes
+  )
   if mesh:
     axes = dict(re.findall(r"'(\w+)'=(\d+)", mesh[1]))
-    names, chosen = list(axes), re.findall(r"'(\w+)'", mesh[2])
-    ids = np.arange(devices).reshape([int(size) for size in axes.values()])
+    names, chosen = list(axes), re.findall(r"'(\w+)'", mesh[3])
+    ids = _device_ids(mesh[2], devices).reshape([int(size) for size in axes.values()])
     rest = [names.index(name) for name in names if name not in chosen]
     order = [*rest, *(names.index(name) for name in chosen)]
     members = int(np.prod([int(axes[name]) for name in chosen]))
@@ -250,5 +250,16 @@ def replica_groups(attributes: str, devices: int) -> np.ndarray:
   return everyone
 
 
-def _numbers(text: str | None) -> list[int]:
-  return [int(number) for number in text.split(',')] if text else []
+def _device_ids(text: str | None, devices: int) -> np.ndarray:
+  """Numbers of devices in an order: all, a list, or a range that is permuted: "[2,4]T(1,0)"."""
+  if not text:
+    return np.arange(devices)
+  ranged = re.match(r'\[([\d,]+)\](?:T\(([\d,]+))?', text)
+  if not ranged:
+    return np.array(_numbers(text))
+  ids = np.arange(devices).reshape(_numbers(ranged[1]))
+  return ids.transpose(_numbers(ranged[2])) if ranged[2] else ids
+
+
+def _numbers(text: str) -> list[int]:
+  return [int(number) for number in text.split(',')]

@@ -142,21 +142,21 @@ def next_size(
   What a program wants grows nearly in proportion to its batch: the size aimed at is that of a
   straight line through the two sizes nearest to the limit, or through one and the state alone.
   """
-  fits = sorted(size for size, (good, _) in tried.items() if good)
-  fails = sorted(size for size, (good, _) in tried.items() if not good)
-  low, high = fits[-1] if fits else 0, fails[0] if fails else None
-  if high and high - low <= max(unit, low // 16):
+  low = max((size for size, (fits, _) in tried.items() if fits), default=0)
+  high = min((size for size, (fits, _) in tried.items() if not fits), default=None)
+  enough = max(unit, low // 16 // unit * unit)
+  if high and high - low <= enough:
     return None
   points = sorted(tried, key=lambda size: abs(tried[size][1] - limit))[:2]
   (a, wants_a) = points[0], tried[points[0]][1]
   (b, wants_b) = (points[1], tried[points[1]][1]) if len(points) > 1 else (0, fixed)
   slope = (wants_a - wants_b) / (a - b)
   aim = a + (limit - wants_a) / slope if slope > 0 else 2 * a
-  size = int(aim // unit) * unit
-  size = max(size, low + unit)
-  if high:
-    size = min(size, high - unit)
-  return size if size > 0 and size not in tried else None
+  # Never so close to what is known that little is learned.
+  aim = max(aim, low + (high - low) / 8) if high else max(aim, low + enough)
+  aim = min(aim, high - (high - low) / 8) if high else aim
+  size = max(int(aim // unit) * unit, low + unit)
+  return size if size not in tried else None
 
 
 def _built(config: ml_collections.ConfigDict, topology: Topology) -> tuple[Any, Any]:

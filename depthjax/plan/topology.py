@@ -59,11 +59,14 @@ def find(name: str) -> Topology:
       f'h100:8, with one of {", ".join(CHIPS)}'
     )
   chip, shape, slices = CHIPS[match[1]], match[2], int(match[3] or 1)
+  if shape.count('x') + 1 != chip.axes:
+    like = {1: '8', 2: '4x4', 3: '2x2x4'}[chip.axes]
+    raise ConfigError(f'topology is {name!r}; a {chip.name} comes as {match[1]}:{like}')
   if chip.platform == 'tpu':
     devices = _tpus(name, match[1], shape, slices)
     return Topology(name, chip, devices, len(devices) // slices, exact=True)
-  if 'x' in shape or slices > 1 or int(shape) < 1:
-    raise ConfigError(f'topology is {name!r}; GPUs are counted: {match[1]}:8')
+  if slices > 1 or int(shape) < 1:
+    raise ConfigError(f'topology is {name!r}; GPUs are counted, all of them: {match[1]}:16')
   devices = _processors(int(shape))
   return Topology(name, chip, devices, min(int(shape), _GPUS_A_NODE), exact=False)
 
@@ -72,13 +75,15 @@ def _tpus(name: str, chip: str, shape: str, slices: int) -> Sequence[jax.Device]
   if importlib.util.find_spec('libtpu') is None:
     raise ConfigError(f"topology {name} needs the compiler of TPUs: pip install 'depthjax[tpu]' ")
   for variable, value in _ALONE.items():
-    os.environ.setdefault(variable, value)
+    # Where there is no TPU, importing jax leaves a complaint in some of them.
+    if os.environ.get(variable, 'WARNING').startswith('WARNING'):
+      os.environ[variable] = value
   options = {'chip_config_name': 'megacore'} if chip == 'v4' else {}  # One device a chip.
   if slices > 1:
     options['num_slices'] = slices
   sides = [int(side) for side in shape.split('x')]
   if math.prod(sides) < 4:  # Part of a host.
-    options['chips_per_host_bounds'] = (*sides, 1, 1)[:3]
+    options['chips_per_host_bounds'] = (*sides, 1)[:3]
   try:
     return topologies.get_topology_desc(
       platform='tpu', topology_name=f'{chip}:{shape}', **options
@@ -89,5 +94,6 @@ def _tpus(name: str, chip: str, shape: str, slices: int) -> Sequence[jax.Device]
 
 def _processors(count: int) -> Sequence[jax.Device]:
   """Devices of the processor: set up here, since JAX makes them at their first use."""
+  jax.config.update('jax_platforms', 'cpu')
   jax.config.update('jax_num_cpu_devices', count)
   return jax.devices('cpu')[:count]

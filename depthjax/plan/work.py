@@ -57,15 +57,11 @@ def work(jaxpr: Any) -> Work:
 
 def _equations(jaxpr: Any, times: int) -> Iterator[tuple[Any, int]]:
   """Every equation and how often it runs, on all devices together."""
-  platform = {v for e in jaxpr.eqns if e.primitive.name == 'platform_index' for v in e.outvars}
   for equation in jaxpr.eqns:
     yield equation, times
     name, params = equation.primitive.name, equation.params
     if name == 'cond':
-      branches = params['branches']
-      # Of one that depends on the platform the last is everybody's.
-      chosen = branches[-1] if _depends(jaxpr, equation.invars[0], platform) else None
-      yield from _equations((chosen or max(branches, key=_weight)).jaxpr, times)
+      yield from _equations(_chosen(params).jaxpr, times)
       continue
     turns = params['length'] if name == 'scan' else 1
     turns *= math.prod(params['mesh'].shape.values()) if name == 'shard_map' else 1
@@ -73,14 +69,12 @@ def _equations(jaxpr: Any, times: int) -> Iterator[tuple[Any, int]]:
       yield from _equations(inner, times * turns)
 
 
-def _depends(jaxpr: Any, variable: Any, sources: set) -> bool:
-  """Whether a variable is one of `sources`, or a conversion of one."""
-  if not sources or not hasattr(variable, 'count'):
-    return False
-  if variable in sources:
-    return True
-  made = next((e for e in jaxpr.eqns if variable in e.outvars), None)
-  return made is not None and any(_depends(jaxpr, v, sources) for v in made.invars)
+def _chosen(params: dict[str, Any]) -> Any:
+  """The heaviest branch; of those by platform the one for all that are not named."""
+  branches, platforms = params['branches'], params.get('branches_platforms')
+  if platforms and None in platforms:
+    return branches[platforms.index(None)]
+  return max(branches, key=_weight)
 
 
 def _weight(branch: Any) -> int:

@@ -66,14 +66,16 @@ def build(
   tx = optimizer.make(config.optimizer, config.steps)
   grads = functools.partial(step_lib.gradients, task=task)
   grads = step_lib.accumulate(grads, config.microbatches)
-  grads = parallel.averaged(grads, mode)
+  grads = parallel.gathered(parallel.averaged(grads, mode), mode, mesh)
   step = functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
   init = functools.partial(step_lib.init_state, task=task, tx=tx, inputs=inputs)
   with _refusals():
     runner = (
       parallel.pmap_runner(init, step, mesh)
       if mode == 'pmap'
-      else parallel.jit_runner(init, step, mesh, config.parallel.layouts)
+      else parallel.jit_runner(
+        init, step, mesh, config.parallel.layouts, smallest=config.parallel.smallest
+      )
     )
   return Experiment(
     task=task,

@@ -1,5 +1,8 @@
 """Batches: a pure function of (source, transforms, seed, k), whoever reads them and from where."""
 
+import contextlib
+import threading
+
 import cv2
 import grain
 import numpy as np
@@ -151,3 +154,31 @@ def test_bad_photo_is_skipped_in_training(tmp_path, caplog):
     assert ds[k]['layers'].shape == (8, 3, 32, 32, 4)
   skipped = [r.getMessage() for r in caplog.records if 'skipped' in r.getMessage()]
   assert len(skipped) == 1 and '5.png: not an image' in skipped[0]
+
+
+def test_batches_are_sent_ahead_of_being_asked_for():
+  sent, started = [], threading.Event()
+
+  def send(batch):
+    sent.append(int(batch[0]))
+    if len(sent) == 3:
+      started.set()
+    return batch * 10
+
+  ds = pipeline.batches(range(40), [], batch_size=2, seed=0, train=False)
+  with contextlib.closing(pipeline.stream(ds, start=1, transfer=send, ahead=2)) as stream:
+    np.testing.assert_array_equal(next(stream), [20, 30])
+    # Two more lie ready, and one is in the hand of the thread; nobody has asked for any.
+    assert started.wait(10) and sent[:3] == [2, 4, 6]
+    np.testing.assert_array_equal(next(stream), [40, 50])
+  assert len(sent) < 10
+
+
+def test_an_error_while_sending_reaches_who_asks():
+  def refuse(batch):
+    raise ValueError('no room')
+
+  ds = pipeline.batches(range(8), [], batch_size=2, seed=0, train=False)
+  stream = pipeline.stream(ds, transfer=refuse)
+  with contextlib.closing(stream), pytest.raises(ValueError, match='no room'):
+    next(stream)

@@ -1,0 +1,132 @@
+"""Traffic, loops and collectives of compiled programs, against what they must be."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from depthjax.plan import costs, program
+
+_SIDE = 64
+_BYTES = 4 * _SIDE * _SIDE
+
+
+def _costs(function, *args, devices=1, **options):
+  text = jax.jit(function, **options).lower(*args).compile().as_text()
+  return costs.costs(program.parse(text), devices)
+
+
+def _square():
+  return jnp.ones((_SIDE, _SIDE))
+
+
+def test_a_fusion_reads_its_operands_and_writes_its_result():
+  found = _costs(lambda a, b: jnp.sin(a) * b + 1, _square(), _square())
+  assert found.traffic == 3 * _BYTES and not found.collectives and found.cycles is None
+
+
+def test_a_slice_of_an_operand_is_read_alone():
+  whole = jnp.ones((100, _SIDE, _SIDE))
+  found = _costs(lambda a, i: jnp.sin(jax.lax.dynamic_index_in_dim(a, i, keepdims=False)), whole, 3)
+  assert 2 * _BYTES <= found.traffic < 3 * _BYTES
+
+
+def _looped(turns):
+  def body(carry, row):
+    return jnp.sin(carry @ carry) * row, carry[0]
+
+  return lambda x, rows: jax.lax.scan(body, x, rows, length=turns)
+
+
+def test_loops_count_as_often_as_they_turn():
+  found = [_costs(_looped(turns), _square(), jnp.ones(turns)) for turns in (1, 10, 19)]
+  assert all(one.unknown_loops == 0 for one in found)
+  each = found[2].traffic - found[1].traffic
+  assert each >= 9 * 2 * _BYTES
+  # Ten turns cost ten times what one does, but for what lies round the loop.
+  np.testing.assert_allclose(found[1].traffic, each / 9 * 10, rtol=0.35)
+
+
+def test_a_loop_without_a_bound_says_so():
+  halve = lambda x: jax.lax.while_loop(lambda x: x.sum() > 1, lambda x: x / 2, x)  # noqa: E731
+  assert _costs(halve, _square()).unknown_loops == 1
+
+
+@pytest.mark.parametrize(
+  'into, kind, size, result',
+  [
+    ((), 'all-reduce', _BYTES, _BYTES),
+    (('x',), 'reduce-scatter', _BYTES, _BYTES // 8),
+  ],
+)
+def test_a_sum_over_devices_has_its_size_and_its_members(into, kind, size, result):
+  mesh = jax.make_mesh((8,), ('x',), (AxisType.Auto,))
+  sums = jax.shard_map(
+    lambda x: jax.lax.psum_scatter(x[0], 'x', tiled=True) if into else jax.lax.psum(x[0], 'x'),
+    mesh=mesh,
+    in_specs=PartitionSpec('x'),
+    out_specs=PartitionSpec(*into),
+  )
+  split = NamedSharding(mesh, PartitionSpec('x'))
+  x = jax.device_put(jnp.ones((8, _SIDE, _SIDE)), split)
+  (one,) = _costs(sums, x, devices=8).collectives
+  assert (one.kind, one.size, one.result, one.times) == (kind, size, result, 1)
+  assert sorted(one.groups.ravel()) == list(range(8)) and one.groups.shape == (1, 8)
+
+
+def test_collectives_within_a_loop_count_each_time():
+  mesh = jax.make_mesh((8,), ('x',), (AxisType.Auto,))
+
+  def sums(x):
+    return jax.lax.scan(lambda c, _: (jax.lax.psum(c, 'x') / 8, None), x, length=5)[0]
+
+  spec = PartitionSpec('x')
+  mapped = jax.shard_map(sums, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+  found = _costs(mapped, jnp.ones((8, _SIDE)), devices=8)
+  assert sum(one.times for one in found.collectives) == 5
+
+
+@pytest.mark.parametrize(
+  'text, groups',
+  [
+    ('replica_groups={{0,1},{2,3}}, x', [[0, 1], [2, 3]]),
+    ('replica_groups=[2,2]<=[4], x', [[0, 1], [2, 3]]),
+    ('replica_groups=[2,2]<=[2,2]T(1,0), x', [[0, 2], [1, 3]]),
+    ("replica_groups=mesh['a'=2,'b'=2] {'a'}, x", [[0, 2], [1, 3]]),
+    ("replica_groups=mesh['a'=2,'b'=2] {'b'}, x", [[0, 1], [2, 3]]),
+    ("replica_groups=mesh['a'=2,'b'=2] {'a','b'}, x", [[0, 1, 2, 3]]),
+    ("replica_groups=mesh['a'=2,'b'=2], device_ids=([2,2]T(1,0)) {'a'}, x", [[0, 1], [2, 3]]),
+    ("replica_groups=mesh['a'=2,'b'=2], device_ids=(0,2,1,3) {'b'}, x", [[0, 2], [1, 3]]),
+    ('source_target_pairs={{0,1},{1,0}}, x', [[0, 1], [1, 0]]),
+    ('replica_groups={}, x', [[0, 1, 2, 3]]),
+  ],
+)
+def test_groups_are_read_in_every_form(text, groups):
+  np.testing.assert_array_equal(costs.replica_groups(text, 4), groups)
+
+
+_TPU = """
+%fused (p: f32[8,128], q: f32[8,128]) -> f32[8,128] {
+  %p = f32[8,128]{1,0:T(8,128)} parameter(0)
+  %q = f32[8,128]{1,0:T(8,128)S(1)} parameter(1)
+  %sum = f32[8,128]{1,0:T(8,128)} add(%p, %q)
+  ROOT %all-reduce.2 = f32[8,128]{1,0:T(8,128)} all-reduce(%sum), replica_groups={{0,1},{2,3}}
+}
+
+ENTRY %main (x: f32[8,128]) -> f32[8,128] {
+  %x = f32[8,128]{1,0:T(8,128)} parameter(0)
+  %start = (f32[8,128]{1,0:T(8,128)S(1)}, f32[8,128]{1,0:T(8,128)}, u32[]) copy-start(%x)
+  %near = f32[8,128]{1,0:T(8,128)S(1)} copy-done(%start)
+  ROOT %f = f32[8,128]{1,0:T(8,128)} fusion(%x, %near), calls=%fused, c={"estimated_cycles":"7"}
+}
+"""
+
+
+def test_memory_on_the_chip_is_no_traffic_and_cycles_are_summed():
+  found = costs.costs(program.parse(_TPU), 4)
+  size = 8 * 128 * 4
+  # The copy reads x; the fusion reads x again, not its copy, and writes.
+  assert found.traffic == 3 * size and found.cycles == 7
+  (one,) = found.collectives
+  assert one.kind == 'all-reduce' and one.size == size and one.groups.shape == (2, 2)

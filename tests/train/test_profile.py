@@ -1,0 +1,38 @@
+"""The trace of some steps, as tools for traces find it."""
+
+import gzip
+import json
+
+import pytest
+
+from depthjax.configuring import ConfigError
+from depthjax.train import loop, profile
+from tests import tiny
+
+
+def test_a_run_traces_the_steps_it_is_asked_for(tmp_path):
+  loop.train(tiny.config(steps=5, parallel__devices=1), tmp_path, profile=range(1, 3))
+  (trace,) = tmp_path.glob('profile/plugins/profile/*/perfetto_trace.json.gz')
+  assert list(trace.parent.glob('*.xplane.pb'))
+  events = json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']
+  steps = {event['args']['step_num'] for event in events if event.get('name') == 'train'}
+  assert steps == {'1', '2'}
+
+
+def test_a_trace_that_the_end_of_the_run_cuts_short_is_written(tmp_path):
+  traces = profile.Profile(tmp_path, range(0, 100))
+  with traces.step(0):
+    pass
+  assert not list(tmp_path.rglob('*.xplane.pb'))
+  traces.close()
+  assert list(tmp_path.rglob('*.xplane.pb'))
+
+
+@pytest.mark.parametrize('text', ['3', '5:3', '3:3', '-1:3', 'a:b', '1:2:3'])
+def test_other_steps_are_refused(text):
+  with pytest.raises(ConfigError, match='START:STOP'):
+    profile.parse(text)
+
+
+def test_steps_are_written_as_python_slices():
+  assert profile.parse('20:25') == range(20, 25) and len(profile.parse('')) == 0
