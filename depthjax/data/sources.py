@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from depthjax.data import prepared, reading
+from depthjax.data import places, prepared, reading
 from depthjax.data.holdout import members
 from depthjax.files.errors import InputError
 
 SIDE = 1280  # photos are kept at a long side of at most this many px
 CACHE_BYTES = 512 * 2**20
 SPLITS = ('train', 'val', 'test', 'all')
-_SOUND = 'images that can be decoded'
+_SOUND = 'items that can be decoded'
 
 # The photographs inside the scikit-image wheel (its other pictures are fetched from the network,
 # or are drawings), by split. The stereo pair `motorcycle` is left out on purpose: it is an
@@ -134,8 +134,7 @@ def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source
 
   Args:
     where: 'builtin' (the photographs inside the scikit-image wheel), 'tfds:NAME[:SPLIT]' (a
-      prepared dataset with a feature 'image'; nothing is downloaded), or a folder, read with
-      its subfolders.
+      prepared dataset with a feature 'image'), or a folder or its URL, read with its subfolders.
     split: 'train', 'val', 'test' (disjoint) or 'all'.
     side: longest side kept, px.
 
@@ -147,7 +146,7 @@ def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source
     return built_in_photos(split, side=side)
   if where.startswith('tfds:'):
     return dataset_photos(where, split, side=side)
-  files = _images(pathlib.Path(where))
+  files = _images(where)
   kept = [files[i] for i in members([file.name for file in files], split, where)]
   return Source([str(file) for file in kept], _PhotoLoader(kept, side))
 
@@ -188,8 +187,8 @@ def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> S
   """Foregrounds with mattes: uint8 [h w 4], straight alpha, colour complete beneath it.
 
   Args:
-    where: a folder that holds `photos/NAME.*` and `mattes/NAME.png`, or RGBA PNGs; or
-      'tfds:NAME[:SPLIT]', a prepared dataset of images and mattes.
+    where: a folder, or its URL, that holds `photos/NAME.*` and `mattes/NAME.png`, or RGBA PNGs;
+      or 'tfds:NAME[:SPLIT]', a prepared dataset of images and mattes.
 
   Raises:
     ValueError: the folder is missing or empty, or a photo has no matte.
@@ -197,7 +196,7 @@ def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> S
   _check_split(split)
   if where.startswith('tfds:'):
     return dataset_foregrounds(where, split, side=side)
-  folder = pathlib.Path(where)
+  folder = places.fetch(where, _is_image)
   pairs = (folder / 'photos').is_dir() or (folder / 'mattes').is_dir()
   files = _images(folder / 'photos' if pairs else folder)
   kept = [files[i] for i in members([file.name for file in files], split, where)]
@@ -226,15 +225,20 @@ class _ForegroundLoader:
     return reading.read_foreground(self.files[index], self.mattes[index], side=self.side)
 
 
-def _images(folder):
+def _images(where):
+  folder = places.fetch(str(where), _is_image)
   if not folder.is_dir():
     raise ValueError(f'{folder}: no such folder; give a folder of photos')
-  files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in reading.SUFFIXES)
+  files = sorted(file for file in folder.rglob('*') if _is_image(file.name))
   if not files:
     raise ValueError(
       f'{folder}: no image in it; give a folder with {", ".join(reading.SUFFIXES)} files'
     )
   return files
+
+
+def _is_image(name):
+  return pathlib.PurePath(name).suffix.lower() in reading.SUFFIXES
 
 
 def _check_split(split):

@@ -1,0 +1,141 @@
+"""Folders by path or by URL: what lies behind a URL is copied to this machine, once.
+
+The readers of records want files that they can open: array_record knows local files and, of all
+kinds of URL, gs:// alone; Pillow knows local files. So everything goes through one copy in the
+folder DEPTHJAX_CACHE (else the user's cache), where each epoch after the first is read at the
+speed of a disk. fsspec opens the URLs, as it does for TFDS; its package for a kind of URL (gcsfs
+for gs://) is an extra.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import logging
+import os
+import pathlib
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any
+
+import fsspec
+
+from depthjax.files.errors import InputError
+
+_THREADS = 8  # Files copied at a time.
+_TIMES = ('mtime', 'updated', 'LastModified', 'last_modified', 'created')
+_LOG = logging.getLogger(__name__)
+
+
+def is_url(where: str) -> bool:
+  """Whether a place is a URL, such as gs://bucket/scenes."""
+  return re.match(r'[a-z][a-z0-9+.-]*://', where) is not None
+
+
+def read(where: str, name: str) -> bytes:
+  """A small file of a folder or URL, always as it is there.
+
+  Raises:
+    InputError: it cannot be read, or a package for that kind of URL is missing.
+  """
+  path = f'{where.rstrip("/")}/{name}' if is_url(where) else pathlib.Path(where, name).expanduser()
+  try:
+    with _refusals(path), fsspec.open(path, 'rb') if is_url(where) else open(path, 'rb') as file:
+      return file.read()
+  except FileNotFoundError as error:
+    raise InputError(path, 'does not exist', f'a folder that holds {name}') from error
+
+
+def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> pathlib.Path:
+  """A folder on this machine with the files of a folder or URL.
+
+  A path is returned as it is. The files behind a URL are copied where that was not done before,
+  under a temporary name first; of several processes on a machine one copies and the others wait.
+
+  Args:
+    wanted: which files, by their path within the folder, to copy of a URL.
+
+  Raises:
+    InputError: the URL cannot be read, or a package for that kind of URL is missing.
+  """
+  if not is_url(where):
+    return pathlib.Path(where).expanduser()
+  with _refusals(where):
+    files, root = fsspec.core.url_to_fs(where)
+    found = {
+      path[len(root) :].strip('/'): info for path, info in files.find(root, detail=True).items()
+    }
+  found = {name: info for name, info in found.items() if name and wanted(name)}
+  if not found:
+    raise InputError(where, 'holds no file, or none that is looked for', 'an existing folder')
+  folder = copy_of(where)
+  folder.mkdir(parents=True, exist_ok=True)
+  with _alone(folder), _refusals(where):
+    missing = [name for name, info in found.items() if _is_stale(folder / name, info)]
+    _copy(where, files, root, folder, {name: found[name]['size'] or 0 for name in missing})
+  return folder
+
+
+def copy_of(url: str) -> pathlib.Path:
+  """The folder of this machine that a URL's files are copied to."""
+  cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache'))
+  root = pathlib.Path(os.environ.get('DEPTHJAX_CACHE') or cache / 'depthjax' / 'data')
+  name = re.sub(r'[^A-Za-z0-9.]+', '-', url).strip('-')[-80:]
+  return root.expanduser() / f'{name}-{hashlib.blake2b(url.encode(), digest_size=6).hexdigest()}'
+
+
+def _copy(where: str, files: Any, root: str, folder: pathlib.Path, sizes: dict[str, int]) -> None:
+  if not sizes:
+    return
+  size = sum(sizes.values()) / 1e6
+  _LOG.warning('copying %d files (%.1f MB) of %s to %s', len(sizes), size, where, folder)
+
+  def copy(name: str) -> None:
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f'.{secrets.token_hex(8)}')
+    try:
+      files.get_file(f'{root.rstrip("/")}/{name}', str(temporary))
+      os.replace(temporary, target)
+    finally:
+      temporary.unlink(missing_ok=True)
+
+  with futures.ThreadPoolExecutor(_THREADS) as pool:
+    list(pool.map(copy, sizes))
+
+
+def _is_stale(copy: pathlib.Path, info: dict[str, Any]) -> bool:
+  """Whether a copy is missing, of another size, or older than what it was made from."""
+  if not copy.is_file() or copy.stat().st_size != info['size']:
+    return True
+  time = next((info[key] for key in _TIMES if info.get(key) is not None), None)
+  if isinstance(time, str):
+    time = datetime.datetime.fromisoformat(time)
+  if isinstance(time, datetime.datetime):
+    time = time.timestamp()
+  return time is not None and time > copy.stat().st_mtime
+
+
+@contextlib.contextmanager
+def _alone(folder: pathlib.Path) -> Iterator[None]:
+  """Holds off other processes of this machine; the lock of a killed one goes with it."""
+  with open(folder.with_name(f'{folder.name}.lock'), 'w', encoding='utf-8') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield
+
+
+@contextlib.contextmanager
+def _refusals(where: str | os.PathLike) -> Iterator[None]:
+  """What fsspec and its packages refuse is bad input; each raises errors of its own kinds."""
+  try:
+    yield
+  except (FileNotFoundError, InputError):
+    raise
+  except ImportError as error:
+    right = "that package; pip install 'depthjax[cloud]' for gs://"
+    raise InputError(where, f'cannot be opened ({error})', right) from error
+  except Exception as error:
+    reason = str(error) or type(error).__name__
+    raise InputError(where, f'cannot be read ({reason})', 'a folder or URL to read') from error
