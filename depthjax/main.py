@@ -33,14 +33,14 @@ def run(verb: str, arguments: list[str]) -> None:
   """
   actions = {'train': _train, 'evaluate': _evaluate}
   argv = [f'depthjax {verb}', *arguments]
-  app.run(lambda argv: _main(actions[verb], argv), argv=argv, flags_parser=_parse)
+  app.run(lambda argv: _main(actions[verb], argv), argv=argv, flags_parser=parse)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def parse(argv: list[str], values: flags.FlagValues = FLAGS) -> list[str]:
   """Reads the flags and the config file; what is wrong with them ends the process in one line."""
   try:
-    rest = FLAGS(argv)
-    FLAGS.config.task  # noqa: B018  A file that could not be read says so at the first use.
+    rest = values(argv)
+    values.config.task  # noqa: B018  A file that could not be read says so at the first use.
     return rest
   except configuring.ConfigError as error:
     _fail(error, 2)

@@ -104,10 +104,12 @@ class Manifest:
     return range(shard * self.count // self.shards, (shard + 1) * self.count // self.shards)
 
   def to_json(self) -> str:
+    """The text of the manifest's file."""
     return json.dumps(dataclasses.asdict(self), indent=2) + '\n'
 
 
 def digest(data: bytes) -> str:
+  """A short name for these bytes."""
   return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
