@@ -1,10 +1,10 @@
 """Folders by path or by URL: what lies behind a URL is copied to this machine, once.
 
-The readers of records want files that they can open: array_record knows local files and, of all
-kinds of URL, gs:// alone; Pillow knows local files. So everything goes through one copy in the
-folder DEPTHJAX_CACHE (else the user's cache), where each epoch after the first is read at the
-speed of a disk. fsspec opens the URLs, as it does for TFDS; its package for a kind of URL (gcsfs
-for gs://) is an extra.
+The readers want files that they can open: array_record knows local files and, of all kinds of
+URL, gs:// alone; Pillow knows local files. So everything goes through one copy in the folder
+DEPTHJAX_CACHE (else the user's cache), where each epoch is read at the speed of a disk. fsspec
+opens the URLs, as it does for TFDS; its package for a kind of URL (gcsfs for gs://) is an extra.
+Where the disk is too small, DEPTHJAX_CACHE=off lets array_record read shards at gs:// in place.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import os
 import pathlib
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -62,20 +62,34 @@ def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> path
   """
   if not is_url(where):
     return pathlib.Path(where).expanduser()
-  with _refusals(where):
-    files, root = fsspec.core.url_to_fs(where)
-    found = {
-      path[len(root) :].strip('/'): info for path, info in files.find(root, detail=True).items()
-    }
-  found = {name: info for name, info in found.items() if name and wanted(name)}
+  if _in_place():
+    right = 'a folder for copies: with it off, only shards of scenes at gs:// are read'
+    raise InputError(where, 'cannot be read with DEPTHJAX_CACHE=off', right)
+  files, root, found = _listed(where)
+  found = {name: info for name, info in found.items() if wanted(name)}
   if not found:
     raise InputError(where, 'holds no file, or none that is looked for', 'an existing folder')
   folder = copy_of(where)
-  folder.mkdir(parents=True, exist_ok=True)
-  with _alone(folder), _refusals(where):
-    missing = [name for name, info in found.items() if _is_stale(folder / name, info)]
-    _copy(where, files, root, folder, {name: found[name]['size'] or 0 for name in missing})
+  with _refusals(where, f'cannot be copied to {folder}'):
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+      stale = [name for name, info in found.items() if _is_stale(folder / name, info)]
+      _copy(where, files, root, folder, {name: found[name]['size'] or 0 for name in stale})
   return folder
+
+
+def shards(where: str, names: Sequence[str]) -> tuple[list[str], list[str]]:
+  """What array_record opens for these files of a folder or URL, and which of them are missing.
+
+  Raises:
+    InputError: as `fetch`.
+  """
+  if where.startswith('gs://') and _in_place():
+    found = _listed(where)[2]
+    return [f'{where.rstrip("/")}/{name}' for name in names], [n for n in names if n not in found]
+  folder = fetch(where, {*names}.__contains__)
+  files = [folder / name for name in names]
+  return [str(file) for file in files], [file.name for file in files if not file.is_file()]
 
 
 def copy_of(url: str) -> pathlib.Path:
@@ -84,6 +98,19 @@ def copy_of(url: str) -> pathlib.Path:
   root = pathlib.Path(os.environ.get('DEPTHJAX_CACHE') or cache / 'depthjax' / 'data')
   name = re.sub(r'[^A-Za-z0-9.]+', '-', url).strip('-')[-80:]
   return root.expanduser() / f'{name}-{hashlib.blake2b(url.encode(), digest_size=6).hexdigest()}'
+
+
+def _in_place() -> bool:
+  return os.environ.get('DEPTHJAX_CACHE') == 'off'
+
+
+def _listed(where: str) -> tuple[Any, str, dict[str, dict[str, Any]]]:
+  """The file system of a URL, the folder's path in it, and its files by their path within it."""
+  with _refusals(where):
+    files, root = fsspec.core.url_to_fs(where)
+    found = files.find(root, detail=True)
+  root = root.rstrip('/')
+  return files, root, {path.removeprefix(root).strip('/'): info for path, info in found.items()}
 
 
 def _copy(where: str, files: Any, root: str, folder: pathlib.Path, sizes: dict[str, int]) -> None:
@@ -97,7 +124,7 @@ def _copy(where: str, files: Any, root: str, folder: pathlib.Path, sizes: dict[s
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f'.{secrets.token_hex(8)}')
     try:
-      files.get_file(f'{root.rstrip("/")}/{name}', str(temporary))
+      files.get_file(f'{root}/{name}', str(temporary))
       os.replace(temporary, target)
     finally:
       temporary.unlink(missing_ok=True)
@@ -127,7 +154,7 @@ def _alone(folder: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _refusals(where: str | os.PathLike) -> Iterator[None]:
+def _refusals(where: str | os.PathLike, wrong: str = 'cannot be read') -> Iterator[None]:
   """What fsspec and its packages refuse is bad input; each raises errors of its own kinds."""
   try:
     yield
@@ -137,5 +164,5 @@ def _refusals(where: str | os.PathLike) -> Iterator[None]:
     right = "that package; pip install 'depthjax[cloud]' for gs://"
     raise InputError(where, f'cannot be opened ({error})', right) from error
   except Exception as error:
-    reason = str(error) or type(error).__name__
-    raise InputError(where, f'cannot be read ({reason})', 'a folder or URL to read') from error
+    right = 'a folder that can be read, and room for copies in DEPTHJAX_CACHE'
+    raise InputError(where, f'{wrong} ({error or type(error).__name__})', right) from error

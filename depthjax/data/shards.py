@@ -30,13 +30,15 @@ _PREPARE = 'what `depthjax prepare scenes` writes'
 def layout(config: SceneConfig) -> Layout:
   """The arrays of a record, in the order of its bytes, little-endian."""
   count, h, w, p = config.layers, config.height, config.width, config.pad
-  scalars = dict.fromkeys(('focus', 'aperture', 'rotation', 'highlight'), ('<f4', ()))
   return {
     'layers': ('|u1', (count, h + 2 * p, w + 2 * p, 4)),
     'planes': ('<f4', (count, 3)),
     'observed': ('|u1', (count, h, w)),
-    **scalars,
+    'focus': ('<f4', ()),
+    'aperture': ('<f4', ()),
     'blades': ('<i4', ()),
+    'rotation': ('<f4', ()),
+    'highlight': ('<f4', ()),
     'seed': ('<u4', ()),
   }
 
@@ -149,7 +151,7 @@ class Scenes(Sequence):
   """
 
   def __init__(self, where: str, files: Sequence[str], manifest: Manifest):
-    self.where, self.form = where, manifest.layout
+    self.where, self.manifest = where, manifest
     counts = [len(manifest.span(shard)) for shard in range(manifest.shards)]
     slices = [_Slice(str(file), 0, n, n) for file, n in zip(files, counts, strict=True)]
     self.records = grain.sources.ArrayRecordDataSource(slices)
@@ -160,9 +162,15 @@ class Scenes(Sequence):
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     index = range(len(self))[index]
     try:
-      return decode(self.records[index], self.form)
+      return decode(self.records[index], self.manifest.layout)
     except Exception as error:  # array_record raises RuntimeError, IndexError and others
-      raise ValueError(f'{self.where}[{index}]: cannot be decoded ({error})') from error
+      reason = str(error).partition(' (')[0]  # Behind it are checksums and positions.
+      raise ValueError(f'{self._name(index)}: cannot be decoded ({reason})') from error
+
+  def _name(self, index: int) -> str:
+    spans = map(self.manifest.span, range(self.manifest.shards))
+    shard, span = next((i, span) for i, span in enumerate(spans) if index in span)
+    return f'{self.where}/{self.manifest.names()[shard]}[{index - span.start}]'
 
 
 def open_scenes(where: str, config: SceneConfig) -> Scenes:
@@ -180,9 +188,8 @@ def open_scenes(where: str, config: SceneConfig) -> Scenes:
   if manifest.layout != layout(config):
     raise InputError(where, 'its records have other arrays', _PREPARE)
   names = manifest.names()
-  folder = places.fetch(where, {*names}.__contains__)
-  missing = [name for name in names if not (folder / name).is_file()]
+  files, missing = places.shards(where, names)
   if missing:
     wrong = f'{len(missing)} of {len(names)} shards are missing, such as {missing[0]}'
     raise InputError(where, wrong, 'all: the same `depthjax prepare scenes` goes on with them')
-  return Scenes(where, [str(folder / name) for name in names], manifest)
+  return Scenes(where, files, manifest)
