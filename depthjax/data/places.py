@@ -165,4 +165,4 @@ def _refusals(where: str | os.PathLike, wrong: str = 'cannot be read') -> Iterat
     raise InputError(where, f'cannot be opened ({error})', right) from error
   except Exception as error:
     right = 'a folder that can be read, and room for copies in DEPTHJAX_CACHE'
-    raise InputError(where, f'{wrong} ({error or type(error).__name__})', right) from error
+    raise InputError(where, f'{wrong} ({str(error) or type(error).__name__})', right) from error
