@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -164,7 +165,7 @@ class Scenes(Sequence):
     try:
       return decode(self.records[index], self.manifest.layout)
     except Exception as error:  # array_record raises RuntimeError, IndexError and others
-      reason = str(error).partition(' (')[0]  # Behind it are checksums and positions.
+      reason = re.split(r' \(|; ', str(error))[0]  # Behind it are checksums and positions.
       raise ValueError(f'{self._name(index)}: cannot be decoded ({reason})') from error
 
   def _name(self, index: int) -> str:

@@ -21,7 +21,7 @@ from depthjax.files.errors import InputError
 SIDE = 1280  # photos are kept at a long side of at most this many px
 CACHE_BYTES = 512 * 2**20
 SPLITS = ('train', 'val', 'test', 'all')
-_SOUND = 'items that can be decoded'
+_SOUND = 'images that can be decoded'
 
 # The photographs inside the scikit-image wheel (its other pictures are fetched from the network,
 # or are drawings), by split. The stereo pair `motorcycle` is left out on purpose: it is an
@@ -95,16 +95,17 @@ class Skipping(Sequence):
 
   Args:
     where: what the source is called in messages, such as its folder.
-    share: the share of items that may fail (one always may).
+    share: the share of items that may fail (one always may) in one process.
+    sound: what the items should be.
 
   Raises:
     files.errors.InputError: on access, when more than that share has failed.
   """
 
-  def __init__(self, source: Sequence, where: str, *, share: float = 0.05):
+  def __init__(self, source: Sequence, where: str, *, share: float = 0.05, sound: str = _SOUND):
     if not 0 <= share < 1:
       raise ValueError(f'share is {share}; it must lie in [0, 1)')
-    self.source, self.where, self.share, self.bad = source, where, share, {}
+    self.source, self.where, self.share, self.sound, self.bad = source, where, share, sound, {}
 
   def __len__(self) -> int:
     return len(self.source)
@@ -118,14 +119,14 @@ class Skipping(Sequence):
         except ValueError as error:
           self._note(at, error)
     first = next(iter(self.bad.values()))
-    raise InputError(self.where, f'none of {len(self)} items can be read ({first})', _SOUND)
+    raise InputError(self.where, f'none of {len(self)} items can be read ({first})', self.sound)
 
   def _note(self, at, error):
     self.bad[at] = str(error)
     logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
     if len(self.bad) > max(1, self.share * len(self)):
       wrong = f'{len(self.bad)} of {len(self)} items cannot be read, at last {error}'
-      right = f'{_SOUND}: at most a share of {self.share} is skipped'
+      right = f'{self.sound}: at most a share of {self.share} is skipped'
       raise InputError(self.where, wrong, right) from error
 
 

@@ -92,7 +92,8 @@ def _part(fields: dict[str, Any], where: str, seed: int) -> grain.MapDataset:
   if where == DRAWN:
     return drawn(fields, seed)[0]
   source = shards.open_scenes(where, scene_config(fields))
-  return pipeline.examples(sources.Skipping(source, where), seed=seed)
+  source = sources.Skipping(source, where, sound='records that can be decoded')
+  return pipeline.examples(source, seed=seed)
 
 
 def _drawing(fields: dict[str, Any], split: str) -> tuple:
