@@ -52,7 +52,8 @@ def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> path
   """A folder on this machine with the files of a folder or URL.
 
   A path is returned as it is. The files behind a URL are copied where that was not done before,
-  under a temporary name first; of several processes on a machine one copies and the others wait.
+  under a temporary name first, and what is gone there goes here; of several processes on a machine
+  one copies and the others wait.
 
   Args:
     wanted: which files, by their path within the folder, to copy of a URL.
@@ -75,6 +76,10 @@ def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> path
     with _alone(folder):
       stale = [name for name, info in found.items() if _is_stale(folder / name, info)]
       _copy(where, files, root, folder, {name: found[name]['size'] or 0 for name in stale})
+      for path in folder.rglob('*'):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and wanted(name) and name not in found:
+          path.unlink()
   return folder
 
 
@@ -94,6 +99,7 @@ def shards(where: str, names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def copy_of(url: str) -> pathlib.Path:
   """The folder of this machine that a URL's files are copied to."""
+  url = url.rstrip('/')
   cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache'))
   root = pathlib.Path(os.environ.get('DEPTHJAX_CACHE') or cache / 'depthjax' / 'data')
   name = re.sub(r'[^A-Za-z0-9.]+', '-', url).strip('-')[-80:]

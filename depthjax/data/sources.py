@@ -123,11 +123,12 @@ class Skipping(Sequence):
 
   def _note(self, at, error):
     self.bad[at] = str(error)
-    logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
     if len(self.bad) > max(1, self.share * len(self)):
       wrong = f'{len(self.bad)} of {len(self)} items cannot be read, at last {error}'
       right = f'{self.sound}: at most a share of {self.share} is skipped'
       raise InputError(self.where, wrong, right) from error
+    # Not before: threads that read ahead would go on to say so while the run ends.
+    logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
 
 
 def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source:

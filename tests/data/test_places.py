@@ -79,7 +79,9 @@ def test_files_are_copied_once_and_anew_when_they_change(bucket, caplog):
   assert fetch()[1] == ['2.txt'] and (folder / '2.txt').read_text() == 'longer than before'
   (root / 'x' / 'a/1.txt').write_text('a/2.txt')  # Of the same size, but later.
   assert fetch()[1] == ['a/1.txt'] and fetch()[1] == []
-  assert places.fetch('gs://bucket/x/a') != folder
+  assert places.fetch('gs://bucket/x/a') != folder == places.fetch('gs://bucket/x/')
+  (root / 'x' / '2.txt').unlink()
+  assert fetch()[1] == [] and not (folder / '2.txt').exists() and (folder / 'a/1.txt').exists()
 
 
 def test_a_copy_that_fails_leaves_nothing(bucket, monkeypatch):
