@@ -56,6 +56,12 @@ def evaluate(context: typer.Context) -> None:
   main_lib.run('evaluate', context.args)
 
 
+@app.command(context_settings=_FLAGS)
+def plan(context: typer.Context) -> None:
+  """What a step would cost on devices that are not here: --config=... --topology=v5e:4x4."""
+  main_lib.run('plan', context.args)
+
+
 @app.command()
 def demo(
   folder: Annotated[pathlib.Path, typer.Option(help='Where to write.')] = pathlib.Path('demo'),

@@ -61,6 +61,7 @@ def defaults() -> ml_collections.ConfigDict:
   config.input = ml_collections.ConfigDict()
   config.input.workers = 0  # Processes; 0 reads ahead with threads alone.
   config.input.threads = 2
+  config.input.ahead = 2  # Batches on the devices before their step.
 
   config.eval = ml_collections.ConfigDict()
   config.eval.every = 500  # Steps; 0 is only at the end.
@@ -225,7 +226,7 @@ def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int
   """
   for field in ('batch_size', 'microbatches', 'parallel.fsdp', 'eval.examples'):
     _at_least(config, field, 1)
-  for field in ('input.threads', 'checkpoint.keep', 'log_every'):
+  for field in ('input.threads', 'input.ahead', 'checkpoint.keep', 'log_every'):
     _at_least(config, field, 1)
   for field in ('steps', 'optimizer.warmup', 'optimizer.clip', 'optimizer.weight_decay'):
     _at_least(config, field, 0)

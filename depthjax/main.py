@@ -1,8 +1,11 @@
-"""Flags to a training run or an evaluation: `depthjax train`, `depthjax evaluate`.
+"""Flags to what a config can be used for: `depthjax train`, `evaluate` and `plan`.
 
 depthjax train --config=configs/lensblur.py:smoke --workdir=runs/smoke --config.steps=100
+depthjax plan --config=configs/lensblur.py:base --topology=v5e:4x4 --batch_size=64
 """
 
+import functools
+import json
 import os
 import pathlib
 import sys
@@ -11,29 +14,43 @@ from typing import NoReturn
 import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
+from rich.console import Console
 
 from depthjax import configuring, parallel
+from depthjax.files import atomic
 from depthjax.files.errors import InputError
+from depthjax.plan import planning, report
+from depthjax.plan import topology as topology_lib
 from depthjax.train import evaluate as evaluate_lib
-from depthjax.train import loop
+from depthjax.train import loop, profile
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file('config', None, 'Config file of the run.', lock_config=True)
 flags.DEFINE_string('workdir', None, 'Folder of the run: checkpoints, metrics, pictures, weights.')
 flags.DEFINE_enum('split', 'test', ['val', 'test'], 'What to evaluate on.')
 flags.DEFINE_string('cluster', '', "'', auto, or host:port,count,index of this process.")
-flags.mark_flags_as_required(['config', 'workdir'])
+flags.DEFINE_string('profile', '', 'Trace these steps of a training run, as START:STOP.')
+flags.DEFINE_string('topology', None, 'Plan for it: v5e:4x4, two slices v5e:4x4*2, h100:8, ...')
+flags.DEFINE_integer('batch_size', None, "Plan for this batch instead of the config's.", 1)
+flags.DEFINE_integer('search', 4, 'Batches that plan may compile to find the largest.', 0)
+flags.DEFINE_boolean('quick', False, 'Plan with quick compilations: minutes less, more memory.')
+flags.DEFINE_string('json', None, 'File for the plan as JSON.')
+flags.mark_flag_as_required('config')
+
+# What a verb cannot do without, beside the config.
+_NEEDS = {'train': 'workdir', 'evaluate': 'workdir', 'plan': 'topology'}
 
 
 def run(verb: str, arguments: list[str]) -> None:
-  """Parses the arguments of 'train' or 'evaluate' and runs it; ends the process.
+  """Parses the arguments of 'train', 'evaluate' or 'plan' and runs it; ends the process.
 
   Exit code 0 when done, 2 for a config or file that cannot work (one line says why), 1 for a run
   that diverged, 143 after SIGTERM with the state saved.
   """
-  actions = {'train': _train, 'evaluate': _evaluate}
+  actions = {'train': _train, 'evaluate': _evaluate, 'plan': _plan}
   argv = [f'depthjax {verb}', *arguments]
-  app.run(lambda argv: _main(actions[verb], argv), argv=argv, flags_parser=parse)
+  main = functools.partial(_main, actions[verb], _NEEDS[verb])
+  app.run(main, argv=argv, flags_parser=parse)
 
 
 def parse(argv: list[str], values: flags.FlagValues = FLAGS) -> list[str]:
@@ -54,17 +71,16 @@ def parse(argv: list[str], values: flags.FlagValues = FLAGS) -> list[str]:
     _fail(f'--config: {configuring.no_config(error)}', 2)
 
 
-def _main(action, argv: list[str]) -> None:
+def _main(action, needed: str, argv: list[str]) -> None:
   try:
     if len(argv) > 1:
       raise configuring.ConfigError(f'unexpected argument {argv[1]!r}; overrides are --config.X=Y')
+    if not getattr(FLAGS, needed):
+      raise configuring.ConfigError(f'--{needed} is missing')
     logging.set_verbosity(logging.ERROR)  # Orbax tells every save in twenty lines.
     parallel.start(FLAGS.cluster)
     use_compilation_cache()
-    workdir = pathlib.Path(FLAGS.workdir).absolute()
-    if workdir.exists() and not workdir.is_dir():
-      raise InputError(workdir, 'is not a folder', 'a folder, or a new name for one')
-    action(FLAGS.config, workdir)
+    action(FLAGS.config)
   except (configuring.ConfigError, InputError) as error:
     _fail(error, 2)
   except (loop.NotFinite, loop.Terminated) as error:
@@ -83,17 +99,37 @@ def use_compilation_cache() -> None:
   jax.config.update('jax_compilation_cache_dir', folder or str(cache / 'depthjax' / 'xla'))
 
 
-def _train(config, workdir: pathlib.Path) -> None:
-  loop.train(config, workdir)
+def _workdir() -> pathlib.Path:
+  workdir = pathlib.Path(FLAGS.workdir).absolute()
+  if workdir.exists() and not workdir.is_dir():
+    raise InputError(workdir, 'is not a folder', 'a folder, or a new name for one')
+  return workdir
+
+
+def _train(config) -> None:
+  workdir = _workdir()
+  loop.train(config, workdir, profile=profile.parse(FLAGS.profile))
   if jax.process_index() == 0:
     print(f'done: {workdir}')
 
 
-def _evaluate(config, workdir: pathlib.Path) -> None:
-  scores = evaluate_lib.newest(config, workdir, FLAGS.split)
+def _evaluate(config) -> None:
+  scores = evaluate_lib.newest(config, _workdir(), FLAGS.split)
   if jax.process_index() == 0:
     for name, value in scores.items():
       print(f'{name:24} {value:.4f}')
+
+
+def _plan(config) -> None:
+  if FLAGS.batch_size:
+    config.batch_size = config.eval.examples = FLAGS.batch_size
+  topology = topology_lib.find(FLAGS.topology)
+  console = Console(soft_wrap=True)
+  plan = planning.plan(config, topology, search=FLAGS.search, quick=FLAGS.quick, say=console.print)
+  report.show(plan, console)
+  if FLAGS.json:
+    text = json.dumps(report.as_json(plan), indent=2) + '\n'
+    atomic.write_bytes(pathlib.Path(FLAGS.json), text.encode(), ('.json',))
 
 
 def _innermost(error: Exception) -> str:

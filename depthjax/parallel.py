@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -48,10 +48,24 @@ class Runner(NamedTuple):
 
 
 def make_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """All devices as (data, fsdp). Auto axes: linen's layers know nothing of Explicit ones."""
-  devices = jax.devices() if devices is None else devices
-  shape = (len(devices) // fsdp, fsdp)
-  return jax.make_mesh(shape, (_DATA, _FSDP), (AxisType.Auto,) * 2, devices=devices)
+  """All devices as (data, fsdp). Auto axes: linen's layers know nothing of Explicit ones.
+
+  Devices of several TPU slices make a hybrid mesh: `fsdp` stays within a slice, where its gathers
+  go over the chips' own links, and the slow network between slices sees the gradients alone.
+
+  Raises:
+    ConfigError: `fsdp` does not divide the chips of a slice.
+  """
+  devices = list(jax.devices() if devices is None else devices)
+  slices = len({getattr(device, 'slice_index', None) for device in devices})
+  each = len(devices) // slices
+  if slices == 1:
+    shape = (each // fsdp, fsdp)
+    return jax.make_mesh(shape, (_DATA, _FSDP), (AxisType.Auto,) * 2, devices=devices)
+  if each % fsdp:
+    raise ConfigError(f'parallel.fsdp is {fsdp}; it must divide the {each} chips of a slice')
+  grid = mesh_utils.create_hybrid_device_mesh((each // fsdp, fsdp), (slices, 1), devices)
+  return Mesh(grid, (_DATA, _FSDP), axis_types=(AxisType.Auto,) * 2)
 
 
 def axis_name(mode: str) -> str | None:
@@ -115,8 +129,11 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh) -> Runner:
   shardings = jax.tree.map(lambda _: whole, abstract)
   pmap = functools.partial(jax.pmap, axis_name=_PMAP, devices=devices)
 
+  split = NamedSharding(Mesh(np.array(devices), (_PMAP,)), P(_PMAP))
+
   def put(batch: Batch) -> Batch:
-    return jax.tree.map(lambda x: np.asarray(x).reshape(count, -1, *np.shape(x)[1:]), batch)
+    parts = jax.tree.map(lambda x: np.reshape(x, (count, -1, *np.shape(x)[1:])), batch)
+    return jax.device_put(parts, split)
 
   def read(function: Callable) -> Callable:
     mapped = pmap(function, in_axes=(None, 0))

@@ -33,6 +33,7 @@ _ROOMS = {
     'jax numpy flax optax orbax ml_collections rich tensorboardX'
   ),
   'reproduce': 'configuring train files ml_collections',
+  'plan': 'configuring train data jax numpy ml_collections rich',
   'convert': 'models files numpy safetensors torch',
   'prepare': 'files data numpy cv2 h5py tensorflow_datasets array_record',
   'configs': 'configuring ml_collections',

@@ -1,6 +1,6 @@
 """From a source to batches: batch k is a pure function of (source, transforms, seed, k)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grain
@@ -111,18 +111,32 @@ def batched(
 
 
 def stream(
-  ds: grain.MapDataset, *, start: int = 0, workers: int = 0, threads: int = 4
+  ds: grain.MapDataset,
+  *,
+  start: int = 0,
+  workers: int = 0,
+  threads: int = 4,
+  transfer: Callable[[Any], Any] | None = None,
+  ahead: int = 2,
 ) -> Iterator[Any]:
   """Batches start, start + 1, ..., read ahead by threads, or by worker processes.
 
   Worker processes are spawned: the caller's main module must be importable, and `close()` of the
   iterator ends them.
+
+  Args:
+    transfer: what sends a batch to its devices; a thread of this process does so with up to
+      `ahead` batches that nobody has asked for yet.
   """
   reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(1, threads))
   out = ds[start:].to_iter_dataset(reading)
   if workers:
     out = out.mp_prefetch(
       grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+    )
+  if transfer:
+    out = grain.experimental.ThreadPrefetchIterDataset(
+      out.map(transfer), prefetch_buffer_size=ahead
     )
   return iter(out)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +28,7 @@ class Experiment(NamedTuple):
     evaluate, pictures: compiled (state, batch) -> arrays by name.
     schedule: learning rate of a step.
     batches: (split, start) -> an iterator over host batches from number `start` on.
+    feed: start -> an iterator over training batches on the devices, sent there ahead of their step.
   """
 
   task: Task
@@ -36,18 +37,26 @@ class Experiment(NamedTuple):
   pictures: Callable[[Any, Any], dict[str, jax.Array]]
   schedule: optax.Schedule
   batches: Callable[[str, int], Iterator[dict[str, np.ndarray]]]
+  feed: Callable[[int], Iterator[dict[str, jax.Array]]]
 
 
-def build(config: ml_collections.ConfigDict) -> Experiment:
+def build(
+  config: ml_collections.ConfigDict, devices: Sequence[jax.Device] | None = None
+) -> Experiment:
   """Builds a checked config for the devices and processes at hand; compiles nothing yet.
+
+  Args:
+    devices: all of these instead, such as those of a topology that is only compiled for.
 
   Raises:
     configuring.ConfigError: a field that cannot work here.
     files.errors.InputError: `predictor.weights` names no depth net, or other arrays than its own.
   """
-  configuring.check(config, devices=jax.device_count(), processes=jax.process_count())
+  processes = jax.process_count() if devices is None else 1
+  devices = jax.devices() if devices is None else devices
+  configuring.check(config, devices=len(devices), processes=processes)
   mode = config.parallel.mode
-  devices = jax.devices()[: config.parallel.devices or None]
+  devices = devices[: config.parallel.devices or None]
   mesh = parallel.make_mesh(config.parallel.fsdp, devices)
   predictor = _predictor(config.predictor.weights)
   with _refusals():
@@ -73,6 +82,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     pictures=runner.read(functools.partial(step_lib.pictures_step, task=task)),
     schedule=optimizer.schedule(config.optimizer, config.steps),
     batches=functools.partial(_batches, config),
+    feed=functools.partial(_batches, config, 'train', transfer=runner.put),
   )
 
 
@@ -90,7 +100,12 @@ def _refusals() -> Iterator[None]:
     raise configuring.ConfigError(f'config: {error}') from error
 
 
-def _batches(config: ml_collections.ConfigDict, split: str, start: int = 0) -> Iterator:
+def _batches(
+  config: ml_collections.ConfigDict,
+  split: str,
+  start: int = 0,
+  transfer: Callable[[Any], Any] | None = None,
+) -> Iterator:
   train = split == 'train'
   with _refusals():
     dataset = splits.batches(
@@ -101,8 +116,14 @@ def _batches(config: ml_collections.ConfigDict, split: str, start: int = 0) -> I
       shard=(jax.process_index(), jax.process_count()),
       count=None if train else config.eval.examples,
     )
-  workers = config.input.workers if train else 0
-  return pipeline.stream(dataset, start=start, workers=workers, threads=config.input.threads)
+  return pipeline.stream(
+    dataset,
+    start=start,
+    workers=config.input.workers if train else 0,
+    threads=config.input.threads,
+    transfer=transfer,
+    ahead=config.input.ahead,
+  )
 
 
 def _predictor(path: str) -> tuple[Any, Any, int] | None:

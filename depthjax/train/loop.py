@@ -9,7 +9,8 @@ import contextlib
 import pathlib
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from depthjax.train import resume
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.clock import Clock
 from depthjax.train.log import Log, Silent
+from depthjax.train.profile import Profile
 
 
 class NotFinite(RuntimeError):
@@ -34,11 +36,13 @@ class Terminated(RuntimeError):
   """The process was asked to stop (SIGTERM) and the state is saved."""
 
 
-def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dict[str, float]:
+def train(
+  config: ml_collections.ConfigDict, workdir: str | pathlib.Path, *, profile: range = range(0)
+) -> dict[str, float]:
   """Trains to `config.steps` in `workdir`, from its newest checkpoint if it has one.
 
   Writes metrics.jsonl, config.json, events/, pictures/, checkpoints/ and weights.safetensors (the
-  averaged variables). Returns the last evaluation.
+  averaged variables), and profile/, a trace of the steps `profile`. Returns the last evaluation.
 
   Raises:
     NotFinite: the run diverged.
@@ -62,7 +66,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> dic
     with contextlib.closing(log):
       log.say(_summary(state, start, workdir))
       run = _Run(experiment, config, workdir, checkpoints, log)
-      return run.to_end(state, start, asked)
+      with contextlib.closing(Profile(workdir / 'profile', profile)) as run.profile:
+        return run.to_end(state, start, asked)
 
 
 class _Run:
@@ -74,17 +79,17 @@ class _Run:
     self.workdir = workdir
     self.checkpoints = checkpoints
     self.log = log
+    self.profile = Profile(workdir, range(0))
     self.clock = Clock(config.batch_size)
 
   def to_end(self, state: Any, start: int, asked: threading.Event) -> dict[str, float]:
-    with contextlib.closing(self.experiment.batches('train', start)) as batches:
+    with contextlib.closing(self.experiment.feed(start)) as batches:
       state = self.steps(state, start, batches, asked)
     self.save(state, self.config.steps)
     return self.evaluate(state, self.config.steps)
 
   def steps(self, state: Any, start: int, batches: Iterator, asked: threading.Event) -> Any:
-    config, runner = self.config, self.experiment.runner
-    pending = None
+    config, compiled, pending = self.config, None, None
     for step in range(start, config.steps):
       saves = step > start and _due(step, config.checkpoint.every)
       evaluates = step > start and _due(step, config.eval.every)
@@ -100,14 +105,25 @@ class _Run:
       if evaluates:
         self.evaluate(state, step)
       with self.clock.waiting():
-        batch = runner.put(next(batches))
-      state, scalars = runner.step(state, batch)
+        batch = next(batches)
+      compiled = compiled or self.compile(state, batch)
+      with self.profile.step(step) as results:
+        state, scalars = compiled(state, batch)
+        results.append(scalars)
       if pending:
         self.write(*pending, state)
       pending = step + 1, scalars
     if pending:
       self.write(*pending, state)
     return state
+
+  def compile(self, state: Any, batch: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """The step for arrays of these shapes and layouts alone: others it refuses."""
+    with self.clock.paused():
+      begin = time.perf_counter()
+      compiled = self.experiment.runner.step.lower(state, batch).compile()
+      self.log.say(f'compiled the step in {time.perf_counter() - begin:.1f} s')
+    return compiled
 
   def save(self, state: Any, step: int) -> None:
     """Saves a state that is good; one that is not ends the run, at the last step that was."""

@@ -1,0 +1,86 @@
+"""Public peak figures of accelerator chips, and where each was published.
+
+Links are what one chip can send to others of its slice or node, one way: half of what is published
+as bidirectional. Networks are what one chip can send to another slice or node.
+
+Sources, as of 2026:
+  TPUs: docs.cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e (key chip specifications).
+  Clocks: peak FLOP/s over 2 x the multipliers of a chip (v4, v5p: 8 arrays of 128 x 128; v5e: 4).
+  Vector units: "How to Scale Your Model", jax-ml.github.io/scaling-book/tpus: 8 x 128 lanes of
+    four ALUs a core.
+  A100: NVIDIA A100 80GB datasheet (SXM), 2021.   H100: NVIDIA H100 datasheet (SXM), 2023.
+  H200: NVIDIA H200 datasheet (SXM), 2024. All without sparsity; 400 Gbit/s a GPU between nodes, as
+    in NVIDIA's own systems (DGX A100: 200).
+"""
+
+from typing import NamedTuple
+
+
+class Chip(NamedTuple):
+  """One device of a topology.
+
+  Fields:
+    name: what it is called.
+    platform: 'tpu' or 'gpu'.
+    hbm: bytes of memory.
+    usable: share of it that JAX gives to programs.
+    bandwidth: bytes/s to and from memory.
+    matrix: FLOP/s of matrix products by type: 'bfloat16', and 'float32' at default precision.
+    vector: FLOP/s of everything else in float32, None where not published.
+    links, network: bytes/s, see above.
+    clock: cycles/s, None where not published.
+  """
+
+  name: str
+  platform: str
+  hbm: float
+  usable: float
+  bandwidth: float
+  matrix: dict[str, float]
+  vector: float | None
+  links: float
+  network: float
+  clock: float | None
+
+
+def _tpu(name, hbm, bandwidth, peak, *, links, network, cores=1, clock=None) -> Chip:
+  """By default a TPU multiplies float32 in one pass of bfloat16, so both have one peak."""
+  return Chip(
+    name=name,
+    platform='tpu',
+    hbm=hbm * 2**30,
+    usable=1.0,  # The compiler keeps what it needs itself, and says so when that is too much.
+    bandwidth=bandwidth * 1e9,
+    matrix={'bfloat16': peak * 1e12, 'float32': peak * 1e12},
+    vector=clock and cores * 8 * 128 * 4 * clock * 1e9,
+    links=links / 2 * 1e9,
+    network=network / 8 * 1e9,
+    clock=clock and clock * 1e9,
+  )
+
+
+def _gpu(name, hbm, bandwidth, bfloat16, tf32, vector, *, links, network) -> Chip:
+  return Chip(
+    name=name,
+    platform='gpu',
+    hbm=hbm * 1e9,
+    usable=0.75,  # What JAX takes at its start; XLA_PYTHON_CLIENT_MEM_FRACTION changes it.
+    bandwidth=bandwidth * 1e9,
+    matrix={'bfloat16': bfloat16 * 1e12, 'float32': tf32 * 1e12},
+    vector=vector * 1e12,
+    links=links / 2 * 1e9,
+    network=network / 8 * 1e9,
+    clock=None,
+  )
+
+
+# GiB or GB, GB/s, TFLOP/s; links in GB/s both ways, networks in Gbit/s, clocks in GHz.
+CHIPS = {
+  'v4': _tpu('TPU v4', 32, 1228, 275, links=600, network=25, cores=2, clock=1.05),
+  'v5e': _tpu('TPU v5e', 16, 819, 197, links=400, network=25, clock=1.5),
+  'v5p': _tpu('TPU v5p', 95, 2765, 459, links=1200, network=50, cores=2, clock=1.75),
+  'v6e': _tpu('TPU v6e', 32, 1638, 918, links=800, network=50),
+  'a100': _gpu('NVIDIA A100 80GB', 80, 2039, 312, 156, 19.5, links=600, network=200),
+  'h100': _gpu('NVIDIA H100', 80, 3350, 989, 494.5, 67, links=900, network=400),
+  'h200': _gpu('NVIDIA H200', 141, 4800, 989, 494.5, 67, links=900, network=400),
+}

@@ -1,0 +1,218 @@
+"""Plans a run: compiles its steps for a topology, adds up what they cost, searches the batch."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import numpy as np
+
+from depthjax.data import splits
+from depthjax.plan import costs as costs_lib
+from depthjax.plan import program as program_lib
+from depthjax.plan import work as work_lib
+from depthjax.plan.costs import Costs
+from depthjax.plan.topology import Topology
+from depthjax.plan.work import Work
+from depthjax.train import experiment as experiment_lib
+
+_USED = re.compile(r'Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm')
+# On a TPU an eighth of the time, for a program that wants up to a third more memory.
+_QUICK = {'exec_time_optimization_effort': -1.0}
+_UNITS = {'': 0, 'K': 10, 'M': 20, 'G': 30, 'T': 40}
+
+
+class Memory(NamedTuple):
+  """Bytes of one device that a program takes.
+
+  Fields:
+    arguments: state and batch.
+    outputs: results that do not take the place of an argument.
+    temporaries: everything in between, at its largest.
+    code: the program itself.
+  """
+
+  arguments: int
+  outputs: int
+  temporaries: int
+  code: int
+
+  @property
+  def total(self) -> int:
+    """What must fit at once."""
+    return sum(self)
+
+
+class Compiled(NamedTuple):
+  """A step compiled for a topology. What only a fitting program has is None where it does not fit.
+
+  Fields:
+    batch_size: examples over all devices.
+    seconds: what tracing and compiling took.
+    work: of all devices together.
+    used: bytes that the program wants, of `limit` that the compiler gives; for an estimate the
+      limit is the share of the memory that JAX takes.
+  """
+
+  batch_size: int
+  seconds: float
+  work: Work
+  used: float
+  limit: float
+  memory: Memory | None
+  costs: Costs | None
+
+  @property
+  def fits(self) -> bool:
+    """Whether the program can be loaded."""
+    return self.used <= self.limit
+
+
+class Plan(NamedTuple):
+  """What `depthjax plan` tells.
+
+  Fields:
+    train, evaluate: the two steps at the batch size asked for.
+    unit: batch sizes must be multiples of it.
+    tried: batch size -> whether its train step fits, compiled quickly where that is a choice, and
+      the bytes it wants.
+  """
+
+  config: ml_collections.ConfigDict
+  topology: Topology
+  state_bytes: int
+  train: Compiled
+  evaluate: Compiled
+  unit: int
+  tried: dict[int, tuple[bool, float]]
+
+  @property
+  def largest(self) -> int | None:
+    """The largest batch that was compiled and fits."""
+    return max((size for size, (fits, _) in self.tried.items() if fits), default=None)
+
+  @property
+  def bound(self) -> int | None:
+    """The smallest batch that was compiled and does not fit."""
+    return min((size for size, (fits, _) in self.tried.items() if not fits), default=None)
+
+
+def plan(
+  config: ml_collections.ConfigDict,
+  topology: Topology,
+  *,
+  search: int = 0,
+  quick: bool = False,
+  say: Callable[[str], None] = lambda _: None,
+) -> Plan:
+  """Compiles train and evaluation step, then train steps of up to `search` batches.
+
+  Args:
+    quick: compile as the search does, for a first look at large configs.
+
+  Raises:
+    ConfigError: the config cannot run on so many devices.
+  """
+  experiment, batch = _built(config, topology)
+  state = experiment.runner.abstract
+  say(f'compiling the train step, batch {config.batch_size}')
+  train = _compiled(experiment.runner.step, state, batch, topology, quick)
+  say(f'compiling the evaluation step, batch {config.batch_size}')
+  evaluate = _compiled(experiment.evaluate, state, batch, topology, quick)
+  unit, fixed = len(topology.devices) * config.microbatches, _state_bytes(state)
+  known = search and (quick or not topology.exact)
+  tried = {config.batch_size: (train.fits, train.used)} if known else {}
+  size: int | None = config.batch_size
+  for _ in range(search):
+    size = next_size(tried, unit, train.limit, fixed) if tried else size
+    if size is None:
+      break
+    say(f'searching: compiling the train step, batch {size}')
+    tried[size] = _tries(config, topology, size)
+  return Plan(config, topology, fixed, train, evaluate, unit, tried)
+
+
+def next_size(
+  tried: dict[int, tuple[bool, float]], unit: int, limit: float, fixed: float
+) -> int | None:
+  """The next batch size to try, None once the largest that fits is known to a sixteenth.
+
+  What a program wants grows nearly in proportion to its batch: the size aimed at is that of a
+  straight line through the two sizes nearest to the limit, or through one and the state alone.
+  """
+  fits = sorted(size for size, (good, _) in tried.items() if good)
+  fails = sorted(size for size, (good, _) in tried.items() if not good)
+  low, high = fits[-1] if fits else 0, fails[0] if fails else None
+  if high and high - low <= max(unit, low // 16):
+    return None
+  points = sorted(tried, key=lambda size: abs(tried[size][1] - limit))[:2]
+  (a, wants_a) = points[0], tried[points[0]][1]
+  (b, wants_b) = (points[1], tried[points[1]][1]) if len(points) > 1 else (0, fixed)
+  slope = (wants_a - wants_b) / (a - b)
+  aim = a + (limit - wants_a) / slope if slope > 0 else 2 * a
+  size = int(aim // unit) * unit
+  size = max(size, low + unit)
+  if high:
+    size = min(size, high - unit)
+  return size if size > 0 and size not in tried else None
+
+
+def _built(config: ml_collections.ConfigDict, topology: Topology) -> tuple[Any, Any]:
+  experiment = experiment_lib.build(config, topology.devices)
+  record = splits.example(config.data.to_dict())
+  batch = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct((config.batch_size, *np.shape(x)), np.asarray(x).dtype), record
+  )
+  return experiment, batch
+
+
+def _tries(config: ml_collections.ConfigDict, topology: Topology, size: int) -> tuple[bool, float]:
+  config = config.copy_and_resolve_references()
+  with config.unlocked():
+    config.batch_size = config.eval.examples = size
+  experiment, batch = _built(config, topology)
+  done = _compiled(experiment.runner.step, experiment.runner.abstract, batch, topology, True)
+  return done.fits, done.used
+
+
+def _compiled(step: Any, state: Any, batch: Any, topology: Topology, quick: bool) -> Compiled:
+  begin = time.perf_counter()
+  traced = step.trace(state, batch)
+  work = work_lib.work(traced.jaxpr)
+  size = jax.tree.leaves(batch)[0].shape[0]
+  limit = topology.chip.hbm * topology.chip.usable
+  try:
+    options = _QUICK if quick and topology.exact else None
+    compiled = traced.lower().compile(compiler_options=options)
+  except jax.errors.JaxRuntimeError as error:
+    wants = _USED.search(str(error))
+    if not wants:
+      raise
+    used, limit = _bytes(wants[1], wants[2]), _bytes(wants[3], wants[4])
+    return Compiled(size, time.perf_counter() - begin, work, used, limit, None, None)
+  memory = _memory(compiled.memory_analysis())
+  costs = costs_lib.costs(program_lib.parse(compiled.as_text()), len(topology.devices))
+  return Compiled(size, time.perf_counter() - begin, work, memory.total, limit, memory, costs)
+
+
+def _memory(analysis: Any) -> Memory:
+  return Memory(
+    arguments=analysis.argument_size_in_bytes,
+    outputs=analysis.output_size_in_bytes - analysis.alias_size_in_bytes,
+    temporaries=analysis.temp_size_in_bytes,
+    code=analysis.generated_code_size_in_bytes,
+  )
+
+
+def _state_bytes(abstract: Any) -> int:
+  """Bytes of the state on one device."""
+  return sum(
+    int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize
+    for x in jax.tree.leaves(abstract)
+  )
+
+
+def _bytes(number: str, unit: str) -> float:
+  return float(number) * 2 ** _UNITS[unit]
