@@ -10,6 +10,7 @@ import functools
 import gc
 import itertools
 import pathlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from unittest import mock
 
 import jax
 import ml_collections
+import records
 import table
 from absl import flags
 
@@ -40,8 +42,11 @@ def main(argv: list[str] | None = None) -> table.Report:
   for size in args.sizes or (args.config.data.height, 320):
     config = resized(args.config, size)
     stages(report, config, args)
+    if args.prepared:
+      records.encodings(report, config, args)
     if args.batches:
-      streams(report, config, args)
+      with tempfile.TemporaryDirectory() as folder:
+        streams(report, config, args, pathlib.Path(folder))
   if args.steps:
     training(report, args)
   report.save(args.json)
@@ -55,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
   result.add_argument('--sizes', type=int, nargs='+', help="the config's own and 320")
   result.add_argument('--scenes', type=int, default=30, help='drawn a round, to time the stages')
   result.add_argument('--batches', type=int, default=12, help='read a round; 0 reads none')
+  result.add_argument('--prepared', type=int, default=64, help='scenes to read; 0 reads none')
   result.add_argument('--workers', type=int, nargs='+', default=every, help='processes')
   result.add_argument('--threads', type=int, nargs='+', default=[1, 2], help='without workers')
   result.add_argument('--steps', type=int, default=20, help='trained a round; 0 trains none')
@@ -119,38 +125,46 @@ def _clocked(function: Callable, seconds: collections.Counter, name: str) -> Cal
   return clocked
 
 
-def streams(report: table.Report, config: ml_collections.ConfigDict, args) -> None:
+def streams(
+  report: table.Report, config: ml_collections.ConfigDict, args, folder: pathlib.Path
+) -> None:
   """Reads batches in every way and prints how many cores' worth of drawing each gives."""
-  ds, scenes_read = _dataset(config), args.batches * config.batch_size
+  ds = {'drawn': _dataset(config)}
+  if args.prepared:
+    where = records.prepare(config, folder, args.prepared)
+    ds['prepared'] = _dataset(config, scene_source=where)
   pairs = [(0, threads) for threads in args.threads if 0 in args.workers]
   pairs += [(workers, config.input.threads) for workers in args.workers if workers]
-  ways = {_way(*pair): pair for pair in pairs}
+  ways = {(kind, _way(*pair)): pair for pair in pairs for kind in ds}
   startups = collections.defaultdict(list)
 
-  def drawn() -> float:
+  def one_core() -> float:
     begin = time.perf_counter()
     for index in range(-(-args.batches // 4)):
-      ds[index]
+      ds['drawn'][index]
     return (time.perf_counter() - begin) / -(-args.batches // 4)
 
-  def read(name: str) -> float:
-    first, seconds = _read(ds, *ways[name], args.batches)
+  def read(name: tuple[str, str]) -> float:
+    first, seconds = _read(ds[name[0]], *ways[name], args.batches)
     startups[name].append(first)
     return seconds / args.batches
 
-  measures = {'drawn': drawn, **{name: functools.partial(read, name) for name in ways}}
+  measures = {'one core': one_core, **{name: functools.partial(read, name) for name in ways}}
   times = table.interleaved(measures, args.repeats, warm=False)
   rows = [
     {
-      'read ahead by': name,
-      'rate / drawing on one core': table.ratio(times['drawn'], times[name]),
+      'read ahead by': name[1],
+      'scenes': name[0],
+      'rate / drawing on one core': table.ratio(times['one core'], times[name]),
+      'rate / drawn likewise': table.ratio(times['drawn', name[1]], times[name]),
       'scenes/s': table.spread(config.batch_size / s for s in times[name]),
       'seconds to the first batch': table.spread(startups[name]),
     }
     for name in ways
   ]
   title = f'reading: batches of {config.batch_size}, {config.data.height}x{config.data.width}'
-  report.table(title, rows, f'{scenes_read} scenes a round on {table.cores()} cores; no device.')
+  count = args.batches * config.batch_size
+  report.table(title, rows, f'{count} scenes a round on {table.cores()} cores; no device.')
 
 
 def _read(ds: Any, workers: int, threads: int, batches: int) -> tuple[float, float]:
@@ -243,8 +257,9 @@ def _way(workers: int, threads: int) -> str:
   return f'{workers} worker{"s" * (workers > 1)} of {threads}' if workers else threads
 
 
-def _dataset(config: ml_collections.ConfigDict, batch_size: int = 0) -> Any:
-  fields, size = config.data.to_dict(), batch_size or config.batch_size
+def _dataset(config: ml_collections.ConfigDict, batch_size: int = 0, scene_source: str = '') -> Any:
+  fields = {**config.data.to_dict(), 'scene_source': scene_source}
+  size = batch_size or config.batch_size
   return splits.batches(fields, 'train', seed=config.seed, batch_size=size)
 
 

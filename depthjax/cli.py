@@ -77,7 +77,7 @@ def demo(
 app.command()(refocus.refocus)
 app.command()(depth.depth)
 app.command()(convert.convert)
-app.command()(prepare.prepare)
+app.add_typer(prepare.app, name='prepare')
 app.command()(reproduce.reproduce)
 app.command()(score.score)
 

@@ -82,9 +82,13 @@ def scenes() -> ml_collections.ConfigDict:
 
   And where photographs come from: 'builtin' (those inside scikit-image), a folder, 'tfds:NAME', or
   '' for procedural textures alone; foregrounds likewise, from a folder of photos and mattes.
+  `scene_source` is '' to draw the scenes, or a folder of `depthjax prepare scenes`. Each may be
+  several places with weights, 'builtin=0.3,/my/photos=0.7', or the URL of a folder; 'drawn' is
+  drawing among the places of `scene_source`.
   """
   return ml_collections.ConfigDict(
     {
+      'scene_source': '',
       'photo_source': 'builtin',
       'foreground_source': '',
       'height': 320,

@@ -50,14 +50,14 @@ def run(verb: str, arguments: list[str]) -> None:
   actions = {'train': _train, 'evaluate': _evaluate, 'plan': _plan}
   argv = [f'depthjax {verb}', *arguments]
   main = functools.partial(_main, actions[verb], _NEEDS[verb])
-  app.run(main, argv=argv, flags_parser=_parse)
+  app.run(main, argv=argv, flags_parser=parse)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def parse(argv: list[str], values: flags.FlagValues = FLAGS) -> list[str]:
   """Reads the flags and the config file; what is wrong with them ends the process in one line."""
   try:
-    rest = FLAGS(argv)
-    FLAGS.config.task  # noqa: B018  A file that could not be read says so at the first use.
+    rest = values(argv)
+    values.config.task  # noqa: B018  A file that could not be read says so at the first use.
     return rest
   except configuring.ConfigError as error:
     _fail(error, 2)

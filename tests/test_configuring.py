@@ -171,6 +171,7 @@ def test_an_error_of_a_config_is_no_value_error():
 def test_the_scenes_of_a_config_are_those_that_the_data_draws():
   scenes = configuring.scenes().to_dict()
   assert scenes.pop('photo_source') == 'builtin' and scenes.pop('foreground_source') == ''
+  assert scenes.pop('scene_source') == ''
   assert scenes == dataclasses.asdict(SceneConfig())
 
 

@@ -24,7 +24,7 @@ _ROOMS = {
   'tasks': 'models ops losses metrics jax numpy ml_collections',
   'pipelines': 'models ops ldi metrics files jax numpy',
   'files': 'numpy cv2 PIL safetensors OpenEXR imageio_ffmpeg matplotlib',
-  'data': 'files numpy grain cv2 PIL skimage scipy tensorflow_datasets',
+  'data': 'files numpy grain cv2 PIL skimage scipy tensorflow_datasets fsspec',
   'configuring': 'ml_collections',
   'rules': 'configuring jax',
   'parallel': 'configuring rules jax numpy',
@@ -35,7 +35,7 @@ _ROOMS = {
   'reproduce': 'configuring train files ml_collections',
   'plan': 'configuring train data jax numpy ml_collections rich',
   'convert': 'models files numpy safetensors torch',
-  'prepare': 'files data numpy cv2 h5py tensorflow_datasets',
+  'prepare': 'files data numpy cv2 h5py tensorflow_datasets array_record',
   'configs': 'configuring ml_collections',
 }
 # These may import everything; nothing below may import them. The rooms of `cli` are its commands.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from depthjax.data import shapes
+from depthjax.data import mixtures, shapes
 from depthjax.data.scene_config import SceneConfig
 
 TRIES = 12  # attempts at an object that is neither hidden nor everything
@@ -91,7 +91,7 @@ def _shape(rng, config):
 
 def _cut_out(rng, config, foregrounds):
   """A foreground from a photo: scaled, turned a little, perhaps mirrored."""
-  source = foregrounds[int(rng.integers(len(foregrounds)))]
+  source = foregrounds[mixtures.pick(rng, foregrounds)]
   x, y, width, height = cv2.boundingRect(source[..., 3])
   source = source[y : y + height, x : x + width]
   if rng.random() < 0.5:

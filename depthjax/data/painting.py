@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from depthjax.data import crops, textures
+from depthjax.data import crops, mixtures, textures
 from depthjax.data.scene_config import SceneConfig
 
 
@@ -21,7 +21,7 @@ class Style(NamedTuple):
 def draw_style(rng: np.random.Generator, photos: Sequence | None, share: float) -> Style:
   """A random style, from a photo with the given probability."""
   count = 0 if photos is None else len(photos)
-  photo = int(rng.integers(count)) if rng.random() < share and count else None
+  photo = mixtures.pick(rng, photos) if rng.random() < share and count else None
   return Style(photo, textures.draw_family(rng), textures.colour_ramp(rng))
 
 

@@ -12,6 +12,8 @@ from depthjax.data.scene_config import SceneConfig
 # Scenes are drawn anew for every index, so the length of an epoch means nothing in training; it
 # only has to stay below what grain can shuffle.
 EPOCH = 2**30
+LONGEST = 2**32 - 1  # Records that grain can shuffle.
+MIX = 1024  # Examples of a mixture that are put in a random order together.
 
 
 def batches(
@@ -23,19 +25,78 @@ def batches(
   shard: tuple[int, int] = (0, 1),
   train: bool = True,
 ) -> grain.MapDataset:
-  """Random-access batches of one process.
+  """Random-access batches of one process: `examples` of a source, `batched`."""
+  if not train and len(source) < batch_size:
+    raise ValueError(f'{len(source)} records do not fill one batch of {batch_size}')
+  ds = examples(source, transforms, seed=seed, train=train)
+  return batched(ds, batch_size=batch_size, shard=shard, train=train)
 
-  The process's slice comes last: every transform sees the global index, so the random numbers do
-  not depend on the number of processes. In training the source is shuffled and repeats for ever
-  with ever new random numbers; else every record comes once, in order, in full batches.
+
+def examples(
+  source: Sequence,
+  transforms: Sequence[grain.transforms.Transformation] = (),
+  *,
+  seed: int,
+  train: bool = True,
+) -> grain.MapDataset:
+  """Random-access examples, of all processes.
+
+  In training the source is shuffled, all of it, and repeats for ever in ever new orders and with
+  ever new random numbers; else every record comes once, in order.
 
   Args:
     transforms: applied to one record of the source at a time, in order.
+
+  Raises:
+    ValueError: more records than grain can shuffle.
+  """
+  if len(source) > LONGEST:
+    raise ValueError(f'{len(source)} records; at most {LONGEST} can be shuffled')
+  ds = grain.MapDataset.source(source).seed(seed)
+  if train:
+    ds = ds.shuffle().repeat()
+  for transform in transforms:
+    ds = ds.apply(transform)
+  return ds
+
+
+def mixed(
+  parts: Sequence[grain.MapDataset], weights: Sequence[float], *, seed: int
+) -> grain.MapDataset:
+  """Examples of several endless datasets, by weight, in a random order.
+
+  Every part goes through its records as it would alone. Of each MIX examples the parts' shares
+  are the weights, to a hundredth of the smallest of them.
+
+  Args:
+    seed: of the order within each MIX examples.
+  """
+  # grain interleaves in a fixed rhythm. Processes and tasks that look at every second example
+  # would see one part alone.
+  ds = grain.MapDataset.mix(parts, weights)
+  # Half the range of seeds: grain adds the number of the window to it.
+  half = np.random.SeedSequence(seed).generate_state(1)[0] >> 1
+  return grain.experimental.WindowShuffleMapDataset(ds, window_size=MIX, seed=int(half))
+
+
+def batched(
+  ds: grain.MapDataset,
+  *,
+  batch_size: int,
+  shard: tuple[int, int] = (0, 1),
+  train: bool = True,
+) -> grain.MapDataset:
+  """Random-access batches of one process.
+
+  The process's slice comes last: every transform sees the global index, so the random numbers do
+  not depend on the number of processes.
+
+  Args:
     batch_size: examples a batch over all processes.
     shard: (number of this process, number of processes).
 
   Raises:
-    ValueError: the batch does not divide, the shard is impossible, or not one batch is full.
+    ValueError: the batch does not divide, or the shard is impossible.
   """
   index, count = shard
   if count < 1 or not 0 <= index < count:
@@ -44,13 +105,6 @@ def batches(
     raise ValueError(
       f'batch_size is {batch_size}; it must be a positive multiple of {count} processes'
     )
-  if not train and len(source) < batch_size:
-    raise ValueError(f'{len(source)} records do not fill one batch of {batch_size}')
-  ds = grain.MapDataset.source(source).seed(seed)
-  if train:
-    ds = ds.shuffle().repeat()
-  for transform in transforms:
-    ds = ds.apply(transform)
   # Shards of unequal length would leave one process waiting for a batch that never comes.
   whole = ds if train else ds[: len(ds) // batch_size * batch_size]
   return whole[index::count].batch(batch_size // count, drop_remainder=True)
@@ -126,8 +180,7 @@ def drawn_scenes(
   Args:
     count: None to train; for evaluation the number of scenes, cut to whole batches.
   """
-  source = range(EPOCH if count is None else count)
   transforms = [DrawScene(config, photos, foregrounds), Number()]
-  return batches(
-    source, transforms, batch_size=batch_size, seed=seed, shard=shard, train=count is None
-  )
+  source = range(EPOCH if count is None else count)
+  options = {'batch_size': batch_size, 'seed': seed, 'shard': shard}
+  return batches(source, transforms, **options, train=count is None)

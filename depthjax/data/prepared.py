@@ -1,6 +1,5 @@
 """Prepared datasets (TFDS, array_record) as random-access records, read without TensorFlow."""
 
-import pathlib
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from depthjax.data import reading
+from depthjax.data import places, reading
 from depthjax.data.holdout import members
+from depthjax.files.errors import InputError
 
 _OWN = ('train', 'val', 'test')
 
@@ -48,7 +48,8 @@ def open_part(
 ) -> Part:
   """The split 'train', 'val', 'test' or 'all' of `tfds:NAME[:SPLIT]` or `tfds:FOLDER[:SPLIT]`.
 
-  NAME is looked up in TFDS_DATA_DIR; FOLDER (with a '/') is DIR/NAME or DIR/NAME/VERSION. Where
+  NAME is looked up in TFDS_DATA_DIR; FOLDER (with a '/') is DIR/NAME or DIR/NAME/VERSION, or the
+  URL of one, such as gs://bucket/ebb, which is copied to this machine (see places). Where
   no SPLIT is named and the dataset has splits train, val and test of its own, as all that
   `depthjax prepare` writes, these are meant. Else its SPLIT ('train' if none is named) is divided
   by a hash of the example's number, so that 'val' and 'test' never train.
@@ -59,7 +60,7 @@ def open_part(
   Raises:
     ValueError: not prepared here, no such split, or a feature is missing.
   """
-  match = re.fullmatch(r'tfds:([^:]+(?::\d+\.\d+\.\d+)?)(?::([^:].*))?', where)
+  match = re.fullmatch(r'tfds:((?:[a-z0-9+.-]+://)?[^:]+(?::\d+\.\d+\.\d+)?)(?::([^:].*))?', where)
   if not match:
     raise ValueError(f'{where}: not a dataset; write tfds:NAME or tfds:NAME:SPLIT')
   try:
@@ -67,6 +68,8 @@ def open_part(
     own = match[2] is None and set(_OWN) <= builder.info.splits.keys()
     name = ('+'.join(_OWN) if split == 'all' else split) if own else match[2] or 'train'
     records = builder.as_data_source(split=name)
+  except InputError:
+    raise
   except Exception as error:  # tfds raises many kinds, some of them its own
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     raise ValueError(
@@ -82,7 +85,7 @@ def open_part(
 def _builder(name, data_dir):
   if '/' not in name:
     return tfds.builder(name, data_dir=data_dir)
-  folder = pathlib.Path(name).expanduser()
+  folder = places.fetch(name)
   if not (folder / 'dataset_info.json').is_file():
     found = folder.glob('*/dataset_info.json')
     versions = {tfds.core.Version(file.parent.name): file.parent for file in found}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from depthjax.data import prepared, reading
+from depthjax.data import places, prepared, reading
 from depthjax.data.holdout import members
 from depthjax.files.errors import InputError
 
@@ -95,16 +95,17 @@ class Skipping(Sequence):
 
   Args:
     where: what the source is called in messages, such as its folder.
-    share: the share of items that may fail (one always may).
+    share: the share of items that may fail (one always may) in one process.
+    sound: what the items should be.
 
   Raises:
     files.errors.InputError: on access, when more than that share has failed.
   """
 
-  def __init__(self, source: Sequence, where: str, *, share: float = 0.05):
+  def __init__(self, source: Sequence, where: str, *, share: float = 0.05, sound: str = _SOUND):
     if not 0 <= share < 1:
       raise ValueError(f'share is {share}; it must lie in [0, 1)')
-    self.source, self.where, self.share, self.bad = source, where, share, {}
+    self.source, self.where, self.share, self.sound, self.bad = source, where, share, sound, {}
 
   def __len__(self) -> int:
     return len(self.source)
@@ -118,15 +119,16 @@ class Skipping(Sequence):
         except ValueError as error:
           self._note(at, error)
     first = next(iter(self.bad.values()))
-    raise InputError(self.where, f'none of {len(self)} items can be read ({first})', _SOUND)
+    raise InputError(self.where, f'none of {len(self)} items can be read ({first})', self.sound)
 
   def _note(self, at, error):
     self.bad[at] = str(error)
-    logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
     if len(self.bad) > max(1, self.share * len(self)):
       wrong = f'{len(self.bad)} of {len(self)} items cannot be read, at last {error}'
-      right = f'{_SOUND}: at most a share of {self.share} is skipped'
+      right = f'{self.sound}: at most a share of {self.share} is skipped'
       raise InputError(self.where, wrong, right) from error
+    # Not before: threads that read ahead would go on to say so while the run ends.
+    logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
 
 
 def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source:
@@ -134,8 +136,7 @@ def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source
 
   Args:
     where: 'builtin' (the photographs inside the scikit-image wheel), 'tfds:NAME[:SPLIT]' (a
-      prepared dataset with a feature 'image'; nothing is downloaded), or a folder, read with
-      its subfolders.
+      prepared dataset with a feature 'image'), or a folder or its URL, read with its subfolders.
     split: 'train', 'val', 'test' (disjoint) or 'all'.
     side: longest side kept, px.
 
@@ -147,7 +148,7 @@ def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source
     return built_in_photos(split, side=side)
   if where.startswith('tfds:'):
     return dataset_photos(where, split, side=side)
-  files = _images(pathlib.Path(where))
+  files = _images(where)
   kept = [files[i] for i in members([file.name for file in files], split, where)]
   return Source([str(file) for file in kept], _PhotoLoader(kept, side))
 
@@ -188,8 +189,8 @@ def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> S
   """Foregrounds with mattes: uint8 [h w 4], straight alpha, colour complete beneath it.
 
   Args:
-    where: a folder that holds `photos/NAME.*` and `mattes/NAME.png`, or RGBA PNGs; or
-      'tfds:NAME[:SPLIT]', a prepared dataset of images and mattes.
+    where: a folder, or its URL, that holds `photos/NAME.*` and `mattes/NAME.png`, or RGBA PNGs;
+      or 'tfds:NAME[:SPLIT]', a prepared dataset of images and mattes.
 
   Raises:
     ValueError: the folder is missing or empty, or a photo has no matte.
@@ -197,7 +198,7 @@ def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> S
   _check_split(split)
   if where.startswith('tfds:'):
     return dataset_foregrounds(where, split, side=side)
-  folder = pathlib.Path(where)
+  folder = places.fetch(where, _is_image)
   pairs = (folder / 'photos').is_dir() or (folder / 'mattes').is_dir()
   files = _images(folder / 'photos' if pairs else folder)
   kept = [files[i] for i in members([file.name for file in files], split, where)]
@@ -226,15 +227,20 @@ class _ForegroundLoader:
     return reading.read_foreground(self.files[index], self.mattes[index], side=self.side)
 
 
-def _images(folder):
+def _images(where):
+  folder = places.fetch(str(where), _is_image)
   if not folder.is_dir():
     raise ValueError(f'{folder}: no such folder; give a folder of photos')
-  files = sorted(file for file in folder.rglob('*') if file.suffix.lower() in reading.SUFFIXES)
+  files = sorted(file for file in folder.rglob('*') if _is_image(file.name))
   if not files:
     raise ValueError(
       f'{folder}: no image in it; give a folder with {", ".join(reading.SUFFIXES)} files'
     )
   return files
+
+
+def _is_image(name):
+  return pathlib.PurePath(name).suffix.lower() in reading.SUFFIXES
 
 
 def _check_split(split):

@@ -1,12 +1,15 @@
 """The scenes of a run by split: what a config's `data` table says, as batches and records."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grain
 import numpy as np
 
-from depthjax.data import pipeline, scenes, sources
+from depthjax.data import mixtures, pipeline, scenes, shards, sources
+from depthjax.data.scene_config import SceneConfig
 
+DRAWN = 'drawn'  # As a part of `scene_source`: no prepared scenes, but drawing.
 # Evaluation sets are the same for every run: their seeds don't depend on the run's.
 _SEEDS = {'val': 2_000_003, 'test': 3_000_017}
 
@@ -22,40 +25,89 @@ def batches(
 ) -> grain.MapDataset:
   """Batches of a split ('train', 'val', 'test'), its photographs disjoint from the others'.
 
+  The scenes of 'train' come from `scene_source`; those of the others are always drawn.
+
   Args:
     fields: a config's `data`, as in configuring.scenes.
     seed: of the training scenes; the other splits have fixed ones.
-    batch_size, shard, count: as in pipeline.drawn_scenes.
+    batch_size, shard: as in pipeline.batched.
+    count: None to train; for evaluation the number of scenes, cut to whole batches.
 
   Raises:
     ValueError: a field out of range, or a source that cannot be read.
   """
-  config, photos, foregrounds = _open(fields, split)
-  return pipeline.drawn_scenes(
-    config,
-    photos,
-    foregrounds,
-    batch_size=batch_size,
-    seed=_SEEDS.get(split, seed),
-    shard=shard,
-    count=count,
-  )
+  if split != 'train':
+    drawing = _drawing(fields, split)
+    options = {'batch_size': batch_size, 'shard': shard, 'count': count}
+    return pipeline.drawn_scenes(*drawing, seed=_SEEDS[split], **options)
+  ds = _training(fields, seed).apply(pipeline.Number())
+  return pipeline.batched(ds, batch_size=batch_size, shard=shard)
+
+
+def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str, int]]:
+  """The scenes that training draws, by number, and how many photographs and foregrounds it has.
+
+  Raises:
+    ValueError: a field out of range, or a source that cannot be read.
+  """
+  config, photos, foregrounds = _drawing(fields, 'train')
+  items = {'photo_source': len(photos or ()), 'foreground_source': len(foregrounds or ())}
+  draw = pipeline.DrawScene(config, photos, foregrounds)
+  return pipeline.examples(range(pipeline.EPOCH), [draw], seed=seed), items
 
 
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   """One record of the shapes that every batch has."""
-  config, _, _ = _open({**fields, 'photo_source': '', 'foreground_source': ''}, 'train')
+  _scene_parts(fields)  # What is wrong there is said before anything is compiled.
+  config, _, _ = _drawing({**fields, 'photo_source': '', 'foreground_source': ''}, 'train')
   return {**scenes.draw(np.random.default_rng(0), config), 'index': np.uint32(0)}
 
 
-def _open(fields: dict[str, Any], split: str) -> tuple:
-  fields = dict(fields)
-  photos, foregrounds = fields.pop('photo_source'), fields.pop('foreground_source')
-  config = scenes.SceneConfig(**fields)
+def scene_config(fields: dict[str, Any]) -> SceneConfig:
+  """What a config's `data` says of the scenes themselves.
+
+  Raises:
+    ValueError: a field out of range.
+  """
+  return SceneConfig(**{name: x for name, x in fields.items() if not name.endswith('_source')})
+
+
+def _training(fields: dict[str, Any], seed: int) -> grain.MapDataset:
+  """Endless examples from `scene_source`."""
+  parts = _scene_parts(fields)
+  if len(parts) == 1:
+    return _part(fields, parts[0].where, seed)
+  # Drawing for a mixture has a seed of its own: with the run's it would draw once more what was
+  # prepared at that seed.
+  seeds = np.random.SeedSequence(seed).generate_state(len(parts)).tolist()
+  ready = [_part(fields, part.where, own) for part, own in zip(parts, seeds, strict=True)]
+  return pipeline.mixed(ready, [part.weight for part in parts], seed=seed)
+
+
+def _scene_parts(fields: dict[str, Any]) -> list[mixtures.Part]:
+  return mixtures.parse(fields.get('scene_source', '')) or [mixtures.Part(DRAWN, 1.0)]
+
+
+def _part(fields: dict[str, Any], where: str, seed: int) -> grain.MapDataset:
+  if where == DRAWN:
+    return drawn(fields, seed)[0]
+  source = shards.open_scenes(where, scene_config(fields))
+  source = sources.Skipping(source, where, sound='records that can be decoded')
+  return pipeline.examples(source, seed=seed)
+
+
+def _drawing(fields: dict[str, Any], split: str) -> tuple:
+  """Arguments of scenes.draw but its random numbers: config, photographs and foregrounds."""
   return (
-    config,
-    sources.Skipping(sources.open_photos(photos, split), photos) if photos else None,
-    sources.Skipping(sources.open_foregrounds(foregrounds, split), foregrounds)
-    if foregrounds
-    else None,
+    scene_config(fields),
+    _items(fields['photo_source'], split, sources.open_photos),
+    _items(fields['foreground_source'], split, sources.open_foregrounds),
   )
+
+
+def _items(text: str, split: str, opened: Callable[[str, str], Sequence]) -> Sequence | None:
+  parts = mixtures.parse(text)
+  ready = [sources.Skipping(opened(part.where, split), part.where) for part in parts]
+  if len(ready) < 2:
+    return ready[0] if ready else None
+  return mixtures.Mixture(ready, [part.weight for part in parts])

@@ -128,13 +128,18 @@ def test_lens_prints_ratios_and_writes_them(modules, tmp_path, capsys):
 
 
 def test_input_prints_shares_of_stages_and_of_waiting(modules, config, capsys):
-  arguments = '--sizes 32 --scenes 3 --batches 2 --workers 0 --threads 1 --steps 2 --repeats 1'
-  tables = modules['input'].main(['--config', config, *arguments.split()]).tables
-  drawing, reading, training = tables.values()
+  arguments = '--sizes 32 --scenes 3 --batches 2 --prepared 4 --workers 0 --threads 1 --steps 2'
+  tables = modules['input'].main(['--config', config, *arguments.split(), '--repeats', '1']).tables
+  drawing, encodings, reading, training = tables.values()
   shares = {row['stage']: row['share of the whole'].median for row in drawing}
   assert min(shares.values()) > 0 and shares.pop('whole') == 1
   np.testing.assert_allclose(sum(shares.values()), 1)
-  assert [row['read ahead by'] for row in reading] == ['1 thread']
+  sizes = {row['encoding']: row['of the raw bytes'] for row in encodings}
+  assert len(sizes) == 5 and sizes['bytes, zstd:3 (ours)'] < sizes['bytes, uncompressed']
+  assert all(row['drawing / reading'].median > 0 for row in encodings)
+  assert [row['read ahead by'] for row in reading] == 2 * ['1 thread']
+  assert [row['scenes'] for row in reading] == ['drawn', 'prepared']
+  assert reading[0]['rate / drawn likewise'] == (1, 1, 1)
   assert [row['input'] for row in training] == ['one batch, on the device', '2 threads']
   assert 0 <= training[1]['waiting, of the time'].median < 1
   assert 'scenes/s a core' in capsys.readouterr().out

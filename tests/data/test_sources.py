@@ -234,3 +234,16 @@ def test_bad_dataset(prepared):
 
 def test_no_machine_path_in_names():
   assert all(pathlib.Path(name).name == name for name in sources.open_photos('builtin').names)
+
+
+def test_what_is_skipped_is_said_though_the_commands_silence_the_rest(caplog):
+  root = logging.getLogger()
+  before = root.level
+  try:
+    root.setLevel(logging.ERROR)
+    logging.getLogger('orbax').warning('a word for every save')
+    assert sources.Skipping(Broken(9, {4}), 'photos')[4] == 5
+  finally:
+    root.setLevel(before)
+  messages = [record.getMessage() for record in caplog.records]
+  assert messages == ['skipped (1 so far): 4.jpg: the file is damaged']

@@ -1,0 +1,249 @@
+"""`depthjax prepare scenes`: whole shards or none, by any number of processes and machines."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from depthjax import cli
+from depthjax.data import shards, splits
+from depthjax.files.errors import InputError
+from depthjax.prepare import scenes
+from tests import messages, tiny
+
+FIELDS = {**tiny.config().data.to_dict(), 'photo_source': 'builtin'}
+
+
+def plan(target, **options):
+  options = {'seed': 3, 'count': 10, 'count_shards': 4, **options}
+  return scenes.plan({**FIELDS, **options.pop('fields', {})}, target, **options)
+
+
+def write(target, workers=0, **options):
+  return scenes.write(plan(target, **options), FIELDS, workers=workers)
+
+
+def names(folder):
+  return sorted(path.name for path in folder.iterdir())
+
+
+def stored(folder):
+  return list(shards.open_scenes(str(folder), splits.scene_config(FIELDS)))
+
+
+def assert_whole(folder):
+  """All ten scenes in their order, nothing beside them."""
+  drawn = splits.batches(FIELDS, 'train', seed=3, batch_size=10)[0]
+  found = stored(folder)
+  assert len(found) == 10
+  for i, record in enumerate(found):
+    for name, value in record.items():
+      np.testing.assert_array_equal(value, drawn[name][i])
+  files = [f'scenes-0000{i}-of-00004.array_record' for i in range(4)]
+  assert names(folder) == [*files, 'scenes.json']
+
+
+def test_shards_hold_what_was_drawn_and_are_counted(tmp_path):
+  told = []
+  planned = plan(tmp_path / 'out')
+  assert planned.scenes == 10 and planned.todo == [0, 1, 2, 3]
+  done = scenes.write(planned, FIELDS, workers=0, advance=told.append)
+  assert_whole(tmp_path / 'out')
+  sizes = [path.stat().st_size for path in (tmp_path / 'out').glob('*.array_record')]
+  assert done == (10, sum(sizes)) and told == [*range(1, 11)]
+  assert [len(planned.manifest.span(i)) for i in range(4)] == [2, 3, 2, 3]
+
+
+def test_the_manifest_says_what_was_drawn(tmp_path):
+  written = plan(tmp_path).manifest
+  assert shards.read_manifest(str(tmp_path)) == written.__class__(
+    **{**written.__dict__, 'data': json.loads(json.dumps(written.data))}
+  )
+  text = json.loads((tmp_path / 'scenes.json').read_text())
+  assert text['seed'] == 3 and text['count'] == 10 and text['format'] == 1
+  assert text['data']['photo_source'] == 'builtin' and 'scene_source' not in text['data']
+  assert text['layout']['planes'] == ['<f4', [3, 3]] and text['items']['photo_source'] == 9
+
+
+def test_a_second_start_draws_what_is_missing(tmp_path):
+  write(tmp_path)
+  shard = tmp_path / 'scenes-00002-of-00004.array_record'
+  others = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path != shard}
+  shard.unlink()
+  (tmp_path / f'.{shard.name}.0123abcd').write_bytes(b'what a killed process left')
+  assert write(tmp_path).scenes == 2
+  assert_whole(tmp_path)
+  assert {path: path.stat().st_mtime_ns for path in others} == others
+  assert write(tmp_path) == (0, 0)
+
+
+def test_what_fails_in_a_shard_leaves_nothing_of_it(tmp_path, monkeypatch):
+  planned = plan(tmp_path)
+  encode, calls = shards.encode, []
+
+  def fail(*args):
+    calls.append(args)
+    if len(calls) == 4:
+      raise OSError(28, os.strerror(28))
+    return encode(*args)
+
+  monkeypatch.setattr(shards, 'encode', fail)
+  with pytest.raises(InputError, match='00001-of-00004.array_record: cannot be written .No space'):
+    scenes.write(planned, FIELDS, workers=0)
+  assert names(tmp_path) == ['scenes-00000-of-00004.array_record', 'scenes.json']
+
+
+def test_parts_make_up_the_whole(tmp_path):
+  for part in ((2, 3), (0, 3), (1, 3)):
+    assert write(tmp_path, part=part).scenes == {0: 5, 1: 3, 2: 2}[part[0]]
+  assert_whole(tmp_path)
+  assert plan(tmp_path, part=(0, 3)).own == 2
+
+
+@pytest.mark.parametrize(
+  'options, words',
+  [
+    ({'seed': 4}, 'was prepared with seed 3, not 4'),
+    ({'count': 11}, 'was prepared with count 10, not 11'),
+    ({'count_shards': 5}, 'was prepared with shards 4, not 5'),
+    ({'fields': {'pad': 9}}, 'was prepared with data.pad 8, not 9'),
+    ({'fields': {'photo_source': ''}}, "with data.photo_source 'builtin', not ''"),
+    ({'fields': {'covers': (0.1, 0.7)}}, r'with data.covers \[0.03, 0.7\], not \[0.1, 0.7\]'),
+  ],
+)
+def test_a_folder_of_other_scenes_is_refused(tmp_path, options, words):
+  plan(tmp_path)
+  with pytest.raises(InputError, match=f'^{tmp_path}: .*{words}; expected the same settings'):
+    plan(tmp_path, **options)
+
+
+def test_a_folder_drawn_from_other_photographs_is_refused(tmp_path):
+  plan(tmp_path)
+  path = tmp_path / 'scenes.json'
+  text = json.loads(path.read_text())
+  path.write_text(json.dumps({**text, 'items': {**text['items'], 'photo_source': 8}}))
+  with pytest.raises(InputError, match='was prepared with files of photo_source 8, not 9'):
+    plan(tmp_path)
+  path.write_text(json.dumps({**text, 'first': 32 * '0'}))
+  with pytest.raises(InputError, match='was drawn by another version .* or from other photographs'):
+    plan(tmp_path)
+
+
+def test_a_folder_that_cannot_be_the_target_is_refused(tmp_path):
+  (tmp_path / 'file').write_text('x')
+  with pytest.raises(InputError, match='file: is not a folder; expected a new or an empty'):
+    plan(tmp_path / 'file')
+  with pytest.raises(InputError, match='file/x: cannot be made .Not a directory'):
+    plan(tmp_path / 'file' / 'x')
+  (tmp_path / 'scenes-00000-of-00004.array_record').write_text('x')
+  with pytest.raises(InputError, match='holds shards without their manifest'):
+    plan(tmp_path)
+
+
+@pytest.fixture(name='run')
+def fixture_run(tmp_path, monkeypatch, capsys):
+  """Runs a command line in a folder; gives exit code, stdout and stderr."""
+  monkeypatch.chdir(tmp_path)
+
+  def run(line):
+    monkeypatch.setattr('sys.argv', ['depthjax', *line.split()])
+    with pytest.raises(SystemExit) as caught:
+      cli.main()
+    return caught.value.code or 0, *capsys.readouterr()
+
+  return run
+
+
+_FLAGS = (f'--config.{name}={x}' for name, x in tiny.FIELDS.items() if name.startswith('data.'))
+_CONFIG = ' '.join([f'--config={tiny.ROOT}/configs/lensblur.py:smoke', *_FLAGS])
+# ml_collections loads the config file in a way that Python will drop.
+_LOADS = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
+_LINE = f'prepare scenes {_CONFIG} --target=out --count=3 --shards=2 --workers=0'
+
+
+@_LOADS
+def test_the_command_says_what_it_did(run, tmp_path):
+  code, out, err = run(f'{_LINE} --part=1/2 --config.data.photo_source=builtin --config.seed=3')
+  assert code == 0 and out.startswith('out: 2 scenes in 1 shards, 0.') and 'Traceback' not in err
+  code, out, _ = run(f'{_LINE} --config.data.photo_source=builtin --config.seed=3')
+  assert code == 0 and 'out: 1 scenes in 1 shards' in out
+  assert out.strip().endswith('scenes/s, 1 shards were there already')
+  fields = {**FIELDS, 'scene_source': str(tmp_path / 'out')}
+  assert len(splits.batches(fields, 'train', seed=0, batch_size=3)[0]['seed']) == 3
+
+
+_BAD = {
+  '--part=2/2': '--part is 2/2 I/N',
+  '--part=x': '--part is x I/N',
+  '--count=0': '--count',
+  '--shards=4': '4 shards of 3 scenes; 1 to 3 shards',
+  '--config=none.py': 'none.py expected configs/lensblur.py',
+  '--config.data.heigth=3': 'heigth Did you mean height',
+  '--config.data.height=3': 'config: height is 3; must be',
+  '--config.data.photo_source=nowhere': 'nowhere: no such folder',
+  '--config.data.photo_source=a,b': "no weight for 'a'",
+  '--config.data.scene_source=x': "scene_source is 'x'; '' draws the scenes",
+  'more': "unexpected argument 'more'",
+}
+
+
+@_LOADS
+@pytest.mark.parametrize('argument', _BAD)
+def test_bad_input_is_one_line_and_code_2(argument, run, tmp_path):
+  code, _, err = run(f'{_LINE} {argument}')
+  assert code == 2
+  messages.assert_one_line(err, _BAD[argument])
+  assert names(tmp_path) == []
+
+
+def _children(pid):
+  file = pathlib.Path(f'/proc/{pid}/task/{pid}/children')
+  return [int(child) for child in file.read_text().split()] if file.exists() else []
+
+
+def _ended(pids, seconds):
+  """Waits until none of the processes runs any more."""
+  until = time.monotonic() + seconds
+  while any(pathlib.Path(f'/proc/{pid}/stat').exists() for pid in pids):
+    if time.monotonic() > until:
+      return False
+    time.sleep(0.1)
+  return True
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_whole_shards_alone_and_goes_on(tmp_path):
+  options = {'seed': 3, 'count': 400, 'count_shards': 40}
+  out = tmp_path / 'out'
+  line = f'prepare scenes {_CONFIG} --config.data.photo_source=builtin --config.seed=3'
+  line += f' --target={out} --count=400 --shards=40 --workers=2'
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'depthjax.cli', *line.split()],
+    env={**os.environ, 'PYTHONPATH': str(tiny.ROOT)},
+    cwd=tiny.ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )
+  while not list(out.glob('scenes-*.array_record')):
+    assert process.poll() is None
+    time.sleep(0.02)
+  children = _children(process.pid)
+  process.send_signal(signal.SIGKILL)
+  process.wait()
+  assert _ended(children, 20)
+  planned = scenes.plan(FIELDS, out, **options)
+  assert 0 < len(planned.todo) < 40
+  spans = [planned.manifest.span(i) for i in range(40) if i not in planned.todo]
+  with pytest.raises(InputError, match='of 40 shards are missing'):
+    stored(out)
+  assert scenes.write(planned, FIELDS, workers=0).scenes == 400 - sum(map(len, spans))
+  assert len(names(out)) == 41
+  found = [record['seed'] for record in stored(out)]
+  drawn = splits.batches(FIELDS, 'train', seed=3, batch_size=400)[0]['seed']
+  np.testing.assert_array_equal(found, drawn)
