@@ -1,29 +1,25 @@
-"""The input: scenes a second by stage and by way of reading, and how long a training step waits.
+"""The input: scenes a second by stage, by encoding, and by way of reading.
 
-python benchmarks/input.py [--config configs/lensblur.py:small --steps 20 --json input.json]
+python benchmarks/input.py [--config configs/lensblur.py:small --json input.json]
 """
 
 import argparse
 import collections
 import contextlib
 import functools
-import gc
-import itertools
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-import jax
 import ml_collections
 import records
 import table
 from absl import flags
 
 from depthjax.data import errors, objects, painting, pipeline, scenes, splits
-from depthjax.train import experiment as experiment_lib
 
 STAGES = {
   'silhouettes': (objects, 'draw_objects'),
@@ -31,8 +27,6 @@ STAGES = {
   'planes': (scenes, 'draw_planes'),
   'corruption': (errors, 'corrupt'),
 }
-TARGET = 0.02  # Share of a step that may be spent waiting, with a worker a core.
-_KEPT = 'one batch, on the device'
 
 
 def main(argv: list[str] | None = None) -> table.Report:
@@ -47,8 +41,6 @@ def main(argv: list[str] | None = None) -> table.Report:
     if args.batches:
       with tempfile.TemporaryDirectory() as folder:
         streams(report, config, args, pathlib.Path(folder))
-  if args.steps:
-    training(report, args)
   report.save(args.json)
   return report
 
@@ -63,7 +55,6 @@ def parser() -> argparse.ArgumentParser:
   result.add_argument('--prepared', type=int, default=64, help='scenes to read; 0 reads none')
   result.add_argument('--workers', type=int, nargs='+', default=every, help='processes')
   result.add_argument('--threads', type=int, nargs='+', default=[1, 2], help='without workers')
-  result.add_argument('--steps', type=int, default=20, help='trained a round; 0 trains none')
   result.add_argument('--repeats', type=int, default=2)
   result.add_argument('--json', type=pathlib.Path)
   return result
@@ -179,77 +170,6 @@ def _read(ds: Any, workers: int, threads: int, batches: int) -> tuple[float, flo
     for _ in range(batches):
       next(stream)
     return first, time.perf_counter() - begin
-
-
-def training(report: table.Report, args: argparse.Namespace) -> None:
-  """Trains with drawn batches and with one batch kept on the device, and prints who waits."""
-  config = args.config
-  experiment = experiment_lib.build(config)
-  held = [experiment.runner.init(experiment_lib.seed_key(0))]
-  host = next(experiment.batches('train', 0))
-  kept = experiment.runner.put(host)
-  waits = collections.defaultdict(list)
-
-  def cached() -> float:
-    return _train(experiment.runner.step, held, itertools.repeat(kept), args.steps)[0]
-
-  def drawn(workers: int) -> float:
-    config.input.workers = workers
-    # The batches of the experiment follow its config.
-    with contextlib.closing(experiment.batches('train', 0)) as stream:
-      batches = map(experiment.runner.put, stream)
-      seconds, waited = _train(experiment.runner.step, held, batches, args.steps)
-    waits[workers].append(waited / seconds)
-    gc.collect()  # Also JAX's: until then it holds on to the shared memory of the workers' batches.
-    return seconds
-
-  names = {_way(workers, config.input.threads): workers for workers in args.workers}
-  measures = {name: functools.partial(drawn, workers) for name, workers in names.items()}
-  times = table.interleaved({_KEPT: cached, **measures}, args.repeats, warm=False)
-  rows = [_step_row(_KEPT, times[_KEPT], times[_KEPT], '', '', args.steps)]
-  for name, workers in names.items():
-    wait = table.spread(waits[workers])
-    target = ('met' if wait.median <= TARGET else 'missed') if workers == table.cores() else ''
-    rows.append(_step_row(name, times[name], times[_KEPT], wait, target, args.steps))
-  size = f'{config.data.height}x{config.data.width}'
-  report.table(
-    f'training: {args.steps} steps, batch {config.batch_size}, {size}',
-    rows,
-    'Waiting is for the next batch and its way to the device; the target is at most '
-    f'{TARGET:.0%} with a worker a core. Where the device is the processor, drawing also takes '
-    'time from the step.',
-  )
-
-
-def _train(
-  step: Callable, held: list, batches: Iterator, steps: int, warm: int = 2
-) -> tuple[float, float]:
-  """Trains as the loop does, one step in flight; returns seconds and seconds spent waiting."""
-  pending, waited, begin = None, 0.0, time.perf_counter()
-  for number in range(warm + steps):
-    if number == warm:
-      jax.block_until_ready(pending)
-      waited, begin = 0.0, time.perf_counter()
-    asked = time.perf_counter()
-    batch = next(batches)
-    waited += time.perf_counter() - asked
-    held[0], scalars = step(held[0], batch)
-    jax.block_until_ready(pending)
-    pending = scalars
-  jax.block_until_ready(pending)
-  return time.perf_counter() - begin, waited
-
-
-def _step_row(
-  name: str, these: list[float], base: list[float], wait: Any, target: str, steps: int
-) -> table.Row:
-  return {
-    'input': name,
-    'time / one batch': table.ratio(these, base),
-    'ms a step': table.spread(1e3 * seconds / steps for seconds in these),
-    'waiting, of the time': wait,
-    'target': target,
-  }
 
 
 def _way(workers: int, threads: int) -> str:

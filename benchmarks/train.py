@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import ml_collections
 import table
 
+from depthjax.plan import work
 from depthjax.tasks.task import Task
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import optimizer
@@ -73,16 +74,15 @@ def configured(args: argparse.Namespace) -> ml_collections.ConfigDict:
 class Program:
   """A jitted function, compiled for its arguments and called with them.
 
-  With `donates` it uses up the first argument, and the first result takes its place.
+  With `donates` it uses up the first argument, and the first result takes its place. `flops` are
+  those of its convolutions and matrix products.
   """
 
   def __init__(self, function: Any, *arguments: Any, donates: bool = False):
-    lowered = function.lower(*arguments)
-    self.compiled = lowered.compile()
+    traced = function.trace(*arguments)
+    self.compiled = traced.lower().compile()
     self._arguments, self._donates = list(arguments), donates
-    # Where a compiler replaces convolutions by library calls, it no longer knows their FLOPs.
-    analyses = self.compiled.cost_analysis(), lowered.cost_analysis()
-    self.flops = max((analysis or {}).get('flops', 0.0) for analysis in analyses)
+    self.flops = sum(work.work(traced.jaxpr).matrix.values())
 
   def __call__(self) -> Any:
     result = self.compiled(*self._arguments)
@@ -118,8 +118,8 @@ def training(
     f'step of {config.task}: batch {config.batch_size}, {size}, {config.model.dtype}',
     _parts(times, programs, rates[config.model.dtype]),
     'The parts run one by one; the step may share work between them. Backward and update are what '
-    'a step without rendering takes beyond forward. FLOPs are those of the networks, losses and '
-    'optimiser: the tracer is a loop, and of a loop the compiler counts one turn.',
+    'a step without rendering takes beyond forward. FLOPs are those of convolutions and '
+    'matrix products, counted in the trace.',
   )
   report.table(
     'matrix products of this device, at the default precision', _rate_rows(products, rates)

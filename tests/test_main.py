@@ -36,7 +36,7 @@ _RUNS = {
     'train --config={here}/no.py --workdir={here}/run',
     'no.py; expected configs/lensblur.py',
   ),
-  'no workdir': ('train --config={config}:smoke', '--workdir None'),
+  'no workdir': ('train --config={config}:smoke', '--workdir is missing'),
   'stray word': (
     'train --config={config}:smoke --workdir={here}/run steps=3',
     "'steps=3' --config",

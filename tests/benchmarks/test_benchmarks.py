@@ -21,7 +21,7 @@ def fixture_modules():
   """The scripts by name, imported as they import each other."""
   with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / 'benchmarks'))
-    names = ('table', 'lens', 'input', 'train', 'refocus')
+    names = ('table', 'lens', 'input', 'loop', 'train', 'refocus')
     yield {name: importlib.import_module(name) for name in names}
 
 
@@ -127,10 +127,10 @@ def test_lens_prints_ratios_and_writes_them(modules, tmp_path, capsys):
   assert 'jax ' in capsys.readouterr().out
 
 
-def test_input_prints_shares_of_stages_and_of_waiting(modules, config, capsys):
-  arguments = '--sizes 32 --scenes 3 --batches 2 --prepared 4 --workers 0 --threads 1 --steps 2'
+def test_input_prints_shares_of_stages_and_rates(modules, config, capsys):
+  arguments = '--sizes 32 --scenes 3 --batches 2 --prepared 4 --workers 0 --threads 1'
   tables = modules['input'].main(['--config', config, *arguments.split(), '--repeats', '1']).tables
-  drawing, encodings, reading, training = tables.values()
+  drawing, encodings, reading = tables.values()
   shares = {row['stage']: row['share of the whole'].median for row in drawing}
   assert min(shares.values()) > 0 and shares.pop('whole') == 1
   np.testing.assert_allclose(sum(shares.values()), 1)
@@ -140,9 +140,17 @@ def test_input_prints_shares_of_stages_and_of_waiting(modules, config, capsys):
   assert [row['read ahead by'] for row in reading] == 2 * ['1 thread']
   assert [row['scenes'] for row in reading] == ['drawn', 'prepared']
   assert reading[0]['rate / drawn likewise'] == (1, 1, 1)
-  assert [row['input'] for row in training] == ['one batch, on the device', '2 threads']
-  assert 0 <= training[1]['waiting, of the time'].median < 1
   assert 'scenes/s a core' in capsys.readouterr().out
+
+
+def test_loop_prints_who_waits(modules, config, capsys):
+  arguments = ['--config', config, '--workers', '0', '--steps', '2', '--repeats', '2']
+  (rows,) = modules['loop'].main(arguments).tables.values()
+  names = ['one batch, on the device', '2 threads, sent in turn', '2 threads, sent ahead']
+  assert [row['input'] for row in rows] == names
+  assert rows[0]['time / one batch'] == (1, 1, 1) and rows[0]['gap, ms'] == (0, 0, 0)
+  assert all(0 <= row['waiting, of the time'].median < 1 for row in rows[1:])
+  assert 'waiting' in capsys.readouterr().out
 
 
 def test_train_prints_the_parts_of_a_step(modules, config, capsys):
