@@ -130,8 +130,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_the_last_good_state(
   config = tiny.config(parallel__devices=1, **fields)
   batches = experiment_lib._batches
 
-  def poisoned(config, split, start=0):
-    for k, batch in enumerate(batches(config, split, start)):
+  def poisoned(config, split, start=0, transfer=None):
+    for k, batch in enumerate(batches(config, split, start, transfer)):
       bad = split == 'train' and k == 3
       yield {**batch, 'focus': batch['focus'] * np.nan} if bad else batch
 
