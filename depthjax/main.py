@@ -5,31 +5,41 @@ depthjax train --config=configs/lensblur.py:smoke --workdir=runs/smoke --config.
 
 import os
 import pathlib
+import signal
 import sys
+import traceback
 from typing import NoReturn
 
 import jax
+import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from depthjax import configuring, parallel
 from depthjax.files.errors import InputError
 from depthjax.train import evaluate as evaluate_lib
-from depthjax.train import loop
+from depthjax.train import loop, resume
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file('config', None, 'Config file of the run.', lock_config=True)
 flags.DEFINE_string('workdir', None, 'Folder of the run: checkpoints, metrics, pictures, weights.')
 flags.DEFINE_enum('split', 'test', ['val', 'test'], 'What to evaluate on.')
 flags.DEFINE_string('cluster', '', "'', auto, or host:port,count,index of this process.")
+flags.DEFINE_bool('change', False, 'Go on with a run though its config changed.')
 flags.mark_flags_as_required(['config', 'workdir'])
 
 
 def run(verb: str, arguments: list[str]) -> None:
   """Parses the arguments of 'train' or 'evaluate' and runs it; ends the process.
 
-  Exit code 0 when done, 2 for a config or file that cannot work (one line says why), 1 for a run
-  that diverged, 143 after SIGTERM with the state saved.
+  Exit codes:
+    0: done.
+    1: the run diverged, with the last good state saved; or an error that nobody foresaw, with its
+      traceback. Of several processes also those that lost another one; 134 where JAX noticed.
+    2: something that a person must mend, and one line that says what: a config or file that cannot
+      work, a full disk, a folder that another run is in, too many records that cannot be read.
+      What was saved stays, and the same command goes on from it.
+    143: SIGTERM came and the state is saved.
   """
   actions = {'train': _train, 'evaluate': _evaluate}
   argv = [f'depthjax {verb}', *arguments]
@@ -69,6 +79,11 @@ def _main(action, argv: list[str]) -> None:
     _fail(error, 2)
   except (loop.NotFinite, loop.Terminated) as error:
     _fail(error, code_of(error))
+  except Exception:
+    if jax.distributed.is_initialized():
+      traceback.print_exc()
+      parallel.leave(1)
+    raise
 
 
 def code_of(error: loop.NotFinite | loop.Terminated) -> int:
@@ -84,12 +99,20 @@ def use_compilation_cache() -> None:
 
 
 def _train(config, workdir: pathlib.Path) -> None:
-  loop.train(config, workdir)
+  loop.train(config, workdir, resume.Terms(change=FLAGS.change, plain=_plain()))
+  parallel.together()
   if jax.process_index() == 0:
     print(f'done: {workdir}')
 
 
+def _plain() -> ml_collections.ConfigDict:
+  """The config as its file has it, without the overrides of the command line."""
+  path, _, arg = config_flags.get_config_filename(FLAGS['config']).partition(':')
+  return configuring.load(pathlib.Path(path), arg)
+
+
 def _evaluate(config, workdir: pathlib.Path) -> None:
+  signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX's of several processes waits for train's.
   scores = evaluate_lib.newest(config, workdir, FLAGS.split)
   if jax.process_index() == 0:
     for name, value in scores.items():
@@ -109,4 +132,6 @@ def _last_line(error: Exception) -> str:
 
 def _fail(error: Exception | str, code: int) -> NoReturn:
   print('depthjax:', *str(error).splitlines(), file=sys.stderr)
+  if jax.distributed.is_initialized():
+    parallel.leave(code)
   sys.exit(code)

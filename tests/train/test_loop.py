@@ -86,7 +86,7 @@ def test_a_damaged_record_of_the_config_is_named(tmp_path, record):
   path = tmp_path / 'config.json'
   path.write_text(record)
   with pytest.raises(InputError, match='does not hold the config of the run'):
-    resume.same_data(tiny.config(), path)
+    resume.same_run(tiny.config(), path)
 
 
 @pytest.mark.parametrize('fields', [{'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}], ids=str)
