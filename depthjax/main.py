@@ -3,6 +3,7 @@
 depthjax train --config=configs/lensblur.py:smoke --workdir=runs/smoke --config.steps=100
 """
 
+import logging as python_logging
 import os
 import pathlib
 import signal
@@ -34,11 +35,12 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Exit codes:
     0: done.
-    1: the run diverged, with the last good state saved; or an error that nobody foresaw, with its
-      traceback. Of several processes also those that lost another one; 134 where JAX noticed.
+    1: the run diverged, with the last good state saved.
     2: something that a person must mend, and one line that says what: a config or file that cannot
       work, a full disk, a folder that another run is in, too many records that cannot be read.
       What was saved stays, and the same command goes on from it.
+    3: an error that nobody foresaw, with its traceback; of several processes also those that lost
+      another one (134 where JAX itself noticed). Starting again may help.
     143: SIGTERM came and the state is saved.
   """
   actions = {'train': _train, 'evaluate': _evaluate}
@@ -68,7 +70,9 @@ def _main(action, argv: list[str]) -> None:
   try:
     if len(argv) > 1:
       raise configuring.ConfigError(f'unexpected argument {argv[1]!r}; overrides are --config.X=Y')
-    logging.set_verbosity(logging.ERROR)  # Orbax tells every save in twenty lines.
+    # Orbax tells every save in twenty lines, and an error, which is raised as well, in pages.
+    logging.set_verbosity(logging.FATAL)
+    python_logging.getLogger('depthjax').setLevel(python_logging.WARNING)
     parallel.start(FLAGS.cluster)
     use_compilation_cache()
     workdir = pathlib.Path(FLAGS.workdir).absolute()
@@ -80,10 +84,8 @@ def _main(action, argv: list[str]) -> None:
   except (loop.NotFinite, loop.Terminated) as error:
     _fail(error, code_of(error))
   except Exception:
-    if jax.distributed.is_initialized():
-      traceback.print_exc()
-      parallel.leave(1)
-    raise
+    traceback.print_exc()
+    _leave(3)
 
 
 def code_of(error: loop.NotFinite | loop.Terminated) -> int:
@@ -132,6 +134,10 @@ def _last_line(error: Exception) -> str:
 
 def _fail(error: Exception | str, code: int) -> NoReturn:
   print('depthjax:', *str(error).splitlines(), file=sys.stderr)
+  _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
   if jax.distributed.is_initialized():
     parallel.leave(code)
   sys.exit(code)

@@ -26,7 +26,7 @@ _BATCH = P((_DATA, _FSDP))
 _PMAP = 'batch'
 
 # Seconds after which a process that is not heard of counts as dead, and all others end.
-_SILENCE = 60
+_SILENCE = 30
 # Seconds that processes wait for each other at the end; `together` has brought them there at once.
 _PARTING = 30
 # And after an error, which the others may not know of.
@@ -176,7 +176,7 @@ def start(cluster: str = '') -> None:
 
   `cluster` is '' for one process, 'auto' where the environment says it (Cloud TPU, GKE, Slurm,
   Open MPI), or 'host:port,count,index'. When one of them dies, the others end as well: at once if
-  it was the first or computes with them, else after a minute.
+  it was the first or computes with them, else within about half a minute.
 
   Raises:
     ConfigError: anything else, or 'auto' where no such environment is.

@@ -1,9 +1,11 @@
 """Checkpoints by Orbax: asynchronous, atomic, kept by policy, restored on any number of devices."""
 
 import contextlib
+import functools
 import logging
 import pathlib
 import sys
+import threading
 from typing import Any
 
 import jax
@@ -110,6 +112,7 @@ class Checkpoints:
     """
     step = self.latest() if step is None else step
     folder = pathlib.Path(self._manager.directory) / str(step)
+    _hush_late_readers()
     me = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
     handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
@@ -183,10 +186,22 @@ class Checkpoints:
     minutes that Orbax waits.
     """
     error = sys.exception()
-    if error is not None:
+    if error is not None and threading.current_thread() is not threading.main_thread():
       self._failed = error
       return
     ocp.multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
+
+
+@functools.cache
+def _hush_late_readers() -> None:
+  """TensorStore's reads that end after another one failed say so on stderr, each in a traceback."""
+  tell = sys.unraisablehook
+
+  def filtered(unraisable: Any) -> None:
+    if str(unraisable.exc_value) != 'Event loop is closed':
+      tell(unraisable)
+
+  sys.unraisablehook = filtered
 
 
 def _free_name(path: pathlib.Path) -> pathlib.Path:

@@ -151,11 +151,12 @@ class _Run:
 
   def evaluate(self, state: Any, step: int) -> dict[str, float]:
     with self.clock.paused():
-      try:
+      scores = None
+      with contextlib.suppress(stopping.Stopped):
         scores = evaluate_lib.evaluate(
           self.experiment, self.config, state, 'val', each=self.stops.check
         )
-      except stopping.Stopped:
+      if scores is None:
         self.stopped(state, step)
       pictures = evaluate_lib.draw(self.experiment, self.config, state)
       variables = self.experiment.runner.whole(state.ema)

@@ -34,14 +34,14 @@ def _reach(run: machines.Run, phase: str, chance: random.Random) -> bool:
     reached = run.until(lambda: machines.logged(run.workdir) >= min(begin + further, 11))
     time.sleep(chance.uniform(0, 0.1))
   elif phase == 'save':
-    reached = run.until(lambda: bool(_saving(run.workdir) - left))
+    reached = run.until(lambda: machines.steps(run.workdir) and _saving(run.workdir) - left)
     time.sleep(chance.uniform(0, 0.15))
   else:
     old = machines.logged(run.workdir, 'eval')
 
     def evaluates():
       last = machines.logged(run.workdir)
-      return last > old and last > begin and last % 3 == 0
+      return machines.steps(run.workdir) and last > max(old, begin) and last % 3 == 0
 
     reached = run.until(evaluates)
     time.sleep(chance.uniform(0, 0.2))
@@ -105,4 +105,4 @@ def test_killed_at_random_a_run_loses_nothing_that_was_saved(tmp_path, whole_of_
     print('  '.join(f'{k} {v:.2f}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items()))
     assert row['resumed'] in (row['after'], None)  # None where it was killed before it could say.
     assert row['after'] >= row['before']
-    assert row['gone after'] < 30
+    assert row['gone after'] < 45  # Half a minute of silence, and what a busy machine adds.
