@@ -133,7 +133,8 @@ def _last_line(error: Exception) -> str:
 
 
 def _fail(error: Exception | str, code: int) -> NoReturn:
-  print('depthjax:', *str(error).splitlines(), file=sys.stderr)
+  # In one piece: other threads may have something to say as well.
+  sys.stderr.write(f'depthjax: {" ".join(str(error).splitlines())}\n')
   _leave(code)
 
 

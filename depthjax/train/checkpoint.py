@@ -17,6 +17,10 @@ from depthjax.files.errors import InputError
 _ITEM = 'default'  # The folder that Orbax makes for the one tree in a checkpoint.
 
 
+# What reads of an array say that end after another one failed.
+_LATE = ('Event loop is closed', 'Encountered error while reading array index')
+
+
 class Damaged(Exception):
   """A checkpoint that cannot be read whole, and why, in one line."""
 
@@ -194,11 +198,11 @@ class Checkpoints:
 
 @functools.cache
 def _hush_late_readers() -> None:
-  """TensorStore's reads that end after another one failed say so on stderr, each in a traceback."""
+  """Reads that end after another one failed say so on stderr, each in a traceback of its own."""
   tell = sys.unraisablehook
 
   def filtered(unraisable: Any) -> None:
-    if str(unraisable.exc_value) != 'Event loop is closed':
+    if not str(unraisable.exc_value).startswith(_LATE):
       tell(unraisable)
 
   sys.unraisablehook = filtered

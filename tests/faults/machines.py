@@ -97,6 +97,7 @@ class Run:
       'PYTHONPATH': str(tiny.ROOT),
       'PATH': f'{tools}{os.pathsep}{os.environ["PATH"]}',
     }
+    environment.pop('TPU_LIBRARY_PATH', None)  # JAX's of this process: a word on stderr of others.
     launch = ['bash', 'launch/local.sh', str(count)] if count > 1 else ['depthjax']
     self.process = subprocess.Popen(
       [*launch, verb, *arguments(workdir, **fields), *flags],
