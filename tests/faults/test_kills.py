@@ -6,6 +6,7 @@ Twice by default; DEPTHJAX_KILLS=20 asks for more, and `pytest -s` then shows th
 import os
 import pathlib
 import random
+import shutil
 import signal
 import time
 
@@ -106,3 +107,11 @@ def test_killed_at_random_a_run_loses_nothing_that_was_saved(tmp_path, whole_of_
     assert row['resumed'] in (row['after'], None)  # None where it was killed before it could say.
     assert row['after'] >= row['before']
     assert row['gone after'] < 45  # Half a minute of silence, and what a busy machine adds.
+
+
+@pytest.mark.slow
+def test_a_finished_run_that_is_started_again_stays_as_it_is(tmp_path, whole):
+  workdir = tmp_path / 'run'
+  shutil.copytree(whole, workdir)
+  machines.trained(workdir, count=1)
+  machines.assert_same(workdir, whole)
