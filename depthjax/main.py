@@ -6,12 +6,16 @@ depthjax plan --config=configs/lensblur.py:base --topology=v5e:4x4 --batch_size=
 
 import functools
 import json
+import logging as python_logging
 import os
 import pathlib
+import signal
 import sys
+import traceback
 from typing import NoReturn
 
 import jax
+import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 from rich.console import Console
@@ -22,13 +26,14 @@ from depthjax.files.errors import InputError
 from depthjax.plan import planning, report
 from depthjax.plan import topology as topology_lib
 from depthjax.train import evaluate as evaluate_lib
-from depthjax.train import loop, profile
+from depthjax.train import loop, profile, resume
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file('config', None, 'Config file of the run.', lock_config=True)
 flags.DEFINE_string('workdir', None, 'Folder of the run: checkpoints, metrics, pictures, weights.')
 flags.DEFINE_enum('split', 'test', ['val', 'test'], 'What to evaluate on.')
 flags.DEFINE_string('cluster', '', "'', auto, or host:port,count,index of this process.")
+flags.DEFINE_bool('change', False, 'Go on with a run though its config changed.')
 flags.DEFINE_string('profile', '', 'Trace these steps of a training run, as START:STOP.')
 flags.DEFINE_string('topology', None, 'Plan for it: v5e:4x4, two slices v5e:4x4*2, h100:8, ...')
 flags.DEFINE_integer('batch_size', None, "Plan for this batch instead of the config's.", 1)
@@ -44,8 +49,15 @@ _NEEDS = {'train': 'workdir', 'evaluate': 'workdir', 'plan': 'topology'}
 def run(verb: str, arguments: list[str]) -> None:
   """Parses the arguments of 'train', 'evaluate' or 'plan' and runs it; ends the process.
 
-  Exit code 0 when done, 2 for a config or file that cannot work (one line says why), 1 for a run
-  that diverged, 143 after SIGTERM with the state saved.
+  Exit codes:
+    0: done.
+    1: the run diverged, with the last good state saved.
+    2: something that a person must mend, and one line that says what: a config or file that cannot
+      work, a full disk, a folder that another run is in, too many records that cannot be read.
+      What was saved stays, and the same command goes on from it.
+    3: an error that nobody foresaw, with its traceback; of several processes also those that lost
+      another one (134 where JAX itself noticed). Starting again may help.
+    143: SIGTERM came and the state is saved.
   """
   actions = {'train': _train, 'evaluate': _evaluate, 'plan': _plan}
   argv = [f'depthjax {verb}', *arguments]
@@ -77,7 +89,9 @@ def _main(action, needed: str, argv: list[str]) -> None:
       raise configuring.ConfigError(f'unexpected argument {argv[1]!r}; overrides are --config.X=Y')
     if not getattr(FLAGS, needed):
       raise configuring.ConfigError(f'--{needed} is missing')
-    logging.set_verbosity(logging.ERROR)  # Orbax tells every save in twenty lines.
+    # Orbax tells every save in twenty lines, and an error, which is raised as well, in pages.
+    logging.set_verbosity(logging.FATAL)
+    python_logging.getLogger('depthjax').setLevel(python_logging.WARNING)
     parallel.start(FLAGS.cluster)
     use_compilation_cache()
     action(FLAGS.config)
@@ -85,6 +99,9 @@ def _main(action, needed: str, argv: list[str]) -> None:
     _fail(error, 2)
   except (loop.NotFinite, loop.Terminated) as error:
     _fail(error, code_of(error))
+  except Exception:
+    traceback.print_exc()
+    _leave(3)
 
 
 def code_of(error: loop.NotFinite | loop.Terminated) -> int:
@@ -108,12 +125,21 @@ def _workdir() -> pathlib.Path:
 
 def _train(config) -> None:
   workdir = _workdir()
-  loop.train(config, workdir, profile=profile.parse(FLAGS.profile))
+  terms = resume.Terms(change=FLAGS.change, plain=_plain())
+  loop.train(config, workdir, terms, profile=profile.parse(FLAGS.profile))
+  parallel.together()
   if jax.process_index() == 0:
     print(f'done: {workdir}')
 
 
+def _plain() -> ml_collections.ConfigDict:
+  """The config as its file has it, without the overrides of the command line."""
+  path, _, arg = config_flags.get_config_filename(FLAGS['config']).partition(':')
+  return configuring.load(pathlib.Path(path), arg)
+
+
 def _evaluate(config) -> None:
+  signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX's of several processes waits for train's.
   scores = evaluate_lib.newest(config, _workdir(), FLAGS.split)
   if jax.process_index() == 0:
     for name, value in scores.items():
@@ -146,5 +172,12 @@ def _last_line(error: Exception) -> str:
 
 
 def _fail(error: Exception | str, code: int) -> NoReturn:
-  print('depthjax:', *str(error).splitlines(), file=sys.stderr)
+  # In one piece: other threads may have something to say as well.
+  sys.stderr.write(f'depthjax: {" ".join(str(error).splitlines())}\n')
+  _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+  if jax.distributed.is_initialized():
+    parallel.leave(code)
   sys.exit(code)

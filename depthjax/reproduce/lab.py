@@ -11,11 +11,9 @@ import ml_collections
 from depthjax import configuring
 from depthjax.files import atomic, weights
 from depthjax.files.errors import InputError
-from depthjax.train import evaluate, loop
+from depthjax.train import evaluate, loop, record, resume
 
 _EYES = 'predictor.json'  # Beside a run's config.json: the digest of what it looked through.
-# Tables and fields of a config that cannot change what is trained.
-_IDLE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every')
 
 
 class Experiment(NamedTuple):
@@ -115,11 +113,10 @@ class Lab:
   def train(self, name: str) -> pathlib.Path:
     """Trains an experiment, and before it the predictor that it needs; its folder.
 
-    A run in the folder counts as this experiment's if all fields of its config.json are the same
-    but those of parallel, input, eval, checkpoint and log_every. A field that the record lacks
-    was added to the configs since: it must have the value of the config file, which stands for
-    what was done before there was a choice. What a predictor was is recorded before the run
-    starts; a run without that record is older than it, and taken for one of the same predictor.
+    A run in the folder counts as this experiment's if all fields of its config.json that decide
+    the numbers are the same; one that it lacks must have the value of the config file. What a
+    predictor was is recorded before the run starts; a run without that record is older than it,
+    and taken for one of the same predictor.
 
     Raises:
       configuring.ConfigError: the folder holds a run of another config, or of another predictor.
@@ -129,33 +126,31 @@ class Lab:
       self.train(predictor)
     config, workdir = self.config(name), self.root / name
     eyes = {'sha256': _digest(self.root / predictor)} if predictor else {}
-    if (workdir / 'config.json').exists():
-      _check_same(config, self._plain(name), eyes, workdir)
+    terms = resume.Terms(plain=self._plain(name))
+    if (workdir / record.NAME).exists():
+      terms = _check_same(config, terms, eyes, workdir)
       if _finished(config, workdir):
         return workdir
     elif predictor:
       workdir.mkdir(parents=True, exist_ok=True)
       _write(workdir / _EYES, eyes)
-    loop.train(config, workdir)
+    loop.train(config, workdir, terms)
     (workdir / 'scores.json').unlink(missing_ok=True)
     return workdir
 
 
 def _check_same(
   config: ml_collections.ConfigDict,
-  plain: ml_collections.ConfigDict,
+  terms: resume.Terms,
   eyes: Mapping[str, str],
   workdir: pathlib.Path,
-) -> None:
+) -> resume.Terms:
   """Refuses a run of another config, or of another predictor than that of the digest `eyes`."""
-  now = _deciding(config.to_dict())
-  before = _deciding(plain.to_dict()) | _deciding(_read(workdir / 'config.json'))
   seen = _read(workdir / _EYES)
   # Where the digest is known, the predictor's folder may have moved.
-  known = {'predictor.weights'} if seen else set()
-  names = sorted(
-    name for name in (now | before).keys() - known if now.get(name) != before.get(name)
-  )
+  known = ('predictor.weights',) if seen else ()
+  changed = record.changes(config, _read(workdir / record.NAME), terms.plain.to_dict())
+  names = [name for name in changed if name not in known]
   another = f'config (in {", ".join(names[:3])})' if names else ''
   if not names and {**eyes, **seen} != eyes:
     another = 'predictor'
@@ -163,17 +158,7 @@ def _check_same(
     raise configuring.ConfigError(
       f'{workdir} was trained with another {another}; use another --root, or remove it'
     )
-
-
-def _deciding(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  """The fields that decide what is trained, by dotted name, as JSON has them."""
-  fields = {}
-  for name, value in table.items():
-    if isinstance(value, Mapping):
-      fields |= _deciding(value, f'{prefix}{name}.')
-    else:
-      fields[f'{prefix}{name}'] = json.loads(json.dumps(value))
-  return {name: value for name, value in fields.items() if name.split('.')[0] not in _IDLE}
+  return terms._replace(same=known)
 
 
 def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:

@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -17,14 +17,22 @@ from depthjax.train.experiment import Experiment
 
 
 def evaluate(
-  experiment: Experiment, config: ml_collections.ConfigDict, state: Any, split: str
+  experiment: Experiment,
+  config: ml_collections.ConfigDict,
+  state: Any,
+  split: str,
+  *,
+  each: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
   """Means of the task's metrics over `eval.examples` examples of a split ('val' or 'test').
+
+  `each` is called before each batch and may end the evaluation by raising.
 
   NaN is a metric that an example does not have, such as one at edges where there are none.
   """
   values: dict[str, list[np.ndarray]] = {}
   for batch in _batches(experiment, config, split):
+    each()
     scores = experiment.evaluate(state, experiment.runner.put(batch))
     for name, value in jax.device_get(scores).items():
       values.setdefault(name, []).append(value)
@@ -34,10 +42,10 @@ def evaluate(
 def newest(
   config: ml_collections.ConfigDict, workdir: pathlib.Path, split: str
 ) -> dict[str, float]:
-  """`evaluate` for the newest checkpoint of a run.
+  """`evaluate` for the newest sound checkpoint of a run, in which it changes nothing.
 
   Raises:
-    InputError: the folder holds no checkpoint, or one of another model.
+    InputError: the folder holds no checkpoint, none that is sound, or one of another model.
   """
   folder = pathlib.Path(workdir) / 'checkpoints'
   missing = InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')
@@ -47,7 +55,7 @@ def newest(
     if checkpoints.latest() is None:
       raise missing
     experiment = experiment_lib.build(config)
-    state = checkpoints.restore(experiment.runner.abstract)
+    state, _ = checkpoints.restore_newest(experiment.runner.abstract)
   return evaluate(experiment, config, state, split)
 
 

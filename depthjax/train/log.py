@@ -1,13 +1,15 @@
 """What a run writes down: WORKDIR/metrics.jsonl, TensorBoard events, and a bar on the terminal."""
 
+import contextlib
 import json
 import math
-import os
 import pathlib
 from typing import Any
 
-import tensorboardX
 from rich import progress
+
+from depthjax.files import atomic
+from depthjax.train.events import Events
 
 
 class Log:
@@ -19,9 +21,9 @@ class Log:
 
   def __init__(self, workdir: pathlib.Path, *, start: int, total: int):
     self._path = workdir / 'metrics.jsonl'
-    _drop_after(self._path, start)
+    self._start, self._had = start, _drop_after(self._path, start)
     self._file = open(self._path, 'a', encoding='utf-8')
-    self._events = tensorboardX.SummaryWriter(str(workdir / 'events'), purge_step=start)
+    self._events = Events(workdir / 'events', start=start)
     self._bar = progress.Progress(
       progress.TextColumn('{task.description}'),
       progress.BarColumn(),
@@ -32,19 +34,23 @@ class Log:
     self._task = self._bar.add_task('training', total=total, completed=start, rate='')
     self._bar.start()
 
+  def has(self, kind: str) -> bool:
+    """Whether the step that the run goes on from is on record, as a line of that kind."""
+    return kind in self._had
+
   def write(self, step: int, scalars: dict[str, float], *, kind: str = 'train') -> None:
-    """One line: `step`, `kind` and the scalars."""
+    """One line: `step`, `kind` and the scalars; one that was there at the start stays."""
+    if step == self._start and self.has(kind):
+      return
     # JSON has no NaN: a number that is none is null.
     values = {k: v if math.isfinite(v) else None for k, v in scalars.items()}
     self._file.write(json.dumps({'step': step, 'kind': kind, **values}, allow_nan=False) + '\n')
     self._file.flush()
-    for name, value in scalars.items():
-      self._events.add_scalar(f'{kind}/{name}', value, step)
+    self._events.scalars(step, {f'{kind}/{name}': value for name, value in scalars.items()})
 
   def pictures(self, step: int, images: dict[str, Any]) -> None:
     """Pictures [h w 3] in [0, 1] for TensorBoard."""
-    for name, image in images.items():
-      self._events.add_image(name, image, step, dataformats='HWC')
+    self._events.images(step, images)
 
   def advance(self, step: int, *, loss: float | None = None, rate: float | None = None) -> None:
     """Moves the bar; prints the numbers where there is no terminal to draw it on."""
@@ -62,12 +68,16 @@ class Log:
   def close(self) -> None:
     """Flushes the files and ends the bar."""
     self._bar.stop()
-    self._events.close()
-    self._file.close()
+    with contextlib.closing(self._file):
+      self._events.close()
 
 
 class Silent:
   """The log of the processes that write nothing."""
+
+  def has(self, kind: str) -> bool:
+    """True: no line is missing here."""
+    return True
 
   def write(self, *args: Any, **kwargs: Any) -> None:
     """Nothing."""
@@ -82,17 +92,19 @@ def read_metrics(workdir: str | pathlib.Path, kind: str = 'train') -> list[dict[
   return [line for line in lines if line['kind'] == kind]
 
 
-def _drop_after(path: pathlib.Path, step: int) -> None:
-  if not path.exists():
-    return
-  kept = []
-  for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+def _drop_after(path: pathlib.Path, step: int) -> set[str]:
+  """Drops the lines past `step`; the kinds of those that there are of it."""
+  kept, kinds = [], set()
+  lines = path.read_text(encoding='utf-8', errors='replace').splitlines() if path.exists() else []
+  for text in lines:
     try:
-      keep = json.loads(line)['step'] <= step
+      line = json.loads(text)
+      keep, kind = line['step'] <= step, line['kind']
     except (ValueError, KeyError, TypeError):  # What a killed run was writing, or a broken disk.
-      keep = False
+      continue
     if keep:
-      kept.append(line + '\n')
-  temporary = path.with_suffix('.partial')
-  temporary.write_text(''.join(kept), encoding='utf-8')
-  os.replace(temporary, path)
+      kept.append(text + '\n')
+    if line['step'] == step:
+      kinds.add(kind)
+  atomic.write_bytes(path, ''.join(kept).encode(), ('.jsonl',))
+  return kinds

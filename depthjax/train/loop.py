@@ -7,8 +7,6 @@ runs.
 
 import contextlib
 import pathlib
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,14 +16,15 @@ import ml_collections
 import numpy as np
 
 from depthjax import parallel
-from depthjax.files import atomic, weights
+from depthjax.files import space, weights
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
-from depthjax.train import resume
+from depthjax.train import lock, record, resume, stopping
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.clock import Clock
 from depthjax.train.log import Log, Silent
 from depthjax.train.profile import Profile
+from depthjax.train.stopping import Stops
 
 
 class NotFinite(RuntimeError):
@@ -37,9 +36,13 @@ class Terminated(RuntimeError):
 
 
 def train(
-  config: ml_collections.ConfigDict, workdir: str | pathlib.Path, *, profile: range = range(0)
+  config: ml_collections.ConfigDict,
+  workdir: str | pathlib.Path,
+  terms: resume.Terms = resume.STRICT,
+  *,
+  profile: range = range(0),
 ) -> dict[str, float]:
-  """Trains to `config.steps` in `workdir`, from its newest checkpoint if it has one.
+  """Trains to `config.steps` in `workdir`, from its newest checkpoint if `terms` allow that.
 
   Writes metrics.jsonl, config.json, events/, pictures/, checkpoints/ and weights.safetensors (the
   averaged variables), and profile/, a trace of the steps `profile`. Returns the last evaluation.
@@ -47,67 +50,78 @@ def train(
   Raises:
     NotFinite: the run diverged.
     Terminated: SIGTERM came.
-    files.errors.InputError: too many photographs or foregrounds cannot be decoded.
-    configuring.ConfigError, ValueError: as experiment.build.
+    files.errors.InputError: too many photographs or foregrounds cannot be decoded, the disk is
+      full, another run is in the folder, or as resume.restore.
+    configuring.ConfigError, ValueError: as experiment.build and resume.restore.
   """
   workdir = pathlib.Path(workdir)
   experiment = experiment_lib.build(config)
   # Opened now, so that a folder without enough photographs says so before hours of training.
-  experiment.batches('val', 0).close()
+  for split in ('train', 'val'):
+    experiment.batches(split, 0).close()
   first = jax.process_index() == 0
-  workdir.mkdir(parents=True, exist_ok=True)
-  saves = config.checkpoint
-  checkpoints = Checkpoints(workdir / 'checkpoints', keep=saves.keep, keep_every=saves.keep_every)
-  with contextlib.closing(checkpoints), _terminations() as asked:
-    state, start = resume.restore(experiment, config, checkpoints, workdir)
+  right = 'free space there; the same command then goes on from the last checkpoint'
+  with space.needed(workdir, right), contextlib.ExitStack() as stack:
+    workdir.mkdir(parents=True, exist_ok=True)
+    stack.enter_context(lock.held(workdir))
+    saves, folder = config.checkpoint, workdir / 'checkpoints'
+    checkpoints = Checkpoints(folder, keep=saves.keep, keep_every=saves.keep_every)
+    stack.enter_context(checkpoints)
+    stops = stack.enter_context(stopping.on_sigterm())
+    state, start, changed = resume.restore(experiment, config, checkpoints, workdir, terms)
     if first:
-      atomic.write_bytes(workdir / 'config.json', resume.as_json(config).encode(), ('.json',))
+      record.write(workdir, config, start, changed)
     log = Log(workdir, start=start, total=config.steps) if first else Silent()
     with contextlib.closing(log):
       log.say(_summary(state, start, workdir))
-      run = _Run(experiment, config, workdir, checkpoints, log)
-      with contextlib.closing(Profile(workdir / 'profile', profile)) as run.profile:
-        return run.to_end(state, start, asked)
+      if changed:
+        log.say(f'changed: {resume.in_words(changed)}')
+      traces = stack.enter_context(contextlib.closing(Profile(workdir / 'profile', profile)))
+      run = _Run(experiment, config, workdir, checkpoints, log, stops, traces)
+      return run.to_end(state, start)
 
 
 class _Run:
   """The loop's surroundings, so that its body reads in one breath."""
 
-  def __init__(self, experiment, config, workdir, checkpoints, log):
+  def __init__(self, experiment, config, workdir, checkpoints, log, stops, traces):
     self.experiment = experiment
     self.config = config
     self.workdir = workdir
     self.checkpoints = checkpoints
     self.log = log
-    self.profile = Profile(workdir, range(0))
+    self.stops: Stops = stops
+    self.traces: Profile = traces
     self.clock = Clock(config.batch_size)
 
-  def to_end(self, state: Any, start: int, asked: threading.Event) -> dict[str, float]:
+  def to_end(self, state: Any, start: int) -> dict[str, float]:
     with contextlib.closing(self.experiment.feed(start)) as batches:
-      state = self.steps(state, start, batches, asked)
+      state = self.steps(state, start, batches)
     self.save(state, self.config.steps)
     return self.evaluate(state, self.config.steps)
 
-  def steps(self, state: Any, start: int, batches: Iterator, asked: threading.Event) -> Any:
+  def steps(self, state: Any, start: int, batches: Iterator) -> Any:
     config, compiled, pending = self.config, None, None
+    # A run that was killed in an evaluation has saved the step and not evaluated it.
+    owed = parallel.agreed(start > 0 and not self.log.has('eval'))
     for step in range(start, config.steps):
       saves = step > start and _due(step, config.checkpoint.every)
-      evaluates = step > start and _due(step, config.eval.every)
-      stops = _stops(asked, step)
+      evaluates = (step > start or owed) and _due(step, config.eval.every)
+      stops = self.stops.now()
       if pending and (saves or evaluates or stops):
         # What is saved or evaluated is on record first: a run killed just after loses no line.
         self.write(*pending, state)
         pending = None
-      if saves or stops:
-        self.save(state, step)
       if stops:
-        raise Terminated(f'stopped at step {step}; the same command goes on from there')
+        self.stopped(state, step)
+      if saves:
+        self.save(state, step)
       if evaluates:
         self.evaluate(state, step)
       with self.clock.waiting():
         batch = next(batches)
       compiled = compiled or self.compile(state, batch)
-      with self.profile.step(step) as results:
+      with self.traces.step(step) as results:
         state, scalars = compiled(state, batch)
         results.append(scalars)
       if pending:
@@ -131,8 +145,15 @@ class _Run:
       self.diverged(state)
     self.checkpoints.save(step, state)
 
+  def stopped(self, state: Any, step: int) -> None:
+    """Saves and ends the run."""
+    self.save(state, step)
+    self.checkpoints.wait()
+    raise Terminated(f'stopped at step {step}; the same command goes on from there')
+
   def write(self, step: int, scalars: dict[str, jax.Array], state: Any) -> None:
     """Logs a step's scalars if they are due, once they are there; stops a run that diverged."""
+    self.checkpoints.check()
     self.clock.stepped(scalars)
     if step % self.config.log_every and step != self.config.steps:
       self.log.advance(step)
@@ -147,48 +168,35 @@ class _Run:
 
   def evaluate(self, state: Any, step: int) -> dict[str, float]:
     with self.clock.paused():
-      scores = evaluate_lib.evaluate(self.experiment, self.config, state, 'val')
+      scores = None
+      with contextlib.suppress(stopping.Stopped):
+        scores = evaluate_lib.evaluate(
+          self.experiment, self.config, state, 'val', each=self.stops.check
+        )
+      if scores is None:
+        self.stopped(state, step)
       pictures = evaluate_lib.draw(self.experiment, self.config, state)
       variables = self.experiment.runner.whole(state.ema)
-      self.log.write(step, scores, kind='eval')
-      self.log.pictures(step, pictures)
-      self.log.say(f'step {step}  ' + '  '.join(f'{k} {v:.3f}' for k, v in scores.items()))
       if jax.process_index() == 0:
         evaluate_lib.write_pictures(self.workdir / 'pictures', step, pictures)
         metadata = {'task': self.config.task, 'step': step, 'config': self.config.to_dict()}
         weights.save_weights(
           self.workdir / 'weights.safetensors', jax.device_get(variables), metadata
         )
+      self.log.pictures(step, pictures)
+      # The line comes last: an evaluation that is on record is whole.
+      self.log.write(step, scores, kind='eval')
+      self.log.say(f'step {step}  ' + '  '.join(f'{k} {v:.3f}' for k, v in scores.items()))
     return scores
 
   def diverged(self, state: Any) -> None:
     good = int(jax.device_get(state.step))
     self.checkpoints.save(good, state.replace(finite=np.ones((), bool)))
+    self.checkpoints.wait()
     raise NotFinite(
       f'the loss or its gradient was not finite at step {good + 1}; the state of step {good} is '
       'saved. Try a lower optimizer.peak'
     )
-
-
-@contextlib.contextmanager
-def _terminations():
-  """An event that SIGTERM sets; the previous handler comes back at the end."""
-  asked = threading.Event()
-  if threading.current_thread() is not threading.main_thread():
-    yield asked
-    return
-  previous = signal.signal(signal.SIGTERM, lambda *_: asked.set())
-  try:
-    yield asked
-  finally:
-    signal.signal(signal.SIGTERM, previous)
-
-
-def _stops(asked: threading.Event, step: int) -> bool:
-  """Whether all processes stop at this step; several ask each other every tenth only."""
-  if jax.process_count() > 1 and step % 10:
-    return False
-  return parallel.agreed(asked.is_set())
 
 
 def _due(step: int, every: int) -> bool:

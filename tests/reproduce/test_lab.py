@@ -26,7 +26,8 @@ def calls(monkeypatch):
   """Trainings and evaluations in order, none of them real."""
   calls = []
 
-  def train(config, workdir):
+  def train(config, workdir, terms):
+    del terms  # Those of depthjax.train.resume.
     calls.append(('train', workdir.name))
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / 'config.json').write_text(json.dumps(config.to_dict(), default=str))
@@ -194,8 +195,8 @@ def test_the_predictor_is_on_record_before_a_run_starts(tmp_path, calls, monkeyp
   """One that is stopped at once has it too."""
   whole = lab_lib.loop.train
 
-  def cut(config, workdir):
-    whole(config, workdir)
+  def cut(config, workdir, terms):
+    whole(config, workdir, terms)
     if workdir.name == 'told':
       (workdir / 'weights.safetensors').unlink()
       raise lab_lib.loop.Terminated

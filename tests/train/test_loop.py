@@ -86,7 +86,7 @@ def test_a_damaged_record_of_the_config_is_named(tmp_path, record):
   path = tmp_path / 'config.json'
   path.write_text(record)
   with pytest.raises(InputError, match='does not hold the config of the run'):
-    resume.same_data(tiny.config(), path)
+    resume.same_run(tiny.config(), path)
 
 
 @pytest.mark.parametrize('fields', [{'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}], ids=str)
@@ -106,7 +106,7 @@ def test_a_checkpoint_goes_on_with_other_devices(whole, fields):
 
 def test_sigterm_saves_and_the_same_command_goes_on(whole, tmp_path, monkeypatch):
   config, workdir = whole
-  write = loop._Run.write
+  write = loop._Run.write  # Of step 3 it comes just before that step's evaluation.
 
   def write_and_be_asked(self, step, scalars, state):
     write(self, step, scalars, state)
@@ -114,11 +114,13 @@ def test_sigterm_saves_and_the_same_command_goes_on(whole, tmp_path, monkeypatch
       signal.raise_signal(signal.SIGTERM)
 
   monkeypatch.setattr(loop._Run, 'write', write_and_be_asked)
-  with pytest.raises(loop.Terminated, match='stopped at step 4'):
+  with pytest.raises(loop.Terminated, match='stopped at step 3'):
     loop.train(config, tmp_path)
   monkeypatch.undo()
-  assert (tmp_path / 'checkpoints' / '4').exists()
+  assert (tmp_path / 'checkpoints' / '3').exists()
+  assert log_lib.read_metrics(tmp_path, 'eval') == []
   loop.train(config, tmp_path)
+  assert log_lib.read_metrics(tmp_path, 'eval') == log_lib.read_metrics(workdir, 'eval')
   _assert_same_run(workdir, tmp_path, config)
 
 

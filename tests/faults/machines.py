@@ -1,0 +1,207 @@
+"""Runs of one and of two processes that the tests of this folder start, watch and kill."""
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import ml_collections
+
+from configs import regression
+from depthjax.train import log as log_lib
+from tests import tiny
+
+RATES = ('examples_per_second', 'steps_per_second', 'input_share')
+# The smallest network of the house, on scenes as small as a lens allows.
+FIELDS = {
+  'steps': 12,
+  'batch_size': 4,
+  'log_every': 1,
+  'eval.every': 3,
+  'eval.examples': 8,
+  'eval.pictures': 1,
+  'checkpoint.every': 2,
+  'model.width': 4,
+  'model.depth': 1,
+  'optimizer.warmup': 0,
+  'data.height': 32,
+  'data.width': 32,
+  'data.pad': 8,
+  'data.photo_source': '',
+  'data.corruption_radius': 2,
+  'render.samples': 8,
+  'render.radius': 4,
+}
+# JAX lets only the first process keep its compiled programs; tests want those of all kept.
+_COMMAND = """#!{python}
+import sys
+from jax._src import compiler, distributed
+
+from depthjax import cli
+
+write = compiler._cache_write
+
+
+def as_first(*args):
+  state = distributed.global_state
+  index, state.process_id = state.process_id, 0
+  try:
+    write(*args)
+  finally:
+    state.process_id = index
+
+
+if __name__ == '__main__':  # Worker processes of the input import this file.
+  compiler._cache_write = as_first
+  sys.argv[0] = 'depthjax'
+  cli.main()
+"""
+_LIMIT = 120  # Seconds that any one thing may take here.
+
+
+def config(**fields) -> ml_collections.ConfigDict:
+  """The smallest run's config; '__' in a name stands for the dot."""
+  result = regression.get_config('smoke')
+  fields = {name.replace('__', '.'): value for name, value in fields.items()}
+  result.update_from_flattened_dict({**FIELDS, 'parallel.devices': 1, **fields})
+  return result.lock()
+
+
+def arguments(workdir, **fields) -> list[str]:
+  """The smallest run as arguments of `depthjax train`; '__' in a name stands for the dot."""
+  fields = {name.replace('__', '.'): value for name, value in fields.items()}
+  flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **fields}.items()]
+  return [f'--config={tiny.ROOT}/configs/regression.py:smoke', f'--workdir={workdir}', *flags]
+
+
+class Run:
+  """A command under way, `count` processes of it, and what it has printed when it ends."""
+
+  def __init__(self, verb: str, workdir: pathlib.Path, *flags: str, count: int = 2, **fields):
+    self.workdir = workdir
+    tools = workdir.parent / 'bin'
+    tools.mkdir(exist_ok=True)
+    command = tools / 'depthjax'
+    command.write_text(_COMMAND.format(python=sys.executable))
+    command.chmod(0o755)
+    environment = {
+      **os.environ,
+      'GRACE': '5',  # Seconds that launch/local.sh leaves those that are stuck.
+      'JAX_NUM_CPU_DEVICES': '1',
+      'JAX_PLATFORMS': 'cpu',
+      'PYTHONPATH': str(tiny.ROOT),
+      'PATH': f'{tools}{os.pathsep}{os.environ["PATH"]}',
+    }
+    environment.pop('TPU_LIBRARY_PATH', None)  # JAX's of this process: a word on stderr of others.
+    launch = ['bash', 'launch/local.sh', str(count)] if count > 1 else ['depthjax']
+    self.process = subprocess.Popen(
+      [*launch, verb, *arguments(workdir, **fields), *flags],
+      env=environment,
+      cwd=tiny.ROOT,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+    self.out = self.err = ''
+
+  def pids(self) -> list[int]:
+    """Of all processes that have the folder on their command line, in the order of the cluster."""
+    found = []
+    for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+      with contextlib.suppress(OSError):
+        words = path.read_bytes().decode(errors='replace').split('\0')
+        if f'--workdir={self.workdir}' in words and 'launch/local.sh' not in words:
+          number = re.search(r'--cluster=.*,(\d+)$', '\n'.join(words), re.M)
+          found.append((int(number[1]) if number else 0, int(path.parent.name)))
+    return [pid for _, pid in sorted(found)]
+
+  def until(self, condition: Callable[[], bool]) -> bool:
+    """Waits for a condition; False where the run ended first."""
+    deadline = time.monotonic() + _LIMIT
+    while not condition():
+      if self.process.poll() is not None:
+        return False
+      if time.monotonic() > deadline:
+        raise TimeoutError(str(condition))
+      time.sleep(0.001)
+    return True
+
+  def end(self) -> int:
+    """Waits for the command and all of its processes, and returns the exit code."""
+    self.out, self.err = self.process.communicate(timeout=_LIMIT)
+    deadline = time.monotonic() + _LIMIT
+    while self.pids():
+      if time.monotonic() > deadline:
+        raise TimeoutError(f'still alive: {self.pids()}')
+      time.sleep(0.02)
+    return self.process.returncode
+
+  def line(self) -> str:
+    """What it says last of why it failed."""
+    told = [line for line in self.err.splitlines() if line.startswith('depthjax:')]
+    assert told and 'Traceback' not in self.err, self.err[-3000:]
+    return told[0]
+
+  def kill(self) -> None:
+    """Whatever of it is still there."""
+    for pid in [*self.pids(), self.process.pid]:
+      with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def running(verb: str, workdir: pathlib.Path, *flags: str, **fields) -> Iterator[Run]:
+  """A run that does not outlive the block."""
+  run = Run(verb, workdir, *flags, **fields)
+  try:
+    yield run
+  finally:
+    run.kill()
+
+
+def train(workdir: pathlib.Path, *flags: str, **fields) -> Run:
+  """A training run, ended."""
+  with running('train', workdir, *flags, **fields) as run:
+    run.end()
+  return run
+
+
+def trained(workdir: pathlib.Path, *flags: str, **fields) -> Run:
+  """A training run that ended well."""
+  run = train(workdir, *flags, **fields)
+  assert run.process.returncode == 0, run.err[-3000:]
+  return run
+
+
+def steps(workdir: pathlib.Path) -> list[int]:
+  """The complete checkpoints of a run."""
+  folder = workdir / 'checkpoints'
+  names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+  return sorted(int(name) for name in names if name.isdigit())
+
+
+def logged(workdir: pathlib.Path, kind: str = 'train') -> int:
+  """The last step on record, 0 where there is none."""
+  try:
+    return max((line['step'] for line in log_lib.read_metrics(workdir, kind)), default=0)
+  except (OSError, ValueError):  # Not there yet, or a line half written.
+    return 0
+
+
+def record(workdir: pathlib.Path) -> list[dict]:
+  """All lines of a run without what depends on the clock."""
+  lines = [*log_lib.read_metrics(workdir), *log_lib.read_metrics(workdir, 'eval')]
+  return [{k: v for k, v in line.items() if k not in RATES} for line in lines]
+
+
+def assert_same(workdir: pathlib.Path, other: pathlib.Path) -> None:
+  """Both runs are on record line for line alike, and ended with the same weights."""
+  assert record(workdir) == record(other)
+  assert steps(workdir) == steps(other)
+  name = 'weights.safetensors'
+  assert (workdir / name).read_bytes() == (other / name).read_bytes()

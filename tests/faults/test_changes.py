@@ -1,0 +1,91 @@
+"""A run goes on with the config that it was started with, unless it is told to change."""
+
+import json
+import shutil
+
+import pytest
+
+from depthjax.configuring import ConfigError
+from depthjax.train import record, resume
+from tests.faults import machines
+
+
+@pytest.fixture
+def path(tmp_path):
+  record.write(tmp_path, machines.config(), 0, {})
+  return tmp_path / record.NAME
+
+
+@pytest.mark.parametrize(
+  'field, value',
+  [
+    ('parallel.fsdp', 2),
+    ('parallel.mode', 'pmap'),
+    ('input.workers', 3),
+    ('eval.every', 50),
+    ('checkpoint.keep', 9),
+    ('log_every', 7),
+  ],
+)
+def test_what_only_says_where_and_how_fast_may_change(path, field, value):
+  assert resume.same_run(machines.config(**{field: value}), path) == {}
+
+
+@pytest.mark.parametrize(
+  'field, value',
+  [
+    ('seed', 1),
+    ('batch_size', 8),
+    ('microbatches', 2),
+    ('ema', 0.5),
+    ('model.width', 8),
+    ('render.samples', 16),
+    ('data.photo_source', '/photos'),
+    ('optimizer.peak', 0.5),
+    ('predictor.weights', 'runs/depth'),
+    ('initialise.weights', 'runs/x'),
+  ],
+)
+def test_what_decides_the_numbers_may_not(path, field, value):
+  config = machines.config(**{field: value})
+  was = json.dumps(record.deciding(machines.config().to_dict())[field])
+  words = f'{field} was {was}, is {json.dumps(value)}; use that, another workdir, or --change'
+  with pytest.raises(ConfigError) as caught:
+    resume.same_run(config, path)
+  assert words in str(caught.value) and '\n' not in str(caught.value)
+  changed = resume.same_run(config, path, resume.Terms(change=True))
+  assert changed == {field: record.Change(json.loads(was), value)}
+  assert resume.same_run(config, path, resume.Terms(same=(field,))) == {}
+
+
+def test_more_steps_are_told_and_not_refused(path):
+  assert resume.same_run(machines.config(steps=50), path) == {'steps': record.Change(12, 50)}
+
+
+def test_a_field_that_an_older_record_lacks_has_the_default(path):
+  table = json.loads(path.read_text())
+  del table['optimizer']['clip'], table['model']['renorm']
+  path.write_text(json.dumps(table))
+  assert resume.same_run(machines.config(), path) == {}
+  with pytest.raises(ConfigError, match='optimizer.clip was 1.0, is 2.0'):
+    resume.same_run(machines.config(optimizer__clip=2.0), path)
+  plain = machines.config(model__renorm=False)
+  with pytest.raises(ConfigError, match='model.renorm was false, is true'):
+    resume.same_run(machines.config(), path, resume.Terms(plain=plain))
+
+
+@pytest.mark.slow
+def test_the_command_refuses_and_with_a_flag_goes_on(whole, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(whole, workdir)
+  fields = {'count': 1, 'steps': 14, 'optimizer.peak': 0.002}
+  run = machines.train(workdir, **fields)
+  assert run.process.returncode == 2
+  assert 'optimizer.peak was 0.001, is 0.002; use' in run.line() and 'steps' not in run.line()
+  assert (workdir / 'config.json').read_text() == (whole / 'config.json').read_text()
+  run = machines.trained(workdir, '--change', **fields)
+  words = 'optimizer.peak was 0.001, is 0.002, steps was 12, is 14'
+  assert f'changed: {words}' in run.out and machines.logged(workdir) == 14
+  line = json.loads((workdir / 'changes.jsonl').read_text())
+  assert line['step'] == 12 and line['changes']['steps'] == {'was': 12, 'now': 14}
+  assert json.loads((workdir / 'config.json').read_text())['optimizer']['peak'] == 0.002

@@ -1,0 +1,44 @@
+"""SIGTERM to one process of two, or to both: all save the same step, and soon."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from tests.faults import machines
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('asked', [(1,), (0, 1)], ids=['one', 'both'])
+def test_all_stop_at_one_step(tmp_path, asked):
+  workdir = tmp_path / 'run'
+  fields = {'steps': 5000, 'eval__every': 0, 'checkpoint__every': 0, 'log_every': 5}
+  with machines.running('train', workdir, **fields) as run:
+    assert run.until(lambda: machines.logged(workdir) >= 5), run.end()
+    pids = run.pids()
+    for index in asked:
+      os.kill(pids[index], signal.SIGTERM)
+    begin = time.monotonic()
+    assert run.end() == 143, run.err[-3000:]
+  assert time.monotonic() - begin < 30
+  stopped = re.findall(r'^depthjax: stopped at step (\d+); the same command', run.err, re.M)
+  assert len(stopped) == 2 and len(set(stopped)) == 1, run.err[-3000:]
+  assert machines.steps(workdir) == [int(stopped[0])]
+
+
+@pytest.mark.slow
+def test_an_evaluation_is_left_and_made_up_for(tmp_path, whole):
+  """One that would take minutes: the run stops in it, and goes on with it."""
+  workdir = tmp_path / 'run'
+  with machines.running('train', workdir, count=1, eval__examples=40_000) as run:
+    assert run.until(lambda: machines.logged(workdir) == 3), run.end()
+    time.sleep(1)
+    run.process.send_signal(signal.SIGTERM)
+    begin = time.monotonic()
+    assert run.end() == 143, run.err[-3000:]
+  assert time.monotonic() - begin < 30
+  assert run.line().startswith('depthjax: stopped at step 3') and machines.steps(workdir) == [2, 3]
+  machines.trained(workdir, count=1)
+  assert machines.record(workdir) == machines.record(whole)
