@@ -18,7 +18,11 @@ from depthjax.plan.topology import Topology
 from depthjax.plan.work import Work
 from depthjax.train import experiment as experiment_lib
 
-_USED = re.compile(r'Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm')
+# What the compiler says of a program too large, when it has laid it out and before that.
+_USED = re.compile(
+  r'Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm'
+  r'|\(([\d.]+)([KMGT]?)\) exceeds available HBM \(([\d.]+)([KMGT]?)\)'
+)
 # On a TPU an eighth of the time, for a program that wants up to a third more memory.
 _QUICK = {'exec_time_optimization_effort': -1.0}
 _UNITS = {'': 0, 'K': 10, 'M': 20, 'G': 30, 'T': 40}
@@ -187,10 +191,9 @@ def _compiled(step: Any, state: Any, batch: Any, topology: Topology, quick: bool
     options = _QUICK if quick and topology.exact else None
     compiled = traced.lower().compile(compiler_options=options)
   except jax.errors.JaxRuntimeError as error:
-    wants = _USED.search(str(error))
-    if not wants:
+    used, limit = too_large(str(error))
+    if not used:
       raise
-    used, limit = _bytes(wants[1], wants[2]), _bytes(wants[3], wants[4])
     return Compiled(size, time.perf_counter() - begin, work, used, limit, None, None)
   memory = _memory(compiled.memory_analysis())
   costs = costs_lib.costs(program_lib.parse(compiled.as_text()), len(topology.devices))
@@ -214,5 +217,10 @@ def _state_bytes(abstract: Any) -> int:
   )
 
 
-def _bytes(number: str, unit: str) -> float:
-  return float(number) * 2 ** _UNITS[unit]
+def too_large(message: str) -> tuple[float, float]:
+  """Bytes that a program wants and those that there are, of a compiler's refusal; or zeros."""
+  match = _USED.search(message)
+  if not match:
+    return 0.0, 0.0
+  wants, unit, there, its_unit = (group for group in match.groups() if group is not None)
+  return float(wants) * 2 ** _UNITS[unit], float(there) * 2 ** _UNITS[its_unit]

@@ -109,6 +109,19 @@ def test_where_nothing_fits_the_search_ends():
   assert min(tried) == 16 and len(tried) < 6
 
 
+@pytest.mark.parametrize(
+  'message, wants, there',
+  [
+    ('Ran out of memory in memory space hbm. Used 30.5G of 15.75G hbm. Exceeded', 30.5, 15.75),
+    ('required for HLO temporaries (17.35G) exceeds available HBM (15.75G).', 17.35, 15.75),
+    ('temporaries (512.0M) exceeds available HBM (0.25G).', 0.5, 0.25),
+    ('INTERNAL: something else', 0, 0),
+  ],
+)
+def test_what_a_compiler_says_of_memory_is_read(message, wants, there):
+  assert planning.too_large(message) == (wants * 2**30, there * 2**30)
+
+
 def _command(*arguments):
   command = [str(pathlib.Path(sys.executable).with_name('depthjax')), 'plan', *arguments]
   return subprocess.run(command, capture_output=True, text=True, cwd=tiny.ROOT)
