@@ -6,6 +6,7 @@ depthjax train --config=configs/lensblur.py:smoke --workdir=runs/smoke --config.
 import os
 import pathlib
 import sys
+import traceback
 from typing import NoReturn
 
 import jax
@@ -29,7 +30,8 @@ def run(verb: str, arguments: list[str]) -> None:
   """Parses the arguments of 'train' or 'evaluate' and runs it; ends the process.
 
   Exit code 0 when done, 2 for a config or file that cannot work (one line says why), 1 for a run
-  that diverged, 143 after SIGTERM with the state saved.
+  that diverged, 143 after SIGTERM with the state saved, 70 for anything unforeseen, such as another
+  process of the run that was lost: a launcher may try that again.
   """
   actions = {'train': _train, 'evaluate': _evaluate}
   argv = [f'depthjax {verb}', *arguments]
@@ -69,6 +71,9 @@ def _main(action, argv: list[str]) -> None:
     _fail(error, 2)
   except (loop.NotFinite, loop.Terminated) as error:
     _fail(error, code_of(error))
+  except Exception:  # Python's own code is 1, and says to launchers that the run diverged.
+    traceback.print_exc()
+    sys.exit(70)
 
 
 def code_of(error: loop.NotFinite | loop.Terminated) -> int:

@@ -172,6 +172,8 @@ def start(cluster: str = '') -> None:
   """
   if not cluster:
     return
+  # It would take SIGTERM for itself, and who is asked to stop before the loop asks would run on.
+  jax.config.update('jax_enable_preemption_service', False)
   if cluster == 'auto':
     try:
       jax.distributed.initialize()
