@@ -8,14 +8,14 @@
 set -um
 [[ $# -ge 2 && $1 =~ ^[1-9][0-9]*$ ]] || { echo 'usage: local.sh COUNT VERB [FLAGS]' >&2; exit 2; }
 count=$1 asked='' pids=() && shift
-IFS=, read -ra gpus <<<"${CUDA_VISIBLE_DEVICES-$(nvidia-smi -L 2>/dev/null | grep ^GPU | tr '\n' ,)}"
+IFS=, read -ra gpus <<<"${CUDA_VISIBLE_DEVICES-$(nvidia-smi -L 2>&1 | grep ^GPU | tr '\n' ,)}"
 [[ ${JAX_PLATFORMS-} == cpu ]] && gpus=()
 ids=("${!gpus[@]}") share=$((${#gpus[@]} / count))
 ((share * count == ${#gpus[@]})) || { echo "local.sh: ${#gpus[@]} GPUs do not divide among $count" \
   "processes; choose some in CUDA_VISIBLE_DEVICES, or set JAX_PLATFORMS=cpu" >&2; exit 2; }
 exec {null}>/dev/null
 # Reads until this shell ends, be it by kill -9, then takes the process groups named last with it.
-coproc watch { while read -ra all; do groups=("${all[@]}"); done; kill -9 "${groups[@]}"; } 2>/dev/null
+coproc watch { while read -ra all; do last=("${all[@]}"); done; kill -9 "${last[@]}"; } 2>/dev/null
 disown
 trap 'asked=1; kill -TERM "${pids[@]}" 2>/dev/null' TERM INT
 for ((left = ${RESTARTS:-0}; ; left--)); do
@@ -30,6 +30,7 @@ for ((left = ${RESTARTS:-0}; ; left--)); do
     ((status == 0 && ++done == count)) && exit 0
     ((status == 1 || status == 2 || status && (code == 127 || code == 143))) && code=$status
     [[ $status == 0 || $asked ]] && continue
+    sleep 1  # Most of the others find out by themselves, and say what went wrong.
     kill -TERM "${pids[@]}" 2>/dev/null
     for ((s = ${GRACE:-60}; s > 0; s--)); do kill -0 "${pids[@]}" 2>/dev/null && sleep 1; done
     kill -KILL "${pids[@]/#/-}" 2>/dev/null
