@@ -19,7 +19,7 @@ coproc watch { while read -ra all; do last=("${all[@]}"); done; kill -9 "${last[
 disown
 trap 'asked=1; kill -TERM "${pids[@]}" 2>/dev/null' TERM INT
 for ((left = ${RESTARTS:-0}; ; left--)); do
-  pids=() done=0 code=127 address=localhost:${PORT:-$((20000 + RANDOM % 20000))}
+  pids=() done=0 code=127 ends='' address=localhost:${PORT:-$((20000 + RANDOM % 20000))}
   for ((index = 0; index < count; index++)); do
     JAX_LOCAL_DEVICE_IDS=$(IFS=,; echo "${ids[*]:index*share:share}") \
       depthjax "$@" --cluster="$address,$count,$index" >&"$((index ? null : 1))" &
@@ -29,8 +29,8 @@ for ((left = ${RESTARTS:-0}; ; left--)); do
   while wait -n; status=$?; ((status != 127)); do
     ((status == 0 && ++done == count)) && exit 0
     ((status == 1 || status == 2 || status && (code == 127 || code == 143))) && code=$status
-    [[ $status == 0 || $asked ]] && continue
-    sleep 1  # Most of the others find out by themselves, and say what went wrong.
+    [[ $status == 0 || $asked || $ends ]] && continue
+    ends=1 && sleep 1  # Most of the others find out by themselves, and say what went wrong.
     kill -TERM "${pids[@]}" 2>/dev/null
     for ((s = ${GRACE:-60}; s > 0; s--)); do kill -0 "${pids[@]}" 2>/dev/null && sleep 1; done
     kill -KILL "${pids[@]/#/-}" 2>/dev/null

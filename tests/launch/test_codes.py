@@ -12,10 +12,10 @@ from depthjax import cli
 from depthjax.configuring import ConfigError
 from depthjax.train import loop
 
-ends = [loop.NotFinite('x'), ConfigError('x'), loop.Terminated('x'), OSError('x'), RuntimeError('x')]
+ends = loop.NotFinite, ConfigError, loop.Terminated, OSError, RuntimeError
 for end in ends:
   def train(*_):
-    raise end
+    raise end('x')
   child = os.fork()
   if not child:
     loop.train = train

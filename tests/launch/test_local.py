@@ -12,14 +12,15 @@ import pytest
 
 from tests import tiny
 
-# Does what TASK0, TASK1, ... say; each start is a line of the file `starts`.
+# Does what TASK0, TASK1, ... say, once all have started; each start is a line of the file `starts`.
 _PROGRAM = """#!/usr/bin/env bash
-cluster=${*: -1}
-index=${cluster##*,} task=TASK${cluster##*,}
-echo "$$ $JAX_LOCAL_DEVICE_IDS $*" >>"$FOLDER/starts"
+IFS=, read -r address count index <<<"${*: -1}"
 trap 'sleep "${SAVING:-0}"; echo "$index" >>"$FOLDER/saved"; exit 143' TERM
 [[ ${DEAF-} == "$index" ]] && trap '' TERM
 echo "process $index"
+echo "$$ $JAX_LOCAL_DEVICE_IDS $*" >>"$FOLDER/starts"
+until (($(grep -c -e "$address," "$FOLDER/starts") == count)); do sleep 0.05; done
+task=TASK$index
 eval "${!task}" & wait $!
 """
 _SLEEP = 'sleep 60'
@@ -139,7 +140,6 @@ def test_a_wrong_command_line_is_one_line(arguments):
 def test_sigterm_reaches_all_and_is_waited_for(launch, tmp_path):
   process = launch(_SLEEP, _SLEEP, _SLEEP, RESTARTS='3', SAVING='4', GRACE='1')
   pids = [int(line.split()[0]) for line in _starts(tmp_path, 3)]
-  time.sleep(0.2)  # Until the processes listen.
   process.send_signal(signal.SIGTERM)
   assert process.wait(30) == 143
   assert sorted((tmp_path / 'saved').read_text().split()) == ['0', '1', '2']
