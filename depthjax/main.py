@@ -73,6 +73,10 @@ def _main(action, argv: list[str]) -> None:
     _fail(error, code_of(error))
   except Exception:  # Python's own code is 1, and says to launchers that the run diverged.
     traceback.print_exc()
+    if FLAGS.cluster:
+      # At its exit JAX waits five minutes for the other processes, and they for this one.
+      sys.stdout.flush()
+      os._exit(70)
     sys.exit(70)
 
 
