@@ -55,7 +55,7 @@ def run(verb: str, arguments: list[str]) -> None:
     2: something that a person must mend, and one line that says what: a config or file that cannot
       work, a full disk, a folder that another run is in, too many records that cannot be read.
       What was saved stays, and the same command goes on from it.
-    3: an error that nobody foresaw, with its traceback; of several processes also those that lost
+    70: an error that nobody foresaw, with its traceback; of several processes also those that lost
       another one (134 where JAX itself noticed). Starting again may help.
     143: SIGTERM came and the state is saved.
   """
@@ -99,9 +99,9 @@ def _main(action, needed: str, argv: list[str]) -> None:
     _fail(error, 2)
   except (loop.NotFinite, loop.Terminated) as error:
     _fail(error, code_of(error))
-  except Exception:
+  except Exception:  # Python's own code is 1, and says to launchers that the run diverged.
     traceback.print_exc()
-    _leave(3)
+    _leave(70)
 
 
 def code_of(error: loop.NotFinite | loop.Terminated) -> int:

@@ -1,0 +1,136 @@
+"""A Slurm cluster of one node, its daemons started and stopped here, in a folder of its own."""
+
+import contextlib
+import getpass
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+_PROGRAMS = ('munged', 'slurmctld', 'slurmd', 'sbatch', 'srun', 'scontrol', 'scancel')
+# No cgroups, no accounting; a job that was queued again starts after ten seconds, not two minutes.
+_CONF = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser={user}
+SlurmdUser={user}
+AuthInfo=socket={folder}/munge.socket,cred_expire=10
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerParameters=sched_interval=1,bf_interval=1
+SlurmdParameters=config_overrides
+ReturnToService=2
+KillWait=5
+MpiDefault=none
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def missing() -> str:
+  """Why no cluster can be started here; '' if one can."""
+  programs = [program for program in _PROGRAMS if not _which(program)]
+  return f'{", ".join(programs)} not installed (Debian: slurm-wlm munge)' if programs else ''
+
+
+class Slurm:
+  """A running cluster: its commands, and what the controller says of a job."""
+
+  def __init__(self, folder: pathlib.Path):
+    self.environment = {**os.environ, 'SLURM_CONF': str(folder / 'slurm.conf')}
+
+  def run(self, *command: str, **environment: str) -> str:
+    """Runs a command of Slurm; gives its output."""
+    result = subprocess.run(
+      command, env={**self.environment, **environment}, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, f'{command}: {result.stdout}{result.stderr}'
+    return result.stdout
+
+  def job(self, number: str) -> dict[str, str]:
+    """The fields of `scontrol show job`."""
+    return dict(re.findall(r'(\w+)=(\S+)', self.run('scontrol', 'show', 'job', number)))
+
+  def ready(self) -> bool:
+    result = subprocess.run(['sinfo', '-h', '-o', '%t'], env=self.environment, capture_output=True)
+    return result.stdout.strip() == b'idle'
+
+
+@contextlib.contextmanager
+def started() -> Iterator[Slurm]:
+  """Starts munged, slurmctld and slurmd; at the end cancels all jobs and stops the three."""
+  # In /tmp itself: the path of a socket must be short.
+  folder = pathlib.Path(tempfile.mkdtemp(prefix='slurm', dir='/tmp'))
+  ports = [_free_port(), _free_port()]
+  host = socket.gethostname().split('.')[0]
+  conf = _CONF.format(host=host, user=getpass.getuser(), folder=folder, ports=ports)
+  (folder / 'slurm.conf').write_text(conf)
+  (folder / 'munge.key').write_bytes(os.urandom(128))
+  (folder / 'munge.key').chmod(0o400)
+  (folder / 'state').mkdir()
+  (folder / 'spool').mkdir()
+  munge = ['--key-file=munge.key', '--socket=munge.socket', '--pid-file=munge.pid']
+  munge += ['--seed-file=munge.seed', '--log-file=munge.log']
+  slurm = Slurm(folder)
+  with contextlib.ExitStack() as stack:
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    stack.enter_context(_daemon(folder, slurm, 'munged', '--foreground', '--force', *munge))
+    until((folder / 'munge.socket').exists, 'munged')
+    stack.enter_context(_daemon(folder, slurm, 'slurmctld', '-D', '-i'))
+    stack.enter_context(_daemon(folder, slurm, 'slurmd', '-D'))
+    until(slurm.ready, lambda: _logs(folder))
+    yield slurm
+    slurm.run('scancel', f'--user={getpass.getuser()}')
+    until(slurm.ready, 'the jobs to end')
+
+
+def until(happened: Callable[[], bool], what: str | Callable[[], str], seconds: int = 60) -> None:
+  """Waits until something has happened; fails by its name when it does not."""
+  end = time.monotonic() + seconds
+  while not happened():
+    assert time.monotonic() < end, f'waited {seconds} s: {what() if callable(what) else what}'
+    time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _daemon(folder: pathlib.Path, slurm: Slurm, program: str, *arguments: str) -> Iterator[None]:
+  with open(folder / f'{program}.out', 'wb') as output:
+    process = subprocess.Popen(
+      [_which(program), *arguments], cwd=folder, env=slurm.environment, stdout=output, stderr=output
+    )
+  try:
+    yield
+  finally:
+    process.terminate()
+    try:
+      process.wait(20)
+    except subprocess.TimeoutExpired:
+      process.kill()
+      process.wait()
+
+
+def _logs(folder: pathlib.Path) -> str:
+  return '\n'.join(path.read_text(errors='replace')[-1500:] for path in folder.glob('*.out'))
+
+
+def _which(program: str) -> str | None:
+  return shutil.which(program, path=f'{os.environ["PATH"]}:/usr/sbin:/usr/local/sbin')
+
+
+def _free_port() -> int:
+  with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    return probe.getsockname()[1]

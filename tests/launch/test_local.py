@@ -1,0 +1,171 @@
+"""launch/local.sh: codes, restarts, SIGTERM and what is left, with a depthjax made of shell."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests import tiny
+
+# Does what TASK0, TASK1, ... say, once all have started; each start is a line of the file `starts`.
+_PROGRAM = """#!/usr/bin/env bash
+IFS=, read -r address count index <<<"${*: -1}"
+trap 'sleep "${SAVING:-0}"; echo "$index" >>"$FOLDER/saved"; exit 143' TERM
+[[ ${DEAF-} == "$index" ]] && trap '' TERM
+echo "process $index"
+echo "$$ $JAX_LOCAL_DEVICE_IDS $*" >>"$FOLDER/starts"
+until (($(grep -c -e "$address," "$FOLDER/starts") == count)); do sleep 0.05; done
+task=TASK$index
+eval "${!task}" & wait $!
+"""
+_SLEEP = 'sleep 60'
+
+
+@pytest.fixture
+def launch(tmp_path):
+  """A function that starts launch/local.sh with what each process does, as a Popen."""
+  (tmp_path / 'bin').mkdir()
+  (tmp_path / 'bin' / 'depthjax').write_text(_PROGRAM)
+  (tmp_path / 'bin' / 'depthjax').chmod(0o755)
+  started = []
+
+  def start(*tasks: str, **environment: str) -> subprocess.Popen:
+    environment = {
+      **os.environ,
+      **{f'TASK{i}': task for i, task in enumerate(tasks)},
+      'PATH': f'{tmp_path / "bin"}:{os.environ["PATH"]}',
+      'FOLDER': str(tmp_path),
+      'CUDA_VISIBLE_DEVICES': '',
+      'GRACE': '1',
+      **environment,
+    }
+    command = ['bash', 'launch/local.sh', str(len(tasks)), 'train', '--workdir=a b']
+    with open(tmp_path / 'output', 'ab') as output:
+      process = subprocess.Popen(
+        command, cwd=tiny.ROOT, env=environment, stdout=output, stderr=output, process_group=0
+      )
+    started.append(process)
+    return process
+
+  yield start
+  for process in started:
+    process.kill()
+    process.wait()
+
+
+def _starts(folder: pathlib.Path, count: int) -> list[str]:
+  """The lines of `starts`, once there are so many."""
+  end = time.monotonic() + 30
+  path = folder / 'starts'
+  while not path.exists() or len(path.read_text().splitlines()) < count:
+    assert time.monotonic() < end, (folder / 'output').read_text()
+    time.sleep(0.05)
+  return path.read_text().splitlines()
+
+
+def _runs(pid: int) -> bool:
+  try:
+    state = pathlib.Path(f'/proc/{pid}/stat').read_text()
+  except (FileNotFoundError, ProcessLookupError):
+    return False
+  return state.rpartition(')')[2].split()[0] != 'Z'
+
+
+def _wait_for_the_end_of(pids: list[int]) -> None:
+  end = time.monotonic() + 10
+  while any(_runs(pid) for pid in pids):
+    assert time.monotonic() < end, 'processes are left'
+    time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+  ('tasks', 'restarts', 'code', 'starts'),
+  [
+    (('exit 0', 'exit 0'), 2, 0, 1),
+    (('exit 2', 'exit 2'), 2, 2, 1),
+    (('exit 1', _SLEEP), 2, 1, 1),
+    (('exit 70', 'sleep 0.3; exit 2'), 2, 2, 1),
+    (('exit 0', 'exit 70'), 0, 70, 1),
+    ((_SLEEP, 'exit 70'), 2, 70, 3),
+    (('(($(wc -l <$FOLDER/starts) > 2)) || kill -9 $$', 'exit 0'), 2, 0, 2),
+  ],
+)
+def test_only_a_crash_starts_all_again(launch, tmp_path, tasks, restarts, code, starts):
+  process = launch(*tasks, RESTARTS=str(restarts))
+  assert process.wait(30) == code, (tmp_path / 'output').read_text()
+  lines = (tmp_path / 'starts').read_text().splitlines()
+  assert len(lines) == starts * len(tasks)
+  _wait_for_the_end_of([int(line.split()[0]) for line in lines])
+  addresses = {line.split('--cluster=')[1].split(',')[0] for line in lines}
+  assert len(addresses) == starts, 'each start needs a port of its own'
+
+
+def test_who_does_not_listen_is_killed(launch, tmp_path):
+  assert launch(_SLEEP, 'exit 134', DEAF='0').wait(30) == 134
+  _wait_for_the_end_of([int(line.split()[0]) for line in _starts(tmp_path, 2)])
+
+
+def test_flags_are_passed_on_and_the_first_process_is_shown(launch, tmp_path):
+  assert launch('exit 0', 'exit 0', 'exit 0', PORT='1234').wait(30) == 0
+  lines = sorted(line.split(' ', 2)[2] for line in _starts(tmp_path, 3))
+  assert lines == [f'train --workdir=a b --cluster=localhost:1234,3,{i}' for i in range(3)]
+  assert (tmp_path / 'output').read_text() == 'process 0\n'
+
+
+@pytest.mark.parametrize(('gpus', 'ids'), [('0,1', ['0', '1']), ('4,5,6,7', ['0,1', '2,3'])])
+def test_each_process_takes_its_share_of_the_gpus(launch, tmp_path, gpus, ids):
+  assert launch('exit 0', 'exit 0', CUDA_VISIBLE_DEVICES=gpus).wait(30) == 0
+  assert sorted(line.split()[1] for line in _starts(tmp_path, 2)) == ids
+
+
+def test_gpus_that_do_not_divide_are_refused(launch, tmp_path):
+  assert launch('exit 0', 'exit 0', CUDA_VISIBLE_DEVICES='0,1,2').wait(30) == 2
+  assert '3 GPUs do not divide among 2 processes' in (tmp_path / 'output').read_text()
+  assert not (tmp_path / 'starts').exists()
+  assert launch('exit 0', 'exit 0', CUDA_VISIBLE_DEVICES='0,1,2', JAX_PLATFORMS='cpu').wait(30) == 0
+
+
+@pytest.mark.parametrize('arguments', [[], ['train'], ['0', 'train'], ['2']])
+def test_a_wrong_command_line_is_one_line(arguments):
+  command = ['bash', 'launch/local.sh', *arguments]
+  result = subprocess.run(command, cwd=tiny.ROOT, capture_output=True, text=True, timeout=30)
+  assert (result.returncode, result.stderr) == (2, 'usage: local.sh COUNT VERB [FLAGS]\n')
+
+
+def test_sigterm_reaches_all_and_is_waited_for(launch, tmp_path):
+  process = launch(_SLEEP, _SLEEP, _SLEEP, RESTARTS='3', SAVING='4', GRACE='1')
+  pids = [int(line.split()[0]) for line in _starts(tmp_path, 3)]
+  process.send_signal(signal.SIGTERM)
+  assert process.wait(30) == 143
+  assert sorted((tmp_path / 'saved').read_text().split()) == ['0', '1', '2']
+  assert not any(_runs(pid) for pid in pids)
+  assert len((tmp_path / 'starts').read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize('whole_group', [False, True])
+def test_kill_leaves_no_orphans(launch, tmp_path, whole_group):
+  process = launch(_SLEEP, _SLEEP, RESTARTS='3')
+  pids = [int(line.split()[0]) for line in _starts(tmp_path, 2)]
+  (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
+  process.wait(30)
+  _wait_for_the_end_of(pids)
+
+
+def test_who_is_asked_to_stop_before_the_loop_listens_stops():
+  """JAX would take the signal for itself once processes are connected."""
+  with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    port = probe.getsockname()[1]
+  program = (
+    'import os, signal, time; from depthjax import parallel\n'
+    f'parallel.start("localhost:{port},1,0")\n'
+    'os.kill(os.getpid(), signal.SIGTERM)\n'
+    'time.sleep(2)\n'
+  )
+  result = subprocess.run([sys.executable, '-c', program], cwd=tiny.ROOT, timeout=120)
+  assert result.returncode == -signal.SIGTERM

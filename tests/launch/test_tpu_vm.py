@@ -1,0 +1,96 @@
+"""launch/tpu_vm.sh with a gcloud that notes what it is asked and does it in a folder here."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests import tiny
+
+_PROGRAMS = {
+  'gcloud': """printf '%s\\n' "gcloud $(printf '[%s]' "${@%%set -e*}")" >>"$NOTES"
+    case $4 in
+      scp) cp "$5" "$HOME" ;;
+      ssh) cd "$HOME" && bash -c "${8#--command=}" ;;
+    esac""",
+  # Installing makes the program that says what it was given.
+  'python3': """echo "python3 $*" >>"$NOTES"
+    [[ $* == *install*depthjax-venv* ]] || exit 0
+    mkdir -p ../depthjax-venv/bin
+    printf '%s\\n' '#!/usr/bin/env bash' 'printf "[%s]" "$@"; ls -d configs; exit $CODE' \
+      >../depthjax-venv/bin/depthjax
+    chmod +x ../depthjax-venv/bin/depthjax""",
+  'mountpoint': '[[ -e $HOME/mounted ]]',
+  'sudo': 'echo "sudo $*" >>"$NOTES"',
+  'gcsfuse': 'echo "gcsfuse $*" >>"$NOTES"; touch "$HOME/mounted"',
+}
+
+
+@pytest.fixture
+def launch(tmp_path):
+  """A function that runs launch/tpu_vm.sh; gives code, output and the notes of that run."""
+  if not (tiny.ROOT / '.git').exists():
+    pytest.skip('not a git checkout: tpu_vm.sh copies a commit')
+  for name, text in _PROGRAMS.items():
+    (tmp_path / name).write_text(f'#!/usr/bin/env bash\n{text}\n')
+    (tmp_path / name).chmod(0o755)
+  notes = tmp_path / 'notes'
+
+  def run(*arguments: str, **environment: str) -> tuple[int, str, list[str]]:
+    notes.write_text('')
+    environment = {
+      **os.environ,
+      'PATH': f'{tmp_path}:{os.environ["PATH"]}',
+      'HOME': str(tmp_path),
+      'NOTES': str(notes),
+      'CODE': '0',
+      **environment,
+    }
+    command = ['bash', 'launch/tpu_vm.sh', *arguments]
+    result = subprocess.run(
+      command, cwd=tiny.ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    return result.returncode, result.stdout + result.stderr, notes.read_text().splitlines()
+
+  return run
+
+
+_COMMAND = ['pod', 'zone-b', 'train', '--config=configs/lensblur.py:base', "--workdir=/mnt/a b's"]
+
+
+def test_all_hosts_get_the_commit_the_package_and_the_command(launch):
+  code, output, notes = launch(*_COMMAND)
+  assert (code, output) == (0, f'{_passed(_COMMAND)}configs\n')
+  copied, asked, *installed = notes
+  assert copied.startswith('gcloud [compute][tpus][tpu-vm][scp][/')
+  assert copied.endswith('/depthjax.tar.gz][pod:][--zone=zone-b][--worker=all]')
+  assert (
+    asked == 'gcloud [compute][tpus][tpu-vm][ssh][pod][--zone=zone-b][--worker=all][--command=]'
+  )
+  assert 'uv venv' in installed[1] and '.[tpu]' in installed[2]
+
+
+def test_what_is_there_is_not_done_again(launch):
+  launch(*_COMMAND, BUCKET='my-runs')
+  code, output, notes = launch(*_COMMAND, BUCKET='my-runs')
+  assert (code, output) == (0, f'{_passed(_COMMAND)}configs\n')
+  assert [note.split()[0] for note in notes] == ['gcloud', 'gcloud']
+
+
+def test_a_bucket_is_mounted(launch):
+  _, _, notes = launch(*_COMMAND, BUCKET='my-runs')
+  assert notes[-1] == 'gcsfuse --implicit-dirs my-runs /mnt/my-runs'
+  assert notes[-3] == 'sudo mkdir -p /mnt/my-runs'
+
+
+def test_the_code_of_the_run_is_kept(launch):
+  assert [launch(*_COMMAND, CODE=code)[0] for code in ('1', '2', '143')] == [1, 2, 143]
+
+
+def test_too_few_arguments_are_one_line(launch):
+  code, output, notes = launch('pod', 'zone-b')
+  assert (code, output, notes) == (2, 'usage: tpu_vm.sh NAME ZONE VERB [FLAGS]\n', [])
+
+
+def _passed(command) -> str:
+  return ''.join(f'[{argument}]' for argument in [*command[2:], '--cluster=auto'])
