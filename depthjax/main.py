@@ -20,7 +20,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 from rich.console import Console
 
-from depthjax import configuring, parallel
+from depthjax import configuring, processes
 from depthjax.files import atomic
 from depthjax.files.errors import InputError
 from depthjax.plan import planning, report
@@ -92,7 +92,7 @@ def _main(action, needed: str, argv: list[str]) -> None:
     # Orbax tells every save in twenty lines, and an error, which is raised as well, in pages.
     logging.set_verbosity(logging.FATAL)
     python_logging.getLogger('depthjax').setLevel(python_logging.WARNING)
-    parallel.start(FLAGS.cluster)
+    processes.start(FLAGS.cluster)
     use_compilation_cache()
     action(FLAGS.config)
   except (configuring.ConfigError, InputError) as error:
@@ -127,7 +127,7 @@ def _train(config) -> None:
   workdir = _workdir()
   terms = resume.Terms(change=FLAGS.change, plain=_plain())
   loop.train(config, workdir, terms, profile=profile.parse(FLAGS.profile))
-  parallel.together()
+  processes.together()
   if jax.process_index() == 0:
     print(f'done: {workdir}')
 
@@ -179,5 +179,5 @@ def _fail(error: Exception | str, code: int) -> NoReturn:
 
 def _leave(code: int) -> NoReturn:
   if jax.distributed.is_initialized():
-    parallel.leave(code)
+    processes.leave(code)
   sys.exit(code)

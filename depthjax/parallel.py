@@ -7,15 +7,12 @@ the parameters whose rule says so. This is the only file that names them. A step
 
 import functools
 import math
-import os
-import sys
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.experimental import mesh_utils, multihost_utils
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -25,13 +22,6 @@ from depthjax.configuring import ConfigError
 _DATA, _FSDP = 'data', 'fsdp'
 _BATCH = P((_DATA, _FSDP))
 _PMAP = 'batch'
-
-# Seconds after which a process that is not heard of counts as dead, and all others end.
-_SILENCE = 30
-# Seconds that processes wait for each other at the end; `together` has brought them there at once.
-_PARTING = 30
-# And after an error, which the others may not know of.
-_GRACE = 3
 
 State = Any
 Batch = Any
@@ -210,60 +200,6 @@ def _fsdp_spec(shape: tuple[int, ...], size: int) -> P:
     return P()
   longest = max(axes, key=lambda i: shape[i])
   return P(*(_FSDP if i == longest else None for i in range(len(shape))))
-
-
-def start(cluster: str = '') -> None:
-  """Joins the other processes of a run, before any device is used.
-
-  `cluster` is '' for one process, 'auto' where the environment says it (Cloud TPU, GKE, Slurm,
-  Open MPI), or 'host:port,count,index'. When one of them dies, the others end as well: at once if
-  it was the first or computes with them, else within about half a minute.
-
-  Raises:
-    ConfigError: anything else, or 'auto' where no such environment is.
-  """
-  if not cluster:
-    return
-  limits = {'heartbeat_timeout_seconds': _SILENCE, 'shutdown_timeout_seconds': _PARTING}
-  if cluster == 'auto':
-    try:
-      jax.distributed.initialize(**limits)
-    except ValueError as error:
-      raise ConfigError(
-        f'cluster is auto, and no cluster is found here ({error}); use host:port,count,index'
-      ) from error
-    return
-  try:
-    address, count, index = cluster.split(',')
-    numbers = int(count), int(index)
-  except ValueError as error:
-    raise ConfigError(f"cluster is {cluster!r}; '', auto or host:port,count,index") from error
-  jax.distributed.initialize(address, *numbers, **limits)
-
-
-def agreed(flag: bool) -> bool:
-  """True on every process once it is true on one; called by all processes at the same step."""
-  if jax.process_count() == 1:
-    return flag
-  return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
-
-
-def together() -> None:
-  """Returns once all processes are here, however long the last one takes."""
-  agreed(True)
-
-
-def leave(code: int) -> NoReturn:
-  """Ends one of several processes with `code`, without waiting for what others may never do.
-
-  A normal exit waits for all of them to exit; those that compute would wait for this one.
-  """
-  sys.stdout.flush()
-  sys.stderr.flush()
-  parting = threading.Thread(target=jax.distributed.shutdown, daemon=True)
-  parting.start()
-  parting.join(_GRACE)
-  os._exit(code)
 
 
 def _compiled_init(init: Callable, shardings: State) -> Callable:

@@ -28,8 +28,9 @@ _ROOMS = {
   'configuring': 'ml_collections',
   'rules': 'configuring jax',
   'parallel': 'configuring rules jax numpy',
+  'processes': 'configuring jax numpy',
   'train': (
-    'tasks parallel configuring rules data files '
+    'tasks parallel processes configuring rules data files '
     'jax numpy flax optax orbax ml_collections rich tensorboardX'
   ),
   'reproduce': 'configuring train files ml_collections',

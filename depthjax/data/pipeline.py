@@ -1,5 +1,8 @@
 """From a source to batches: batch k is a pure function of (source, transforms, seed, k)."""
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -131,14 +134,24 @@ def stream(
   reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(1, threads))
   out = ds[start:].to_iter_dataset(reading)
   if workers:
-    out = out.mp_prefetch(
-      grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-    )
+    options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+    out = out.mp_prefetch(options, worker_init_fn=_end_with_parent)
   if transfer:
     out = grain.experimental.ThreadPrefetchIterDataset(
       out.map(transfer), prefetch_buffer_size=ahead
     )
   return iter(out)
+
+
+def _end_with_parent(index: int, count: int) -> None:
+  """In a worker process: ends it when the process that reads from it is gone, however killed."""
+  del index, count
+
+  def wait():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+  threading.Thread(target=wait, daemon=True).start()
 
 
 class DrawScene(grain.transforms.RandomMap):

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from depthjax import parallel
+from depthjax import processes
 from depthjax.files.errors import InputError
 
 _ITEM = 'default'  # The folder that Orbax makes for the one tree in a checkpoint.
@@ -151,7 +151,7 @@ class Checkpoints:
         refusal = error
       except Damaged as error:
         reason = str(error)
-      if parallel.agreed(bool(reason)):
+      if processes.agreed(bool(reason)):
         reasons[step] = reason or 'another process cannot read it'
         continue
       if refusal:
@@ -180,7 +180,7 @@ class Checkpoints:
         if not self._read_only:
           folder.rename(aside)
     if reasons and not self._read_only:
-      parallel.agreed(True)  # Nobody looks before all are moved.
+      processes.agreed(True)  # Nobody looks before all are moved.
       self._manager.reload()
 
   def _meet(self, *, key: str, timeout_ms: int) -> None:

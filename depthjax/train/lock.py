@@ -12,7 +12,7 @@ from typing import IO
 
 import jax
 
-from depthjax import parallel
+from depthjax import processes
 from depthjax.files.errors import InputError
 
 NAME = 'lock'
@@ -36,7 +36,7 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
     file = open(workdir / NAME, 'a+', encoding='utf-8')  # noqa: SIM115  Open while it is held.
     holder = _taken(file)
   try:
-    if parallel.agreed(bool(holder)):
+    if processes.agreed(bool(holder)):
       who = holder or 'another run, as process 0 says'
       raise InputError(workdir, f'is in use by {who}', 'another workdir, or that run to end first')
     yield

@@ -15,7 +15,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from depthjax import parallel
+from depthjax import processes
 from depthjax.files import space, weights
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
@@ -103,7 +103,7 @@ class _Run:
   def steps(self, state: Any, start: int, batches: Iterator) -> Any:
     config, compiled, pending = self.config, None, None
     # A run that was killed in an evaluation has saved the step and not evaluated it.
-    owed = parallel.agreed(start > 0 and not self.log.has('eval'))
+    owed = processes.agreed(start > 0 and not self.log.has('eval'))
     for step in range(start, config.steps):
       saves = step > start and _due(step, config.checkpoint.every)
       evaluates = (step > start or owed) and _due(step, config.eval.every)

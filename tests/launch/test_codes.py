@@ -28,8 +28,8 @@ for end in ends:
 # The second of two processes, that waits for the first; and the first, that crashes.
 _WAITS = """
 import sys, time
-from depthjax import parallel
-parallel.start(sys.argv[1])
+from depthjax import processes
+processes.start(sys.argv[1])
 time.sleep(100)
 """
 _CRASHES = """

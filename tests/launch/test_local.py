@@ -162,8 +162,8 @@ def test_who_is_asked_to_stop_before_the_loop_listens_stops():
     probe.bind(('127.0.0.1', 0))
     port = probe.getsockname()[1]
   program = (
-    'import os, signal, time; from depthjax import parallel\n'
-    f'parallel.start("localhost:{port},1,0")\n'
+    'import os, signal, time; from depthjax import processes\n'
+    f'processes.start("localhost:{port},1,0")\n'
     'os.kill(os.getpid(), signal.SIGTERM)\n'
     'time.sleep(2)\n'
   )

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from depthjax import configuring, parallel
+from depthjax import configuring, parallel, processes
 from depthjax.train import experiment as experiment_lib
 from tests import tiny
 
@@ -107,14 +107,14 @@ def test_arrays_that_no_axis_divides_stay_whole():
 @pytest.mark.parametrize('cluster', ['nonsense', 'host:1,two,0', 'host:1,2'])
 def test_an_unknown_cluster_says_what_there_is(cluster):
   with pytest.raises(configuring.ConfigError, match='auto or host:port,count,index'):
-    parallel.start(cluster)
+    processes.start(cluster)
 
 
 def test_auto_outside_a_cluster_says_so():
   """In a process of its own: once a device is in use JAX refuses for another reason."""
   environment = {k: v for k, v in os.environ.items() if not k.startswith(('SLURM', 'OMPI', 'TPU'))}
   done = subprocess.run(
-    [sys.executable, '-c', "from depthjax import parallel; parallel.start('auto')"],
+    [sys.executable, '-c', "from depthjax import processes; processes.start('auto')"],
     env={**environment, 'PYTHONPATH': str(tiny.ROOT)},
     capture_output=True,
     text=True,
