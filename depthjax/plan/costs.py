@@ -3,46 +3,31 @@
 Loops count as often as they turn. Numbers are those of one device.
 """
 
-import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
+from depthjax.plan import collectives
+from depthjax.plan.collectives import Collective
 from depthjax.plan.program import Array, Instruction, Program
 
-COLLECTIVES = (
-  'all-reduce',
-  'all-gather',
-  'reduce-scatter',
-  'all-to-all',
-  'collective-permute',
-  'collective-broadcast',
-)
 # Names for what is there already, and the ends of what has been counted at its start.
 _FREE = {
   *('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'after-all', 'while'),
-  *('conditional', 'call', 'partition-id', 'replica-id', 'opt-barrier', 'async-update', 'domain'),
+  *(
+    'send',
+    'recv',
+    'conditional',
+    'call',
+    'partition-id',
+    'replica-id',
+    'opt-barrier',
+    'async-update',
+    'domain',
+  ),
 }
 _SLICES = ('dynamic-slice', 'slice', 'gather')
-
-
-class Collective(NamedTuple):
-  """One collective: its kind, bytes of what a device puts in, and how often it runs.
-
-  Fields:
-    groups: the devices that speak with each other, [groups, devices of one].
-    scope: the part of the program it belongs to, as traced.
-    result: bytes of what a device gets out.
-  """
-
-  kind: str
-  size: int
-  result: int
-  times: int
-  groups: np.ndarray
-  scope: str
 
 
 class Costs(NamedTuple):
@@ -51,19 +36,24 @@ class Costs(NamedTuple):
   Fields:
     traffic: bytes read from and written to main memory by every instruction.
     collectives: in the order of the program.
-    cycles: what the compiler expects, None where it does not say.
+    cycles: what the compiler expects, None where it does not say; of gathers it never does.
+    gathered: values that are picked one by one.
     unknown_loops: loops whose number of turns could not be read; they count as one.
   """
 
   traffic: int
   collectives: tuple[Collective, ...]
   cycles: float | None
+  gathered: int
   unknown_loops: int
 
 
-def costs(program: Program, devices: int) -> Costs:
-  """The costs of a program that was compiled for so many devices."""
-  traffic, cycles, unknown, found, told = 0, 0.0, 0, [], False
+def costs(program: Program, devices: int, slices: int = 1) -> Costs:
+  """The costs of a program that was compiled for so many devices, on each of so many slices.
+
+  Over several slices a TPU runs one program each, which sends to the others through its host.
+  """
+  traffic, cycles, gathered, unknown, found, told = 0, 0.0, 0, 0, [], False
   for instruction, body, times in _runs(program, program.entry, 1):
     if instruction.opcode == 'while':
       unknown += _turns(program, instruction, body) is None
@@ -71,8 +61,10 @@ def costs(program: Program, devices: int) -> Costs:
     expected = re.search(r'"estimated_cycles":"(\d+)"', instruction.attributes)
     told = told or bool(expected)
     cycles += times * int(expected[1]) if expected else 0
-    found += _collectives(program, instruction, body, times, devices)
-  return Costs(traffic, tuple(found), cycles if told else None, unknown)
+    gathered += times * _gathered(program, instruction)
+    found += collectives.within(program, instruction, body, times, devices)
+    found += collectives.between(instruction, body, times, devices, slices)
+  return Costs(traffic, tuple(found), cycles if told else None, gathered, unknown)
 
 
 def _runs(
@@ -188,78 +180,15 @@ def _read(inside: dict[str, Instruction], name: str, whole: int) -> int:
   return total
 
 
+def _gathered(program: Program, instruction: Instruction) -> int:
+  """Values that a gather, or those within a fusion, picks."""
+  if instruction.opcode == 'fusion':
+    inside = program.computations[instruction.calls('calls')]
+    return sum(_gathered(program, one) for one in inside.values())
+  gathers = instruction.opcode == 'gather'
+  return sum(math.prod(array.shape) for array in instruction.arrays) if gathers else 0
+
+
 def _main(arrays: Sequence[Array]) -> int:
   """Bytes in main memory."""
   return sum(array.size for array in arrays if array.space == 0)
-
-
-def _collectives(
-  program: Program,
-  instruction: Instruction,
-  body: dict[str, Instruction],
-  times: int,
-  devices: int,
-) -> Iterator[Collective]:
-  if instruction.opcode == 'fusion':  # A TPU fuses a collective with what surrounds it.
-    inside = program.computations[instruction.calls('calls')]
-    for one in inside.values():
-      yield from _collectives(program, one, inside, times, devices)
-    return
-  kind = instruction.opcode.removesuffix('-start')
-  if kind not in COLLECTIVES:
-    return
-  given = sum(a.size for name in instruction.operands if name in body for a in body[name].arrays)
-  got = sum(array.size for array in instruction.arrays)
-  scope = re.search(r'op_name="([^"]*)"', instruction.attributes)
-  yield Collective(
-    kind=kind,
-    size=given,
-    result=got - given if instruction.opcode.endswith('-start') and got > given else got,
-    times=times,
-    groups=replica_groups(instruction.attributes, devices),
-    scope=scope[1] if scope else '',
-  )
-
-
-def replica_groups(attributes: str, devices: int) -> np.ndarray:
-  """The groups of devices [groups, devices of one] that a collective's text names.
-
-  They come as lists, as a permuted range ("[4,2]<=[2,4]T(1,0)"), or as axes of a mesh.
-  """
-  everyone = np.arange(devices).reshape(1, -1)
-  pairs = re.search(r'source_target_pairs=\{(\{.*?\})\}', attributes)
-  if pairs:
-    return np.array(json.loads('[' + pairs[1].replace('{', '[').replace('}', ']') + ']'))
-  lists = re.search(r'replica_groups=\{(\{[\d,{} ]*\})\}', attributes)
-  if lists:
-    return np.array(json.loads('[' + lists[1].replace('{', '[').replace('}', ']') + ']'))
-  ranged = re.search(r'replica_groups=\[([\d,]+)\]<=(\[[\d,]+\](?:T\([\d,]+\))?)', attributes)
-  if ranged:
-    return _device_ids(ranged[2], devices).reshape(_numbers(ranged[1]))
-  mesh = re.search(
-    r'replica_groups=mesh\[([^\]]*)\](?:, device_ids=\((.*?)\))? \{([^}]*)\}', attributes
-  )
-  if mesh:
-    axes = dict(re.findall(r"'(\w+)'=(\d+)", mesh[1]))
-    names, chosen = list(axes), re.findall(r"'(\w+)'", mesh[3])
-    ids = _device_ids(mesh[2], devices).reshape([int(size) for size in axes.values()])
-    rest = [names.index(name) for name in names if name not in chosen]
-    order = [*rest, *(names.index(name) for name in chosen)]
-    members = int(np.prod([int(axes[name]) for name in chosen]))
-    return ids.transpose(order).reshape(-1, members)
-  return everyone
-
-
-def _device_ids(text: str | None, devices: int) -> np.ndarray:
-  """Numbers of devices in an order: all, a list, or a range that is permuted: "[2,4]T(1,0)"."""
-  if not text:
-    return np.arange(devices)
-  ranged = re.match(r'\[([\d,]+)\](?:T\(([\d,]+))?', text)
-  if not ranged:
-    return np.array(_numbers(text))
-  ids = np.arange(devices).reshape(_numbers(ranged[1]))
-  return ids.transpose(_numbers(ranged[2])) if ranged[2] else ids
-
-
-def _numbers(text: str) -> list[int]:
-  return [int(number) for number in text.split(',')]

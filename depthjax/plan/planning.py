@@ -196,7 +196,9 @@ def _compiled(step: Any, state: Any, batch: Any, topology: Topology, quick: bool
       raise
     return Compiled(size, time.perf_counter() - begin, work, used, limit, None, None)
   memory = _memory(compiled.memory_analysis())
-  costs = costs_lib.costs(program_lib.parse(compiled.as_text()), len(topology.devices))
+  program = program_lib.parse(compiled.as_text())
+  slices = len(topology.devices) // topology.island if topology.exact else 1
+  costs = costs_lib.costs(program, len(topology.devices) // slices, slices)
   return Compiled(size, time.perf_counter() - begin, work, memory.total, limit, memory, costs)
 
 

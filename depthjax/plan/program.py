@@ -14,13 +14,17 @@ _TILE = re.compile(r'T\(([\d,]+)\)')
 
 
 class Array(NamedTuple):
-  """One array: its type, shape, bytes as laid out (tiles filled up), and memory space.
+  """One array.
 
-  Space 0 is the device's main memory; others are those on the chip.
+  Fields:
+    values: bytes of its elements.
+    size: bytes as laid out, tiles filled up.
+    space: 0 is the device's main memory; others are those on the chip.
   """
 
   dtype: str
   shape: tuple[int, ...]
+  values: int
   size: int
   space: int
 
@@ -102,9 +106,14 @@ def arrays(kind: str) -> Iterator[Array]:
   """The arrays of a type, of a tuple all."""
   for dtype, shape, layout in _ARRAY.findall(kind):
     shape = tuple(map(int, filter(None, shape.split(','))))
-    size = math.prod(_filled(shape, layout)) * _bits(dtype) // 8
-    space = re.search(r'S\((\d+)\)', layout)
-    yield Array(dtype, shape, size, int(space[1]) if space else 0)
+    bits, space = _bits(dtype), re.search(r'S\((\d+)\)', layout)
+    yield Array(
+      dtype,
+      shape,
+      values=math.prod(shape) * bits // 8,
+      size=math.prod(_filled(shape, layout)) * bits // 8,
+      space=int(space[1]) if space else 0,
+    )
 
 
 def _bits(dtype: str) -> int:

@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from depthjax.plan import roofline
-from depthjax.plan.costs import Collective
+from depthjax.plan.collectives import Collective
 from depthjax.plan.planning import Compiled, Plan
 
+# Values that a TPU gathers in a few milliseconds, at some nanoseconds each; more is worth a word.
+_GATHERS = 10_000_000
 _SHOWN = 8  # Rows of collectives on the terminal; the JSON has every one.
 
 
@@ -56,6 +58,7 @@ def _step_json(plan: Plan, step: Compiled) -> dict[str, Any]:
     **result,
     'memory_bytes': step.memory._asdict(),
     'traffic_bytes': step.costs.traffic,
+    'gathered_values': step.costs.gathered,
     'collectives': collectives,
     'unknown_loops': step.costs.unknown_loops + step.work.unknown_loops,
     'seconds': times._asdict(),
@@ -106,6 +109,11 @@ def verdict(plan: Plan) -> str:
       f'FITS: {_size(train.used)} of {there}. At least {_time(times.roofline)} a step, '
       f'bound by {times.bound}: at most {plan.config.batch_size / times.roofline:,.0f} examples/s.'
     )
+    if chip.platform == 'tpu' and train.costs.gathered > _GATHERS:
+      text += (
+        f' {train.costs.gathered / 1e6:,.0f} million values are gathered one by one, which is slow '
+        'on a TPU and in none of these times.'
+      )
   return f'{text} {_largest(plan)}' if plan.tried else text
 
 
@@ -156,9 +164,11 @@ def _times(plan: Plan, steps: dict[str, Compiled]) -> Table:
   table.add_row('one after another', *(_time(t.serial) for t in times.values()))
   if all(t.compiler for t in times.values()):
     table.add_row("the compiler's estimate", *(_time(t.compiler) for t in times.values()))
+  table.add_row('values gathered', *(f'{s.costs.gathered / 1e6:,.1f} M' for s in steps.values()))
   unknown = sum(s.costs.unknown_loops + s.work.unknown_loops for s in steps.values())
+  table.caption = 'Gathers have no published rate; no estimate here has them.'
   if unknown:
-    table.caption = f'{unknown} loops of unknown length count as one turn.'
+    table.caption += f' {unknown} loops of unknown length count as one turn.'
   return table
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from depthjax.plan.costs import Collective
+from depthjax.plan.collectives import Collective
 from depthjax.plan.planning import Compiled
 from depthjax.plan.topology import Topology
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from depthjax.plan import costs, program
+from depthjax.plan import collectives, costs, program
 
 _SIDE = 64
 _BYTES = 4 * _SIDE * _SIDE
@@ -46,6 +46,12 @@ def test_loops_count_as_often_as_they_turn():
   assert each >= 9 * 2 * _BYTES
   # Ten turns cost ten times what one does, but for what lies round the loop.
   np.testing.assert_allclose(found[1].traffic, each / 9 * 10, rtol=0.35)
+
+
+def test_gathered_values_are_counted():
+  picked = lambda x, i: jnp.sin(x[i])  # noqa: E731
+  found = _costs(picked, jnp.ones((100, 3)), jnp.array([5, 2, 99, 0]))
+  assert found.gathered == 4 * 3 and _costs(jnp.sin, _square()).gathered == 0
 
 
 def test_a_loop_without_a_bound_says_so():
@@ -103,7 +109,7 @@ def test_collectives_within_a_loop_count_each_time():
   ],
 )
 def test_groups_are_read_in_every_form(text, groups):
-  np.testing.assert_array_equal(costs.replica_groups(text, 4), groups)
+  np.testing.assert_array_equal(collectives.replica_groups(text, 4), groups)
 
 
 _TPU = """
@@ -130,3 +136,23 @@ def test_memory_on_the_chip_is_no_traffic_and_cycles_are_summed():
   assert found.traffic == 3 * size and found.cycles == 7
   (one,) = found.collectives
   assert one.kind == 'all-reduce' and one.size == size and one.groups.shape == (2, 2)
+
+
+_SLICES = """
+ENTRY %main (x: f32[128]) -> f32[128] {
+  %x = f32[128]{0:T(128)} parameter(0)
+  %token = token[] after-all()
+  %sum = f32[128]{0:T(128)} all-reduce(%x), replica_groups={}, to_apply=%add
+  %send = (f32[128]{0:T(128)}, u32[], token[]) send(%sum, %token), is_host_transfer=true, \
+frontend_attributes={_xla_megascale_target="{1,2}x{0:3}",_xla_megascale_transfer_type="ALL_REDUCE"}
+  %sent = token[] send-done(%send)
+  ROOT %y = f32[128]{0:T(128)} copy(%x)
+}
+"""
+
+
+def test_what_goes_to_other_slices_is_a_collective_among_them():
+  within, between = costs.costs(program.parse(_SLICES.replace('\\\n', '')), 4, 3).collectives
+  assert within.groups.tolist() == [[0, 1, 2, 3]] and within.size == 512
+  assert between.groups.tolist() == [[0, 4, 8]]
+  assert (between.kind, between.size, between.times) == ('all-reduce', 512, 1)

@@ -36,7 +36,7 @@ def test_computations_and_instructions_have_names_operands_and_attributes():
 def test_arrays_are_as_large_as_their_tiles_and_know_their_memory():
   main = program.parse(_TEXT).computations['main.7_spmd']
   (x,), (y,) = main['x'].arrays, main['y'].arrays
-  assert x.size == 4 * 256 * 4 and x.space == 1
+  assert x.size == 4 * 256 * 4 and x.values == 3 * 130 * 4 and x.space == 1
   # The layout says which axis is the fastest: 3 fill 128, 130 fill 136.
   assert y.size == 128 * 136 * 2 and y.space == 0
   (scalar, plain) = program.arrays('(pred[], s4[6])')

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from depthjax.plan import chips, roofline
-from depthjax.plan.costs import Collective, Costs
+from depthjax.plan.collectives import Collective
+from depthjax.plan.costs import Costs
 from depthjax.plan.planning import Compiled, Memory
 from depthjax.plan.topology import Topology
 from depthjax.plan.work import Work
@@ -14,7 +15,7 @@ _CHIP = chips.CHIPS['v5e']
 
 def _step(collectives=(), traffic=0, matrix=None, vector=0, cycles=None):
   work = Work(matrix or {}, vector, 0)
-  costs = Costs(traffic, tuple(collectives), cycles, 0)
+  costs = Costs(traffic, tuple(collectives), cycles, 0, 0)
   return Compiled(8, 1.0, work, 1.0, 2.0, Memory(0, 0, 0, 0), costs)
 
 
