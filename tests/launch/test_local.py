@@ -3,9 +3,7 @@
 import os
 import pathlib
 import signal
-import socket
 import subprocess
-import sys
 import time
 
 import pytest
@@ -154,18 +152,3 @@ def test_kill_leaves_no_orphans(launch, tmp_path, whole_group):
   (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
   process.wait(30)
   _wait_for_the_end_of(pids)
-
-
-def test_who_is_asked_to_stop_before_the_loop_listens_stops():
-  """JAX would take the signal for itself once processes are connected."""
-  with socket.socket() as probe:
-    probe.bind(('127.0.0.1', 0))
-    port = probe.getsockname()[1]
-  program = (
-    'import os, signal, time; from depthjax import processes\n'
-    f'processes.start("localhost:{port},1,0")\n'
-    'os.kill(os.getpid(), signal.SIGTERM)\n'
-    'time.sleep(2)\n'
-  )
-  result = subprocess.run([sys.executable, '-c', program], cwd=tiny.ROOT, timeout=120)
-  assert result.returncode == -signal.SIGTERM

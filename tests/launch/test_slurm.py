@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from depthjax.train import log as log_lib
 from tests import tiny
+from tests.faults import machines
 from tests.launch import cluster
 
 pytestmark = [
@@ -17,9 +17,8 @@ pytestmark = [
   pytest.mark.skipif(bool(cluster.missing()), reason=cluster.missing()),
 ]
 
-_FIELDS = {'steps': 80, 'checkpoint.every': 10}
+_FIELDS = {'steps': 200, 'checkpoint.every': 10, 'eval.every': 5}
 _PATH = f'{os.path.dirname(sys.executable)}:{os.environ["PATH"]}'
-_TIMES = {'examples_per_second', 'steps_per_second', 'input_share'}
 _DONE = ('COMPLETED', 'FAILED', 'CANCELLED')
 # What the two tasks do, the states and codes that the job may end with, and its starts.
 _ENDS = {
@@ -79,48 +78,38 @@ def test_a_cancelled_job_is_not_queued_again(slurm, program, tmp_path):
 
 
 def test_a_requeued_run_trains_as_one_that_was_never_stopped(slurm, tmp_path):
-  alone, one, two = (tmp_path / name for name in ('alone', 'one', 'two'))
-  log = tmp_path / 'slurm.log'
-  arguments = ['train', *tiny.arguments(two, **_FIELDS)]
-  number = _submit(slurm, log, *arguments, JAX_NUM_CPU_DEVICES='2')
-
-  def step() -> int:
-    lines = log_lib.read_metrics(two, 'train') if (two / 'metrics.jsonl').exists() else []
-    return lines[-1]['step'] if lines else 0
-
-  cluster.until((two / 'checkpoints' / '10').exists, log.read_text, 300)
+  one, two, alone = (tmp_path / name for name in ('one', 'two', 'alone'))
+  machines.trained(one, **_FIELDS)  # By launch/local.sh; leaves the program that it ran in bin/.
+  log = tmp_path / 'log'
+  environment = {
+    'JAX_NUM_CPU_DEVICES': '1',
+    'PATH': f'{tmp_path / "bin"}:{os.environ["PATH"]}',
+    'PYTHONPATH': str(tiny.ROOT),
+  }
+  number = _submit(slurm, log, 'train', *machines.arguments(two, **_FIELDS), **environment)
+  cluster.until(lambda: machines.steps(two), log.read_text, 180)
   slurm.run('scontrol', 'requeue', number)
-  cluster.until(lambda: log.read_text().count('resuming') == 1, log.read_text, 300)
-  resumed = step()
-  cluster.until(lambda: step() > resumed + 5, log.read_text, 300)
+  cluster.until(lambda: log.read_text().count('resuming') == 1, log.read_text, 180)
+  resumed = machines.logged(two)
+  cluster.until(lambda: machines.logged(two) > resumed + 5, log.read_text, 180)
   slurm.run('scancel', '--signal=TERM', number)
-  cluster.until(lambda: slurm.job(number)['JobState'] in _DONE, log.read_text, 300)
+  cluster.until(lambda: slurm.job(number)['JobState'] in _DONE, log.read_text, 180)
 
   text = log.read_text()
   assert slurm.job(number)['JobState'] == 'COMPLETED', text
   assert 'start 1, on' in text and 'start 2, on' in text and 'start 3, on' in text, text
   saved = int(text.split('stopped at step ')[1].split(';')[0])
   assert 'ended with 143, queued again' in text and f'resuming from step {saved}:' in text, text
-  _train(one, ['bash', 'launch/local.sh', '2'], devices=2)
-  _assert_same(one, two, steps=_FIELDS['steps'])
-  _train(alone, ['depthjax'], devices=4)
-  # Sums over devices are taken in another order, and training makes such differences grow.
-  _assert_same(alone, two, steps=5, rtol=2e-3)
+  assert machines.record(two) == machines.record(one)
+  _assert_as_one_process(alone, two, environment)
 
 
-def _train(workdir, command, devices) -> None:
-  """Trains without a stop; on a busy machine Gloo's 30 seconds to connect may take two tries."""
-  command = [*command, 'train', *tiny.arguments(workdir, **_FIELDS)]
-  environment = {**os.environ, 'JAX_NUM_CPU_DEVICES': str(devices), 'PATH': _PATH, 'RESTARTS': '3'}
-  subprocess.run(command, env=environment, cwd=tiny.ROOT, check=True, timeout=600)
-
-
-def _assert_same(one, other, steps, rtol=0.0) -> None:
-  """The same losses and gradients, and if all steps are compared the same scores."""
-  kinds = ('train', 'eval') if steps == _FIELDS['steps'] else ('train',)
-  for kind in kinds:
-    pairs = zip(log_lib.read_metrics(one, kind), log_lib.read_metrics(other, kind), strict=True)
-    for a, b in itertools.islice(pairs, steps):
-      assert a['step'] == b['step'] and a.keys() == b.keys()
-      for name in a.keys() - _TIMES - {'kind'}:
-        np.testing.assert_allclose(b[name], a[name], rtol=rtol, err_msg=f'{a["step"]} {name}')
+def _assert_as_one_process(alone, two, environment) -> None:
+  """Sums over devices are taken in another order, and training makes such differences grow."""
+  environment = {**os.environ, **environment, 'JAX_NUM_CPU_DEVICES': '2'}
+  command = ['depthjax', 'train', *machines.arguments(alone, **_FIELDS)]
+  subprocess.run(command, env=environment, cwd=tiny.ROOT, check=True, timeout=300)
+  for a, b in itertools.islice(zip(machines.record(alone), machines.record(two), strict=True), 5):
+    assert a['step'] == b['step'] and a.keys() == b.keys()
+    for name in a.keys() - {'kind'}:
+      np.testing.assert_allclose(b[name], a[name], rtol=2e-3, err_msg=f'{a["step"]} {name}')
