@@ -136,7 +136,7 @@ class _Run:
     with self.clock.paused():
       begin = time.perf_counter()
       compiled = self.experiment.runner.step.lower(state, batch).compile()
-      # Devices that meet for the first time, in a step, don't wait long for one that still compiles.
+      # Devices that meet for the first time, in a step, do not wait for one that compiles long.
       processes.together()
       self.log.say(f'compiled the step in {time.perf_counter() - begin:.1f} s')
     return compiled
