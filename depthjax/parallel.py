@@ -63,10 +63,16 @@ def make_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mes
   if slices == 1:
     shape = (each // fsdp, fsdp)
     return jax.make_mesh(shape, (_DATA, _FSDP), (AxisType.Auto,) * 2, devices=devices)
+  if slices * each != len(devices) or len({_slice_size(devices, d) for d in devices}) > 1:
+    raise ConfigError('parallel.devices takes parts of slices; 0 takes all')
   if each % fsdp:
     raise ConfigError(f'parallel.fsdp is {fsdp}; it must divide the {each} chips of a slice')
   grid = mesh_utils.create_hybrid_device_mesh((each // fsdp, fsdp), (slices, 1), devices)
   return Mesh(grid, (_DATA, _FSDP), axis_types=(AxisType.Auto,) * 2)
+
+
+def _slice_size(devices: Sequence[jax.Device], device: jax.Device) -> int:
+  return sum(other.slice_index == device.slice_index for other in devices)
 
 
 def axis_name(mode: str) -> str | None:

@@ -83,7 +83,7 @@ CHIPS = {
   'v4': _tpu('TPU v4', 32, 1228, 275, links=600, network=25, axes=3, cores=2, clock=1.05),
   'v5e': _tpu('TPU v5e', 16, 819, 197, links=400, network=25, axes=2, clock=1.5),
   'v5p': _tpu('TPU v5p', 95, 2765, 459, links=1200, network=50, axes=3, cores=2, clock=1.75),
-  'v6e': _tpu('TPU v6e', 32, 1638, 918, links=800, network=50, axes=2),
+  'v6e': _tpu('TPU v6e', 32, 1638, 918, links=800, network=100, axes=2),
   'a100': _gpu('NVIDIA A100 80GB', 80, 2039, 312, 156, 19.5, links=600, network=200),
   'h100': _gpu('NVIDIA H100', 80, 3350, 989, 494.5, 67, links=900, network=400),
   'h200': _gpu('NVIDIA H200', 141, 4800, 989, 494.5, 67, links=900, network=400),

@@ -47,21 +47,33 @@ def within(
   if instruction.opcode == 'fusion':  # A TPU fuses a collective with what surrounds it.
     inside = program.computations[instruction.calls('calls')]
     for one in inside.values():
-      yield from within(program, one, inside, times, devices)
+      for found in within(program, one, inside, times, devices):
+        yield _scattered(found, inside, instruction)
     return
   kind = instruction.opcode.removesuffix('-start')
   if kind not in _KINDS:
     return
-  given = _values(instruction, body)
-  got = sum(array.values for array in instruction.arrays)
+  done = [one for one in body.values() if one.opcode == f'{kind}-done']
+  ends = [one for one in done if instruction.name in one.operands] or [instruction]
   yield Collective(
     kind=kind,
-    size=given,
-    result=got - given if instruction.opcode.endswith('-start') and got > given else got,
+    size=_values(instruction, body),
+    result=sum(array.values for array in ends[0].arrays),
     times=times,
     groups=replica_groups(instruction.attributes, devices),
     scope=_scope(instruction),
   )
+
+
+def _scattered(one: Collective, inside: dict[str, Instruction], fusion: Instruction) -> Collective:
+  """An all-reduce of which a device keeps its own part alone is a reduce-scatter on a TPU."""
+  root = next(i for i in inside.values() if i.root)
+  while root.opcode in ('bitcast', 'convert', 'copy', 'reshape') and root.operands[0] in inside:
+    root = inside[root.operands[0]]
+  if one.kind != 'all-reduce' or root.opcode != 'dynamic-slice':
+    return one
+  kept = sum(array.values for array in fusion.arrays)
+  return one._replace(kind='reduce-scatter', size=kept * one.groups.shape[1], result=kept)
 
 
 def between(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from depthjax.plan import collectives
+from depthjax.plan import collectives, loops
 from depthjax.plan.collectives import Collective
 from depthjax.plan.program import Array, Instruction, Program
 
@@ -56,7 +56,7 @@ def costs(program: Program, devices: int, slices: int = 1) -> Costs:
   traffic, cycles, gathered, unknown, found, told = 0, 0.0, 0, 0, [], False
   for instruction, body, times in _runs(program, program.entry, 1):
     if instruction.opcode == 'while':
-      unknown += _turns(program, instruction, body) is None
+      unknown += loops.turns(program, instruction, body) is None
     traffic += times * _traffic(program, instruction, body)
     expected = re.search(r'"estimated_cycles":"(\d+)"', instruction.attributes)
     told = told or bool(expected)
@@ -75,7 +75,7 @@ def _runs(
   for instruction in body.values():
     yield instruction, body, times
     if instruction.opcode == 'while':
-      turns = _turns(program, instruction, body) or 1
+      turns = loops.turns(program, instruction, body) or 1
       yield from _runs(program, instruction.calls('body'), times * turns)
     elif instruction.opcode in ('call', 'async-start'):
       called = instruction.calls('to_apply') or instruction.calls('calls')
@@ -93,53 +93,34 @@ def _heaviest(program: Program, conditional: Instruction) -> str:
   return max(names, key=lambda name: sum(1 for _ in _runs(program, name, 1)))
 
 
-def _turns(program: Program, loop: Instruction, body: dict[str, Instruction]) -> int | None:
-  """How often a loop turns: the compiler's word, or the bound in its condition, from 0 by 1."""
-  known = re.search(r'"known_trip_count":\{"n":"(\d+)"', loop.attributes)
-  if known:
-    return int(known[1])
-  condition = program.computations[loop.calls('condition')]
-  root = next(i for i in condition.values() if i.root)
-  if root.opcode == 'fusion':
-    condition = {**condition, **program.computations[root.calls('calls')]}
-  bounds = [
-    int(i.text)
-    for i in condition.values()
-    if i.opcode == 'constant' and i.text.lstrip('-').isdigit()
-  ]
-  compares = [i for i in condition.values() if i.opcode == 'compare']
-  if len(compares) == 1 and len(bounds) == 1 and 'direction=LT' in compares[0].attributes:
-    return bounds[0]
-  return None
-
-
 def _traffic(program: Program, instruction: Instruction, body: dict[str, Instruction]) -> int:
   """Bytes that an instruction reads from and writes to main memory."""
   opcode = instruction.opcode
   if opcode in _FREE or opcode.endswith('-done'):
     return 0
-  if opcode == 'async-start':
-    return 0  # Its computation is walked.
   operands = [body[name].arrays for name in instruction.operands if name in body]
   if opcode.endswith('-start'):
-    return _moved(instruction, operands)
+    return _moved(instruction, operands, body)
   written = _main(instruction.arrays)
   if opcode in _SLICES:
     return written + min(_main(operands[0]), sum(a.size for a in instruction.arrays))
   if opcode == 'dynamic-update-slice':
     return 2 * _main(operands[1])
+  if opcode == 'scatter':  # In place: what it changes is read and written.
+    return _main(operands[1]) + 3 * _main(operands[2])
   if opcode == 'fusion':
     return _fused(program, instruction, operands)
   return written + sum(map(_main, operands))
 
 
-def _moved(instruction: Instruction, operands: Sequence[Sequence[Array]]) -> int:
+def _moved(
+  instruction: Instruction, operands: Sequence[Sequence[Array]], body: dict[str, Instruction]
+) -> int:
   """An asynchronous copy, slice or collective: what arrives, read once and written once."""
-  given = [array.shape for arrays in operands for array in arrays]
-  results = [a for a in instruction.arrays if a.dtype not in ('u32', 's32') or a.shape]
-  arriving = results[:1] if instruction.opcode == 'copy-start' else results[len(given) :]
-  size = sum(array.size for array in arriving or results[:1])
-  return _main(arriving) + min(size, sum(map(_main, operands)))
+  done = f'{instruction.opcode.removesuffix("-start")}-done'
+  ends = (one for one in body.values() if one.opcode == done and instruction.name in one.operands)
+  arriving = next(ends, instruction).arrays
+  return _main(arriving) + min(sum(a.size for a in arriving), sum(map(_main, operands)))
 
 
 def _fused(program: Program, fusion: Instruction, operands: Sequence[Sequence[Array]]) -> int:
@@ -148,33 +129,50 @@ def _fused(program: Program, fusion: Instruction, operands: Sequence[Sequence[Ar
   A result that is an operand with a slice replaced is written in place.
   """
   inside = program.computations[fusion.calls('calls')]
-  parameters = {int(i.text): i for i in inside.values() if i.opcode == 'parameter'}
-  total = 0
-  for number, given in enumerate(operands):
-    whole = _main(given)
-    if whole and number in parameters:
-      whole = min(whole, _read(inside, parameters[number].name, whole))
-    total += whole
+  total = sum(
+    min(_main(given), _read(program, fusion, number, _main(given)))
+    for number, given in enumerate(operands)
+    if _main(given)
+  )
   root = next(i for i in inside.values() if i.root)
-  written = _main(fusion.arrays)
-  if root.opcode == 'dynamic-update-slice' and root.operands[1] in inside:
-    written = min(written, sum(a.size for a in inside[root.operands[1]].arrays))
-  return total + written
+  results = [inside[name] for name in root.operands] if root.opcode == 'tuple' else [root]
+  for array, result in zip(fusion.arrays, results, strict=False):
+    total += min(_main([array]), _written(inside, result, array.size))
+  return total
 
 
-def _read(inside: dict[str, Instruction], name: str, whole: int) -> int:
-  """How much of a parameter a fused computation looks at."""
-  users = [i for i in inside.values() if name in i.operands]
-  if not users:
-    return 0
+def _written(inside: dict[str, Instruction], result: Instruction, whole: int) -> int:
+  """How much of a fusion's result is new."""
+  while result.opcode in ('bitcast', 'copy') and result.operands[0] in inside:
+    result = inside[result.operands[0]]
+  update = {'dynamic-update-slice': 1, 'scatter': 2}.get(result.opcode)
+  if update is None or result.operands[update] not in inside:
+    return whole
+  return sum(array.size for array in inside[result.operands[update]].arrays)
+
+
+def _read(program: Program, fusion: Instruction, number: int, whole: int) -> int:
+  """How much of its operand of that number a fusion looks at."""
+  inside = program.computations[fusion.calls('calls')]
+  given = (i for i in inside.values() if i.opcode == 'parameter' and i.text == str(number))
+  parameter = next(given, None)
+  return whole if parameter is None else _used(program, inside, parameter.name, whole)
+
+
+def _used(program: Program, inside: dict[str, Instruction], name: str, whole: int) -> int:
+  """How much of a value its users look at."""
   total = 0
-  for user in users:
-    if user.opcode in _SLICES and user.operands[0] == name:
+  for user in (i for i in inside.values() if name in i.operands):
+    first = user.operands[0] == name and name not in user.operands[1:]
+    if user.opcode in _SLICES and first:
       total += sum(a.size for a in user.arrays)
-    elif user.opcode == 'dynamic-update-slice' and user.operands[0] == name:
+    elif user.opcode in ('dynamic-update-slice', 'scatter') and first:
       continue
     elif user.opcode == 'bitcast':
-      total += _read(inside, user.name, whole)
+      total += _used(program, inside, user.name, whole)
+    elif user.opcode == 'fusion':
+      places = (i for i, operand in enumerate(user.operands) if operand == name)
+      total += sum(_read(program, user, place, whole) for place in places)
     else:
       return whole
   return total

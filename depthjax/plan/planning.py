@@ -1,5 +1,6 @@
 """Plans a run: compiles its steps for a topology, adds up what they cost, searches the batch."""
 
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 
+from depthjax.configuring import ConfigError
 from depthjax.data import splits
 from depthjax.plan import costs as costs_lib
 from depthjax.plan import program as program_lib
@@ -29,16 +31,18 @@ _UNITS = {'': 0, 'K': 10, 'M': 20, 'G': 30, 'T': 40}
 
 
 class Memory(NamedTuple):
-  """Bytes of one device that a program takes.
+  """Bytes of one device that a step takes.
 
   Fields:
     arguments: state and batch.
+    ahead: the batches that are sent before their step, and the one in the sender's hand.
     outputs: results that do not take the place of an argument.
     temporaries: everything in between, at its largest.
     code: the program itself.
   """
 
   arguments: int
+  ahead: int
   outputs: int
   temporaries: int
   code: int
@@ -94,13 +98,16 @@ class Plan(NamedTuple):
 
   @property
   def largest(self) -> int | None:
-    """The largest batch that was compiled and fits."""
-    return max((size for size, (fits, _) in self.tried.items() if fits), default=None)
+    """The largest batch that was compiled, however quickly, and fits."""
+    fitting = [size for size, (fits, _) in self.tried.items() if fits]
+    return max([*fitting, self.train.batch_size] if self.train.fits else fitting, default=None)
 
   @property
   def bound(self) -> int | None:
-    """The smallest batch that was compiled and does not fit."""
-    return min((size for size, (fits, _) in self.tried.items() if not fits), default=None)
+    """The smallest batch above that which does not fit, compiled quickly if the search did."""
+    failing = [size for size, (fits, _) in self.tried.items() if not fits]
+    failing += [] if self.train.fits else [self.train.batch_size]
+    return min((size for size in failing if size > (self.largest or 0)), default=None)
 
 
 def plan(
@@ -117,14 +124,19 @@ def plan(
     quick: compile as the search does, for a first look at large configs.
 
   Raises:
-    ConfigError: the config cannot run on so many devices.
+    ConfigError: the config cannot run on so many devices, or under pmap, which is not planned for.
   """
+  if config.parallel.mode != 'jit':
+    raise ConfigError(f'parallel.mode is {config.parallel.mode!r}; plan knows jit alone')
+  used = topology.devices[: config.parallel.devices or None]
+  topology = topology._replace(devices=used, island=min(topology.island, len(used)))
   experiment, batch = _built(config, topology)
   state = experiment.runner.abstract
   say(f'compiling the train step, batch {config.batch_size}')
-  train = _compiled(experiment.runner.step, state, batch, topology, quick)
+  compiled = functools.partial(_compiled, topology=topology, ahead=config.input.ahead)
+  train = compiled(experiment.runner.step, state, batch, quick=quick)
   say(f'compiling the evaluation step, batch {config.batch_size}')
-  evaluate = _compiled(experiment.evaluate, state, batch, topology, quick)
+  evaluate = compiled(experiment.evaluate, state, batch, quick=quick)
   unit, fixed = len(topology.devices) * config.microbatches, _state_bytes(state)
   known = search and (quick or not topology.exact)
   tried = {config.batch_size: (train.fits, train.used)} if known else {}
@@ -177,11 +189,14 @@ def _tries(config: ml_collections.ConfigDict, topology: Topology, size: int) -> 
   with config.unlocked():
     config.batch_size = config.eval.examples = size
   experiment, batch = _built(config, topology)
-  done = _compiled(experiment.runner.step, experiment.runner.abstract, batch, topology, True)
+  state, ahead = experiment.runner.abstract, config.input.ahead
+  done = _compiled(experiment.runner.step, state, batch, topology=topology, ahead=ahead, quick=True)
   return done.fits, done.used
 
 
-def _compiled(step: Any, state: Any, batch: Any, topology: Topology, quick: bool) -> Compiled:
+def _compiled(
+  step: Any, state: Any, batch: Any, *, topology: Topology, ahead: int, quick: bool
+) -> Compiled:
   begin = time.perf_counter()
   traced = step.trace(state, batch)
   work = work_lib.work(traced.jaxpr)
@@ -195,16 +210,19 @@ def _compiled(step: Any, state: Any, batch: Any, topology: Topology, quick: bool
     if not used:
       raise
     return Compiled(size, time.perf_counter() - begin, work, used, limit, None, None)
-  memory = _memory(compiled.memory_analysis())
+  batch_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(batch))
+  sent = (ahead + 1) * batch_bytes // len(topology.devices)
+  memory = _memory(compiled.memory_analysis(), sent)
   program = program_lib.parse(compiled.as_text())
   slices = len(topology.devices) // topology.island if topology.exact else 1
   costs = costs_lib.costs(program, len(topology.devices) // slices, slices)
   return Compiled(size, time.perf_counter() - begin, work, memory.total, limit, memory, costs)
 
 
-def _memory(analysis: Any) -> Memory:
+def _memory(analysis: Any, ahead: int) -> Memory:
   return Memory(
     arguments=analysis.argument_size_in_bytes,
+    ahead=ahead,
     outputs=analysis.output_size_in_bytes - analysis.alias_size_in_bytes,
     temporaries=analysis.temp_size_in_bytes,
     code=analysis.generated_code_size_in_bytes,

@@ -41,12 +41,16 @@ def as_json(plan: Plan) -> dict[str, Any]:
 
 
 def _step_json(plan: Plan, step: Compiled) -> dict[str, Any]:
+  count = len(plan.topology.devices)
   result = {
     'fits': step.fits,
     'wanted_bytes': step.used,
     'limit_bytes': step.limit,
     'compile_seconds': step.seconds,
-    'flops': {'matrix': step.work.matrix, 'vector': step.work.vector},
+    'flops': {
+      'matrix': {name: flops / count for name, flops in step.work.matrix.items()},
+      'vector': step.work.vector / count,
+    },
   }
   if step.memory is None:
     return result
@@ -125,13 +129,15 @@ def _largest(plan: Plan) -> str:
     )
   if plan.bound is None:
     return f'The largest batch tried, {plan.largest}, fits: the limit is above it.'
-  return f'The largest batch known to fit is {plan.largest}; {plan.bound} does not.'
+  how = ', compiled quickly,' if plan.topology.exact else ''
+  return f'The largest batch known to fit is {plan.largest}; {plan.bound}{how} does not.'
 
 
 def _memory(steps: dict[str, Compiled]) -> Table:
   table = _table('memory of one device', '', *steps)
   rows = {
     'state and batch': lambda m: m.arguments,
+    'batches sent ahead': lambda m: m.ahead,
     'results beside them': lambda m: m.outputs,
     'temporaries': lambda m: m.temporaries,
     'program': lambda m: m.code,
@@ -152,7 +158,7 @@ def _times(plan: Plan, steps: dict[str, Compiled]) -> Table:
   matrix = {n: sum(s.work.matrix.values()) / count for n, s in steps.items()}
   rows = {
     'matrix': ('matrix units', lambda n, s: f'{matrix[n] / 1e9:,.1f} GFLOP'),
-    'vector': ('vector units', lambda n, s: f'{s.work.vector / count / 1e9:,.1f} GFLOP'),
+    'vector': ('vector units', lambda n, s: f'{s.work.vector / count / 1e9:,.1f} Gop'),
     'memory': ('memory', lambda n, s: _size(s.costs.traffic)),
     'links': ('links between chips', lambda n, s: _size(roofline.sent(s, plan.topology)[0])),
     'network': ('network', lambda n, s: _size(roofline.sent(s, plan.topology)[1])),
@@ -163,10 +169,10 @@ def _times(plan: Plan, steps: dict[str, Compiled]) -> Table:
   table.add_row('roofline', *(f'{_time(t.roofline)}, {t.bound}' for t in times.values()))
   table.add_row('one after another', *(_time(t.serial) for t in times.values()))
   if all(t.compiler for t in times.values()):
-    table.add_row("the compiler's estimate", *(_time(t.compiler) for t in times.values()))
+    table.add_row("the compiler's estimate *", *(_time(t.compiler) for t in times.values()))
   table.add_row('values gathered', *(f'{s.costs.gathered / 1e6:,.1f} M' for s in steps.values()))
   unknown = sum(s.costs.unknown_loops + s.work.unknown_loops for s in steps.values())
-  table.caption = 'Gathers have no published rate; no estimate here has them.'
+  table.caption = '* Without collectives. Gathers have no published rate: no time here has them.'
   if unknown:
     table.caption += f' {unknown} loops of unknown length count as one turn.'
   return table

@@ -20,6 +20,7 @@ _NAMES = {
 class Times(NamedTuple):
   """Seconds that each resource of a device needs at its peak, and what the compiler expects.
 
+  The compiler's are without collectives and gathers, of which it says nothing.
   `vector` and `compiler` are None where the chip's rates are not published.
   """
 
@@ -84,6 +85,10 @@ def _sent(one: Collective, island: int) -> tuple[float, float]:
   for group in one.groups:
     islands = len(set(np.asarray(group) // island))
     members = len(group) / islands
+    if one.kind == 'all-to-all':  # Everyone has something for everyone.
+      near = max(near, one.size * (members - 1) / len(group))
+      far = max(far, one.size * (islands - 1) / islands)
+      continue
     whole = {'all-gather': one.result}.get(one.kind, one.size)
     halves = 2 if one.kind == 'all-reduce' else 1
     near = max(near, halves * whole * (members - 1) / members)

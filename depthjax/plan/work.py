@@ -1,7 +1,7 @@
 """Arithmetic of a traced function: counted in its jaxpr, before any compiler.
 
 So it is the model's work, the same for every device and backend: no padding, no recomputation but
-what the function itself asks for, and loops count as often as they turn.
+what the function itself asks for, nothing whose result is unused, and loops as often as they turn.
 """
 
 import collections
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.interpreters import partial_eval
 
 # Primitives that move or name values.
 _MOVES = {
@@ -22,11 +23,11 @@ _REDUCES = ('reduce_', 'arg', 'cumsum', 'cumprod', 'cummax', 'cummin', 'cumlogsu
 
 
 class Work(NamedTuple):
-  """Floating-point operations of all devices together.
+  """Operations of all devices together.
 
   Fields:
-    matrix: those of convolutions and matrix products (2 a multiply-add), by type of their inputs.
-    vector: all others, one an element.
+    matrix: FLOPs of convolutions and matrix products (2 a multiply-add), by type of their inputs.
+    vector: all other arithmetic, one an element: comparisons, choices and integers too.
     unknown_loops: loops whose number of turns depends on the data; they count as one.
   """
 
@@ -39,7 +40,8 @@ def work(jaxpr: Any) -> Work:
   """The work of a closed jaxpr, such as `jax.jit(f).trace(*args).jaxpr`."""
   matrix: collections.Counter[str] = collections.Counter()
   vector = unknown = 0
-  for equation, times in _equations(jaxpr.jaxpr, 1):
+  live, _ = partial_eval.dce_jaxpr(jaxpr.jaxpr, [True] * len(jaxpr.jaxpr.outvars))
+  for equation, times in _equations(live, 1):
     name = equation.primitive.name
     if name == 'conv_general_dilated':
       matrix[_dtype(equation)] += times * _convolution(equation)

@@ -64,10 +64,7 @@ def build(
     task = tasks.make(config, each=each, axis_name=axis_name, predictor=predictor)
     inputs = _placeholders(config, predictor)
   tx = optimizer.make(config.optimizer, config.steps)
-  grads = functools.partial(step_lib.gradients, task=task)
-  grads = step_lib.accumulate(grads, config.microbatches)
-  grads = parallel.gathered(parallel.averaged(grads, mode), mode, mesh)
-  step = functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
+  step = _step(config, task, tx, mesh)
   init = functools.partial(step_lib.init_state, task=task, tx=tx, inputs=inputs)
   with _refusals():
     runner = (
@@ -86,6 +83,14 @@ def build(
     batches=functools.partial(_batches, config),
     feed=functools.partial(_batches, config, 'train', transfer=runner.put),
   )
+
+
+def _step(config: ml_collections.ConfigDict, task: Task, tx: Any, mesh: Any) -> Callable:
+  mode = config.parallel.mode
+  grads = functools.partial(step_lib.gradients, task=task)
+  grads = step_lib.accumulate(grads, config.microbatches)
+  grads = parallel.gathered(parallel.averaged(grads, mode), mode, mesh)
+  return functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
 
 
 def seed_key(seed: int) -> jax.Array:

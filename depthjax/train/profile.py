@@ -14,13 +14,15 @@ class Profile:
   """Traces the steps of `steps`, those that the run makes of them.
 
   Args:
-    folder: where the trace goes; TensorBoard's `profile` plugin and XProf read it, and
-      perfetto_trace.json.gz in it opens at ui.perfetto.dev.
+    folder: where the trace goes, of several processes one each in 0/, 1/, ...; TensorBoard's
+      `profile` plugin and XProf read it, and perfetto_trace.json.gz opens at ui.perfetto.dev.
     steps: numbers of steps, from 0; empty traces none.
   """
 
   def __init__(self, folder: pathlib.Path, steps: range):
-    self._folder, self._steps, self._tracing = folder, steps, False
+    # JAX makes the file for Perfetto of all that lies in a folder, so no two may share one.
+    self._folder = folder / str(jax.process_index()) if jax.process_count() > 1 else folder
+    self._steps, self._tracing = steps, False
 
   @contextlib.contextmanager
   def step(self, number: int) -> Iterator[list[Any]]:

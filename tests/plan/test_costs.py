@@ -1,12 +1,14 @@
 """Traffic, loops and collectives of compiled programs, against what they must be."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from depthjax.plan import collectives, costs, program
+from depthjax.plan import collectives, costs, loops, program
 
 _SIDE = 64
 _BYTES = 4 * _SIDE * _SIDE
@@ -46,6 +48,47 @@ def test_loops_count_as_often_as_they_turn():
   assert each >= 9 * 2 * _BYTES
   # Ten turns cost ten times what one does, but for what lies round the loop.
   np.testing.assert_allclose(found[1].traffic, each / 9 * 10, rtol=0.35)
+
+
+def test_what_a_loop_stacks_is_written_once():
+  def stacks(x, rows):
+    return jax.lax.scan(lambda c, row: (c + row, (jnp.sin(c) * row, jnp.cos(c) + row)), x, rows)[1]
+
+  found = _costs(stacks, _square(), jnp.ones((50, _SIDE, _SIDE)))
+  # A turn reads its row and the carry and writes the carry and two results: never all fifty.
+  assert 50 * 4 * _BYTES <= found.traffic < 50 * 20 * _BYTES
+
+
+def test_a_scatter_touches_what_it_changes():
+  adds = lambda x, i, v: x.at[i].add(v)  # noqa: E731
+  x = jnp.ones((1000, _SIDE, _SIDE))
+  found = _costs(adds, x, jnp.array([1, 7]), jnp.ones((2, _SIDE, _SIDE)), donate_argnums=0)
+  assert found.traffic < 30 * _BYTES
+
+
+@pytest.mark.parametrize('start, stop, step', [(0, 12, 1), (10, 20, 2), (3, 10, 4), (5, 5, 1)])
+def test_counters_start_and_step_as_they_please(start, stop, step):
+  def body(carry):
+    i, x = carry
+    return i + step, jnp.sin(x @ x)
+
+  def loop(x):
+    return jax.lax.while_loop(lambda carry: carry[0] < stop, body, (jnp.int32(start), x))[1]
+
+  text = jax.jit(loop).lower(_square()).compile().as_text()
+  text = re.sub(r', backend_config=\{"known_trip_count":\{"n":"\d+"\}\}', '', text)
+  parsed = program.parse(re.sub(r'"known_trip_count":\{"n":"\d+"\},?', '', text))
+  whiles = [(i, b) for b in parsed.computations.values() for i in b.values() if i.opcode == 'while']
+  turns = [loops.turns(parsed, i, b) for i, b in whiles]
+  assert turns in ([len(range(start, stop, step))], [])  # One that never turns may be gone.
+  assert turns or start == stop
+
+
+def test_a_step_that_depends_on_the_data_is_unknown():
+  def loop(x, step):
+    return jax.lax.while_loop(lambda c: c[0] < 20, lambda c: (c[0] + step, c[1] @ c[1]), (0, x))[1]
+
+  assert _costs(loop, _square(), 3).unknown_loops == 1
 
 
 def test_gathered_values_are_counted():
@@ -136,6 +179,32 @@ def test_memory_on_the_chip_is_no_traffic_and_cycles_are_summed():
   assert found.traffic == 3 * size and found.cycles == 7
   (one,) = found.collectives
   assert one.kind == 'all-reduce' and one.size == size and one.groups.shape == (2, 2)
+
+
+_SCATTERED = """
+%all-reduce-scatter (p: f32[8,128]) -> f32[2,128] {
+  %p = f32[8,128]{1,0:T(8,128)} parameter(0)
+  %zero = s32[] constant(0)
+  %sum = f32[8,128]{1,0:T(8,128)} all-reduce(%p), replica_groups={{0,1,2,3}}, to_apply=%add
+  ROOT %own = f32[2,128]{1,0:T(2,128)} dynamic-slice(%sum, %zero, %zero), slice_sizes={2,128}
+}
+
+ENTRY %main (x: f32[8,128]) -> f32[2,128] {
+  %x = f32[8,128]{1,0:T(8,128)} parameter(0)
+  %i = s32[] constant(3)
+  %start = ((f32[8,128], s32[]), f32[1,128]{1,0:T(1,128)S(1)}, u32[]) dynamic-slice-start(%x, %i)
+  %done = f32[1,128]{1,0:T(1,128)S(1)} dynamic-slice-done(%start)
+  ROOT %f = f32[2,128]{1,0:T(2,128)} fusion(%x), kind=kCustom, calls=%all-reduce-scatter
+}
+"""
+
+
+def test_a_sum_of_which_a_device_keeps_its_part_is_a_reduce_scatter():
+  found = costs.costs(program.parse(_SCATTERED), 4)
+  (one,) = found.collectives
+  assert (one.kind, one.size, one.result) == ('reduce-scatter', 8 * 512, 2 * 512)
+  # Of the asynchronous slice one row is read; the fusion reads all and writes its part.
+  assert found.traffic == 512 + 8 * 512 + 2 * 512
 
 
 _SLICES = """

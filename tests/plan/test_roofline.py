@@ -16,7 +16,7 @@ _CHIP = chips.CHIPS['v5e']
 def _step(collectives=(), traffic=0, matrix=None, vector=0, cycles=None):
   work = Work(matrix or {}, vector, 0)
   costs = Costs(traffic, tuple(collectives), cycles, 0, 0)
-  return Compiled(8, 1.0, work, 1.0, 2.0, Memory(0, 0, 0, 0), costs)
+  return Compiled(8, 1.0, work, 1.0, 2.0, Memory(0, 0, 0, 0, 0), costs)
 
 
 def _topology(count, island=None):
@@ -48,6 +48,12 @@ def test_between_islands_each_member_sends_its_share_over_the_network():
   assert far == 2 * 1200 / 4 / 2
   within = _collective('all-reduce', [range(4), range(4, 8)])
   assert roofline.sent(_step([within]), _topology(8, island=4)) == (2 * 1200 * 3 / 4, 0)
+
+
+def test_between_islands_everyone_has_something_for_everyone():
+  one = _collective('all-to-all', [range(8)])
+  near, far = roofline.sent(_step([one]), _topology(8, island=4))
+  assert near == 1200 * 3 / 8 and far == 1200 / 2
 
 
 def test_a_permutation_is_sent_once_and_over_the_network_if_a_pair_needs_it():

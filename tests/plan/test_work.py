@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import AxisType, PartitionSpec
 
+from depthjax.models import convolution
 from depthjax.plan import work
 
 
@@ -45,6 +46,21 @@ def test_gradients_of_a_strided_and_a_grouped_convolution_count_too():
   forward, _ = _both(loss, x, kernel)
   both, _ = _both(jax.grad(loss, (0, 1)), x, kernel)
   # Each of the three has the same multiply-adds.
+  assert both.matrix['float32'] == 3 * forward.matrix['float32']
+
+
+def test_what_nobody_uses_is_not_counted():
+  def wasteful(x):
+    jnp.linalg.multi_dot([x, x, x])
+    return jax.lax.cond(x[0, 0] > 0, lambda x: (x @ x, x), lambda x: (x, x), x)[1]
+
+  assert work.work(jax.jit(wasteful).trace(jnp.ones((4, 4))).jaxpr).matrix == {}
+  x = jnp.ones((2, 16, 16, 6))
+  layer = convolution.Conv(6, 3)
+  variables = layer.init(jax.random.key(0), x)
+  loss = lambda variables, x: (layer.apply(variables, x) ** 2).sum()  # noqa: E731
+  forward, _ = _both(loss, variables, x)
+  both, _ = _both(jax.grad(loss, (0, 1)), variables, x)
   assert both.matrix['float32'] == 3 * forward.matrix['float32']
 
 

@@ -100,6 +100,11 @@ def test_parameters_cannot_be_split_over_slices():
     parallel.make_mesh(8, [_Chip(i, i // 4) for i in range(8)])
 
 
+def test_slices_are_taken_whole():
+  with pytest.raises(configuring.ConfigError, match='parallel.devices takes parts of slices'):
+    parallel.make_mesh(1, [_Chip(i, i // 4) for i in range(6)])
+
+
 def test_small_arrays_are_never_split():
   mesh = parallel.make_mesh(4)
   abstract = {
