@@ -3,6 +3,7 @@
 import bisect
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,14 +21,15 @@ def parse(text: str) -> list[Part]:
   """The places of 'PLACE', or of 'PLACE=WEIGHT,PLACE=WEIGHT,...'; '' has none.
 
   Weights are relative: 'a=3,b=1' is 'a=0.75,b=0.25'. An '=' that no number follows belongs to
-  the place; a comma never does.
+  the place, and so does that of a single folder that exists by that name, such as 'photos/v=2';
+  a comma never does.
 
   Raises:
     ValueError: a place without weight among others, an empty or repeated place, or a weight that
       is not above 0.
   """
   parts = [_part(piece.strip()) for piece in text.split(',')]
-  if len(parts) == 1 and parts[0].weight is None:
+  if len(parts) == 1 and (parts[0].weight is None or os.path.isdir(os.path.expanduser(text))):
     return [Part(text, 1.0)] if text else []
   for where, weight in parts:
     if not where:

@@ -16,7 +16,7 @@ import os
 import pathlib
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -41,11 +41,12 @@ def read(where: str, name: str) -> bytes:
     InputError: it cannot be read, or a package for that kind of URL is missing.
   """
   path = f'{where.rstrip("/")}/{name}' if is_url(where) else pathlib.Path(where, name).expanduser()
-  try:
-    with _refusals(path), fsspec.open(path, 'rb') if is_url(where) else open(path, 'rb') as file:
-      return file.read()
-  except FileNotFoundError as error:
-    raise InputError(path, 'does not exist', f'a folder that holds {name}') from error
+  with _refusals(path):
+    try:
+      with fsspec.open(path, 'rb') if is_url(where) else open(path, 'rb') as file:
+        return file.read()
+    except FileNotFoundError as error:
+      raise InputError(path, 'does not exist', f'a folder that holds {name}') from error
 
 
 def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> pathlib.Path:
@@ -59,7 +60,8 @@ def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> path
     wanted: which files, by their path within the folder, to copy of a URL.
 
   Raises:
-    InputError: the URL cannot be read, or a package for that kind of URL is missing.
+    InputError: the URL cannot be read, it lists a file outside itself, or a package for that kind
+      of URL is missing.
   """
   if not is_url(where):
     return pathlib.Path(where).expanduser()
@@ -73,6 +75,7 @@ def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> path
   folder = copy_of(where)
   with _refusals(where, f'cannot be copied to {folder}'):
     folder.mkdir(parents=True, exist_ok=True)
+    _check_within(where, folder, found)
     with _alone(folder):
       stale = [name for name, info in found.items() if _is_stale(folder / name, info)]
       _copy(where, files, root, folder, {name: found[name]['size'] or 0 for name in stale})
@@ -114,9 +117,21 @@ def _listed(where: str) -> tuple[Any, str, dict[str, dict[str, Any]]]:
   """The file system of a URL, the folder's path in it, and its files by their path within it."""
   with _refusals(where):
     files, root = fsspec.core.url_to_fs(where)
-    found = files.find(root, detail=True)
+    try:
+      found = files.find(root, detail=True)
+    except FileNotFoundError as error:  # Other kinds of URL list nothing.
+      raise InputError(where, 'does not exist', 'an existing folder') from error
   root = root.rstrip('/')
   return files, root, {path.removeprefix(root).strip('/'): info for path, info in found.items()}
+
+
+def _check_within(where: str, folder: pathlib.Path, names: Iterable[str]) -> None:
+  """Refuses names that lead out of a copy: objects of a bucket may be called anything."""
+  root = folder.resolve()
+  for name in names:
+    if '..' in name.split('/') or not (root / name).resolve().is_relative_to(root):
+      right = 'names that stay within the folder'
+      raise InputError(where, f'holds a file named {name!r}, which leads out of it', right)
 
 
 def _copy(where: str, files: Any, root: str, folder: pathlib.Path, sizes: dict[str, int]) -> None:
@@ -164,11 +179,14 @@ def _refusals(where: str | os.PathLike, wrong: str = 'cannot be read') -> Iterat
   """What fsspec and its packages refuse is bad input; each raises errors of its own kinds."""
   try:
     yield
-  except (FileNotFoundError, InputError):
+  except InputError:
     raise
   except ImportError as error:
     right = "that package; pip install 'depthjax[cloud]' for gs://"
     raise InputError(where, f'cannot be opened ({error})', right) from error
   except Exception as error:
+    reason = str(error) or type(error).__name__
+    if isinstance(error, FileNotFoundError) and error.errno is None:  # It has the name alone.
+      reason = f'not found: {reason}'
     right = 'a folder that can be read, and room for copies in DEPTHJAX_CACHE'
-    raise InputError(where, f'{wrong} ({str(error) or type(error).__name__})', right) from error
+    raise InputError(where, f'{wrong} ({reason})', right) from error

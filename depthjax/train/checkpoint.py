@@ -1,8 +1,10 @@
 """Checkpoints by Orbax: asynchronous, atomic, kept by policy, restored on any number of devices."""
 
 import contextlib
+import errno
 import functools
 import logging
+import os
 import pathlib
 import sys
 import threading
@@ -19,6 +21,11 @@ _ITEM = 'default'  # The folder that Orbax makes for the one tree in a checkpoin
 
 # What reads of an array say that end after another one failed.
 _LATE = ('Event loop is closed', 'Encountered error while reading array index')
+
+# Reads that failed of the machine and not of the files; TensorStore has words alone, no errno.
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES)
+_PASSING += (errno.EAGAIN, errno.ENOMEM, errno.ENOTCONN, errno.ECONNRESET, errno.EHOSTDOWN)
+_PASSING_WORDS = (*map(os.strerror, _PASSING), 'UNAVAILABLE:', 'DEADLINE_EXCEEDED:')
 
 
 class Damaged(Exception):
@@ -108,11 +115,13 @@ class Checkpoints:
   def restore(self, abstract: Any, step: int | None = None) -> Any:
     """The state of `step` (the newest), laid out as `abstract` says.
 
-    Waits for no other process, so one may fail alone.
+    Waits for no other process, so one may fail alone. Files that are missing, cut or empty are
+    noticed; flipped bits inside the data of an array are not, as these have no checksums.
 
     Raises:
-      InputError: the checkpoint is of a model with other arrays.
-      Damaged: it cannot be read whole.
+      InputError: the checkpoint is of a model with other arrays, or it may be sound, but the disk
+        or the system refuses to read it.
+      Damaged: it is not there whole.
     """
     step = self.latest() if step is None else step
     folder = pathlib.Path(self._manager.directory) / str(step)
@@ -122,25 +131,27 @@ class Checkpoints:
     handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
     with contextlib.closing(ocp.Checkpointer(handler, multiprocessing_options=alone)) as reader:
       try:
-        saved = reader.metadata(folder / _ITEM).item_metadata
-        if saved is None:
-          raise Damaged('its metadata cannot be read')
-        _same_arrays(saved, abstract, str(folder))
+        # The reader's own would hide why the metadata cannot be read.
+        _same_arrays(handler.metadata(folder / _ITEM), abstract, str(folder))
         return reader.restore(folder / _ITEM, args=ocp.args.StandardRestore(abstract))
-      except (InputError, Damaged, MemoryError, PermissionError, jax.errors.JaxRuntimeError):
+      except (InputError, MemoryError, jax.errors.JaxRuntimeError):
         raise
       except Exception as error:  # Orbax and TensorStore raise of all kinds, Exception itself too.
+        if words := _passing(error):
+          right = 'a disk that can be read; the same command then tries again'
+          raise InputError(folder, f'cannot be read now ({words})', right) from error
         raise Damaged(_first_line(error)) from error
 
   def restore_newest(self, abstract: Any) -> tuple[Any, int] | None:
     """The newest state that is sound, and its step; None where there is no checkpoint at all.
 
     A damaged one is skipped with a warning and, unless this is read-only, moved to STEP.damaged,
-    so that its step can be saved again. All processes take the same: what one cannot read is
-    damaged. Nothing is moved where none is sound.
+    so that its step can be saved again. All processes take the same: what is damaged for one is
+    damaged. Nothing is moved where none is sound, nor where one cannot be read for now.
 
     Raises:
-      InputError: none is sound, or the newest sound one is of another model.
+      InputError: none is sound, the newest sound one is of another model, or one that may be sound
+        cannot be read; on all processes alike.
     """
     reasons: dict[int, str] = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
@@ -151,11 +162,13 @@ class Checkpoints:
         refusal = error
       except Damaged as error:
         reason = str(error)
+      if processes.agreed(refusal is not None):
+        folder = pathlib.Path(self._manager.directory) / str(step)
+        right = 'a checkpoint that all can use; that process says more'
+        raise refusal or InputError(folder, 'is refused by another process', right)
       if processes.agreed(bool(reason)):
         reasons[step] = reason or 'another process cannot read it'
         continue
-      if refusal:
-        raise refusal
       self._set_aside(reasons, step)
       return state, step
     if reasons:
@@ -214,6 +227,19 @@ def _free_name(path: pathlib.Path) -> pathlib.Path:
     number += 1
     free = path.with_name(f'{path.name}{number}')
   return free
+
+
+def _passing(error: BaseException | None) -> str:
+  """Why a read failed that may succeed another time; '' for files that are missing or cut short."""
+  while error is not None:
+    missing = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+    if isinstance(error, OSError) and not missing:
+      return error.strerror or str(error) or type(error).__name__
+    for words in _PASSING_WORDS:
+      if words in str(error):
+        return words.rstrip(':')
+    error = error.__cause__
+  return ''
 
 
 def _first_line(error: Exception) -> str:

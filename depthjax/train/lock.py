@@ -20,7 +20,7 @@ NAME = 'lock'
 
 @contextlib.contextmanager
 def held(workdir: pathlib.Path) -> Iterator[None]:
-  """Keeps other runs out of `workdir` while the block lasts; every process of a run calls it.
+  """Makes `workdir` and keeps other runs out of it while the block lasts; all processes call it.
 
   The lock is flock's on WORKDIR/lock: it vanishes with the process, however that ends, and the file
   that stays means nothing by itself. Between hosts it holds where the file system has it: NFS
@@ -29,20 +29,25 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
   warning says so and the run goes on.
 
   Raises:
-    InputError: another run is in the folder, on all processes alike.
+    InputError: another run is in the folder, or it cannot be made or written to, on all processes
+      alike.
   """
-  file, holder = None, ''
-  if jax.process_index() == 0:
-    file = open(workdir / NAME, 'a+', encoding='utf-8')  # noqa: SIM115  Open while it is held.
-    holder = _taken(file)
-  try:
-    if processes.agreed(bool(holder)):
-      who = holder or 'another run, as process 0 says'
-      raise InputError(workdir, f'is in use by {who}', 'another workdir, or that run to end first')
+  with contextlib.ExitStack() as stack:
+    refusal = None
+    try:
+      workdir.mkdir(parents=True, exist_ok=True)
+      if jax.process_index() == 0:
+        file = stack.enter_context(open(workdir / NAME, 'a+', encoding='utf-8'))
+        if holder := _taken(file):
+          right = 'another workdir, or that run to end first'
+          refusal = InputError(workdir, f'is in use by {holder}', right)
+    except OSError as error:
+      wrong = f'cannot be made or written to ({error.strerror})'
+      refusal = InputError(workdir, wrong, 'a workdir that can, with free space')
+    if processes.agreed(refusal is not None):
+      right = 'another workdir; that process says more'
+      raise refusal or InputError(workdir, 'cannot be had by another process', right)
     yield
-  finally:
-    if file is not None:
-      file.close()
 
 
 def _taken(file: IO[str]) -> str:

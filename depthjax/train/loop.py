@@ -26,6 +26,8 @@ from depthjax.train.log import Log, Silent
 from depthjax.train.profile import Profile
 from depthjax.train.stopping import Stops
 
+_ROOM = 'free space there; the same command then goes on from the last checkpoint'
+
 
 class NotFinite(RuntimeError):
   """A loss or gradient was NaN or infinite; the state before it is saved."""
@@ -51,18 +53,14 @@ def train(
     NotFinite: the run diverged.
     Terminated: SIGTERM came.
     files.errors.InputError: too many photographs or foregrounds cannot be decoded, the disk is
-      full, another run is in the folder, or as resume.restore.
+      full, the folder is not to be had, or as resume.restore.
     configuring.ConfigError, ValueError: as experiment.build and resume.restore.
   """
   workdir = pathlib.Path(workdir)
   experiment = experiment_lib.build(config)
-  # Opened now, so that a folder without enough photographs says so before hours of training.
-  for split in ('train', 'val'):
-    experiment.batches(split, 0).close()
+  _check_sources(experiment)
   first = jax.process_index() == 0
-  right = 'free space there; the same command then goes on from the last checkpoint'
-  with space.needed(workdir, right), contextlib.ExitStack() as stack:
-    workdir.mkdir(parents=True, exist_ok=True)
+  with space.needed(workdir, _ROOM), contextlib.ExitStack() as stack:
     stack.enter_context(lock.held(workdir))
     saves, folder = config.checkpoint, workdir / 'checkpoints'
     checkpoints = Checkpoints(folder, keep=saves.keep, keep_every=saves.keep_every)
@@ -79,6 +77,12 @@ def train(
       traces = stack.enter_context(contextlib.closing(Profile(workdir / 'profile', profile)))
       run = _Run(experiment, config, workdir, checkpoints, log, stops, traces)
       return run.to_end(state, start)
+
+
+def _check_sources(experiment: experiment_lib.Experiment) -> None:
+  """A folder without enough photographs says so now, before hours of training."""
+  for split in ('train', 'val'):
+    experiment.batches(split, 0).close()
 
 
 class _Run:

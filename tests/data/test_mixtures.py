@@ -30,6 +30,15 @@ def test_places_and_weights(text, parts):
   assert mixtures.parse(text) == parts
 
 
+def test_a_folder_whose_name_ends_as_a_weight_does(tmp_path):
+  for name in ('v=2', 'w'):
+    (tmp_path / name).mkdir()
+  assert mixtures.parse(f'{tmp_path}/v=2') == [(f'{tmp_path}/v=2', 1.0)]
+  assert mixtures.parse(f'{tmp_path}/v=2=3') == [(f'{tmp_path}/v=2', 3.0)]
+  assert mixtures.parse(f'{tmp_path}/w=2') == [(f'{tmp_path}/w', 2.0)]
+  assert mixtures.parse(f'{tmp_path}/v=2,a=1') == [(f'{tmp_path}/v', 2.0), ('a', 1.0)]
+
+
 @pytest.mark.parametrize(
   'text, words',
   [

@@ -32,7 +32,7 @@ def fixture_bucket(tmp_path, monkeypatch):
   root = tmp_path / 'cloud'
 
   class Cloud(DirFileSystem):
-    """What gcsfs is: paths without protocol, sizes and times in its listings."""
+    """What gcsfs is: paths without protocol, sizes and times in its listings, none of nothing."""
 
     protocol = ('gs', 'gcs')
     cachable = False
@@ -44,6 +44,11 @@ def fixture_bucket(tmp_path, monkeypatch):
     @classmethod
     def _strip_protocol(cls, path):
       return re.sub('^gc?s://', '', str(path)).rstrip('/')
+
+    def find(self, path, **options):
+      if not (root / path).exists():
+        raise FileNotFoundError(path)
+      return super().find(path, **options)
 
     def get_file(self, path, target, **options):
       self.copied.append(path)
@@ -99,6 +104,37 @@ def test_a_copy_that_fails_leaves_nothing(bucket, monkeypatch):
   assert not any(path.is_file() for path in places.copy_of('gs://bucket').rglob('*'))
 
 
+def test_a_file_that_goes_while_it_is_copied_is_one_line(bucket, monkeypatch):
+  root, _ = bucket
+  (root / 'x').write_bytes(bytes(100))
+
+  def gone(self, path, target, **_):
+    raise FileNotFoundError(path)
+
+  monkeypatch.setattr(_REGISTRY._registry['gs'], 'get_file', gone)
+  message = '^gs://bucket: cannot be copied to .*not found: bucket/x'
+  with pytest.raises(InputError, match=message) as caught:
+    places.fetch('gs://bucket')
+  assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['../../../outside.png', 'a/../b.png', '..', 'link/outside.png'])
+def test_names_that_lead_out_of_the_copy_are_refused(bucket, monkeypatch, tmp_path, name):
+  _, copied = bucket
+  info = {'name': f'bucket/x/{name}', 'size': 3, 'type': 'file'}
+  found = {'bucket/x/good.png': {**info, 'name': 'bucket/x/good.png'}, info['name']: info}
+  monkeypatch.setattr(_REGISTRY._registry['gs'], 'find', lambda *_, **__: found)
+  monkeypatch.setattr(
+    _REGISTRY._registry['gs'], 'get_file', lambda _, path, target: copied.append(path)
+  )
+  folder = places.copy_of('gs://bucket/x')
+  folder.mkdir(parents=True)
+  (folder / 'link').symlink_to(tmp_path)
+  with pytest.raises(InputError, match='^gs://bucket/x: holds a file named .* leads out of it'):
+    places.fetch('gs://bucket/x')
+  assert not copied
+
+
 def test_of_several_at_a_time_one_copies(bucket):
   root, copied = bucket
   for i in range(8):
@@ -109,9 +145,12 @@ def test_of_several_at_a_time_one_copies(bucket):
 
 
 def test_what_cannot_be_opened_is_one_line(bucket, monkeypatch, tmp_path):
-  del bucket
+  root, _ = bucket
+  (root / 'empty').mkdir()
   for where, words in (
-    ('gs://bucket/nothing', '^gs://bucket/nothing: holds no file'),
+    ('gs://bucket/nothing', '^gs://bucket/nothing: does not exist; expected an existing folder$'),
+    ('gs://bukket/x', '^gs://bukket/x: does not exist; expected an existing folder$'),
+    ('gs://bucket/empty', '^gs://bucket/empty: holds no file'),
     ('nonsense://x/y', '^nonsense://x/y: cannot be read .Protocol not known: nonsense'),
   ):
     with pytest.raises(InputError, match=words):
@@ -161,7 +200,7 @@ def test_a_prepared_dataset_behind_a_url(bucket, tmp_path):
     np.testing.assert_array_equal(far[3]['image'], near[3]['image'])
   part = sources.open_photos('tfds:gs://bucket/ebb:train[:50%]', 'all')
   assert 0 < len(part) < len(near)
-  with pytest.raises(InputError, match='^gs://bucket/none: holds no file'):
+  with pytest.raises(InputError, match='^gs://bucket/none: does not exist'):
     sources.open_photos('tfds:gs://bucket/none')
 
 

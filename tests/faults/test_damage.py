@@ -1,14 +1,17 @@
 """A damaged checkpoint is named, set aside and made again; the run goes on from the one before."""
 
 import contextlib
+import errno
+import os
 import pathlib
 import shutil
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
-from depthjax import parallel
+from depthjax import processes
 from depthjax.files.errors import InputError
 from depthjax.train import checkpoint, evaluate
 from depthjax.train import experiment as experiment_lib
@@ -42,7 +45,7 @@ def _empty(path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize('damage', [pathlib.Path.unlink, _cut, _empty], ids=lambda f: f.__name__)
 def test_every_file_counts_or_matters_to_nothing(whole_of_two, tmp_path, abstract, damage):
-  """Whatever file of two processes' checkpoint suffers: never other numbers than were saved."""
+  """Whatever file of two processes' checkpoint is lost, cut or emptied: never other numbers."""
   folder = _copy(whole_of_two, tmp_path)
   kept = tmp_path / 'kept'
   shutil.copytree(folder / '12', kept)
@@ -118,11 +121,66 @@ def test_what_another_process_cannot_read_is_damaged_here_too(
   whole, tmp_path, abstract, monkeypatch, caplog
 ):
   folder = _copy(whole, tmp_path)
-  answers = iter([True, False, True])  # Of step 12, of step 10, and once all are moved.
-  monkeypatch.setattr(parallel, 'agreed', lambda flag: next(answers))
+  # Whether it is refused and whether it is damaged, of step 12 and of 10; and once all are moved.
+  answers = iter([False, True, False, False, True])
+  monkeypatch.setattr(processes, 'agreed', lambda flag: next(answers))
   with _opened(folder) as checkpoints:
     assert checkpoints.restore_newest(abstract)[1] == 10
   assert 'another process cannot read it' in caplog.text
+
+
+@pytest.mark.parametrize(
+  'error',
+  [
+    *(OSError(number, os.strerror(number)) for number in (errno.EMFILE, errno.EIO, errno.EACCES)),
+    TimeoutError(),
+    ValueError(
+      'UNKNOWN: Error opening "zarr" driver: Failed to open: "x": Stale file handle [x=1]'
+    ),
+    ValueError('UNAVAILABLE: Error reading "x"'),
+  ],
+  ids=repr,
+)
+@pytest.mark.parametrize('part', ['metadata', 'restore'])
+def test_a_read_that_fails_for_now_condemns_nothing(
+  whole, tmp_path, abstract, monkeypatch, part, error
+):
+  folder = _copy(whole, tmp_path)
+
+  def fail(*_, **__):
+    raise error
+
+  with _opened(folder) as checkpoints:
+    monkeypatch.setattr(ocp.StandardCheckpointHandler, part, fail)
+    with pytest.raises(InputError, match=f'^{folder}/12: cannot be read now') as caught:
+      checkpoints.restore_newest(abstract)
+    monkeypatch.undo()
+    assert '\n' not in str(caught.value)
+    assert {path.name for path in folder.iterdir()} == {'8', '10', '12'}
+    assert checkpoints.restore_newest(abstract)[1] == 12
+
+
+def test_a_disk_that_cannot_read_condemns_nothing(whole, tmp_path, abstract):
+  folder = _copy(whole, tmp_path)
+  path = folder / '12' / 'default' / '_METADATA'
+  path.unlink()
+  path.symlink_to('/proc/self/mem')  # Reading its start is an input/output error.
+  with _opened(folder) as checkpoints:
+    with pytest.raises(InputError, match=f'12: cannot be read now .{os.strerror(errno.EIO)}'):
+      checkpoints.restore_newest(abstract)
+  assert {path.name for path in folder.iterdir()} == {'8', '10', '12'}
+
+
+def test_what_fails_for_now_elsewhere_is_refused_here_too(whole, tmp_path, abstract, monkeypatch):
+  folder = _copy(whole, tmp_path)
+  _spoil(folder / '12')
+  with _opened(folder) as checkpoints:
+    answers = iter([True])
+    monkeypatch.setattr(processes, 'agreed', lambda flag: next(answers))
+    with pytest.raises(InputError, match=f'^{folder}/12: is refused by another process'):
+      checkpoints.restore_newest(abstract)
+    monkeypatch.undo()
+  assert {path.name for path in folder.iterdir()} == {'8', '10', '12'}
 
 
 @pytest.mark.slow

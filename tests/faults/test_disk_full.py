@@ -1,6 +1,8 @@
 """A full disk ends a run in one line; with room again the same command goes on to the same end."""
 
 import contextlib
+import errno
+import os
 import pathlib
 import subprocess
 import time
@@ -9,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from depthjax.files import weights
+from depthjax.files import space, weights
 from depthjax.files.errors import InputError
 from depthjax.train import checkpoint, evaluate, loop
 from depthjax.train import log as log_lib
@@ -54,6 +56,17 @@ def test_a_save_that_fails_is_told_at_once_and_not_counted(disk):
   checkpoints = checkpoint.Checkpoints(disk / 'checkpoints')
   assert checkpoints.latest() == 1
   checkpoints.close()
+
+
+@pytest.mark.parametrize('filename', ['/dev/shm/part', b'/dev/shm/part', None, 3])
+def test_the_disk_that_is_full_is_the_one_named(tmp_path, filename):
+  name = '/dev/shm/part' if isinstance(filename, str | bytes) else tmp_path
+  with pytest.raises(InputError, match=f'^{name}: cannot be written .No space left on device.'):
+    with space.needed(tmp_path):
+      try:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), filename)
+      except OSError as error:
+        raise RuntimeError(f'a batch cannot be sent: {error}') from error
 
 
 # What is written when the disk is full, and when that is.

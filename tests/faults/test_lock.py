@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from depthjax import processes
 from depthjax.files.errors import InputError
-from depthjax.train import lock
+from depthjax.train import lock, loop
 from tests import tiny
 from tests.faults import machines
 
@@ -43,6 +44,29 @@ def test_a_lock_names_its_holder_and_dies_with_it(tmp_path, holder):
     pass
   with lock.held(tmp_path):
     pass
+
+
+@pytest.mark.parametrize('where', ['/proc/nope', '/dev/null/x', 'file', 'taken'])
+def test_a_folder_that_cannot_be_made_or_locked_is_one_line(tmp_path, where):
+  (tmp_path / 'file').touch()
+  (tmp_path / 'taken' / lock.NAME).mkdir(parents=True)
+  workdir = tmp_path / where
+  with pytest.raises(InputError, match=f'^{workdir}: cannot be made or written to') as caught:
+    with lock.held(workdir):
+      pass
+  assert '\n' not in str(caught.value)
+
+
+def test_what_another_process_cannot_have_is_refused_here_too(tmp_path, monkeypatch):
+  monkeypatch.setattr(processes, 'agreed', lambda flag: True)
+  with pytest.raises(InputError, match=f'^{tmp_path}: cannot be had by another process'):
+    with lock.held(tmp_path):
+      pass
+
+
+def test_the_loop_makes_its_folder_or_says_why_not():
+  with pytest.raises(InputError, match='^/proc/nope/x: cannot be made or written to'):
+    loop.train(machines.config(), '/proc/nope/x')
 
 
 @pytest.mark.slow
