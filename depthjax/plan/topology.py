@@ -81,6 +81,8 @@ def _tpus(name: str, chip: str, shape: str, slices: int) -> Sequence[jax.Device]
   options = {'chip_config_name': 'megacore'} if chip == 'v4' else {}  # One device a chip.
   if slices > 1:
     options['num_slices'] = slices
+  # What is compiled for devices that are not there can be kept, but not read again.
+  jax.config.update('jax_enable_compilation_cache', False)
   sides = [int(side) for side in shape.split('x')]
   if math.prod(sides) < 4:  # Part of a host.
     options['chips_per_host_bounds'] = (*sides, 1)[:3]
