@@ -72,6 +72,7 @@ class Checkpoints:
     reading = ocp.CheckpointManagerOptions(
       read_only=True, save_interval_steps=0, create=False, max_to_keep=None
     )
+    _hush_latecomers()
     self._manager = _Manager(
       pathlib.Path(folder).absolute(),
       item_handlers=ocp.StandardCheckpointHandler(),
@@ -125,7 +126,6 @@ class Checkpoints:
     """
     step = self.latest() if step is None else step
     folder = pathlib.Path(self._manager.directory) / str(step)
-    _hush_late_readers()
     me = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
     handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
@@ -210,8 +210,8 @@ class Checkpoints:
 
 
 @functools.cache
-def _hush_late_readers() -> None:
-  """Reads that end after another one failed say so on stderr, each in a traceback of its own."""
+def _hush_latecomers() -> None:
+  """Reads and writes that end after another one failed say so, each in a traceback of its own."""
   tell = sys.unraisablehook
 
   def filtered(unraisable: Any) -> None:
