@@ -70,6 +70,7 @@ def demo(
   ),
 ) -> None:
   """Train the smoke size, evaluate it, refocus a real photograph, and write a report."""
+  main_lib.hush()
   main_lib.use_compilation_cache()
   demo_lib.run(folder, config)
 

@@ -89,9 +89,7 @@ def _main(action, needed: str, argv: list[str]) -> None:
       raise configuring.ConfigError(f'unexpected argument {argv[1]!r}; overrides are --config.X=Y')
     if not getattr(FLAGS, needed):
       raise configuring.ConfigError(f'--{needed} is missing')
-    # Orbax tells every save in twenty lines, and an error, which is raised as well, in pages.
-    logging.set_verbosity(logging.FATAL)
-    python_logging.getLogger('depthjax').setLevel(python_logging.WARNING)
+    hush()
     processes.start(FLAGS.cluster)
     use_compilation_cache()
     action(FLAGS.config)
@@ -107,6 +105,12 @@ def _main(action, needed: str, argv: list[str]) -> None:
 def code_of(error: loop.NotFinite | loop.Terminated) -> int:
   """The exit code of a run that ended early: 1 where it diverged, 143 as SIGTERM's."""
   return 1 if isinstance(error, loop.NotFinite) else 143
+
+
+def hush() -> None:
+  """Leaves the terminal to us: Orbax tells every save in twenty lines, and errors twice."""
+  logging.set_verbosity(logging.FATAL)
+  python_logging.getLogger('depthjax').setLevel(python_logging.WARNING)
 
 
 def use_compilation_cache() -> None:

@@ -5,7 +5,7 @@ import pathlib
 from typing import Annotated, Any
 
 import typer
-from absl import flags, logging
+from absl import flags
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -41,7 +41,7 @@ def reproduce(
   for experiment in deeplens.EXPERIMENTS:  # A field that one of them lacks, before hours of work.
     lab.config(experiment)
   main_lib.use_compilation_cache()
-  logging.set_verbosity(logging.ERROR)  # Orbax has a word for every checkpoint it reads.
+  main_lib.hush()
   flags.FLAGS.mark_as_parsed()  # Worker processes of the input read them; this command has none.
   filled = table.fill(deeplens.TABLES[name], lab)
   _print(filled)

@@ -1,8 +1,5 @@
 """From a source to batches: batch k is a pure function of (source, transforms, seed, k)."""
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +8,7 @@ import numpy as np
 
 from depthjax.data import scenes
 from depthjax.data.scene_config import SceneConfig
+from depthjax.data.workers import end_with_parent
 
 # Scenes are drawn anew for every index, so the length of an epoch means nothing in training; it
 # only has to stay below what grain can shuffle.
@@ -135,7 +133,7 @@ def stream(
   out = ds[start:].to_iter_dataset(reading)
   if workers:
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-    out = out.mp_prefetch(options, worker_init_fn=_end_with_parent)
+    out = out.mp_prefetch(options, worker_init_fn=_start_worker)
   if transfer:
     out = grain.experimental.ThreadPrefetchIterDataset(
       out.map(transfer), prefetch_buffer_size=ahead
@@ -143,15 +141,9 @@ def stream(
   return iter(out)
 
 
-def _end_with_parent(index: int, count: int) -> None:
-  """In a worker process: ends it when the process that reads from it is gone, however killed."""
+def _start_worker(index: int, count: int) -> None:
   del index, count
-
-  def wait():
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-  threading.Thread(target=wait, daemon=True).start()
+  end_with_parent()
 
 
 class DrawScene(grain.transforms.RandomMap):

@@ -12,7 +12,6 @@ import os
 import pathlib
 import secrets
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 from array_record.python import array_record_module
 
 from depthjax.data import mixtures, shards, splits
+from depthjax.data.workers import end_with_parent
 from depthjax.files import atomic
 from depthjax.files.errors import InputError
 
@@ -215,13 +215,8 @@ _state: list[Any] = []  # Of a process that draws: its work, and the count of al
 def _start(job: tuple, done: Any) -> None:
   """Begins a process that draws; it ends when its parent is gone."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent ends its processes.
-  threading.Thread(target=_follow, daemon=True).start()
+  end_with_parent()
   _state[:] = _Work(*job), done
-
-
-def _follow() -> None:
-  multiprocessing.parent_process().join()
-  os._exit(1)
 
 
 def _write_shard(shard: int) -> int:

@@ -11,7 +11,6 @@ import time
 import numpy as np
 import pytest
 
-from depthjax import cli
 from depthjax.data import shards, splits
 from depthjax.files.errors import InputError
 from depthjax.prepare import scenes
@@ -144,20 +143,6 @@ def test_a_folder_that_cannot_be_the_target_is_refused(tmp_path):
   (tmp_path / 'scenes-00000-of-00004.array_record').write_text('x')
   with pytest.raises(InputError, match='holds shards without their manifest'):
     plan(tmp_path)
-
-
-@pytest.fixture(name='run')
-def fixture_run(tmp_path, monkeypatch, capsys):
-  """Runs a command line in a folder; gives exit code, stdout and stderr."""
-  monkeypatch.chdir(tmp_path)
-
-  def run(line):
-    monkeypatch.setattr('sys.argv', ['depthjax', *line.split()])
-    with pytest.raises(SystemExit) as caught:
-      cli.main()
-    return caught.value.code or 0, *capsys.readouterr()
-
-  return run
 
 
 _FLAGS = (f'--config.{name}={x}' for name, x in tiny.FIELDS.items() if name.startswith('data.'))
