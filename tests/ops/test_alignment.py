@@ -36,7 +36,8 @@ def test_weights_count_pixels_more_or_less():
 
 def test_a_constant_map_becomes_the_mean_and_no_pixel_nothing():
   x, y, valid = _maps()
-  assert not alignment.line(np.where(valid > 0, 5, x), y, valid)[0].any()
+  for value in (5, -5):
+    assert not alignment.line(np.where(valid > 0, value, x), y, valid)[0].any()
   for value in (0, *np.linspace(0.1, 0.9, 7), -1e6):
     assert not alignment.line(np.full_like(y, value), y)[0].any()
     result = alignment.aligned(np.full_like(y, value), y)
