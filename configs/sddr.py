@@ -53,6 +53,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   )
   config.optimizer.weight_decay = 0.01
   config.data.predictions = configuring.predictions()
+  # Nothing of a scene is seen but its disparity: many layers, of many sizes.
+  config.data.photo_source, config.data.pad = '', 0
+  config.data.layers, config.data.margin, config.data.covers = 8, 0.03, (0.005, 0.6)
   configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
   config.loss.start = config.steps // 3
   return config
@@ -79,7 +82,7 @@ def _small(config: ml_collections.ConfigDict) -> None:
 def _smoke(config: ml_collections.ConfigDict) -> None:
   _small(config)
   config.steps, config.batch_size = 60, 2
-  config.model.stem, config.model.widths = (4, 8, 8), (8, 16, 16, 16)
+  config.model.stem, config.model.widths = (4, 8, 8), (8, 16, 40, 16)
   config.model.depths, config.model.attention = (1, 1, 1, 1), 1
   config.data.height = config.data.width = 128
   config.data.predictions.levels = 1
