@@ -55,7 +55,7 @@ def fit_line(prediction, target, valid=None):
 
   What refinement papers align by; as `fit_spline` it may turn a prediction upside down.
   """
-  return alignment.aligned(prediction, target, None if valid is None else (valid > 0) * 1.0)
+  return alignment.align(prediction, target, None if valid is None else (valid > 0) * 1.0)
 
 
 def rmse(prediction, target, valid=None):

@@ -36,7 +36,7 @@ def fuse(low, high, weight=1e-3, *, align=True):
   if weight < 0:
     raise ValueError(f'the weight is {weight}; it must not be negative')
   if align:
-    high = alignment.aligned(high, low)
+    high = alignment.align(high, low)
   # The difference, not both: what is high in both then suffers no rounding.
   axes = (-3, -2)
   spectrum = fft.dctn(low - high, axes=axes, norm='ortho')

@@ -13,7 +13,9 @@ from depthjax.files import atomic, weights
 from depthjax.files.errors import InputError
 from depthjax.train import evaluate, loop, record, resume
 
-_EYES = 'predictor.json'  # Beside a run's config.json: the digest of what it looked through.
+# Beside a run's config.json: the digests of what it looked through and began with.
+_EYES = 'predictor.json'
+_RECORDED = {'predictor.weights': 'sha256', 'initialise.weights': 'first_sha256'}
 
 
 class Experiment(NamedTuple):
@@ -24,12 +26,22 @@ class Experiment(NamedTuple):
     config: stem of a file in configs/.
     fields: overrides of the config at the chosen size, by dotted name.
     predictor: name of the experiment that predicts the disparity it trains on, if it needs one.
+    first: name of the experiment whose weights it begins with, if not with fresh ones.
+    arg: further arguments of the config file, such as 'stage=first'.
   """
 
   name: str
   config: str
   fields: Mapping[str, Any] = {}
   predictor: str = ''
+  first: str = ''
+  arg: str = ''
+
+  @property
+  def needs(self) -> dict[str, str]:
+    """The experiments it needs, by the field that names their weights."""
+    needs = {'predictor.weights': self.predictor, 'initialise.weights': self.first}
+    return {field: name for field, name in needs.items() if name}
 
 
 class Lab:
@@ -60,13 +72,14 @@ class Lab:
     """
     experiment = self._experiments[name]
     fields = {**experiment.fields, **self._fields}
-    if experiment.predictor:
-      fields['predictor.weights'] = str(self.root / experiment.predictor)
+    fields |= {field: str(self.root / other) for field, other in experiment.needs.items()}
     return _changed(self._plain(name), fields)
 
   def _plain(self, name: str) -> ml_collections.ConfigDict:
     """The config of an experiment's file, without anybody's changes."""
-    return configuring.load(self._configs / f'{self._experiments[name].config}.py', self.size)
+    experiment = self._experiments[name]
+    arg = ','.join(filter(None, (self.size, experiment.arg)))
+    return configuring.load(self._configs / f'{experiment.config}.py', arg)
 
   def scores(
     self, name: str, predictor: str = '', frames: str = '', **fields: Any
@@ -111,27 +124,28 @@ class Lab:
     }
 
   def train(self, name: str) -> pathlib.Path:
-    """Trains an experiment, and before it the predictor that it needs; its folder.
+    """Trains an experiment, and before it those that it needs; its folder.
 
     A run in the folder counts as this experiment's if all fields of its config.json that decide
     the numbers are the same; one that it lacks must have the value of the config file. What a
-    predictor was is recorded before the run starts; a run without that record is older than it,
-    and taken for one of the same predictor.
+    predictor was, or the weights to begin with, is recorded before the run starts; a run without
+    that record is older than it, and taken for one of the same.
 
     Raises:
-      configuring.ConfigError: the folder holds a run of another config, or of another predictor.
+      configuring.ConfigError: the folder holds a run of another config, predictor or beginning.
     """
-    predictor = self._experiments[name].predictor
-    if predictor:
-      self.train(predictor)
+    needs = self._experiments[name].needs
+    for other in needs.values():
+      self.train(other)
     config, workdir = self.config(name), self.root / name
-    eyes = {'sha256': _digest(self.root / predictor)} if predictor else {}
+    digests = {field: _digest(self.root / other) for field, other in needs.items()}
+    eyes = {_RECORDED[field]: digest for field, digest in digests.items()}
     terms = resume.Terms(plain=self._plain(name))
     if (workdir / record.NAME).exists():
       terms = _check_same(config, terms, eyes, workdir)
       if _finished(config, workdir):
         return workdir
-    elif predictor:
+    elif needs:
       workdir.mkdir(parents=True, exist_ok=True)
       _write(workdir / _EYES, eyes)
     loop.train(config, workdir, terms)
@@ -145,15 +159,15 @@ def _check_same(
   eyes: Mapping[str, str],
   workdir: pathlib.Path,
 ) -> resume.Terms:
-  """Refuses a run of another config, or of another predictor than that of the digest `eyes`."""
+  """Refuses a run of another config, or of another predictor or beginning than of these `eyes`."""
   seen = _read(workdir / _EYES)
-  # Where the digest is known, the predictor's folder may have moved.
-  known = ('predictor.weights',) if seen else ()
+  # Where a digest is known, that folder may have moved.
+  known = tuple(field for field, name in _RECORDED.items() if name in seen)
   changed = record.changes(config, _read(workdir / record.NAME), terms.plain.to_dict())
   names = [name for name in changed if name not in known]
   another = f'config (in {", ".join(names[:3])})' if names else ''
   if not names and {**eyes, **seen} != eyes:
-    another = 'predictor'
+    another = 'predictor or first stage'
   if another:
     raise configuring.ConfigError(
       f'{workdir} was trained with another {another}; use another --root, or remove it'
