@@ -16,7 +16,7 @@ from depthjax.data.errors import components, noise
 from depthjax.files import depth
 
 _RESOLUTIONS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12)
-_SIGMAS = (0.6, 1.0, 1.7, 3.4)  # Of the Gaussians, pixels.
+_SIGMAS = (0.5, 0.8, 1.3, 2.2)  # Of the Gaussians, pixels.
 _RIDGE = 1e-4  # Of the variance of the truth: what keeps the map of a flat region from tilting.
 
 
@@ -44,7 +44,7 @@ def fit(
   *,
   patch: float = 1 / 16,
   density: float = 2.0,
-  iterations: int = 60,
+  iterations: int = 100,
   rounds: int = 1,
   seed: int = 0,
 ) -> Parts:
