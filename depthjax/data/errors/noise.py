@@ -5,6 +5,10 @@ regions, plus a deformation of the edges. The inconsistency is an affine map of 
 edges, in each of many overlapping patches. The deformation is the loss of resolution, and many
 small Gaussians that lie on the edges. A smooth error of the whole map comes on top: without it the
 low prediction would be better than any predictor is.
+
+Patches of the paper's size, a sixteenth of the map, are right to take a prediction apart (fitting).
+Errors drawn in them independently look like mottled paper. To draw, larger patches are right: what
+a predictor takes in at once is a third or so of what it sees at a high resolution.
 """
 
 import dataclasses
@@ -14,6 +18,7 @@ import cv2
 import numpy as np
 
 from depthjax.data.errors import components
+from depthjax.files import depth
 
 STEP = 0.04  # Of the range, between neighbours: an edge.
 SIGMAS = (0.6, 1.0, 1.7)  # Of the Gaussians, pixels of the inference.
@@ -54,8 +59,8 @@ def simulate(
   """What a predictor gives for a picture, or a window of one, whose disparity is known.
 
   Args:
-    disparity: float32 [h w], complete; the truth.
-    valid: unused pixels are complete already.
+    disparity: float32 [h w], the truth.
+    valid: bool [h w], where it is known; None is everywhere. The rest is filled from beside it.
     resolution: height and width at which the predictor looks; no larger than the map.
     shape: height and width of the result; None is that of `disparity`.
 
@@ -63,6 +68,8 @@ def simulate(
     Disparity, float32 of `shape`; its range is about that of the truth.
   """
   shape = shape or disparity.shape
+  if valid is not None:
+    disparity = depth.fill(disparity, valid)
   seen = resized(disparity, tuple(map(min, resolution, disparity.shape)))
   span = float(seen.max() - seen.min())
   if span > 0:

@@ -47,6 +47,14 @@ def test_no_error_at_full_resolution_is_the_truth(truth):
   assert (simulated(truth, share=0.5) != truth).any()
 
 
+def test_what_is_not_known_is_filled_from_beside_it(truth):
+  valid = np.ones(truth.shape, bool)
+  valid[10:20, :] = False
+  holed = np.where(valid, truth, 50)
+  out = noise.simulate(np.random.default_rng(0), holed, valid, resolution=(48, 48))
+  assert out.max() < 1.2
+
+
 def test_a_flat_truth_stays_flat():
   flat = np.full((32, 32), 0.3, np.float32)
   out = simulated(flat, share=0.5, offset=0.1, gain=0.5, edge=0.5, smooth=0.1)
