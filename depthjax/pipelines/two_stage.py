@@ -115,21 +115,6 @@ def calls(settings: Settings, predicts: bool) -> int:
   return 1 + count + (count + extra if predicts else 0)
 
 
-def predictions(
-  photo: np.ndarray, predictor: Predictor, resolution: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-  """What a predictor says of a whole picture at its own resolution and at a finer one.
-
-  Args:
-    photo: sRGB in [0, 1], [h w 3].
-    predictor: its resolution is doubled where none is given.
-    resolution: of the finer prediction.
-  """
-  fine = min(2 * predictor.side, resolutions.FINEST) if resolution is None else resolution
-  low, high = (resolutions.predict(predictor, photo, at) for at in (predictor.side, fine))
-  return low, high
-
-
 def _shape(
   shape: tuple[int, int],
   photo: np.ndarray | None,
