@@ -26,24 +26,6 @@ def normalise(disparity):
   return jnp.where(span < _FLAT, 0.0, (disparity - low) / (span + _EPSILON))
 
 
-def aligned(disparity, target):
-  """Disparity in the scale and offset of another, by least squares over all pixels of an image.
-
-  Args:
-    disparity: disparity of any range [... h w 1].
-    target: disparity [... h w 1].
-
-  Returns:
-    Disparity [... h w 1]; the mean of the target where the disparity is constant.
-  """
-  axes = (-3, -2, -1)
-  mean = target.mean(axis=axes, keepdims=True)
-  centred = disparity - disparity.mean(axis=axes, keepdims=True)
-  variance = (centred**2).mean(axis=axes, keepdims=True)
-  covariance = (centred * (target - mean)).mean(axis=axes, keepdims=True)
-  return mean + covariance / jnp.where(variance > 0, variance, 1) * centred
-
-
 def predict(network, image, shape):
   """Normalised disparity of photographs by a network that is shown them at a size of its own.
 

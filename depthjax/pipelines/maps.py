@@ -41,12 +41,20 @@ def unit(values: np.ndarray, name: str) -> Unit:
     raise ValueError(f'the {name} map is {w} x {h} pixels; both sides must have at least 2')
   if not np.isfinite(values).all():
     raise ValueError(f'the {name} map holds NaN or infinite values; fill them first')
-  # In float64: a large offset leaves few digits to float32.
-  low, high = float(values.min()), float(values.max())
-  if high - low <= _FLAT * max(abs(low), abs(high)):
+  result, low = relief(values), float(values.min())
+  if not result.any():
     raise ValueError(f'the {name} map is constant ({low:.6g} everywhere)')
-  result = (values.astype(np.float64) - low) / (high - low)
-  return Unit(result.astype(np.float32), low, high - low)
+  return Unit(result, low, float(values.max()) - low)
+
+
+def relief(values: np.ndarray) -> np.ndarray:
+  """A map [h w 1] in [0, 1], float32, or zeros where it is constant but for rounding."""
+  # In float64: a large offset leaves few digits to float32.
+  values = np.asarray(values, np.float64)
+  low, high = values.min(), values.max()
+  if high - low <= _FLAT * max(abs(low), abs(high)):
+    return np.zeros(values.shape, np.float32)
+  return ((values - low) / (high - low)).astype(np.float32)
 
 
 def resized(

@@ -16,6 +16,7 @@ import numpy as np
 from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.models import sddr
+from depthjax.ops import alignment
 from depthjax.ops import disparity as disparity_lib
 from depthjax.pipelines import maps
 
@@ -131,6 +132,6 @@ def _compiled(model: sddr.FuseNet):
   def run(variables: Any, low: jax.Array, high: jax.Array) -> jax.Array:
     pair = (disparity_lib.normalise(jnp.asarray(x, jnp.float32)) for x in (low, high))
     fusion = model.apply(variables, *pair, train=False, sides=False)['fusion']
-    return disparity_lib.aligned(fusion, low)
+    return alignment.align(fusion, low)
 
   return jax.jit(run)

@@ -35,23 +35,24 @@ class Predictor(NamedTuple):
 
 
 def predict(predictor: Predictor, picture: np.ndarray, resolution: int) -> np.ndarray:
-  """What a predictor says, once it is known to be a map: float32 [h' w' 1].
+  """What a predictor says, in [0, 1], zeros if it sees no relief: float32 [h' w' 1].
 
   Raises:
     ValueError: it is no map [h' w' 1] of finite values.
   """
-  result = np.asarray(predictor.predict(picture, resolution), np.float32)
+  result = np.asarray(predictor.predict(picture, resolution))
   if result.ndim != 3 or result.shape[-1] != 1 or not result.size:
     raise ValueError(f'the predictor gave the shape {list(result.shape)}; it must give [h w 1]')
   if not np.isfinite(result).all():
     raise ValueError('the predictor gave NaN or infinite values')
-  return result
+  return maps.relief(result)
 
 
 def slope(disparity: np.ndarray) -> np.ndarray:
-  """Sum of the absolute Sobel derivatives along rows and columns: [h w 1] -> float32 [h w]."""
-  x = disparity[..., 0]
-  return np.abs(cv2.Sobel(x, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(x, cv2.CV_32F, 0, 1))
+  """ops.gradients.magnitude on the host, of any size uncompiled: [h w 1] -> float32 [h w]."""
+  fields = {'scale': 1 / 8, 'borderType': cv2.BORDER_REPLICATE}
+  dx, dy = (cv2.Sobel(disparity[..., 0], cv2.CV_32F, *d, **fields) for d in ((1, 0), (0, 1)))
+  return np.abs(dx) + np.abs(dy)
 
 
 def edge_factors(disparity: np.ndarray, found: Sequence[Window]) -> list[float]:
@@ -131,7 +132,6 @@ def by_gradients(
 
 def steepness(disparity: np.ndarray, side: int) -> float:
   """Mean slope of a map [h w 1] brought to [0, 1] and to a long side; 0 for a constant one."""
-  small = maps.resized(disparity, resize.frame(disparity.shape[:2], side, 1))
-  if min(small.shape[:2]) < 2 or small.min() == small.max():
-    return 0.0
-  return float(slope(maps.unit(small, 'predicted').values).mean())
+  # Before too: resizing makes a constant uneven by rounding.
+  small = maps.resized(maps.relief(disparity), resize.frame(disparity.shape[:2], side, 1))
+  return float(slope(maps.relief(small)).mean())
