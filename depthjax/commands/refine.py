@@ -199,9 +199,10 @@ def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool
     fields = {'side': job.settings.side, 'nearest': job.settings.nearest}
     return refine_lib.refine(low.values, high.values, job.refiner, shape=shape, **fields)
   total = two_stage.calls(job.settings, predicts=job.predictor is not None)
-  # Transient: where nobody watches, nothing is left of it.
-  bar = progress.Progress(console=console.Console(stderr=True), transient=True, disable=not show)
-  with bar:
+  screen = console.Console(stderr=True)
+  # Even what is transient leaves an empty line where nobody watches.
+  show = show and screen.is_interactive
+  with progress.Progress(console=screen, transient=True, disable=not show) as bar:
     task = bar.add_task('refining', total=total)
     return two_stage.refine(
       low.values,
