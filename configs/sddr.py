@@ -97,8 +97,8 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 4400, 8
-  config.loss.start = 4000  # Steps with labels cost three times as much.
+  config.steps, config.batch_size = 2400, 8
+  config.loss.start = 2000  # Steps with labels cost three times as much.
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   config.data.height = config.data.width = 256
   config.data.predictions.window_side = 128
