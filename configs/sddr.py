@@ -58,7 +58,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     }
   )
   config.optimizer.weight_decay = 0.01
-  config.data.predictions = configuring.predictions()
+  config.data.predictions, config.data.depth_source = configuring.predictions(), ''
   # Nothing of a scene is seen but its disparity: many layers, of many sizes.
   config.data.photo_source, config.data.pad = '', 0
   config.data.layers, config.data.margin, config.data.covers = 8, 0.03, (0.005, 0.6)
@@ -97,8 +97,8 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 4400, 8
-  config.loss.start = 4000  # Steps with labels cost three times as much.
+  config.steps, config.batch_size = 2400, 8
+  config.loss.start = 2000  # Steps with labels cost three times as much.
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   config.data.height = config.data.width = 256
   config.data.predictions.window_side = 128

@@ -42,7 +42,7 @@ def _batch(count=2, levels=1):
 
 @functools.cache
 def _loss(start=1):
-  task = _task(loss__start=start)
+  task = _task(loss__start=start, batch_size=2)
   variables = jax.jit(task.init)(jax.random.key(0), task.inputs(_indexed(0)))
 
   @jax.jit
@@ -127,7 +127,7 @@ def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
   same = sddr.metrics({'fusion': batch['low']}, batch)
   np.testing.assert_allclose(same['rmse'], same['low_rmse'])
   np.testing.assert_allclose(perfect['low_edge_rmse'], same['edge_rmse'])
-  assert (same['edge_rmse'] > 2 * same['rmse']).all()
+  assert (same['edge_rmse'] > 1.5 * same['rmse']).all()
 
 
 @pytest.mark.parametrize(
