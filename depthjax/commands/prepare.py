@@ -40,7 +40,7 @@ app = typer.Typer(
 
 def dataset(
   context: typer.Context,
-  source: Annotated[pathlib.Path, typer.Option(help='Folder of the dataset as distributed.')],
+  source: Annotated[pathlib.Path, typer.Option(help='The downloaded dataset, laid out as above.')],
   target: Annotated[pathlib.Path, typer.Option(help='Folder of prepared datasets.')],
   long_side: Annotated[
     int | None, typer.Option(min=16, help='Reduce to this many pixels; default: keep all.')

@@ -29,7 +29,7 @@ _LEVELS |= dict.fromkeys((216, 380, 381, 383), 8)
 
 
 def middlebury(source: Path) -> Found:
-  """Middlebury stereo (Scharstein et al., 2001 to 2014): image, disparity, valid, unit.
+  """Middlebury stereo (2001 to 2014), left views: fields image, disparity, valid, unit.
 
   Layout: folders of scenes at any depth, each with a left view and its disparity: `im0.png` and
   `disp0.pfm` (or disp0GT.pfm) with `calib.txt` (2014), `view1.png` and `disp1.png` (2005, 2006),
@@ -58,14 +58,16 @@ def middlebury(source: Path) -> Found:
 
 
 def middlebury2014(source: Path) -> Found:
-  """Middlebury stereo of 2014 (Scharstein et al., GCPR 2014), both views: as middlebury2021.
+  """Middlebury stereo of 2014 (Scharstein et al., GCPR 2014), both views: as with middlebury2021.
 
-  Layout: as middlebury2021; the folders `SCENE-perfect` and `SCENE-imperfect` of one scene are held
-  out together. The `disp0GT.pfm` of the benchmark's training sets is read by middlebury alone.
+  Layout: folders of scenes at any depth, such as `Adirondack-perfect`, each with two views
+  `im0.png` and `im1.png`, their disparity in pixels `disp0.pfm` and `disp1.pfm`, and `calib.txt`.
+  The benchmark's training sets, which have `disp0GT.pfm` alone, are for the reader middlebury.
 
   Licence: none stated; research, with citation.
 
-  What becomes of it: as middlebury2021.
+  What becomes of it: as with middlebury2021; a scene's folders `-perfect` and `-imperfect` are held
+  out together.
 
   Raises:
     InputError: not a folder, or no scene in it.
@@ -74,11 +76,11 @@ def middlebury2014(source: Path) -> Found:
 
 
 def middlebury2021(source: Path) -> Found:
-  """Middlebury stereo of 2021: fields image, disparity, valid, unit ('1/m'), pfm_scale.
+  """Middlebury stereo of 2021, both views: fields image, disparity, valid, unit ('1/m'), pfm_scale.
 
-  Layout: folders of scenes at any depth, each with two views `im0.png` and `im1.png`, their
-  disparity in pixels `disp0.pfm` and `disp1.pfm`, and `calib.txt`; 24 scenes of 1920 x 1080 in
-  `data/`. Folders `ambient/` (other lights) are not read.
+  Layout: folders of scenes at any depth, such as `artroom1` (24 of 1920 x 1080), each with two
+  views `im0.png` and `im1.png`, their disparity in pixels `disp0.pfm` and `disp1.pfm`, and
+  `calib.txt`. Folders `ambient/` (other lights) are not read.
 
   Licence: none stated; research, with citation.
 

@@ -25,7 +25,7 @@ def hypersim(source: Path) -> Found:
 
   Layout, as we know it (not checked): `SCENE/images/scene_cam_CC_final_hdf5/frame.NNNN.color.hdf5`,
   linear light, with `SCENE/images/scene_cam_CC_geometry_hdf5/frame.NNNN.depth_meters.hdf5`,
-  distances from the camera's centre; all frames of 1024 x 768 that are there, such as the 286 on
+  distances from the camera's centre; all frames that are there, such as the 286 of 1024 x 768 on
   which GBDF and SDDR are measured. Reading them takes the optional package h5py.
 
   Licence: CC BY-SA 3.0.
@@ -44,7 +44,8 @@ def hypersim(source: Path) -> Found:
 def hypersim_published(source: Path) -> Found:
   """Hypersim as GBDF and SDDR were measured on it: fields image, disparity, valid, unit ('1/m').
 
-  Layout: as hypersim.
+  Layout, as we know it (not checked): that of hypersim, `SCENE/images/scene_cam_CC_final_hdf5/` and
+  `SCENE/images/scene_cam_CC_geometry_hdf5/`; all frames that are there, which should be the 286.
 
   Licence: CC BY-SA 3.0.
 

@@ -101,6 +101,10 @@ def test_a_size_that_differs_and_a_map_of_nothing(tmp_path):
   said = list(made.bad(_read('unrealstereo4k', tmp_path).values()).values())
   assert '00000.png: is 16 x 12 pixels but Disp0/00000.npy is 17 x 12' in said[0]
   assert '00001.npy: has no valid pixel; expected disparity' in said[1]
+  want = next(iter(made_maps.hrwsi(tmp_path / 'hrwsi').values()))
+  made.write(want.file, made.matte(0, made.H, made.W + 1))
+  (said,) = made.bad(_read('hrwsi', tmp_path / 'hrwsi').values()).values()
+  assert 'w0.jpg: is 16 x 12 pixels but gts/w0.png is 17 x 12' in said
 
 
 def test_diode_needs_its_masks(tmp_path):
