@@ -9,8 +9,8 @@ from pathlib import Path
 from depthjax.files import depth
 from depthjax.prepare.entries import Entry, Record, check_found, folder, one_of_a_name, refused
 
-# The files of a record by the place in its rule.
-_Files = dict[int, list[Path]]
+# The files of a record, paths in the source, by the place in its rule.
+_Files = dict[int, list[str]]
 
 
 def matched(
@@ -56,7 +56,7 @@ def _fitting(
     for file in files:
       if match := expression.fullmatch(file):
         words = tuple(sorted(match.groupdict(default='').items()))
-        found.setdefault(words, {}).setdefault(i, []).append(source / file)
+        found.setdefault(words, {}).setdefault(i, []).append(file)
   for key, parts in found.items():
     words = dict(key)
     paths = [words['before'] + pattern.format_map(words) for pattern in rule]
@@ -68,12 +68,14 @@ def _fitting(
 def _loader(source: Path, paths: Sequence[str], parts: _Files, load) -> Callable[[], Record]:
   for i, path in enumerate(paths):
     if i not in parts:
-      there = min(parts)
-      right = f'the partner of {parts[there][0].relative_to(source).as_posix()}'
-      return refused(source / path, 'is missing', right)
-    if bad := one_of_a_name(parts[i]):
+      return refused(source / path, 'is missing', f'the partner of {parts[min(parts)][0]}')
+    if bad := one_of_a_name([source / file for file in parts[i]]):
       return bad
-  return functools.partial(load, *(parts[i][0] for i in range(len(paths))))
+  return functools.partial(_load, source, load, [parts[i][0] for i in range(len(paths))])
+
+
+def _load(source: Path, load: Callable[..., Record], files: Sequence[str]) -> Record:
+  return load(*(source / file for file in files))
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

@@ -1,5 +1,6 @@
 """Datasets of depth and disparity: what is stored is true, and what is wrong is named."""
 
+import os
 import sys
 
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow_datasets as tfds
 from depthjax.data import records
 from depthjax.files import depth_formats
 from depthjax.files.errors import InputError
-from depthjax.prepare import catalogue, layouts, writing
+from depthjax.prepare import catalogue, hdf5, layouts, writing
 from tests import messages
 from tests.prepare import hdf5_files, made, made_maps
 
@@ -186,6 +187,9 @@ def test_hypersim_without_the_library_or_with_another_array(tmp_path, monkeypatc
   hdf5_files.write(want.file, np.ones((made.H, made.W), np.int32))
   with pytest.raises(InputError, match=r'depth_meters.hdf5: holds int32 values .* floats \[h w\]'):
     entry.load()
+  monkeypatch.setattr(hdf5, 'MAX_PIXELS', made.H * made.W - 1)
+  with pytest.raises(InputError, match='is 16 x 12 pixels .* at most'):
+    entry.load()
   monkeypatch.setitem(sys.modules, 'h5py', None)
   with pytest.raises(InputError, match=r"h5py is not installed; .*'depthjax\[prepare\]'"):
     entry.load()
@@ -200,17 +204,33 @@ def test_exr_without_the_library(tmp_path, monkeypatch):
 
 
 def test_a_rule_takes_words_as_they_are(tmp_path):
-  for name in ('a(1)', 'a.b', '{frame}', '.hidden'):
-    (tmp_path / 'x' / 'y+').mkdir(parents=True, exist_ok=True)
+  names = [f'x/y+/{name}' for name in ('a(1).', 'a.b.', '{frame}.', '.hidden.', 'other-')]
+  for name in (*names, '.trash/y/a.'):
     for ending in ('one.png', 'two.npy'):
-      (tmp_path / 'x' / 'y+' / f'{name}_{ending}').write_text('')
-  rule = '{scene}/{frame}_one.png', '{scene}/{frame}_two.npy'
+      (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+      (tmp_path / f'{name}{ending}').write_text('')
+  rule = '{scene}/{frame}.one.png', '{scene}/{frame}.two.npy'
   entries = layouts.matched(tmp_path, [rule], lambda one, two: (one.name, two.name), str.upper)
   assert [(entry.name, entry.group) for entry in entries] == [
-    (f'x/y+/{name}_one', 'Y+') for name in ('a(1)', 'a.b', '{frame}')
+    (f'{name}one', 'Y+') for name in names[:3]
   ]
   for entry in entries:
-    assert entry.load() == tuple(f'{entry.name[5:-4]}_{end}' for end in ('one.png', 'two.npy'))
+    stem = entry.name.removeprefix('x/y+/').removesuffix('one')
+    assert entry.load() == (f'{stem}one.png', f'{stem}two.npy')
+
+
+def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
+  made_maps.tartanair(tmp_path / 'air')
+  scan = os.scandir
+
+  def refuse(place):
+    if str(place).endswith('Hard'):
+      raise PermissionError(13, os.strerror(13), str(place))
+    return scan(place)
+
+  monkeypatch.setattr(os, 'scandir', refuse)
+  with pytest.raises(InputError, match='Hard: cannot be read .Permission denied.'):
+    writing.prepare('tartanair', tmp_path / 'air', tmp_path / 'out')
 
 
 @pytest.mark.parametrize('name', [*catalogue.DATASETS, 'scenes'])
