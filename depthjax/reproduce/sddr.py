@@ -30,8 +30,9 @@ EXPERIMENTS = {
     _second('sddr-fusion', {'loss.gradient': 0.0}),
     _second('sddr-natural', _NATURAL),
     _second('sddr-disparity', {'loss.label': 'disparity'}),
-    Experiment('gbdf', 'sddr', {**_GBDF, 'loss.gradient': 0.0, _LEVELS: 0}),
-    Experiment('gbdf-labels', 'sddr', _GBDF),
+    Experiment('gbdf-first', 'sddr', _GBDF, arg='stage=first'),
+    _second('gbdf', {**_GBDF, 'loss.gradient': 0.0, _LEVELS: 0}, 'gbdf-first'),
+    _second('gbdf-labels', _GBDF, 'gbdf-first'),
   )
 }
 
