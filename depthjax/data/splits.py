@@ -120,8 +120,12 @@ def _predicted(fields: dict[str, Any], where: str, split: str, seed: int) -> gra
     draw = predictions.DrawPredictions(scene, config, foregrounds, train=train)
     return pipeline.examples(range(pipeline.EPOCH), [draw], seed=seed)
   side = scene.height
-  if where.startswith('tfds:'):
-    source = depth_sources.open_truths(where, split, side)
+  if where == 'builtin' or where.startswith('tfds:'):
+    source = (
+      depth_sources.open_builtin(split, side)
+      if where == 'builtin'
+      else depth_sources.open_truths(where, split, side)
+    )
     transform = predictions.SimulatePredictions(config, train=train)
   else:
     source = depth_sources.open_stored(
