@@ -66,6 +66,8 @@ def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str
   Raises:
     ValueError: a field out of range, or a source that cannot be read.
   """
+  if fields.get('predictions'):
+    raise ValueError('data.predictions is there: its examples are simulated, not prepared')
   config, photos, foregrounds = _drawing(fields, 'train')
   items = {'photo_source': len(photos or ()), 'foreground_source': len(foregrounds or ())}
   draw = pipeline.DrawScene(config, photos, foregrounds)
@@ -97,6 +99,10 @@ def _prediction_config(fields: dict[str, Any]) -> PredictionConfig:
   if fields['height'] != fields['width']:
     raise ValueError(
       f'height is {fields["height"]} and width {fields["width"]}; predictions are squares'
+    )
+  if fields['scene_source']:
+    raise ValueError(
+      f'scene_source is {fields["scene_source"]!r}; predictions come from depth_source'
     )
   return PredictionConfig(**fields['predictions'])
 
