@@ -179,21 +179,23 @@ class Bottleneck(nn.Module):
     return nn.relu(x + y)
 
 
-class SymmetricConv(nn.Module):
-  """Stride-1 convolution with bias over a mirrored border: [b h w c] -> [b h w width].
+class BorderConv(nn.Module):
+  """Stride-1 convolution with bias over a border that goes on: [b h w c] -> [b h w width].
 
-  Zero padding would darken the border of a blurred photograph; the mirror repeats its edge pixel.
+  Zero padding would darken the border of a blurred photograph. `border` is a mode of jnp.pad: the
+  mirror 'symmetric', which repeats the edge pixel, or 'edge', which repeats nothing else.
   """
 
   width: int
   kernel: int
+  border: str = 'symmetric'
   kernel_init: Callable[..., jax.Array] = nn.initializers.xavier_uniform()
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    border = self.kernel // 2
-    x = jnp.pad(x, ((0, 0), (border, border), (border, border), (0, 0)), mode='symmetric')
+    width = self.kernel // 2
+    x = jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)), mode=self.border)
     # A row of zeros below, which is cut off again: XLA's kernels for processors are several times
     # as slow where there is none.
     conv = Conv(

@@ -49,7 +49,7 @@ class FeatureNet(nn.Module):
       inits = [_constant(k) for k in discs.kernels(x.shape[-1], self.widths, self.radius)]
     maps = [x]
     for i, (width, init) in enumerate(zip(self.widths, inits, strict=True)):
-      conv = layers.SymmetricConv(
+      conv = layers.BorderConv(
         width, discs.SIZES[min(i, 1)], init, dtype=self.dtype, name=f'conv{i}'
       )
       x = nn.relu(conv(x))

@@ -51,7 +51,7 @@ def test_features_keep_their_colour_and_start_as_shapes():
 
 def test_mirrored_convolution_equals_its_twin():
   image = np.random.default_rng(0).normal(size=(1, 7, 6, 1)).astype(np.float32)
-  conv = layers.SymmetricConv(1, 5)
+  conv = layers.BorderConv(1, 5)
   variables = jax.jit(conv.init)(jax.random.key(0), image)
   kernel = np.asarray(variables['params']['conv']['kernel'])[..., 0, 0]
   expected = scipy.ndimage.correlate(image[0, ..., 0], kernel, mode='reflect')

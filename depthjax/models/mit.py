@@ -1,0 +1,182 @@
+"""Mix Transformer (MiT), the encoder of SegFormer (Xie et al., NeurIPS 2021).
+
+Four stages of attention over keys and values of fewer places, with an overlapping patch embedding
+before each. Shapes: b batch, h w rows and columns, n places, c channels.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from depthjax.models import layers
+from depthjax.models.convolution import Conv
+
+# Widths and numbers of blocks of the published sizes.
+SIZES = {
+  'b0': ((32, 64, 160, 256), (2, 2, 2, 2)),
+  'b1': ((64, 128, 320, 512), (2, 2, 2, 2)),
+  'b2': ((64, 128, 320, 512), (3, 4, 6, 3)),
+  'b3': ((64, 128, 320, 512), (3, 4, 18, 3)),
+  'b4': ((64, 128, 320, 512), (3, 8, 27, 3)),
+  'b5': ((64, 128, 320, 512), (3, 6, 40, 3)),
+}
+STRIDES = (4, 2, 2, 2)
+_HEADS = (1, 2, 5, 8)
+_REDUCTIONS = (8, 4, 2, 1)
+_linear = nn.initializers.truncated_normal(0.02)
+_conv = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+# The epsilons differ, and published weights were trained with both.
+_EMBEDDED, _INNER = 1e-5, 1e-6
+
+
+class MixTransformer(nn.Module):
+  """Features of a map [b h w c] at 1/4, 1/8, 1/16 and 1/32 of its size, of `widths` channels.
+
+  In training each residual branch of an example is left out at random, with a probability that
+  rises with the block to `drop` (stochastic depth), by the example's own key.
+  """
+
+  widths: Sequence[int] = SIZES['b0'][0]
+  depths: Sequence[int] = SIZES['b0'][1]
+  drop: float = 0.1
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, keys: jax.Array | None = None) -> list[jax.Array]:
+    """With `keys` [b], typed keys, as in training; without them nothing is left out."""
+    rates, number, features = np.linspace(0, self.drop, sum(self.depths)), 0, []
+    for i, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
+      embedding = PatchEmbedding(width, 7 if i == 0 else 3, STRIDES[i], dtype=self.dtype)
+      x = embedding.copy(name=f'patch_embed{i + 1}')(x)
+      for j in range(depth):
+        block = Block(_HEADS[i], _REDUCTIONS[i], float(rates[number]), dtype=self.dtype)
+        x = block.copy(name=f'block{i + 1}_{j}')(x, _folded(keys, number))
+        number += 1
+      x = _norm(_INNER, self.dtype, f'norm{i + 1}')(x)
+      features.append(x)
+    return features
+
+
+class PatchEmbedding(nn.Module):
+  """Overlapping patches: a strided convolution and a norm, [b h w c] -> [b h/s w/s width]."""
+
+  width: int
+  kernel: int
+  stride: int
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    border = self.kernel // 2
+    x = Conv(
+      self.width,
+      self.kernel,
+      self.stride,
+      padding=((border, border),) * 2,
+      kernel_init=_conv,
+      dtype=self.dtype,
+      name='proj',
+    )(x)
+    return _norm(_EMBEDDED, self.dtype, 'norm')(x)
+
+
+class Block(nn.Module):
+  """Attention and a feed-forward branch, each added to its input: [b h w c] -> [b h w c]."""
+
+  heads: int
+  reduction: int
+  drop: float
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
+    attention = Attention(self.heads, self.reduction, dtype=self.dtype, name='attn')
+    y = attention(_norm(_INNER, self.dtype, 'norm1')(x))
+    x = x + self._dropped(y, _folded(keys, 0))
+    y = MixFeedForward(dtype=self.dtype, name='mlp')(_norm(_INNER, self.dtype, 'norm2')(x))
+    return x + self._dropped(y, _folded(keys, 1))
+
+  def _dropped(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
+    if keys is None or not self.drop:
+      return x
+    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.drop))(keys)
+    return jnp.where(kept[:, None, None, None], x / (1 - self.drop), 0).astype(x.dtype)
+
+
+class Attention(nn.Module):
+  """Self-attention of all places over means of `reduction` x `reduction` of them."""
+
+  heads: int
+  reduction: int
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    b, h, w, c = x.shape
+    q = _dense(c, self.dtype, 'q')(x).reshape(b, h * w, self.heads, -1)
+    if self.reduction > 1:
+      step = self.reduction
+      x = Conv(c, step, step, padding='VALID', kernel_init=_conv, dtype=self.dtype, name='sr')(x)
+      x = _norm(_EMBEDDED, self.dtype, 'norm')(x)
+    kv = _dense(2 * c, self.dtype, 'kv')(x)
+    k, v = jnp.split(kv.reshape(b, -1, 2 * self.heads, c // self.heads), 2, axis=2)
+    y = attend(q, k, v).reshape(b, h, w, c)
+    return _dense(c, self.dtype, 'proj')(y)
+
+
+class MixFeedForward(nn.Module):
+  """Two linear layers with a depthwise 3x3 convolution between them, which tells places apart."""
+
+  ratio: int = 4
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    y = _dense(self.ratio * x.shape[-1], self.dtype, 'fc1')(x)
+    y = Depthwise(dtype=self.dtype, name='dwconv')(y)
+    return _dense(x.shape[-1], self.dtype, 'fc2')(nn.gelu(y, approximate=False))
+
+
+class Depthwise(nn.Module):
+  """A 3x3 convolution of each channel by itself, zeros beyond the border.
+
+  As a sum of shifted products, which XLA fuses; its grouped convolutions are slow backward.
+  """
+
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    h, w, c = x.shape[1:]
+    kernel = self.param('kernel', _conv, (3, 3, 1, c)).astype(self.dtype)
+    bias = self.param('bias', nn.initializers.zeros, (c,)).astype(self.dtype)
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return bias + sum(
+      x[:, i : i + h, j : j + w] * kernel[i, j, 0] for i in range(3) for j in range(3)
+    )
+
+
+def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+  """Scaled dot-product attention by heads: [b n heads d], [b m heads d] twice -> [b n heads d].
+
+  The softmax is in float32.
+  """
+  logits = jnp.einsum('bnhd,bmhd->bhnm', q, k, preferred_element_type=jnp.float32)
+  weights = jax.nn.softmax(logits * q.shape[-1] ** -0.5, axis=-1).astype(v.dtype)
+  return jnp.einsum('bhnm,bmhd->bnhd', weights, v)
+
+
+def _norm(epsilon: float, dtype: layers.Dtype, name: str) -> nn.LayerNorm:
+  return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False, name=name)
+
+
+def _dense(width: int, dtype: layers.Dtype, name: str) -> nn.Dense:
+  return nn.Dense(width, kernel_init=_linear, dtype=dtype, name=name)
+
+
+def _folded(keys: Any, number: int) -> Any:
+  return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)
