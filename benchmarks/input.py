@@ -19,13 +19,14 @@ import records
 import table
 from absl import flags
 
-from depthjax.data import errors, objects, painting, pipeline, scenes, splits
+from depthjax.data import objects, painting, pipeline, scenes, splits
+from depthjax.data.errors import silhouettes
 
 STAGES = {
   'silhouettes': (objects, 'draw_objects'),
   'painting': (painting, 'paint_layers'),
   'planes': (scenes, 'draw_planes'),
-  'corruption': (errors, 'corrupt'),
+  'corruption': (silhouettes, 'corrupt'),
 }
 
 

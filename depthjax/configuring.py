@@ -117,6 +117,37 @@ def scenes() -> ml_collections.ConfigDict:
   )
 
 
+def predictions() -> ml_collections.ConfigDict:
+  """The table `data.predictions` of a refinement network: fields of data.PredictionConfig.
+
+  With it `data` takes `depth_source` as well: '' to simulate predictions of drawn scenes.
+  Amplitudes are shares of a map's range; those of `high` are those of windows, too.
+  """
+  return ml_collections.ConfigDict(
+    {
+      'levels': 3,  # Of windows: 4 + 9 + 16 a picture; 0 is none.
+      'window_side': 128,  # Of the prediction of a window, pixels.
+      'low': 0.22,  # Resolution of the prediction that is consistent, as a share of the side.
+      'high': 0.6,  # And of the one that is sharp.
+      'natural': 0.5,  # Share of targets as stereo makes them: blurred edges, holes.
+      'augment': True,  # Flips, and near for far in a third of the examples.
+      'relief': 1.0,  # How far surfaces leave their planes, of the room between these.
+      'noise': 1.0,  # Factor of all the amplitudes below.
+      'believed': 0.05,  # Smooth error that all predictions of a picture share.
+      'smooth_low': 0.02,  # Smooth error of each prediction.
+      'smooth_high': 0.06,
+      'cons_low': 0.02,  # Offsets of regions between edges, patch by patch.
+      'cons_high': 0.07,
+      'gain_low': 0.1,  # Factors of their own relief.
+      'gain_high': 0.5,
+      'patch_low': 0.5,  # Sides of the patches, shares of the picture's.
+      'patch_high': 0.4,
+      'edge_low': 0.2,  # Gaussians on edges, shares of the step there.
+      'edge_high': 0.2,
+    }
+  )
+
+
 def lens() -> ml_collections.ConfigDict:
   """How scenes are seen through a lens, and what the networks see of them: fields of tasks.dof."""
   return ml_collections.ConfigDict(

@@ -58,8 +58,8 @@ class SceneConfig:
     for name in ('softness', 'covers'):
       object.__setattr__(self, name, tuple(getattr(self, name)))
     for name, (low, high) in _BOUNDS.items():
-      _check(name, getattr(self, name), low, high)
-    _check('margin', self.margin, 0.0, 0.5 / self.layers)
+      check(name, getattr(self, name), low, high)
+    check('margin', self.margin, 0.0, 0.5 / self.layers)
     for name, high in (('softness', 8.0), ('covers', 1.0)):
       pair = getattr(self, name)
       if len(pair) != 2 or not 0 <= pair[0] <= pair[1] <= high:
@@ -82,8 +82,12 @@ _BOUNDS = {
 }
 
 
-def _check(name, value, low, high):
-  """Bounds of whole numbers are whole numbers."""
+def check(name: str, value: object, low: float, high: float) -> None:
+  """Refuses what is no number in [low, high]; bounds of whole numbers are whole numbers.
+
+  Raises:
+    ValueError: naming the field, its value and its bounds.
+  """
   kind, right = numbers.Real, 'a number'
   if isinstance(low, int):
     kind, right = numbers.Integral, 'a whole number'

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from depthjax.data import errors, objects, painting
+from depthjax.data import objects, painting
+from depthjax.data.errors import silhouettes
 from depthjax.data.scene_config import SceneConfig
 
 
@@ -30,10 +31,10 @@ def draw(
   layers = painting.paint_layers(rng, config, items, photos)
   planes = draw_planes(rng, config, layers[:-1, ..., 3])
   p, h, w = config.pad, config.height, config.width
-  silhouettes = np.where(layers[:, p : p + h, p : p + w, 3] > 127, np.uint8(255), np.uint8(0))
-  observed = errors.corrupt(
+  covered = np.where(layers[:, p : p + h, p : p + w, 3] > 127, np.uint8(255), np.uint8(0))
+  observed = silhouettes.corrupt(
     rng,
-    silhouettes,
+    covered,
     scale=max(h, w) / 320,
     probability=config.corruption,
     radius=config.corruption_radius,

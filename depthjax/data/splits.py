@@ -6,7 +6,8 @@ from typing import Any
 import grain
 import numpy as np
 
-from depthjax.data import mixtures, pipeline, scenes, shards, sources
+from depthjax.data import mixtures, pipeline, predictions, scenes, shards, sources
+from depthjax.data.prediction_config import PredictionConfig
 from depthjax.data.scene_config import SceneConfig
 
 DRAWN = 'drawn'  # As a part of `scene_source`: no prepared scenes, but drawing.
@@ -25,7 +26,8 @@ def batches(
 ) -> grain.MapDataset:
   """Batches of a split ('train', 'val', 'test'), its photographs disjoint from the others'.
 
-  The scenes of 'train' come from `scene_source`; those of the others are always drawn.
+  The scenes of 'train' come from `scene_source`; those of the others are always drawn. With a
+  table `predictions` the batches are records of depthjax.data.predictions.
 
   Args:
     fields: a config's `data`, as in configuring.scenes.
@@ -36,6 +38,11 @@ def batches(
   Raises:
     ValueError: a field out of range, or a source that cannot be read.
   """
+  if fields.get('predictions'):
+    ds = _predictions(fields, split, seed if split == 'train' else _SEEDS[split])
+    whole = ds.apply(pipeline.Number())
+    whole = whole if count is None else whole[:count]
+    return pipeline.batched(whole, batch_size=batch_size, shard=shard, train=count is None)
   if split != 'train':
     drawing = _drawing(fields, split)
     options = {'batch_size': batch_size, 'shard': shard, 'count': count}
@@ -60,6 +67,9 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   """One record of the shapes that every batch has."""
   _scene_parts(fields)  # What is wrong there is said before anything is compiled.
   config, _, _ = _drawing({**fields, 'photo_source': '', 'foreground_source': ''}, 'train')
+  if fields.get('predictions'):
+    draw = predictions.DrawPredictions(config, _prediction_config(fields), None, train=True)
+    return {**draw.random_map(None, np.random.default_rng(0)), 'index': np.uint32(0)}
   return {**scenes.draw(np.random.default_rng(0), config), 'index': np.uint32(0)}
 
 
@@ -69,7 +79,23 @@ def scene_config(fields: dict[str, Any]) -> SceneConfig:
   Raises:
     ValueError: a field out of range.
   """
-  return SceneConfig(**{name: x for name, x in fields.items() if not name.endswith('_source')})
+  own = {name: x for name, x in fields.items() if not name.endswith('_source')}
+  own.pop('predictions', None)
+  return SceneConfig(**own)
+
+
+def _prediction_config(fields):
+  return PredictionConfig(**fields['predictions'])
+
+
+def _predictions(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
+  """Endless examples of predictions."""
+  foregrounds = _items(fields['foreground_source'], split, sources.open_foregrounds)
+  config = _prediction_config(fields)
+  draw = predictions.DrawPredictions(
+    scene_config(fields), config, foregrounds, train=split == 'train'
+  )
+  return pipeline.examples(range(pipeline.EPOCH), [draw], seed=seed)
 
 
 def _training(fields: dict[str, Any], seed: int) -> grain.MapDataset:

@@ -5,7 +5,7 @@ from typing import Any
 
 import ml_collections
 
-from depthjax.tasks import aperture, depth, lensblur, regression
+from depthjax.tasks import aperture, depth, lensblur, regression, sddr
 from depthjax.tasks.task import Task
 
 _TASKS = {
@@ -13,6 +13,7 @@ _TASKS = {
   'depth': depth.make,
   'lensblur': lensblur.make,
   'regression': regression.make,
+  'sddr': sddr.make,
 }
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from depthjax.data import errors, shapes
+from depthjax.data import shapes
+from depthjax.data.errors import silhouettes
 
 
 def distances(mask):
@@ -21,16 +22,16 @@ def fixture_mask():
 
 @pytest.mark.parametrize('r', [1.0, 2.4, 5.0])
 def test_dilation_and_erosion_are_by_a_disc(mask, r):
-  np.testing.assert_array_equal(errors.dilate(mask, r) > 0, distances(mask > 0) <= r)
-  np.testing.assert_array_equal(errors.erode(mask, r) > 0, distances(mask == 0) > r)
+  np.testing.assert_array_equal(silhouettes.dilate(mask, r) > 0, distances(mask > 0) <= r)
+  np.testing.assert_array_equal(silhouettes.erode(mask, r) > 0, distances(mask == 0) > r)
 
 
 def test_nothing_and_everything_stay_as_they_are():
   for value in (0, 255):
     mask = np.full((20, 20), value, np.uint8)
-    for change in (errors.dilate, errors.erode):
+    for change in (silhouettes.dilate, silhouettes.erode):
       np.testing.assert_array_equal(change(mask, 4.0), mask)
-    np.testing.assert_array_equal(errors.soften(mask, 1.5), mask)
+    np.testing.assert_array_equal(silhouettes.soften(mask, 1.5), mask)
 
 
 def test_changes_stay_near_the_boundary_and_off_the_background(mask):
@@ -41,7 +42,7 @@ def test_changes_stay_near_the_boundary_and_off_the_background(mask):
   changed = np.zeros(2)
   for seed in range(40):
     rng = np.random.default_rng(seed)
-    out = errors.corrupt(rng, stack, scale=scale, radius=radius, sigma=sigma, probability=1)
+    out = silhouettes.corrupt(rng, stack, scale=scale, radius=radius, sigma=sigma, probability=1)
     np.testing.assert_array_equal(out[-1], stack[-1])
     for i in range(2):
       np.testing.assert_array_equal(out[i][edge[i] > bound], stack[i][edge[i] > bound])
@@ -55,7 +56,10 @@ def test_probability(mask):
 
   def share(probability):
     hits = [
-      (errors.corrupt(np.random.default_rng(s), stack, scale=1, probability=probability) != stack)
+      (
+        silhouettes.corrupt(np.random.default_rng(s), stack, scale=1, probability=probability)
+        != stack
+      )
       for s in range(60)
     ]
     return np.any(hits, axis=(2, 3))[:, :2].mean()
@@ -68,7 +72,7 @@ def test_probability(mask):
 def test_silhouettes_are_not_written_to(mask):
   stack = np.stack([mask, np.full_like(mask, 255)])
   before = stack.copy()
-  errors.corrupt(np.random.default_rng(0), stack, scale=1, probability=1)
+  silhouettes.corrupt(np.random.default_rng(0), stack, scale=1, probability=1)
   np.testing.assert_array_equal(stack, before)
 
 
@@ -78,5 +82,5 @@ def test_a_thin_structure_survives_erosion():
   stack = np.stack([mask, np.full_like(mask, 255)])
   for seed in range(40):
     rng = np.random.default_rng(seed)
-    out = errors.corrupt(rng, stack, scale=1, probability=1, sigma=0)
-    assert (out[0] > 127).sum() >= errors.LEAST * (mask > 0).sum()
+    out = silhouettes.corrupt(rng, stack, scale=1, probability=1, sigma=0)
+    assert (out[0] > 127).sum() >= silhouettes.LEAST * (mask > 0).sum()

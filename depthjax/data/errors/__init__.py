@@ -1,0 +1,1 @@
+"""What a depth predictor gets wrong, simulated: its silhouettes, and its maps."""

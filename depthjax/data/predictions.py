@@ -1,0 +1,132 @@
+"""Training records of a refinement network: a target, and what a predictor sees of it.
+
+All maps are disparity, near is large, each with its own range brought to [0, 1].
+"""
+
+import grain
+import numpy as np
+
+from depthjax import windows
+from depthjax.data import truths
+from depthjax.data.errors import noise, stereo
+from depthjax.data.prediction_config import PredictionConfig
+from depthjax.data.scene_config import SceneConfig
+from depthjax.files import depth
+
+# As ops.disparity.normalise.
+_FLAT, _EPSILON = np.float32(1e-6), np.float32(1e-7)
+
+
+def simulate(
+  rng: np.random.Generator,
+  disparity: np.ndarray,
+  valid: np.ndarray | None,
+  config: PredictionConfig,
+  *,
+  train: bool,
+) -> dict[str, np.ndarray]:
+  """A record, all its predictions by the simulated predictor.
+
+  Args:
+    disparity: float32 [s s], the truth.
+    valid: bool [s s], where it is known; None is everywhere.
+    train: whether the target may be degraded and the example flipped and inverted.
+
+  Returns:
+    target, valid, low, high: float32 [s s 1].
+    windows: float32 [n side side 1], levels 1 to `levels` in the order of windows.grid; absent
+      where there are none.
+    natural: float32 [], 1 where the target is what stereo makes of the truth.
+  """
+  flips = rng.random(2) < 0.5
+  inverts, degrades = rng.random() < 1 / 3, rng.random() < config.natural
+  known = np.ones(disparity.shape, bool) if valid is None else valid
+  if train and config.augment:
+    disparity, known = (flipped(x, flips) for x in (disparity, known))
+  disparity = depth.fill(np.ascontiguousarray(disparity, np.float32), known)
+  natural, target, sound = not known.all(), disparity, known.astype(np.float32)
+  if train and not natural and degrades:
+    target, sound = stereo.matched(rng, disparity)
+    natural = True
+  record = {'target': normalise(target, sound > 0), **predicted(rng, disparity, config)}
+  if train and config.augment and inverts:
+    record = {name: 1 - x for name, x in record.items()}
+  record = {name: x[..., None] for name, x in record.items()}
+  return {**record, 'valid': sound[..., None], 'natural': np.float32(natural)}
+
+
+def predicted(
+  rng: np.random.Generator, disparity: np.ndarray, config: PredictionConfig
+) -> dict[str, np.ndarray]:
+  """`low` and `high` [s s] and `windows` [n side side] of a truth [s s], normalised each."""
+  low, high = amplitudes(config)
+  seen = noise.believed(rng, disparity, config.noise * config.believed)
+  shape = seen.shape
+  sides = {name: _share(shape, getattr(config, name)) for name in ('low', 'high')}
+  call = noise.simulate
+  out = {
+    'low': normalise(call(rng, seen, resolution=sides['low'], amplitudes=low)),
+    'high': normalise(call(rng, seen, resolution=sides['high'], amplitudes=high)),
+  }
+  if config.levels:
+    side = (config.window_side,) * 2
+    parts = [
+      call(
+        rng, np.ascontiguousarray(seen[part.slices]), resolution=side, shape=side, amplitudes=high
+      )
+      for level in range(1, config.levels + 1)
+      for part in windows.grid(shape, level)
+    ]
+    out['windows'] = np.stack([normalise(part) for part in parts])
+  return out
+
+
+def amplitudes(config: PredictionConfig) -> tuple[noise.Amplitudes, noise.Amplitudes]:
+  """Errors of the low prediction, and those of the high one and of windows."""
+
+  def of(which, cells):
+    fields = {
+      'offset': f'cons_{which}',
+      'gain': f'gain_{which}',
+      'smooth': f'smooth_{which}',
+      'edge': f'edge_{which}',
+    }
+    values = {name: config.noise * getattr(config, field) for name, field in fields.items()}
+    return noise.Amplitudes(**values, patch=getattr(config, f'patch_{which}'), cells=cells)
+
+  return of('low', 2), of('high', 4)
+
+
+def normalise(disparity: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+  """Least and largest value [h w] to 0 and 1; a constant map becomes zeros.
+
+  Args:
+    valid: bool [h w], what counts; the rest is cut to [0, 1].
+  """
+  known = disparity if valid is None or not valid.any() else disparity[valid]
+  low = known.min()
+  span = known.max() - low
+  if span < _FLAT:
+    return np.zeros_like(disparity)
+  return np.clip((disparity - low) / (span + _EPSILON), 0, 1)
+
+
+def flipped(x: np.ndarray, flips: np.ndarray) -> np.ndarray:
+  """A map [h w] upside down, and left to right, where `flips` [2] says so."""
+  return x[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+
+
+def _share(shape, share):
+  return tuple(max(8, round(share * size)) for size in shape)
+
+
+class DrawPredictions(grain.transforms.RandomMap):
+  """Replaces a record by predictions of a drawn scene: a function of (seed, k) alone."""
+
+  def __init__(self, scene: SceneConfig, config: PredictionConfig, foregrounds, *, train: bool):
+    self.scene, self.config, self.foregrounds, self.train = scene, config, foregrounds, train
+
+  def random_map(self, element, rng):
+    """The record of `simulate`; the element is not looked at."""
+    truth = truths.draw(rng, self.scene, self.foregrounds, relief=self.config.relief)
+    return simulate(rng, truth, None, self.config, train=self.train)

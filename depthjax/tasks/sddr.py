@@ -1,0 +1,208 @@
+"""Self-distilled depth refinement (SDDR, NeurIPS 2024): two predictions of disparity into one.
+
+The first steps learn from ground truth alone (L_gt); then the model's own coarse-to-fine refinement
+gives pseudo-labels of edges for L_grad and L_fusion (eq. 10), under stop-gradient inside the step.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from depthjax import windows
+from depthjax.losses import sddr as losses
+from depthjax.metrics import image as image_metrics
+from depthjax.models import sddr
+from depthjax.ops import alignment, disparity, gradients, regions
+from depthjax.tasks import pseudo_labels
+from depthjax.tasks.task import Predictor, Task
+
+Images = dict[str, jax.Array]
+_EDGE = 0.05  # Share of pixels that count as edges in the metric.
+
+
+def make(
+  config: ml_collections.ConfigDict,
+  *,
+  each: Callable,
+  axis_name: str | None,
+  predictor: Predictor | None = None,
+) -> Task:
+  """The task of a config with the fields of configs/sddr.py.
+
+  Raises:
+    ValueError: a field that the network or the losses cannot take, or a predictor.
+  """
+  del axis_name  # There are no statistics of batches.
+  if predictor is not None:
+    raise ValueError("the task 'sddr' has simulated predictors; predictor.weights must be empty")
+  _check(config)
+  model = sddr.network(config.model)
+  fields, levels = config.loss.to_dict(), config.data.predictions.levels
+
+  def apply(variables, inputs, train):
+    keys = inputs.get('keys')
+    outputs = model.apply(variables, inputs['low'], inputs['high'], train, train, keys)
+    return outputs, {name: x for name, x in variables.items() if name != 'params'}
+
+  def loss(apply, variables, inputs, key):
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, inputs['index'])
+    outputs, state = apply(variables, {**inputs, 'keys': keys}, True)
+    terms = {'truth': truth_loss(outputs, inputs, fields['smoothness'])}
+    if fields['gradient'] or fields['fusion']:
+      refine = _refine(apply, variables, fields['sequential'])
+      distilled = lambda outputs: distillation(  # noqa: E731
+        refine, outputs, inputs, key, levels=levels, **fields
+      )
+      none = lambda outputs: dict.fromkeys(('gradient', 'fusion'), jnp.zeros(len(keys)))  # noqa: E731
+      # The number of the step: consecutive examples make a batch.
+      on = inputs['index'].max() // config.batch_size >= fields['start']
+      terms |= jax.lax.cond(on, distilled, none, outputs)
+    return terms, state
+
+  return Task(
+    init=lambda key, inputs: model.init(key, inputs['low'], inputs['high']),
+    apply=apply,
+    inputs=each(lambda record: record),
+    loss=loss,
+    predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
+    metrics=metrics,
+    pictures=pictures,
+  )
+
+
+def truth_loss(outputs: Images, inputs: Images, smoothness: float) -> jax.Array:
+  """L_gt [b] of the result and of the side outputs, against ground truth at their sizes (sum)."""
+  total = 0.0
+  for name, step in (('fusion', 1), ('half', 2), ('quarter', 4)):
+    target, valid = (inputs[x][:, ::step, ::step] for x in ('target', 'valid'))
+    total += losses.affine_invariant(outputs[name], target, valid, smoothness=smoothness)
+  return total
+
+
+def distillation(
+  refine: pseudo_labels.Refine,
+  outputs: Images,
+  inputs: Images,
+  key: jax.Array,
+  *,
+  levels: int,
+  **fields: Any,
+) -> Images:
+  """lambda_1 L_grad and lambda_2 L_fusion [b] against pseudo-labels made on the spot.
+
+  Args:
+    key: where K-means starts.
+    levels: S of the labels.
+    fields: the `loss` fields of a config.
+  """
+  labels = pseudo_labels.generate(
+    refine,
+    outputs['fusion'],
+    inputs.get('windows'),
+    levels=levels,
+    sigma=fields['sigma'],
+    tolerance=fields['tolerance'],
+  )
+  terms = {}
+  if fields['label'] == 'disparity':
+    everywhere = jnp.ones_like(labels.disparity)
+    terms['gradient'] = losses.affine_invariant(outputs['fusion'], labels.disparity, everywhere)
+  else:
+    edges = edge_regions(labels.gradient, key, fields)
+    # Mean 1 over the edges: it is to weigh as much whatever the range of the disparity.
+    unit = _mean(labels.gradient, edges.sum(-1, keepdims=True))[:, None, None, None]
+    label = labels.gradient / jnp.maximum(unit, 1e-6)
+    terms['gradient'] = losses.gradient(outputs['fusion'], label, edges)
+  terms['fusion'] = jnp.zeros(len(labels.gradient))
+  if fields['fusion']:
+    terms['fusion'] = _fusion(outputs, labels.gradient, fields)
+  return {name: fields[name] * x for name, x in terms.items()}
+
+
+def edge_regions(gradient: jax.Array, key: jax.Array, fields: dict[str, Any]) -> jax.Array:
+  """P_n of eq. 7: the strongest gradients divided into regions, {0, 1} [b h w n]."""
+  edges = regions.strongest(gradient, fields['edges'])
+  if fields['regions_by'] == 'place':
+    return regions.by_place(edges, fields['regions'], key)
+  return regions.by_strength(edges, gradient, fields['regions'])
+
+
+def metrics(outputs: Images, inputs: Images) -> Images:
+  """Of each example [b], after alignment by least squares: of the result and of the low input.
+
+  `rmse` and `rel` (against disparity of at least 0.05) over all that is valid, `edge_rmse` at the
+  true edges alone; `low_rmse` and `low_edge_rmse` are those of the initial prediction.
+  """
+  target, valid = inputs['target'], inputs['valid']
+  edges = regions.strongest(gradients.magnitude(target) * valid, _EDGE) * valid
+  scores = {}
+  for prefix, x in (('', outputs['fusion']), ('low_', inputs['low'])):
+    x = alignment.align(x, target, valid)
+    scores[f'{prefix}rmse'] = jnp.sqrt(_mean((x - target) ** 2, valid))
+    scores[f'{prefix}edge_rmse'] = jnp.sqrt(_mean((x - target) ** 2, edges))
+  error = jnp.abs(alignment.align(outputs['fusion'], target, valid) - target)
+  scores['rel'] = _mean(error / jnp.maximum(target, 0.05), valid)
+  scores['mae'] = image_metrics.mae(error, jnp.zeros_like(error), valid)
+  return scores
+
+
+def pictures(outputs: Images, inputs: Images) -> Images:
+  """Low, high, refined, true, error times five and the weight of the high stream, side by side."""
+  target = inputs['target']
+  refined = alignment.align(outputs['fusion'], target, inputs['valid'])
+  error = 5 * jnp.abs(refined - target) * inputs['valid']
+  omega = jax.image.resize(1 - outputs['mask_half'], target.shape, 'nearest')
+  row = [inputs['low'], inputs['high'], refined, target, error, omega]
+  row = jnp.concatenate([jnp.clip(x, 0, 1) for x in row], axis=2)
+  return {'refinement': jnp.broadcast_to(row, (*row.shape[:3], 3))}
+
+
+def _refine(apply: Callable, variables: Any, sequential: bool) -> pseudo_labels.Refine:
+  """The model as it is, for windows: all at once, or of each picture one at a time."""
+  frozen = jax.lax.stop_gradient(variables)
+
+  def refine(low, high):
+    refined = apply(frozen, {'low': low, 'high': high}, False)[0]['fusion']
+    return disparity.normalise(refined)
+
+  if not sequential:
+    return refine
+
+  def in_turn(low, high):
+    return jax.lax.map(lambda pair: refine(*(x[None] for x in pair))[0], (low, high))
+
+  return in_turn
+
+
+def _fusion(outputs: Images, gradient: jax.Array, fields: dict[str, Any]) -> jax.Array:
+  """L_fusion of both masks, at their sizes; the network's weigh the low stream."""
+  total = 0.0
+  for name in ('mask_half', 'mask_quarter'):
+    omega = 1 - outputs[name]
+    label = jax.image.resize(gradient, omega.shape, 'bilinear', antialias=True)
+    total += losses.fusion(omega, label, share=fields['share'], levels=fields['quantiles'])
+  return total / 2
+
+
+def _mean(x: jax.Array, weights: jax.Array) -> jax.Array:
+  return (x * weights).sum((1, 2, 3)) / jnp.maximum(weights.sum((1, 2, 3)), 1)
+
+
+def _check(config: ml_collections.ConfigDict) -> None:
+  data, loss = config.data, config.loss
+  for name in ('height', 'width'):
+    if data[name] % sddr.STRIDE:
+      raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {sddr.STRIDE}')
+  if data.predictions.window_side % sddr.STRIDE:
+    raise ValueError(
+      f'data.predictions.window_side is {data.predictions.window_side}; '
+      f'it must be a multiple of {sddr.STRIDE}'
+    )
+  windows.grid((data.height, data.width), data.predictions.levels)
+  known = {'label': ('gradient', 'disparity'), 'regions_by': ('place', 'strength')}
+  for name, values in known.items():
+    if loss[name] not in values:
+      raise ValueError(f'loss.{name} is {loss[name]!r}; it can be {" or ".join(values)}')
