@@ -8,7 +8,7 @@ import typer
 
 from depthjax import demo as demo_lib
 from depthjax import main as main_lib
-from depthjax.commands import convert, depth, prepare, refocus, reproduce, score
+from depthjax.commands import convert, depth, prepare, refine, refocus, reproduce, score
 from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
 from depthjax.train.loop import NotFinite, Terminated
@@ -75,6 +75,7 @@ def demo(
   demo_lib.run(folder, config)
 
 
+app.command()(refine.refine)
 app.command()(refocus.refocus)
 app.command()(depth.depth)
 app.command()(convert.convert)

@@ -7,7 +7,7 @@ result is locked: a misspelt override is an error with a suggestion.
 
 import importlib.util
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_collections
@@ -211,9 +211,23 @@ def apply_size(
   Raises:
     ConfigError: no such size.
   """
-  if size not in sizes:
-    raise ConfigError(f'size is {size!r}; it can be {", ".join(sizes)}')
-  sizes[size](config)
+  apply(config, 'size', size, sizes)
+
+
+def apply(
+  config: ml_collections.ConfigDict,
+  field: str,
+  name: str,
+  choices: Mapping[str, Callable[[ml_collections.ConfigDict], None]],
+) -> None:
+  """Changes a config to one of several variants, named by a field of its argument.
+
+  Raises:
+    ConfigError: no such variant.
+  """
+  if name not in choices:
+    raise ConfigError(f'{field} is {name!r}; it can be {", ".join(choices)}')
+  choices[name](config)
 
 
 def parse_arg(arg: str, **fields: Any) -> ml_collections.ConfigDict:

@@ -4,6 +4,7 @@ import collections
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from rich import console, progress
 
@@ -11,8 +12,19 @@ from depthjax.configuring import ConfigError
 from depthjax.files import depth, images
 from depthjax.files.errors import InputError
 
-# From the paths of a photograph, its depth and its result to the lines to print.
-Work = Callable[[pathlib.Path, pathlib.Path, pathlib.Path], list[str]]
+# From the paths of a photograph, its depth map (or several) and its result to the lines to print.
+Work = Callable[..., list[str]]
+
+
+class Kind(NamedTuple):
+  """What is worked on: its name, and the endings of such files."""
+
+  name: str
+  extensions: Sequence[str]
+
+
+PHOTOGRAPH = Kind('photograph', images.EXTENSIONS)
+DEPTH_MAP = Kind('depth map', depth.READABLE)
 
 
 def map_pairs(
@@ -24,42 +36,71 @@ def map_pairs(
 ) -> None:
   """Does `work` for every photograph of a folder, with the depth map of the same stem.
 
-  The result has that stem, and the ending that `ending` gives a photograph. What cannot be done is
+  As `map_stems`, of which it is the usual case.
+  """
+  map_stems(PHOTOGRAPH, photos, (depths,), output, work, ending)
+
+
+def map_stems(
+  kind: Kind,
+  first: pathlib.Path,
+  depths: Sequence[pathlib.Path],
+  output: pathlib.Path,
+  work: Work,
+  ending: Callable[[pathlib.Path], str],
+) -> None:
+  """Does `work` for every file of a kind in a folder, with the depth maps of the same stem.
+
+  The result has that stem, and the ending that `ending` gives the file. What cannot be done is
   one line on stderr, and the rest is done nevertheless. The folder `output` is made if need be.
 
+  Args:
+    kind: what `first` holds.
+    first: the folder whose files are worked on.
+    depths: folders that hold a depth map for each of them.
+    output: folder of the results.
+    work: called with a file, its depth map of each folder, and the path of its result.
+    ending: from a file to the ending of its result.
+
   Raises:
-    InputError: no such folders, no photograph, or an output that is one of the folders read.
+    InputError: no such folders, none of the kind, or an output that is one of the folders read.
     ConfigError: at the end, if there were failures: how many.
   """
-  every = _files(photos, images.EXTENSIONS)
+  every = _files(first, kind, kind)
   if not every:
-    right = f'files ending in {", ".join(images.EXTENSIONS)}'
-    raise InputError(photos, 'holds no photograph', right)
-  by_stem = collections.defaultdict(list)
-  for path in _files(depths, depth.READABLE):
-    by_stem[path.stem].append(path)
-  _prepare(output, (photos, depths))
+    right = f'files ending in {", ".join(kind.extensions)}'
+    raise InputError(first, f'holds no {kind.name}', right)
+  maps = [(folder, _by_stem(folder, kind)) for folder in depths]
+  _prepare(output, (first, *depths), kind)
   stems = collections.Counter(path.stem for path in every)
   failed = missing = 0
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
   with progress.Progress(*columns, console=console.Console(stderr=True)) as bar:
-    for photo in bar.track(every, description='photographs'):
+    for path in bar.track(every, description=f'{kind.name}s'):
       try:
-        if stems[photo.stem] > 1:
-          raise InputError(photo, 'shares its stem with another photograph', 'one of them')
-        missing += not by_stem[photo.stem]
-        pair = photo, _depth_of(photo, by_stem[photo.stem], depths)
-        for line in work(*pair, output / f'{photo.stem}{ending(photo)}'):
+        if stems[path.stem] > 1:
+          raise InputError(path, f'shares its stem with another {kind.name}', 'one of them')
+        missing += not all(by_stem[path.stem] for _, by_stem in maps)
+        found = [_depth_of(path, by_stem[path.stem], folder) for folder, by_stem in maps]
+        for line in work(path, *found, output / f'{path.stem}{ending(path)}'):
           print(line)
       except (InputError, ConfigError) as error:
         failed += 1
-        # Of a setting that does not fit, the error alone does not say which photograph it was.
-        text = str(error) if isinstance(error, InputError) else f'{photo}: {error}'
+        # Of a setting that does not fit, the error alone does not say which file it was.
+        text = str(error) if isinstance(error, InputError) else f'{path}: {error}'
         print(f'depthjax: {text}', file=sys.stderr)
   if failed:
     without = f', {missing} of them without a depth map' if missing else ''
-    raise ConfigError(f'{failed} of {len(every)} photographs failed{without}')
-  print(f'{output}: {len(every)} photographs')
+    raise ConfigError(f'{failed} of {len(every)} {kind.name}s failed{without}')
+  print(f'{output}: {len(every)} {kind.name}s')
+
+
+def _by_stem(folder: pathlib.Path, kind: Kind) -> dict[str, list[pathlib.Path]]:
+  """The depth maps of a folder, of each stem."""
+  result = collections.defaultdict(list)
+  for path in _files(folder, DEPTH_MAP, kind):
+    result[path.stem].append(path)
+  return result
 
 
 def _depth_of(
@@ -74,24 +115,24 @@ def _depth_of(
   return candidates[0]
 
 
-def _files(folder: pathlib.Path, extensions: Sequence[str]) -> list[pathlib.Path]:
-  """The files of a folder with these endings, by name; hidden ones are left alone."""
+def _files(folder: pathlib.Path, of: Kind, kind: Kind) -> list[pathlib.Path]:
+  """The files of a kind in a folder, by name; hidden ones are left alone."""
   if not folder.is_dir():
     wrong = 'is not a folder' if folder.exists() else 'does not exist'
-    raise InputError(folder, wrong, 'a folder, as the photographs are in one')
+    raise InputError(folder, wrong, f'a folder, as the {kind.name}s are in one')
   return sorted(
     path
     for path in folder.iterdir()
-    if path.suffix.lower() in extensions and not path.name.startswith('.') and path.is_file()
+    if path.suffix.lower() in of.extensions and not path.name.startswith('.') and path.is_file()
   )
 
 
-def _prepare(output: pathlib.Path, sources: Sequence[pathlib.Path]) -> None:
+def _prepare(output: pathlib.Path, sources: Sequence[pathlib.Path], kind: Kind) -> None:
   """Makes the folder of the results; a result must not replace what it was made from."""
   if any(output.resolve() == source.resolve() for source in sources):
     raise InputError(output, 'is a folder that is read', 'another folder for the results')
   if output.exists() and not output.is_dir():
-    raise InputError(output, 'is not a folder', 'a folder, as the photographs are in one')
+    raise InputError(output, 'is not a folder', f'a folder, as the {kind.name}s are in one')
   try:
     output.mkdir(exist_ok=True)
   except OSError as error:

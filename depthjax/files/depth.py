@@ -142,7 +142,7 @@ def normalise(
   raw = np.asarray(raw, np.float32)
   if raw.ndim != 2:
     raise InputError(name, f'holds an array of shape {list(raw.shape)}', 'an array [h w]')
-  resized = shape is not None and _needs_resize(name, raw.shape, tuple(shape))
+  resized = shape is not None and needs_resize(name, raw.shape, tuple(shape))
   values, valid = _inverted(raw, convention, invalid)
   if not valid.any():
     right = 'at least two different valid pixels'
@@ -199,16 +199,26 @@ def _to_unit_range(values: np.ndarray, name: str | os.PathLike) -> np.ndarray:
   return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
 
 
-def _needs_resize(name: str | os.PathLike, have: tuple[int, int], want: tuple[int, int]) -> bool:
+def needs_resize(
+  name: str | os.PathLike,
+  have: tuple[int, int],
+  want: tuple[int, int],
+  of: str | os.PathLike = 'the photo',
+) -> bool:
+  """Whether a map of (h, w) `have` must be resized to `want`, the size that `of` has.
+
+  Raises:
+    InputError: their aspect ratios differ by more than 2 %.
+  """
   (h, w), (photo_h, photo_w) = have, want
   if have == want:
     return False
   if abs((w * photo_h) / (h * photo_w) - 1) <= ASPECT_TOLERANCE:
     return True
-  wrong = f'is {w} x {h} pixels but the photo is {photo_w} x {photo_h} (width x height)'
+  wrong = f'is {w} x {h} pixels but {of} is {photo_w} x {photo_h} (width x height)'
   if abs((h * photo_h) / (w * photo_w) - 1) <= ASPECT_TOLERANCE:
     wrong += ', as if one of them were turned by 90 degrees'
-  raise InputError(name, wrong, 'the size of the photo, or its aspect ratio within 2 %')
+  raise InputError(name, wrong, f'the size of {of}, or its aspect ratio within 2 %')
 
 
 def _check_convention(name: str | os.PathLike, convention: str) -> None:

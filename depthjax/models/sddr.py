@@ -240,8 +240,9 @@ def described(config: Mapping[str, Any]) -> tuple[tuple[FuseNet, int], Any]:
 
 
 def network(fields: Mapping[str, Any]) -> FuseNet:
-  """The network of a config's `model` fields."""
-  return FuseNet(**{**fields, 'dtype': jnp.dtype(fields['dtype'])})
+  """The network of a config's `model` fields; the lists of a stored one are hashed as tuples."""
+  lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+  return FuseNet(**{**fields, **lists, 'dtype': jnp.dtype(fields['dtype'])})
 
 
 def initial(model: FuseNet) -> dict[str, Any]:

@@ -1,0 +1,270 @@
+"""`depthjax refine`: a depth map, or a folder of them, with the edges of a sharper one."""
+
+import functools
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+from rich import console, progress
+
+from depthjax import main as main_lib
+from depthjax.commands import folders
+from depthjax.commands import refine_options as options_lib
+from depthjax.commands.refine_options import Options, Scale
+from depthjax.commands.refocus import Convention
+from depthjax.configuring import ConfigError
+from depthjax.files import atomic, colormaps, images
+from depthjax.files import depth as depth_files
+from depthjax.files.errors import InputError
+from depthjax.pipelines import depth as depth_lib
+from depthjax.pipelines import maps, resolutions, two_stage
+from depthjax.pipelines import refine as refine_lib
+from depthjax.pipelines.resolutions import Predictor
+
+
+class Map(NamedTuple):
+  """A disparity map float32 [h w 1] in [0, 1], and what its file holds: NAME, range, convention."""
+
+  values: np.ndarray
+  name: pathlib.Path | str
+  offset: float = 0.0
+  span: float = 1.0
+  convention: Convention = Convention.disparity
+
+  def in_units(self, values: np.ndarray) -> np.ndarray:
+    """Disparity on the scale of `values` as the file would hold it.
+
+    A depth stays between the nearest and the farthest of the file.
+    """
+    if self.convention is Convention.depth:
+      # Beyond its range a disparity may be none of any depth.
+      values = np.clip(values, 0, 1)
+    disparity = values.astype(np.float64) * self.span + self.offset
+    return (disparity if self.convention is Convention.disparity else 1 / disparity).astype(
+      np.float32
+    )
+
+
+class Job(NamedTuple):
+  """What holds for every picture of a command."""
+
+  options: Options
+  refiner: refine_lib.Refiner
+  predictor: Predictor | None
+  size: tuple[int, int] | None
+  settings: two_stage.Settings
+
+
+def refine(
+  output: options_lib.Output,
+  photo: options_lib.Photo = None,
+  depth: options_lib.Depth = None,
+  low: options_lib.Low = None,
+  high: options_lib.High = None,
+  size: options_lib.Size = '',
+  weights: options_lib.Weights = None,
+  predictor: options_lib.Predictor = None,
+  high_resolution: options_lib.HighResolution = None,
+  stages: options_lib.Stages = 1,
+  levels: options_lib.Levels = None,
+  adaptive: options_lib.Adaptive = False,
+  alpha: options_lib.Alpha = None,
+  convention: options_lib.Convention_ = Convention.disparity,
+  high_convention: options_lib.HighConvention = None,
+  invalid: options_lib.Invalid = None,
+  scale: options_lib.ScaleOf = None,
+  side: options_lib.Side = None,
+  chunk: options_lib.Chunk = None,
+  nearest: options_lib.Nearest = False,
+  ending: options_lib.Ending = options_lib.Format.png,
+  preview: options_lib.Preview = False,
+) -> None:
+  """Refine a depth map: the depth of a consistent one with the edges of a sharp one.
+
+  Give a photograph and its depth, or --low and --high without any photograph.
+  """
+  _run(Options(**locals()))
+
+
+def _run(options: Options) -> None:
+  """Refines one map, or those of a folder."""
+  paths = {'photo': options.photo, 'low': options.depth or options.low, 'high': options.high}
+  paths = {name: path for name, path in paths.items() if path is not None}
+  many = bool(paths) and next(iter(paths.values())).is_dir()
+  options_lib.check(options)
+  if not many:
+    _check_output(options.output, options)
+  job = _job(options)
+  main_lib.use_compilation_cache()
+  if many:
+    work = functools.partial(_refine_one, job, tuple(paths), False)
+    kind = folders.DEPTH_MAP if options.photo is None else folders.PHOTOGRAPH
+    first, *others = paths.values()
+    ending = f'.{options.ending}'
+    folders.map_stems(kind, first, others, options.output, work, lambda _: ending)
+  else:
+    for line in _refine_one(job, tuple(paths), True, *paths.values(), options.output):
+      print(line)
+
+
+def _job(options: Options) -> Job:
+  """Loads what the options name.
+
+  Raises:
+    InputError: weights that cannot be read, or are of another task.
+    ConfigError: a size that is none.
+  """
+  size, net = options_lib.size(options.size), None
+  refiner = refine_lib.builtin() if options.weights is None else refine_lib.load(options.weights)
+  if options.predictor is not None:
+    net = two_stage.of_depth_net(depth_lib.load(options.predictor))
+  settings = two_stage.Settings(
+    **{'levels': options.levels} if options.levels else {},
+    adaptive=options.adaptive,
+    alpha=options.alpha,
+    chunk=options.chunk,
+    nearest=options.nearest,
+  )
+  try:
+    side = refine_lib.checked_side(refiner, options.side)
+  except ValueError as error:
+    raise ConfigError(f'--side: {error}') from error
+  return Job(options, refiner, net, size, settings._replace(side=side))
+
+
+def _refine_one(job: Job, names: tuple[str, ...], show: bool, *paths: pathlib.Path) -> list[str]:
+  """Refines one map and returns what there is to say of it.
+
+  Args:
+    job: what holds for all.
+    names: of all paths but the last, which is that of the result: photo, low, high.
+    show: whether there is a bar of progress.
+  """
+  *sources, output = paths
+  of, options = dict(zip(names, sources, strict=True)), job.options
+  _check_output(output, options)
+  photo = images.read_image(of['photo']) if 'photo' in of else None
+  low = _read(of['low'], options.convention, options, photo) if 'low' in of else None
+  high = low
+  if 'high' in of:
+    high = _read(of['high'], options.high_convention or options.convention, options, photo)
+    depth_files.needs_resize(high.name, high.values.shape[:2], low.values.shape[:2], low.name)
+  try:
+    if job.predictor is None:
+      result = _refined(job, photo, low, high, show)
+    else:
+      result, low = _predicted(job, photo, low, show)
+    values = _write(output, result, low, options)
+  except InputError:
+    raise
+  except ValueError as error:
+    raise ConfigError(str(error)) from error
+  side, count = job.settings.side, two_stage.calls(job.settings, predicts=False) - 1
+  windows = f' and {count} windows' if options.stages == 2 else ''
+  (h, w), seen = result.shape[:2], f'the network saw {side} x {side} pixels{windows}'
+  return [f'{output}: {w} x {h} pixels, {values}; {seen}']
+
+
+def _read(
+  path: pathlib.Path, convention: Convention, options: Options, photo: np.ndarray | None
+) -> Map:
+  """A depth map at its own size, in the proportions of the photograph."""
+  read = depth_files.read_depth(path, convention=convention.value, invalid=options.invalid)
+  if photo is not None:
+    depth_files.needs_resize(path, read.raw.shape, photo.shape[:2])
+  values = read.raw[read.valid].astype(np.float64)
+  if convention is Convention.depth:
+    values = 1 / values
+  offset = float(values.min())
+  return Map(read.disparity, path, offset, float(values.max()) - offset, convention)
+
+
+def _predicted(job: Job, photo: np.ndarray, low: Map | None, show: bool) -> tuple[np.ndarray, Map]:
+  """`_refined` with what the predictor says of the photograph, and the low map."""
+  net = job.predictor
+  if low is None:
+    seen = resolutions.predict(net, photo, net.side)
+    low = Map(maps.unit(seen, 'predicted').values, 'the prediction')
+  finer = job.options.high_resolution or min(2 * net.side, resolutions.FINEST)
+  high = Map(resolutions.predict(net, photo, finer), 'the prediction')
+  return _refined(job, photo, low, high, show), low
+
+
+def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool) -> np.ndarray:
+  """Disparity on the scale of low.values, of the size of the photograph or the wanted one."""
+  _check_signs(low, high, job.options)
+  _check_size(job.size, low)
+  shape = job.size if photo is None else photo.shape[:2]
+  if job.options.stages == 1:
+    fields = {'side': job.settings.side, 'nearest': job.settings.nearest}
+    return refine_lib.refine(low.values, high.values, job.refiner, shape=shape, **fields)
+  total = two_stage.calls(job.settings, predicts=job.predictor is not None)
+  screen = console.Console(stderr=True)
+  # Even what is transient leaves an empty line where nobody watches.
+  show = show and screen.is_interactive
+  with progress.Progress(console=screen, transient=True, disable=not show) as bar:
+    task = bar.add_task('refining', total=total)
+    return two_stage.refine(
+      low.values,
+      high.values,
+      job.refiner,
+      shape=shape,
+      photo=photo,
+      predictor=job.predictor,
+      settings=job.settings,
+      done=lambda: bar.advance(task),
+    )
+
+
+def _check_signs(low: Map, high: Map, options: Options) -> None:
+  """Refuses maps of which one grows where the other falls, and says how to name what they are."""
+  agreement = maps.correlation(low.values, high.values)
+  if agreement >= maps.OPPOSED:
+    return
+  wrong = f'runs against {high.name} (rank correlation {agreement:.2f})'
+  right = f'another --convention than {options.convention}'
+  if options.high is not None:
+    sharp = options.high_convention or options.convention
+    right += f', or another --high-convention than {sharp}: one of them'
+  raise InputError(low.name, wrong, right)
+
+
+def _check_size(size: tuple[int, int] | None, low: Map) -> None:
+  """Maps may be stretched to the size that is asked for, but rows are no columns."""
+  if size is None:
+    return
+  wanted, have = size[1] / size[0], low.values.shape[1] / low.values.shape[0]
+  off, turned = abs(wanted / have - 1), abs(1 / wanted / have - 1)
+  if turned <= depth_files.ASPECT_TOLERANCE < off:
+    h, w = size
+    raise ConfigError(f'--size is {h}x{w}, rows x columns, as if {low.name} were turned; {w}x{h}?')
+
+
+def _scale(output: pathlib.Path, options: Options) -> Scale:
+  return options.scale or (Scale.unit if output.suffix.lower() == '.png' else Scale.own)
+
+
+def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options) -> str:
+  """Writes a result, and its preview, and says what its values are."""
+  unit = maps.unit(result, 'refined').values
+  own = _scale(output, options) is Scale.own
+  depth_files.write_depth(output, low.in_units(result) if own else unit)
+  if options.preview:
+    images.write_image(_preview(output), colormaps.colour(unit))
+  if own:
+    return f'{low.convention} in the units of {low.name}'
+  return 'disparity from 0 to 1, near is large'
+
+
+def _preview(output: pathlib.Path) -> pathlib.Path:
+  return output.with_name(f'{output.stem}.preview.png')
+
+
+def _check_output(output: pathlib.Path, options: Options) -> None:
+  """Refuses an output that could not be written before any work is done for it."""
+  atomic.check_output(output, depth_files.EXTENSIONS)
+  if output.suffix.lower() == '.png' and options.scale is Scale.own:
+    right = '--scale=unit, or a name ending in .npy, .pfm or .exr'
+    raise InputError(output, 'holds values from 0 to 1 only', right)
+  if options.preview:
+    atomic.check_output(_preview(output), ('.png',))

@@ -1,0 +1,137 @@
+"""Depth refinement by SDDR on maps of any size: one consistent disparity, one sharp, into one.
+
+Source: Li et al., Self-Distilled Depth Refinement with Noisy Poisson Fusion (NeurIPS 2024).
+"""
+
+import functools
+import importlib.resources
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from depthjax.files import weights
+from depthjax.files.errors import InputError
+from depthjax.models import sddr
+from depthjax.ops import alignment
+from depthjax.ops import disparity as disparity_lib
+from depthjax.pipelines import maps
+
+
+class Refiner(NamedTuple):
+  """A trained refinement network, its variables, and the side of the maps it was trained on, px."""
+
+  model: sddr.FuseNet
+  variables: dict[str, Any]
+  side: int
+
+
+def load(path: str | os.PathLike) -> Refiner:
+  """The refiner of a run's folder or its weights.safetensors.
+
+  Raises:
+    files.errors.InputError: the file cannot be read or is of another task.
+  """
+  (model, side), variables = weights.load_network(path, 'sddr', sddr.described)
+  return Refiner(model, variables, side)
+
+
+def builtin() -> Refiner:
+  """The refiner that ships with the package.
+
+  Raises:
+    files.errors.InputError: this version ships without.
+  """
+  path = importlib.resources.files('depthjax') / 'pretrained' / 'sddr.safetensors'
+  if not path.is_file():
+    right = 'weights of a run: --weights=runs/sddr'
+    raise InputError(path, 'does not come with this version of depthjax', right)
+  return load(path)
+
+
+def refine(
+  low: np.ndarray,
+  high: np.ndarray,
+  refiner: Refiner,
+  *,
+  shape: tuple[int, int] | None = None,
+  side: int | None = None,
+  nearest: bool = False,
+) -> np.ndarray:
+  """One stage: the consistent depth of `low` with the edges of `high`.
+
+  Args:
+    low: disparity that a predictor sees at a low resolution, of any range and size [h w 1].
+    high: what it sees at a high one: another range and size, the same aspect ratio within 2 %.
+    refiner: as `load` gives it.
+    shape: (h, w) of the result; that of `high` without.
+    side: of the square, in pixels, to which both are brought for the network: a multiple of 128;
+      the one it was trained at without.
+    nearest: bring them to it by their nearest pixels, as the authors' program does, instead of
+      bilinearly and by means over areas.
+
+  Returns:
+    float32 [*shape 1]: disparity with the scale and offset of `low`, by least squares.
+
+  Raises:
+    ValueError: maps of another shape, not finite or constant, of sizes or signs that don't belong
+      together; a side that is no multiple of 128.
+  """
+  unit, high = maps.unit(low, 'low'), maps.unit(high, 'high').values
+  maps.check_pair(unit.values, high)
+  side = checked_side(refiner, side)
+  resize = maps.nearest if nearest else maps.resized
+  pair = (resize(x, (side, side))[None] for x in (unit.values, high))
+  (fused,) = fuse(refiner, *pair)
+  return unit.restored(maps.resized(fused, shape or high.shape[:2]))
+
+
+def checked_side(refiner: Refiner, side: int | None) -> int:
+  """The side of the network's maps, the one it was trained at where none is given.
+
+  Raises:
+    ValueError: it is no positive multiple of 128.
+  """
+  side = refiner.side if side is None else side
+  if side < 1 or side % sddr.STRIDE:
+    raise ValueError(f'the side is {side} pixels; it must be a multiple of {sddr.STRIDE}')
+  return side
+
+
+def fuse(
+  refiner: Refiner, low: np.ndarray, high: np.ndarray, chunk: int | None = None
+) -> Iterator[np.ndarray]:
+  """The network's disparity of pairs of maps, each in the scale and offset of its low map.
+
+  Args:
+    refiner: as `load` gives it.
+    low, high: float32 [n s s 1] of any range; each is normalised by itself.
+    chunk: how many the network sees at once, which bounds memory; without, one on CPUs, where more
+      save no time, and 4 elsewhere.
+
+  Yields:
+    n maps, float32 [s s 1].
+  """
+  run = functools.partial(_compiled(refiner.model), refiner.variables)
+  chunk = min(len(low), chunk or (1 if jax.default_backend() == 'cpu' else 4))
+  for start in range(0, len(low), chunk):
+    pair = [x[start : start + chunk] for x in (low, high)]
+    count = len(pair[0])
+    # The last chunk is filled up, so that one compiled program serves all.
+    border = ((0, chunk - count), (0, 0), (0, 0), (0, 0))
+    yield from np.asarray(run(*(np.pad(x, border, 'edge') for x in pair)))[:count]
+
+
+@functools.cache
+def _compiled(model: sddr.FuseNet):
+  """Normalisation, network and alignment of a batch, compiled once for each shape."""
+
+  def run(variables: Any, low: jax.Array, high: jax.Array) -> jax.Array:
+    pair = (disparity_lib.normalise(jnp.asarray(x, jnp.float32)) for x in (low, high))
+    fusion = model.apply(variables, *pair, train=False, sides=False)['fusion']
+    return alignment.align(fusion, low)
+
+  return jax.jit(run)

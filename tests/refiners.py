@@ -1,0 +1,63 @@
+"""Refinement networks for tests: a tiny one with its weights, and some that need no training."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from depthjax.files import weights
+from depthjax.models import sddr
+from depthjax.pipelines.refine import Refiner
+
+SIDE = 128
+FIELDS = {
+  'stem': [4, 8, 8],
+  'widths': [8, 16, 40, 16],
+  'depths': [1, 1, 1, 1],
+  'attention': 1,
+  'drop': 0.1,
+  'remat': False,
+  'dtype': 'float32',
+}
+
+
+@functools.cache
+def tiny() -> Refiner:
+  """The real network, tiny, with random variables under which all of its inputs count."""
+  model = sddr.network(FIELDS)
+  rng = np.random.default_rng(0)
+  shapes = jax.eval_shape(functools.partial(sddr.initial, model))
+  draw = lambda x: (0.3 * rng.normal(size=x.shape)).astype(np.float32)  # noqa: E731
+  return Refiner(model, jax.tree.map(draw, shapes), SIDE)
+
+
+def save(path, task='sddr'):
+  """The weights of `tiny`, as a run writes them."""
+  config = {'model': FIELDS, 'data': {'height': SIDE, 'width': SIDE}}
+  return weights.save_weights(path, tiny().variables, {'task': task, 'step': 0, 'config': config})
+
+
+class Mix(NamedTuple):
+  """A stand-in for a network: so much of the high map, in a scale of its own."""
+
+  share: float
+  scale: float = 1.0
+  offset: float = 0.0
+
+  def apply(self, variables, low, high, train=False, sides=True):
+    del variables, train, sides
+    fused = low + self.share * (high - low)
+    return {'fusion': self.scale * fused + self.offset}
+
+
+def mixing(share: float, scale: float = 1.0, offset: float = 0.0) -> Refiner:
+  """A refiner with such a stand-in."""
+  return Refiner(Mix(share, scale, offset), {}, SIDE)
+
+
+def smooth(h: int, w: int) -> np.ndarray:
+  """A map without detail: resized, it is the same. float32 [h w 1] in [0, 1]."""
+  rows, columns = ((np.arange(size)[:, None] + 0.5) / size for size in (h, w))
+  x = 0.5 - 0.25 * np.cos(np.pi * rows) - 0.25 * np.cos(np.pi * columns.T)
+  return x.astype(np.float32)[..., None]
