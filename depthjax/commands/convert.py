@@ -9,7 +9,9 @@ import typer
 from depthjax.convert import checkpoints, mit, resnet50, sddr
 from depthjax.files import atomic
 from depthjax.files import weights as weight_files
-from depthjax.models.sddr import described
+from depthjax.files.errors import InputError
+from depthjax.models.refiners import described
+from depthjax.models.sddr import FuseNet
 
 
 class Network(enum.StrEnum):
@@ -58,7 +60,9 @@ def _sddr(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, A
 
 def _back(file: pathlib.Path, output: pathlib.Path) -> None:
   checkpoints.check_output(output)
-  _, variables = weight_files.load_network(file, 'sddr', described)
+  (model, _), variables = weight_files.load_network(file, 'sddr', described)
+  if not isinstance(model, FuseNet):
+    raise InputError(file, 'holds the network of GBDF', "a run's with model.network=fusenet")
   checkpoints.write(output, sddr.to_state_dict(variables), 'net')
   print(f"{output}: the refinement network by the release's names")
 

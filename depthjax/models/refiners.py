@@ -28,7 +28,7 @@ def network(fields: Mapping[str, Any]) -> nn.Module:
   name = fields.get('network', 'fusenet')
   if name not in _NETWORKS:
     raise ValueError(f'model.network is {name!r}; it can be {" or ".join(_NETWORKS)}')
-  own = {field: fields[field] for field in (*_FIELDS[name], 'remat')}
+  own = {field: fields[field] for field in (*_FIELDS[name], 'remat') if field in fields}
   # Lists of a stored config cannot be hashed.
   own = {field: tuple(x) if isinstance(x, list) else x for field, x in own.items()}
   return _NETWORKS[name](**own, dtype=jnp.dtype(fields['dtype']))

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from depthjax.models import mit, sddr
+from depthjax.models import mit, refiners, sddr
 from depthjax.plan import work
 
 
 def _variables():
-  return jax.eval_shape(functools.partial(sddr.initial, sddr.FuseNet()))
+  return jax.eval_shape(functools.partial(refiners.initial, sddr.FuseNet()))
 
 
 def _macs(side, sides):
