@@ -141,7 +141,7 @@ def predictions() -> ml_collections.ConfigDict:
       'gain_low': 0.1,  # Factors of their own relief.
       'gain_high': 0.5,
       'patch_low': 0.5,  # Sides of the patches, shares of the picture's.
-      'patch_high': 0.4,
+      'patch_high': 0.5,
       'edge_low': 0.2,  # Gaussians on edges, shares of the step there.
       'edge_high': 0.2,
     }

@@ -10,6 +10,7 @@ a real predictor saw, beside the truth:
 Maps may be .npy, .png, .pfm or .exr; NaN in a target is not known either.
 """
 
+import importlib.util
 import pathlib
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ from depthjax.files import depth
 from depthjax.files.errors import InputError
 
 MAPS = ('target', 'low', 'high')
+_MOTORCYCLE = 'motorcycle_disp.npz'
 _LAYOUT = 'folders NAME with target, low and high as .npy, .png, .pfm or .exr'
 
 
@@ -57,6 +59,37 @@ def open_truths(where: str, split: str, side: int, *, data_dir=None) -> Truths:
   """
   part = prepared.open_part(where, split, ('disparity', 'valid'), data_dir=data_dir)
   return Truths(part, side)
+
+
+class BuiltIn(Sequence):
+  """The measured disparity inside scikit-image, Middlebury 2014 "Motorcycle", as a square.
+
+  Records as those of Truths. It is for the split 'test' alone.
+  """
+
+  def __init__(self, side: int):
+    self.side = side
+
+  def __len__(self) -> int:
+    return 1
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    range(1)[index]
+    folder = pathlib.Path(importlib.util.find_spec('skimage').origin).parent / 'data'
+    with np.load(folder / _MOTORCYCLE) as file:
+      (disparity,) = file.values()
+    return _square(_MOTORCYCLE, disparity, np.isfinite(disparity) & (disparity > 0), self.side)
+
+
+def open_builtin(split: str, side: int) -> BuiltIn:
+  """The picture that comes with scikit-image.
+
+  Raises:
+    ValueError: another split than 'test'.
+  """
+  if split != 'test':
+    raise ValueError(f"depth_source is 'builtin', one picture for the split 'test', not {split!r}")
+  return BuiltIn(side)
 
 
 class Stored(Sequence):

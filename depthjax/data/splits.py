@@ -66,6 +66,8 @@ def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str
   Raises:
     ValueError: a field out of range, or a source that cannot be read.
   """
+  if fields.get('predictions'):
+    raise ValueError('data.predictions is there: its examples are simulated, not prepared')
   config, photos, foregrounds = _drawing(fields, 'train')
   items = {'photo_source': len(photos or ()), 'foreground_source': len(foregrounds or ())}
   draw = pipeline.DrawScene(config, photos, foregrounds)
@@ -98,6 +100,10 @@ def _prediction_config(fields: dict[str, Any]) -> PredictionConfig:
     raise ValueError(
       f'height is {fields["height"]} and width {fields["width"]}; predictions are squares'
     )
+  if fields['scene_source']:
+    raise ValueError(
+      f'scene_source is {fields["scene_source"]!r}; predictions come from depth_source'
+    )
   return PredictionConfig(**fields['predictions'])
 
 
@@ -114,8 +120,12 @@ def _predicted(fields: dict[str, Any], where: str, split: str, seed: int) -> gra
     draw = predictions.DrawPredictions(scene, config, foregrounds, train=train)
     return pipeline.examples(range(pipeline.EPOCH), [draw], seed=seed)
   side = scene.height
-  if where.startswith('tfds:'):
-    source = depth_sources.open_truths(where, split, side)
+  if where == 'builtin' or where.startswith('tfds:'):
+    source = (
+      depth_sources.open_builtin(split, side)
+      if where == 'builtin'
+      else depth_sources.open_truths(where, split, side)
+    )
     transform = predictions.SimulatePredictions(config, train=train)
   else:
     source = depth_sources.open_stored(

@@ -15,7 +15,7 @@ import numpy as np
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
-from depthjax.models import sddr
+from depthjax.models import refiners
 from depthjax.ops import alignment
 from depthjax.ops import disparity as disparity_lib
 from depthjax.pipelines import maps
@@ -24,7 +24,7 @@ from depthjax.pipelines import maps
 class Refiner(NamedTuple):
   """A trained refinement network, its variables, and the side of the maps it was trained on, px."""
 
-  model: sddr.FuseNet
+  model: Any
   variables: dict[str, Any]
   side: int
 
@@ -35,7 +35,7 @@ def load(path: str | os.PathLike) -> Refiner:
   Raises:
     files.errors.InputError: the file cannot be read or is of another task.
   """
-  (model, side), variables = weights.load_network(path, 'sddr', sddr.described)
+  (model, side), variables = weights.load_network(path, 'sddr', refiners.described)
   return Refiner(model, variables, side)
 
 
@@ -96,8 +96,8 @@ def checked_side(refiner: Refiner, side: int | None) -> int:
     ValueError: it is no positive multiple of 128.
   """
   side = refiner.side if side is None else side
-  if side < 1 or side % sddr.STRIDE:
-    raise ValueError(f'the side is {side} pixels; it must be a multiple of {sddr.STRIDE}')
+  if side < 1 or side % refiners.STRIDE:
+    raise ValueError(f'the side is {side} pixels; it must be a multiple of {refiners.STRIDE}')
   return side
 
 
@@ -126,7 +126,7 @@ def fuse(
 
 
 @functools.cache
-def _compiled(model: sddr.FuseNet):
+def _compiled(model: Any):
   """Normalisation, network and alignment of a batch, compiled once for each shape."""
 
   def run(variables: Any, low: jax.Array, high: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ windows of a level see the disparity before it, so the network takes them as one
 Source: Li et al. (NeurIPS 2024), section 3.2; by default the two levels of the authors' program.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -62,6 +62,7 @@ def refine(
   shape: tuple[int, int] | None = None,
   photo: np.ndarray | None = None,
   predictor: Predictor | None = None,
+  views: Sequence[np.ndarray] | None = None,
   settings: Settings | None = None,
   done: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
@@ -74,6 +75,8 @@ def refine(
     low, high, refiner, shape: as in refine.refine.
     photo: what the predictor is asked about: sRGB in [0, 1], [h w 3]; it has the result's size.
     predictor: near must be large in what it says.
+    views: predictions of the windows made beforehand, in place of a predictor: maps [h w 1] of any
+      size, those of level 1 first, row by row as windows.grid has them.
     settings: how windows are refined.
     done: called `calls` times: after each prediction and each window.
 
@@ -93,17 +96,18 @@ def refine(
     unit.values, high, refiner, shape=shape, side=side, nearest=settings.nearest
   )
   done()
-  if predictor is None:
-    full = maps.resized(maps.unit(high, 'high').values, shape)
-  elif settings.adaptive and settings.alpha is None:
+  if predictor is not None and settings.adaptive and settings.alpha is None:
     settings = settings._replace(alpha=_alpha(photo, predictor))
     done()
+  ready = None
+  if predictor is None:
+    ready = _ready(high, views, shape, settings)
   for level in range(1, settings.levels + 1):
     found = windows.grid(shape, level)
-    if predictor is None:
-      sharp = [maps.resized(full[window.slices], (side, side)) for window in found]
-    else:
+    if ready is None:
       sharp = _predicted(photo, predictor, current, found, settings, done)
+    else:
+      sharp = [next(ready) for _ in found]
     current = _level(refiner, current, sharp, found, settings, done)
   return unit.restored(current)
 
@@ -139,6 +143,23 @@ def _alpha(photo: np.ndarray, predictor: Predictor) -> float:
   """How steep the predictor sees the whole picture; a flat one has no windows to tell apart."""
   seen = resolutions.predict(predictor, photo, predictor.side)
   return resolutions.steepness(seen, predictor.side) or 1.0
+
+
+def _ready(
+  high: np.ndarray,
+  views: Sequence[np.ndarray] | None,
+  shape: tuple[int, int],
+  settings: Settings,
+) -> Iterator[np.ndarray]:
+  """Sharp maps of all windows that no predictor has to make, at the network's size."""
+  square, count = (settings.side, settings.side), windows.count(settings.levels)
+  if views is None:
+    full = maps.resized(maps.unit(high, 'high').values, shape)
+    levels = range(1, settings.levels + 1)
+    views = [full[box.slices] for level in levels for box in windows.grid(shape, level)]
+  if len(views) != count:
+    raise ValueError(f'{len(views)} views of windows; {settings.levels} levels have {count}')
+  return (maps.resized(np.asarray(view, np.float32), square) for view in views)
 
 
 def _predicted(

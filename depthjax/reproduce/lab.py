@@ -73,7 +73,7 @@ class Lab:
     experiment = self._experiments[name]
     fields = {**experiment.fields, **self._fields}
     fields |= {field: str(self.root / other) for field, other in experiment.needs.items()}
-    return _changed(self._plain(name), fields)
+    return changed(self._plain(name), fields)
 
   def _plain(self, name: str) -> ml_collections.ConfigDict:
     """The config of an experiment's file, without anybody's changes."""
@@ -104,13 +104,13 @@ class Lab:
       overrides['render.disparity'] = 'predicted'
       overrides['predictor.weights'] = str(self.root / predictor)
     workdir = self.train(name)
-    config = _changed(self.config(name), overrides)
-    eyes = _digest(self.root / predictor) if predictor else ''
+    config = changed(self.config(name), overrides)
+    eyes = digest(self.root / predictor) if predictor else ''
     record, key = workdir / 'scores.json', json.dumps([overrides, config.eval.examples, eyes])
-    known = _read(record)
+    known = read(record)
     if key not in known:
       known[key] = evaluate.newest(config, workdir, 'test')
-      _write(record, known)
+      write(record, known)
     return known[key]
 
   def _frames(self, name: str, other: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Lab:
     for other in needs.values():
       self.train(other)
     config, workdir = self.config(name), self.root / name
-    digests = {field: _digest(self.root / other) for field, other in needs.items()}
+    digests = {field: digest(self.root / other) for field, other in needs.items()}
     eyes = {_RECORDED[field]: digest for field, digest in digests.items()}
     terms = resume.Terms(plain=self._plain(name))
     if (workdir / record.NAME).exists():
@@ -147,7 +147,7 @@ class Lab:
         return workdir
     elif needs:
       workdir.mkdir(parents=True, exist_ok=True)
-      _write(workdir / _EYES, eyes)
+      write(workdir / _EYES, eyes)
     loop.train(config, workdir, terms)
     (workdir / 'scores.json').unlink(missing_ok=True)
     return workdir
@@ -160,10 +160,10 @@ def _check_same(
   workdir: pathlib.Path,
 ) -> resume.Terms:
   """Refuses a run of another config, or of another predictor or beginning than of these `eyes`."""
-  seen = _read(workdir / _EYES)
+  seen = read(workdir / _EYES)
   # Where a digest is known, that folder may have moved.
   known = tuple(field for field, name in _RECORDED.items() if name in seen)
-  changed = record.changes(config, _read(workdir / record.NAME), terms.plain.to_dict())
+  changed = record.changes(config, read(workdir / record.NAME), terms.plain.to_dict())
   names = [name for name in changed if name not in known]
   another = f'config (in {", ".join(names[:3])})' if names else ''
   if not names and {**eyes, **seen} != eyes:
@@ -182,7 +182,7 @@ def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
   return metadata.get('step') == config.steps
 
 
-def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
+def changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
   config = config.copy_and_resolve_references().lock()
   try:
     for name, value in fields.items():
@@ -194,12 +194,12 @@ def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
   return config.lock()
 
 
-def _digest(workdir: pathlib.Path) -> str:
+def digest(workdir: pathlib.Path) -> str:
   """Of a run's weights: one that was trained anew is another predictor."""
   return hashlib.sha256((workdir / weights.FILE_NAME).read_bytes()).hexdigest()
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def read(path: pathlib.Path) -> dict[str, Any]:
   """A table of JSON, empty where there is no file."""
   if not path.exists():
     return {}
@@ -212,6 +212,6 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
   return table
 
 
-def _write(path: pathlib.Path, value: Any) -> None:
+def write(path: pathlib.Path, value: Any) -> None:
   text = json.dumps(value, indent=2) + '\n'
   atomic.write_bytes(path, text.encode(), ('.json',))

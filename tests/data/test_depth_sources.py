@@ -239,6 +239,7 @@ def test_folders_without_predictions_are_refused(tmp_path):
   'changes, message',
   [
     ({'width': 64}, 'squares'),
+    ({'scene_source': 'somewhere'}, 'come from depth_source'),
     ({'depth_source': 'tfds:nothing'}, 'not prepared'),
     ({'depth_source': 'a,b'}, 'no weight'),
     ({'predictions.levels': 9}, 'levels is 9'),
@@ -247,6 +248,11 @@ def test_folders_without_predictions_are_refused(tmp_path):
 def test_configs_that_cannot_work_are_refused(changes, message):
   with pytest.raises(ValueError, match=message):
     splits.batches(fields(**changes), 'train', seed=0, batch_size=2)
+
+
+def test_scenes_of_such_a_config_are_not_prepared():
+  with pytest.raises(ValueError, match='not prepared'):
+    splits.drawn(fields(), 0)
 
 
 @pytest.mark.parametrize(
