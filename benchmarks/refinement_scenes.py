@@ -123,10 +123,11 @@ def case(scene: Scene, seed: int) -> Case:
     size = tuple(max(8, round(_CONFIG.low * n)) for n in shape)
     small = maps.resized(seen['low'][..., None], size)
     low = seen['low'][..., None]
+  elif scene.given is not None:
+    low = scene.given[..., None]
+    small = maps.resized(low, tuple(n // factor for n in shape))
   else:
-    whole = truth if scene.given is None else scene.given
-    small = maps.resized(whole[..., None], tuple(n // factor for n in shape))
-    if scene.given is None:
-      small = small + _NOISE * rng.standard_normal(small.shape).astype(np.float32)
+    small = maps.resized(truth[..., None], tuple(n // factor for n in shape))
+    small = small + _NOISE * rng.standard_normal(small.shape).astype(np.float32)
     low = maps.resized(small, shape, cv2.INTER_CUBIC)
   return Case(small, low.astype(np.float32), seen['high'][..., None], scene.photo)
