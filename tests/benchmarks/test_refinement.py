@@ -115,6 +115,8 @@ def test_the_table_tells_sharp_from_blurred(modules, root, tmp_path, capsys, mon
   picture = cv2.imread(str(tmp_path / 'out/art_noisy.png'))
   assert picture.shape == (2 * _H, 10 * _W, 3)
   assert picture[:_H, -_W:].std() > 10 > picture[_H:, -_W:].std()
+  holed = cv2.imread(str(tmp_path / 'out/art.png'))[_H:, _W : 2 * _W]
+  assert holed[30:34, 30:34].max() == 0 < holed.max()
   assert json.loads((tmp_path / 'scores.json').read_text(encoding='utf-8'))['tables']
   out = capsys.readouterr().out
   assert 'left out: there is no' in out and 'mb2003_cones/disp2.png' in out
@@ -129,7 +131,8 @@ def test_a_folder_without_scenes_is_one_line(modules, tmp_path, capsys):
 def test_weights_that_cannot_be_read_are_one_line(modules, tmp_path, capsys):
   with pytest.raises(SystemExit):
     modules['refinement'].main([str(tmp_path), '--weights', f'ours={tmp_path / "none"}'])
-  assert 'error: argument --weights' in capsys.readouterr().err
+  error = capsys.readouterr().err
+  assert f'error: argument --weights: {tmp_path / "none"}: does not exist; expected' in error
 
 
 @pytest.mark.parametrize('kind', ['stereo_gt', 'depth_sr'])
