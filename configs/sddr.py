@@ -31,17 +31,21 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.task = 'sddr'
   config.model = ml_collections.ConfigDict(
     {
+      'network': 'fusenet',  # Or 'gbdf', the U-Net of Dai et al. (AAAI 2023), to compare with.
       'stem': (8, 16, 32),
       'widths': (32, 64, 160, 256),
       'depths': (2, 2, 2, 2),
       'attention': 8,
       'drop': 0.1,
+      'levels': 10,  # Of gbdf ...
+      'width': 8,  # ... and of its first.
       'remat': False,
       'dtype': 'float32',
     }
   )
   config.loss = ml_collections.ConfigDict(
     {
+      'supervision': 'truth',  # Or 'gbdf': values of the low input, orders of the high one.
       'start': 0,  # The step from which on the two losses below are added.
       'gradient': 0.5,  # lambda_1.
       'fusion': 0.1,  # lambda_2.
@@ -81,8 +85,9 @@ def _first(config: ml_collections.ConfigDict) -> None:
 
 
 def _second(config: ml_collections.ConfigDict) -> None:
-  """From weights of the first."""
+  """From weights of the first, by half the examples a step: with labels each costs three times."""
   config.steps, config.loss.start = config.steps - config.loss.start, 0
+  config.batch_size = max(1, config.batch_size // 2)
   config.optimizer.peak, config.optimizer.warmup = 0.2 * config.optimizer.peak, 20
 
 
@@ -97,12 +102,13 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 2400, 8
-  config.loss.start = 2000  # Steps with labels cost three times as much.
+  config.steps, config.batch_size = 2200, 8
+  config.loss.start = 2000
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   config.data.height = config.data.width = 256
   config.data.predictions.window_side = 128
   config.loss.sigma = 1.0
+  config.model.levels = 7
   config.eval.every = config.checkpoint.every = 500
 
 
@@ -112,6 +118,7 @@ def _smoke(config: ml_collections.ConfigDict) -> None:
   config.loss.start = 20
   config.model.stem, config.model.widths = (4, 8, 8), (8, 16, 40, 16)
   config.model.depths, config.model.attention = (1, 1, 1, 1), 1
+  config.model.levels, config.model.width = 4, 4
   config.data.height = config.data.width = 128
   config.data.predictions.levels = 1
   config.eval.every = config.checkpoint.every = 30

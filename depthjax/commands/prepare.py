@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from absl import flags
 from ml_collections import config_flags
-from rich import console, markup, progress
+from rich import console, progress
 
 from depthjax import main as main_lib
 from depthjax.configuring import ConfigError
@@ -62,11 +62,8 @@ def dataset(
 
 
 for _name, _dataset in catalogue.DATASETS.items():
-  # The readers' brackets are no markup.
-  _help = markup.escape(
-    f'{_dataset.guide}\n\nBecomes TARGET/{_name}: tfds:TARGET/{_name} in a config.'
-  )
-  _short = markup.escape(f'{_dataset.title}. Licence: {_dataset.licence}.')
+  _help = f'{_dataset.guide}\n\nBecomes TARGET/{_name}: tfds:TARGET/{_name} in a config.'
+  _short = f'{_dataset.title}. Licence: {_dataset.licence}.'
   app.command(_name, help=_help, short_help=_short)(dataset)
 
 

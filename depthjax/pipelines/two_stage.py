@@ -21,6 +21,7 @@ from depthjax.pipelines.resolutions import Predictor
 
 # A window of fewer pixels shows no depth.
 _SMALLEST = 8
+_LARGEST = 1024
 
 
 class Settings(NamedTuple):
@@ -33,7 +34,8 @@ class Settings(NamedTuple):
       stands for it: windows are then told apart, pictures are not.
     finest: the largest resolution of a prediction.
     chunk: windows that the network sees at once; see refine.fuse.
-    side, nearest: as in refine.refine.
+    side: of the network's maps of the picture and of windows, as in refine.refine.
+    nearest: as there.
   """
 
   levels: int = 2
@@ -89,11 +91,13 @@ def refine(
   """
   settings = settings or Settings()
   shape = _shape(shape or high.shape[:2], photo, predictor, settings)
-  side = refine_lib.checked_side(refiner, settings.side)
-  settings = settings._replace(side=side)
+  if settings.side is not None:
+    refine_lib.checked_side(settings.side)
+  # The authors' network sees pictures of 2048 pixels in one stage, and of these in two.
+  refiner = refiner._replace(side=min(refiner.side, _LARGEST))
   unit = maps.unit(low, 'low')
   current = refine_lib.refine(
-    unit.values, high, refiner, shape=shape, side=side, nearest=settings.nearest
+    unit.values, high, refiner, shape=shape, side=settings.side, nearest=settings.nearest
   )
   done()
   if predictor is not None and settings.adaptive and settings.alpha is None:
@@ -101,14 +105,15 @@ def refine(
     done()
   ready = None
   if predictor is None:
-    ready = _ready(high, views, shape, settings)
+    ready = _ready(high, views, shape, settings.levels)
   for level in range(1, settings.levels + 1):
     found = windows.grid(shape, level)
     if ready is None:
       sharp = _predicted(photo, predictor, current, found, settings, done)
     else:
       sharp = [next(ready) for _ in found]
-    current = _level(refiner, current, sharp, found, settings, done)
+    side = settings.side or refine_lib.chosen_side(refiner, found[0][2:])
+    current = _level(refiner, current, sharp, found, settings._replace(side=side), done)
   return unit.restored(current)
 
 
@@ -149,17 +154,17 @@ def _ready(
   high: np.ndarray,
   views: Sequence[np.ndarray] | None,
   shape: tuple[int, int],
-  settings: Settings,
+  levels: int,
 ) -> Iterator[np.ndarray]:
-  """Sharp maps of all windows that no predictor has to make, at the network's size."""
-  square, count = (settings.side, settings.side), windows.count(settings.levels)
+  """Sharp maps of all windows that no predictor has to make."""
+  count = windows.count(levels)
   if views is None:
     full = maps.resized(maps.unit(high, 'high').values, shape)
-    levels = range(1, settings.levels + 1)
-    views = [full[box.slices] for level in levels for box in windows.grid(shape, level)]
+    numbers = range(1, levels + 1)
+    views = [full[box.slices] for level in numbers for box in windows.grid(shape, level)]
   if len(views) != count:
-    raise ValueError(f'{len(views)} views of windows; {settings.levels} levels have {count}')
-  return (maps.resized(np.asarray(view, np.float32), square) for view in views)
+    raise ValueError(f'{len(views)} views of windows; {levels} levels have {count}')
+  return (np.asarray(view, np.float32) for view in views)
 
 
 def _predicted(
@@ -170,8 +175,8 @@ def _predicted(
   settings: Settings,
   done: Callable[[], None],
 ) -> list[np.ndarray]:
-  """What the predictor says of each window, at the network's size."""
-  finest, square = settings.finest, (settings.side, settings.side)
+  """What the predictor says of each window."""
+  finest = settings.finest
   if settings.adaptive:
     wanted = resolutions.by_gradients(
       photo, predictor, current, found, settings.alpha, finest, done
@@ -181,8 +186,7 @@ def _predicted(
   result = {}
   # One resolution after another: a predictor need not change its size to and fro.
   for i in sorted(range(len(found)), key=lambda i: wanted[i]):
-    seen = resolutions.predict(predictor, photo[found[i].slices], wanted[i])
-    result[i] = maps.resized(seen, square)
+    result[i] = resolutions.predict(predictor, photo[found[i].slices], wanted[i])
     done()
   return [result[i] for i in range(len(found))]
 
@@ -197,13 +201,14 @@ def _level(
 ) -> np.ndarray:
   """The disparity [h w 1] with each window refined and blended in, one over the other in turn.
 
-  `sharp` are the windows' sharp maps, at the network's size.
+  `sharp` are the windows' sharp maps of any size; `settings` has a side.
   """
   square = (settings.side, settings.side)
   resize = maps.nearest if settings.nearest else maps.resized
   low = np.stack([resize(current[window.slices], square) for window in found])
+  sharp = np.stack([maps.resized(x, square) for x in sharp])
   result = current.copy()
-  fused = refine_lib.fuse(refiner, low, np.stack(sharp), settings.chunk)
+  fused = refine_lib.fuse(refiner, low, sharp, settings.chunk)
   for window, values in zip(found, fused, strict=True):
     size = (window.height, window.width)
     part = result[window.slices]

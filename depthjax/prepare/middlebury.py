@@ -58,7 +58,7 @@ def middlebury(source: Path) -> Found:
 
 
 def middlebury2014(source: Path) -> Found:
-  """Middlebury stereo of 2014 (Scharstein et al., GCPR 2014), both views: as with middlebury2021.
+  """Middlebury stereo of 2014, both views: fields image, disparity, valid, unit ('1/m'), pfm_scale.
 
   Layout: folders of scenes at any depth, such as `Adirondack-perfect`, each with two views
   `im0.png` and `im1.png`, their disparity in pixels `disp0.pfm` and `disp1.pfm`, and `calib.txt`.

@@ -240,7 +240,9 @@ def test_the_help_shows_the_layout(name, run):
   assert code == 0
   if name != 'scenes':
     guide = ' '.join(catalogue.DATASETS[name].guide.split())
-    assert guide.count('Layout') >= 1 and 'Raises' not in guide
+    for words in ('Layout', 'Licence: ', 'What becomes of it: '):
+      assert words in guide
+    assert 'Raises' not in guide
     assert guide in text and f'tfds:TARGET/{name} ' in text
 
 

@@ -29,6 +29,8 @@ def test_records_come_by_name_with_the_fields_and_kinds_that_were_promised(
   found = catalogue.DATASETS[name].read(made_maps.make(name, tmp_path))
   names = [entry.name for entry in found.entries]
   assert names == sorted(set(names)) and len(names) >= 4
+  title = catalogue.DATASETS[name].guide.partition('\n')[0]
+  assert [field for field in found.fields if field not in title] == []
   for record in _load(found).values():
     assert record.keys() == set(found.fields)
     h, w = record['image'].shape[:2]
