@@ -5,7 +5,7 @@ import numpy as np
 from depthjax.metrics import aligned, boundary, ordinal
 
 # Better where it is larger; all others where they are smaller.
-RISING = ('delta1', 'delta2', 'delta3', 'recall')
+RISING = ('delta1', 'delta2', 'delta3', 'recall', 'f1')
 
 
 class Truth:
@@ -36,7 +36,7 @@ class Truth:
     Returns:
       What aligned.errors gives of depth in the unit of 1 / disparity; 'rmse_disparity', of
       disparity, aligned; 'clipped', the share without a depth; 'ord', the ranking of SDDR, and
-      'ord_superpixel', of Boost; 'd3r'; 'recall', of boundaries.
+      'ord_superpixel', of Boost; 'd3r'; 'recall' and 'f1', of boundaries.
 
     Raises:
       ValueError: as the metrics raise it.
@@ -44,6 +44,7 @@ class Truth:
     disparity, valid = self.disparity, self.valid
     found = aligned.align(prediction, self.depth, valid)
     scale, shift = aligned.line(prediction[valid], disparity[valid])
+    edges = boundary.boundary(found.depth, self.depth, valid)
     residual = (scale * prediction + shift - disparity)[valid]
     return {
       **aligned.errors(found.depth, self.depth, valid),
@@ -52,5 +53,6 @@ class Truth:
       'ord': ordinal.ord_ranking(prediction, disparity, valid, self.guide, seed=self.seed),
       'ord_superpixel': ordinal.ord_superpixel(prediction, disparity, self.points, seed=self.seed),
       'd3r': ordinal.d3r(prediction, disparity, self.points),
-      'recall': boundary.boundary_recall(found.depth, self.depth, valid),
+      'recall': edges.recall,
+      'f1': edges.f1,
     }

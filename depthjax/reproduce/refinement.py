@@ -11,15 +11,12 @@ import numpy as np
 
 from depthjax.data import splits
 from depthjax.files import atomic
-from depthjax.ops import guided, poisson
-from depthjax.pipelines import depth_scoring, maps, refine, two_stage
+from depthjax.pipelines import baselines, depth_scoring, maps, refine, two_stage
 from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Lab
 
 # Disparity of scenes lies in [0, 1]; the farthest is to be this much nearer than infinity.
 _FARTHEST = 0.25
-# Of the baselines, for maps of 256 pixels: what served them best on other scenes of the same kind.
-_RADIUS, _WEIGHT, _SIDE = 8, 1e-2, 256
 _FILE = 'refinement.json'
 
 Record = Mapping[str, np.ndarray]
@@ -106,22 +103,12 @@ def _bicubic(record: Record) -> np.ndarray:
   return maps.resized(small, (h, w), cv2.INTER_CUBIC)
 
 
-def _guided(record: Record) -> np.ndarray:
-  radius = max(1, round(_RADIUS * max(record['low'].shape) / _SIDE))
-  return np.asarray(guided.guided(record['low'], record['high'], radius=radius))
-
-
-def _poisson(record: Record) -> np.ndarray:
-  weight = _WEIGHT * (_SIDE / max(record['low'].shape)) ** 2
-  return np.asarray(poisson.fuse(record['low'], record['high'], weight))
-
-
 _CLASSICAL: dict[str, Callable[[Record], np.ndarray]] = {
   'initial': lambda record: record['low'],
   'high': lambda record: record['high'],
   'bicubic': _bicubic,
-  'guided': _guided,
-  'poisson': _poisson,
+  'guided': lambda record: baselines.guided_filter(record['low'], record['high']),
+  'poisson': lambda record: baselines.poisson_fusion(record['low'], record['high']),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from depthjax.models import gbdf
 
-_TINY = {'levels': 4, 'width': 4}
+_TINY = {'levels': 4, 'width': 8}
 
 
 @functools.cache
@@ -105,7 +105,7 @@ def test_a_twin_in_pytorch_computes_the_same():
 
   def features(x):
     found = []
-    for i, groups in enumerate((1, 1, 2, 4)):
+    for i, groups in enumerate((1, 1, 4, 8)):
       p = params[f'encoder_{i}']
       x = norm(conv(F.leaky_relu(x) if i else x, p['conv'], 2), p['norm'], groups)
       found.append(x)
@@ -113,10 +113,10 @@ def test_a_twin_in_pytorch_computes_the_same():
 
   both = zip(features(low), features(conv(high, params['grad']['conv'])), strict=True)
   skips = [a + b for a, b in both]
-  x = F.leaky_relu(up(skips[3], 'decoder_0', 4))
+  x = F.leaky_relu(up(skips[3], 'decoder_0', 8))
   x = (skips[2] + x) / 2
   expected = {'quarter': up(x, 'mid_out_quarter', 2)}
-  x = (skips[1] + F.leaky_relu(up(x, 'decoder_1', 2))) / 2
+  x = (skips[1] + F.leaky_relu(up(x, 'decoder_1', 4))) / 2
   expected['half'] = up(x, 'mid_out_half', 1)
   x = (skips[0] + F.leaky_relu(up(x, 'decoder_2', 1))) / 2
   expected['fusion'] = up(x, 'decoder_3', 1)
