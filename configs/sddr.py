@@ -2,10 +2,16 @@
 
   depthjax train --config=configs/sddr.py:small --workdir=runs/sddr
 
-The first third of the steps learns from ground truth, the rest from the model's own edges too
-(eq. 10). What the paper does not say is ours: optimiser, schedule and the shape of the simulated
-predictor. On one device the paper's batch is --config.batch_size=2 --config.steps=60000
---config.optimizer.peak=1e-4 --config.loss.start=20000.
+The first steps learn from ground truth, the rest from the model's own edges too (eq. 10). What the
+paper does not say is ours: optimiser, schedule and the simulated predictor. Its own batch, on one
+device, is --config.batch_size=2 --config.steps=60000 --config.loss.start=20000
+--config.optimizer.peak=1e-4.
+
+The stages can be runs of their own, so that several second ones share the first:
+
+  depthjax train --config=configs/sddr.py:small,stage=first --workdir=runs/first
+  depthjax train --config=configs/sddr.py:small,stage=second --workdir=runs/second
+    --config.initialise.weights=runs/first
 
   size   hardware      side  windows  parameters
   smoke  2 CPU cores    128      128       0.1 M
@@ -19,23 +25,27 @@ from depthjax import configuring
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Sizes `smoke`, `small` and `base`."""
-  arg = configuring.parse_arg(arg, size='base')
+  """Sizes `smoke`, `small` and `base`; `stage` is `both`, `first` or `second`."""
+  arg = configuring.parse_arg(arg, size='base', stage='both')
   config = configuring.defaults()
   config.task = 'sddr'
   config.model = ml_collections.ConfigDict(
     {
+      'network': 'fusenet',  # Or 'gbdf', the U-Net of Dai et al. (AAAI 2023), to compare with.
       'stem': (8, 16, 32),
       'widths': (32, 64, 160, 256),
       'depths': (2, 2, 2, 2),
       'attention': 8,
       'drop': 0.1,
+      'levels': 10,  # Of gbdf ...
+      'width': 8,  # ... and of its first.
       'remat': False,
       'dtype': 'float32',
     }
   )
   config.loss = ml_collections.ConfigDict(
     {
+      'supervision': 'truth',  # Or 'gbdf': values of the low input, orders of the high one.
       'start': 0,  # The step from which on the two losses below are added.
       'gradient': 0.5,  # lambda_1.
       'fusion': 0.1,  # lambda_2.
@@ -52,17 +62,38 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     }
   )
   config.optimizer.weight_decay = 0.01
-  config.data.predictions = configuring.predictions()
+  config.data.predictions, config.data.depth_source = configuring.predictions(), ''
   # Nothing of a scene is seen but its disparity: many layers, of many sizes.
   config.data.photo_source, config.data.pad = '', 0
   config.data.layers, config.data.margin, config.data.covers = 8, 0.03, (0.005, 0.6)
   configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
-  config.loss.start = config.steps // 3
+  stages = {'both': _both, 'first': _first, 'second': _second}
+  configuring.apply(config, 'stage', arg.stage, stages)
   return config
+
+
+def _both(config: ml_collections.ConfigDict) -> None:
+  del config  # It is both.
+
+
+def _first(config: ml_collections.ConfigDict) -> None:
+  """Ground truth alone."""
+  config.steps, config.loss.start = config.loss.start, 0
+  config.loss.gradient = config.loss.fusion = 0.0
+  config.data.predictions.levels = 0
+  config.optimizer.end = 0.1 * config.optimizer.peak
+
+
+def _second(config: ml_collections.ConfigDict) -> None:
+  """From weights of the first, by half the examples a step: with labels each costs three times."""
+  config.steps, config.loss.start = config.steps - config.loss.start, 0
+  config.batch_size = max(1, config.batch_size // 2)
+  config.optimizer.peak, config.optimizer.warmup = 0.2 * config.optimizer.peak, 20
 
 
 def _base(config: ml_collections.ConfigDict) -> None:
   config.steps, config.batch_size = 7500, 16  # 3 x 40,000 examples.
+  config.loss.start = 2500
   config.optimizer.peak, config.optimizer.warmup = 3e-4, 500
   config.data.height = config.data.width = 2048
   config.data.predictions.window_side = 1024
@@ -71,19 +102,23 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 3000, 8
+  config.steps, config.batch_size = 2200, 8
+  config.loss.start = 2000
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   config.data.height = config.data.width = 256
   config.data.predictions.window_side = 128
   config.loss.sigma = 1.0
+  config.model.levels = 7
   config.eval.every = config.checkpoint.every = 500
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
   _small(config)
   config.steps, config.batch_size = 60, 2
+  config.loss.start = 20
   config.model.stem, config.model.widths = (4, 8, 8), (8, 16, 40, 16)
   config.model.depths, config.model.attention = (1, 1, 1, 1), 1
+  config.model.levels, config.model.width = 4, 4
   config.data.height = config.data.width = 128
   config.data.predictions.levels = 1
   config.eval.every = config.checkpoint.every = 30

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from depthjax.files import weights
-from depthjax.models import sddr
+from depthjax.models import refiners
 from depthjax.pipelines.refine import Refiner
 
 SIDE = 128
@@ -25,9 +25,9 @@ FIELDS = {
 @functools.cache
 def tiny() -> Refiner:
   """The real network, tiny, with random variables under which all of its inputs count."""
-  model = sddr.network(FIELDS)
+  model = refiners.network(FIELDS)
   rng = np.random.default_rng(0)
-  shapes = jax.eval_shape(functools.partial(sddr.initial, model))
+  shapes = jax.eval_shape(functools.partial(refiners.initial, model))
   draw = lambda x: (0.3 * rng.normal(size=x.shape)).astype(np.float32)  # noqa: E731
   return Refiner(model, jax.tree.map(draw, shapes), SIDE)
 

@@ -12,12 +12,15 @@ import pytest
 
 from depthjax import configuring, tasks
 from depthjax.configuring import ConfigError
+from depthjax.data import splits
+from depthjax.data.prediction_config import PredictionConfig
 from depthjax.data.scenes import SceneConfig
 from depthjax.models.depthnet import DepthNet
 from depthjax.models.lensblur import LensBlur
 from depthjax.tasks import depth, dof, lensblur
 from tests import tiny
 
+_REFINEMENT = ('predictions', 'depth_source')  # What `data` has for one task alone.
 _CONFIGS = sorted((tiny.ROOT / 'configs').glob('*.py'))
 
 
@@ -175,6 +178,10 @@ def test_the_scenes_of_a_config_are_those_that_the_data_draws():
   assert scenes == dataclasses.asdict(SceneConfig())
 
 
+def test_the_predictions_of_a_config_are_those_that_the_data_has():
+  assert configuring.predictions().to_dict() == dataclasses.asdict(PredictionConfig())
+
+
 @pytest.mark.parametrize('path, size', _SIZED, ids=lambda x: getattr(x, 'stem', x))
 def test_every_size_of_every_config_is_whole(path, size):
   config = _module(path).get_config(size)
@@ -183,9 +190,12 @@ def test_every_size_of_every_config_is_whole(path, size):
   for name, value in config.items():
     assert type(value) is type(defaults[name]), name
     if name not in ('model', 'loss', 'render') and isinstance(value, ml_collections.ConfigDict):
-      assert value.keys() == defaults[name].keys()
+      known = {*defaults[name].keys(), *(_REFINEMENT if 'predictions' in value else ())}
+      assert {*value.keys()} == known
   assert config.keys() == defaults.keys()
-  SceneConfig(**{k: v for k, v in config.data.items() if not k.endswith('_source')})
+  fields = config.data.to_dict()
+  splits.scene_config(fields)
+  PredictionConfig(**fields.get('predictions', {}))
   with pytest.raises(AttributeError, match='Did you mean "steps"'):
     config.lock().stepz = 3
 

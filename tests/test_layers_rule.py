@@ -34,9 +34,9 @@ _ROOMS = {
     'tasks parallel processes configuring rules data files '
     'jax numpy flax optax orbax ml_collections rich tensorboardX'
   ),
-  'reproduce': 'configuring train files ml_collections',
+  'reproduce': 'configuring train files data ops pipelines cv2 numpy ml_collections',
   'plan': 'configuring train data jax numpy ml_collections rich',
-  'convert': 'models files numpy safetensors torch',
+  'convert': 'models files jax numpy safetensors torch',
   'prepare': 'files data numpy cv2 h5py tensorflow_datasets array_record',
   'configs': 'configuring ml_collections',
 }

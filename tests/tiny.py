@@ -4,7 +4,7 @@ import pathlib
 
 import ml_collections
 
-from configs import depth, lensblur
+from configs import depth, lensblur, sddr
 
 ROOT = pathlib.Path(__file__).parents[1]
 FIELDS = {
@@ -38,6 +38,20 @@ DEPTH_FIELDS = {
   'model.width': 2,
   'data.pad': 0,
 }
+# And of depth refinement, whose maps cannot be smaller.
+SDDR_FIELDS = {
+  'steps': 6,
+  'batch_size': 8,
+  'log_every': 1,
+  'eval.every': 0,
+  'eval.examples': 8,
+  'eval.pictures': 0,
+  'checkpoint.every': 0,
+  'model.stem': (2, 4, 4),
+  'model.widths': (4, 8, 10, 8),
+  'optimizer.warmup': 0,
+  'parallel.smallest': 64,
+}
 
 
 def config(**fields) -> ml_collections.ConfigDict:
@@ -53,6 +67,14 @@ def depth_config(**fields) -> ml_collections.ConfigDict:
   result = depth.get_config('smoke')
   fields = {name.replace('__', '.'): value for name, value in fields.items()}
   result.update_from_flattened_dict({**DEPTH_FIELDS, **fields})
+  return result.lock()
+
+
+def sddr_config(**fields) -> ml_collections.ConfigDict:
+  """The config of depth refinement, likewise."""
+  result = sddr.get_config('smoke')
+  fields = {name.replace('__', '.'): value for name, value in fields.items()}
+  result.update_from_flattened_dict({**SDDR_FIELDS, **fields})
   return result.lock()
 
 

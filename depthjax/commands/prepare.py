@@ -40,7 +40,7 @@ app = typer.Typer(
 
 def dataset(
   context: typer.Context,
-  source: Annotated[pathlib.Path, typer.Option(help='Folder of the dataset as distributed.')],
+  source: Annotated[pathlib.Path, typer.Option(help='The downloaded dataset, laid out as above.')],
   target: Annotated[pathlib.Path, typer.Option(help='Folder of prepared datasets.')],
   long_side: Annotated[
     int | None, typer.Option(min=16, help='Reduce to this many pixels; default: keep all.')
@@ -62,8 +62,9 @@ def dataset(
 
 
 for _name, _dataset in catalogue.DATASETS.items():
-  _help = f'Licence: {_dataset.licence}. Becomes TARGET/{_name}: tfds:TARGET/{_name} in a config.'
-  app.command(_name, help=_help)(dataset)
+  _help = f'{_dataset.guide}\n\nBecomes TARGET/{_name}: tfds:TARGET/{_name} in a config.'
+  _short = f'{_dataset.title}. Licence: {_dataset.licence}.'
+  app.command(_name, help=_help, short_help=_short)(dataset)
 
 
 @app.command(context_settings=_FLAGS)

@@ -125,11 +125,12 @@ def _job(options: Options) -> Job:
     chunk=options.chunk,
     nearest=options.nearest,
   )
-  try:
-    side = refine_lib.checked_side(refiner, options.side)
-  except ValueError as error:
-    raise ConfigError(f'--side: {error}') from error
-  return Job(options, refiner, net, size, settings._replace(side=side))
+  if options.side is not None:
+    try:
+      refine_lib.checked_side(options.side)
+    except ValueError as error:
+      raise ConfigError(f'--side: {error}') from error
+  return Job(options, refiner, net, size, settings._replace(side=options.side))
 
 
 def _refine_one(job: Job, names: tuple[str, ...], show: bool, *paths: pathlib.Path) -> list[str]:
@@ -159,7 +160,8 @@ def _refine_one(job: Job, names: tuple[str, ...], show: bool, *paths: pathlib.Pa
     raise
   except ValueError as error:
     raise ConfigError(str(error)) from error
-  side, count = job.settings.side, two_stage.calls(job.settings, predicts=False) - 1
+  side = job.settings.side or refine_lib.chosen_side(job.refiner, result.shape[:2])
+  count = two_stage.calls(job.settings, predicts=False) - 1
   windows = f' and {count} windows' if options.stages == 2 else ''
   (h, w), seen = result.shape[:2], f'the network saw {side} x {side} pixels{windows}'
   return [f'{output}: {w} x {h} pixels, {values}; {seen}']

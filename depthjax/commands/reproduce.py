@@ -12,12 +12,15 @@ from rich.table import Table as Grid
 from depthjax import main as main_lib
 from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
-from depthjax.reproduce import deeplens, table
+from depthjax.reproduce import deeplens, sddr, table
 from depthjax.reproduce.lab import Lab
+
+_PAPERS = (deeplens, sddr)
+_TABLES = {name: paper for paper in _PAPERS for name in paper.TABLES}
 
 
 def reproduce(
-  name: Annotated[str, typer.Argument(help=f'One of {", ".join(deeplens.TABLES)}.')],
+  name: Annotated[str, typer.Argument(help=f'One of {", ".join(_TABLES)}.')],
   size: Annotated[str, typer.Option(help='Size of the configs to train.')] = 'small',
   root: Annotated[pathlib.Path, typer.Option(help='Folder of runs; what is there is reused.')] = (
     pathlib.Path('runs/reproduce')
@@ -33,17 +36,18 @@ def reproduce(
   ] = pathlib.Path('docs/reproduction.md'),
 ) -> None:
   """Train what a table of a paper needs, evaluate it, and print ours beside the paper's."""
-  if name not in deeplens.TABLES:
-    raise ConfigError(f'no table {name!r}; there are {", ".join(deeplens.TABLES)}')
+  if name not in _TABLES:
+    raise ConfigError(f'no table {name!r}; there are {", ".join(_TABLES)}')
+  paper = _TABLES[name]
   fields = _fields(change or [])
   _check_paths(document, root)
-  lab = Lab(root.absolute(), configs, size, fields, deeplens.EXPERIMENTS)
-  for experiment in deeplens.EXPERIMENTS:  # A field that one of them lacks, before hours of work.
+  lab = Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS)
+  for experiment in paper.EXPERIMENTS:  # A field that one of them lacks, before hours of work.
     lab.config(experiment)
   main_lib.use_compilation_cache()
   main_lib.hush()
   flags.FLAGS.mark_as_parsed()  # Worker processes of the input read them; this command has none.
-  filled = table.fill(deeplens.TABLES[name], lab)
+  filled = table.fill(paper.TABLES[name], lab)
   _print(filled)
   if document is not None:
     table.write(document, name, table.markdown(filled, *_origin(name, size, change or [])))

@@ -1,4 +1,4 @@
-"""Tensors by name from files that PyTorch or safetensors wrote; no code in a file is ever run."""
+"""Tensors by name in files of PyTorch and safetensors; no code in a file is ever run."""
 
 import os
 import pickle
@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 import safetensors
+import safetensors.numpy
 
+from depthjax.files import atomic
 from depthjax.files.errors import InputError, readable_file
 
 _RIGHT = 'a checkpoint as .safetensors, .pth, .pt or .bin'
 _COMPLETE = 'a complete checkpoint of tensors by name'
-_WRAPPERS = ('state_dict', 'model')
+_WRAPPERS = ('state_dict', 'model', 'net')
 # What networks that were trained on several devices put before every name.
 _PREFIX = 'module.'
 
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  """The tensors of a checkpoint by name, without a wrapper `state_dict` or `model`.
+  """The tensors of a checkpoint by name, without a wrapper such as `state_dict`.
 
   Floats come as float32. Files of PyTorch need the package torch.
 
@@ -33,6 +35,35 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     raise InputError(path, f'ends in {path.suffix!r}', _RIGHT)
   tensors = kinds[path.suffix.lower()](path)
   return {name.removeprefix(_PREFIX): _plain(x) for name, x in tensors.items()}
+
+
+def check_output(path: str | os.PathLike) -> None:
+  """Whether `write` can write there; call it before long work starts.
+
+  Raises:
+    InputError: as atomic.check_output; a file of PyTorch without the package torch.
+  """
+  if atomic.check_output(path, ('.pt', '.pth', '.safetensors')).suffix.lower() != '.safetensors':
+    _torch(path)
+
+
+def write(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], wrapper: str) -> None:
+  """Writes tensors for PyTorch: .safetensors, or .pt and .pth with them at `wrapper`.
+
+  Raises:
+    InputError: as `check_output`; a full disk or one without permission.
+  """
+  check_output(path)
+  endings = (Path(path).suffix.lower(),)
+  if endings == ('.safetensors',):
+    plain = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
+    atomic.write_bytes(path, safetensors.numpy.save(plain, metadata={'format': 'pt'}), endings)
+    return
+  torch = _torch(path)
+  # What has two names is one tensor, and stored once.
+  stored = {id(x): torch.from_numpy(np.array(x)) for x in tensors.values()}
+  with atomic.replacing(path, endings) as temporary:
+    torch.save({wrapper: {name: stored[id(x)] for name, x in tensors.items()}}, temporary)
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -44,7 +44,7 @@ class PredictionConfig:
   gain_low: float = 0.1
   gain_high: float = 0.5
   patch_low: float = 0.5
-  patch_high: float = 0.4
+  patch_high: float = 0.5
   edge_low: float = 0.2
   edge_high: float = 0.2
 

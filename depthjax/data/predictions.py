@@ -3,6 +3,7 @@
 All maps are disparity, near is large, each with its own range brought to [0, 1].
 """
 
+import cv2
 import grain
 import numpy as np
 
@@ -38,21 +39,54 @@ def simulate(
       where there are none.
     natural: float32 [], 1 where the target is what stereo makes of the truth.
   """
-  flips = rng.random(2) < 0.5
-  inverts, degrades = rng.random() < 1 / 3, rng.random() < config.natural
+  flips, inverts, degrades = _chances(rng, config, train)
   known = np.ones(disparity.shape, bool) if valid is None else valid
-  if train and config.augment:
-    disparity, known = (flipped(x, flips) for x in (disparity, known))
+  disparity, known = (flipped(x, flips) for x in (disparity, known))
   disparity = depth.fill(np.ascontiguousarray(disparity, np.float32), known)
-  natural, target, sound = not known.all(), disparity, known.astype(np.float32)
-  if train and not natural and degrades:
-    target, sound = stereo.matched(rng, disparity)
+  target, natural = disparity, not known.all()
+  if degrades and not natural:
+    target, known = stereo.matched(rng, disparity)
     natural = True
-  record = {'target': normalise(target, sound > 0), **predicted(rng, disparity, config)}
-  if train and config.augment and inverts:
-    record = {name: 1 - x for name, x in record.items()}
-  record = {name: x[..., None] for name, x in record.items()}
-  return {**record, 'valid': sound[..., None], 'natural': np.float32(natural)}
+  maps = {'target': normalise(target, known), **predicted(rng, disparity, config)}
+  return _record(maps, known, natural, inverts)
+
+
+def stored(
+  rng: np.random.Generator,
+  maps: dict[str, np.ndarray],
+  config: PredictionConfig,
+  *,
+  train: bool,
+) -> dict[str, np.ndarray]:
+  """A record, as `simulate`, of stored predictions.
+
+  Args:
+    maps: as depth_sources.Stored has them. The target is natural where some of it is not known.
+  """
+  flips, inverts, _ = _chances(rng, config, train)
+  shape, known = maps['disparity'].shape, flipped(maps['valid'], flips)
+  out = {'target': normalise(flipped(maps['disparity'], flips), known)}
+  out |= {name: normalise(flipped(maps[name], flips)) for name in ('low', 'high')}
+  if config.levels:
+    parts = flipped_windows(maps['windows'], flips, shape, config.levels)
+    out['windows'] = np.stack([normalise(part) for part in parts])
+  return _record(out, known, not known.all(), inverts)
+
+
+def _chances(rng, config, train):
+  """Flips [2], inversion, and degradation of the target; evaluation has none of them."""
+  draws = rng.random(4)  # All are drawn, so that one option does not shift the next draw.
+  augments = train and config.augment
+  return draws[:2] < 0.5 * augments, draws[2] < augments / 3, draws[3] < config.natural * train
+
+
+def _record(maps, known, natural, inverts):
+  """What training takes, of normalised maps."""
+  if inverts:
+    maps = {name: 1 - x for name, x in maps.items()}
+  out = {name: np.ascontiguousarray(x[..., None]) for name, x in maps.items()}
+  valid = np.ascontiguousarray(known[..., None], np.float32)
+  return {**out, 'valid': valid, 'natural': np.float32(natural)}
 
 
 def predicted(
@@ -116,6 +150,40 @@ def flipped(x: np.ndarray, flips: np.ndarray) -> np.ndarray:
   return x[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
 
 
+def flipped_windows(
+  parts: np.ndarray, flips: np.ndarray, shape: tuple[int, int], levels: int
+) -> list[np.ndarray]:
+  """The windows of a flipped picture, of those of the picture, in the order of windows.grid.
+
+  The places of a level are not quite symmetric: a window is moved by what its own place differs.
+
+  Args:
+    parts: [n side side], levels 1 to `levels`.
+    shape: (h, w) of the picture.
+  """
+  out, (h, w), side = [], shape, parts.shape[1]
+  for level in range(1, levels + 1):
+    places = windows.grid(shape, level)
+    order = flipped(np.arange(len(places)).reshape(level + 1, level + 1), flips).ravel()
+    first = len(out)
+    for own, source in zip(places, order, strict=True):
+      old = places[source]
+      top = h - old.top - old.height if flips[0] else old.top
+      left = w - old.left - old.width if flips[1] else old.left
+      part = np.ascontiguousarray(flipped(parts[first + source], flips))
+      x, y = (own.left - left) * side / own.width, (own.top - top) * side / own.height
+      out.append(_moved(part, x, y) if x or y else part)
+  return out
+
+
+def _moved(part, x, y):
+  matrix = np.array([[1.0, 0, x], [0, 1, y]])
+  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+  return cv2.warpAffine(
+    part, matrix, part.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
+  )
+
+
 def _share(shape, share):
   return tuple(max(8, round(share * size)) for size in shape)
 
@@ -130,3 +198,25 @@ class DrawPredictions(grain.transforms.RandomMap):
     """The record of `simulate`; the element is not looked at."""
     truth = truths.draw(rng, self.scene, self.foregrounds, relief=self.config.relief)
     return simulate(rng, truth, None, self.config, train=self.train)
+
+
+class SimulatePredictions(grain.transforms.RandomMap):
+  """Replaces a true disparity, as of depth_sources.Truths, by a record of `simulate`."""
+
+  def __init__(self, config: PredictionConfig, *, train: bool):
+    self.config, self.train = config, train
+
+  def random_map(self, element, rng):
+    """The record of `simulate`."""
+    return simulate(rng, element['disparity'], element['valid'], self.config, train=self.train)
+
+
+class TakeStored(grain.transforms.RandomMap):
+  """Replaces stored predictions, as of depth_sources.Stored, by a record of `stored`."""
+
+  def __init__(self, config: PredictionConfig, *, train: bool):
+    self.config, self.train = config, train
+
+  def random_map(self, element, rng):
+    """The record of `stored`."""
+    return stored(rng, element, self.config, train=self.train)

@@ -6,7 +6,15 @@ from typing import Any
 import grain
 import numpy as np
 
-from depthjax.data import mixtures, pipeline, predictions, scenes, shards, sources
+from depthjax.data import (
+  depth_sources,
+  mixtures,
+  pipeline,
+  predictions,
+  scenes,
+  shards,
+  sources,
+)
 from depthjax.data.prediction_config import PredictionConfig
 from depthjax.data.scene_config import SceneConfig
 
@@ -27,7 +35,8 @@ def batches(
   """Batches of a split ('train', 'val', 'test'), its photographs disjoint from the others'.
 
   The scenes of 'train' come from `scene_source`; those of the others are always drawn. With a
-  table `predictions` the batches are records of depthjax.data.predictions.
+  table `predictions` they are records of depthjax.data.predictions instead, of all splits from
+  `depth_source`.
 
   Args:
     fields: a config's `data`, as in configuring.scenes.
@@ -40,9 +49,9 @@ def batches(
   """
   if fields.get('predictions'):
     ds = _predictions(fields, split, seed if split == 'train' else _SEEDS[split])
-    whole = ds.apply(pipeline.Number())
-    whole = whole if count is None else whole[:count]
-    return pipeline.batched(whole, batch_size=batch_size, shard=shard, train=count is None)
+    ds = ds.apply(pipeline.Number())
+    train, ds = count is None, ds if count is None else ds[:count]
+    return pipeline.batched(ds, batch_size=batch_size, shard=shard, train=train)
   if split != 'train':
     drawing = _drawing(fields, split)
     options = {'batch_size': batch_size, 'shard': shard, 'count': count}
@@ -57,6 +66,8 @@ def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str
   Raises:
     ValueError: a field out of range, or a source that cannot be read.
   """
+  if fields.get('predictions'):
+    raise ValueError('data.predictions is there: its examples are simulated, not prepared')
   config, photos, foregrounds = _drawing(fields, 'train')
   items = {'photo_source': len(photos or ()), 'foreground_source': len(foregrounds or ())}
   draw = pipeline.DrawScene(config, photos, foregrounds)
@@ -69,6 +80,7 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   config, _, _ = _drawing({**fields, 'photo_source': '', 'foreground_source': ''}, 'train')
   if fields.get('predictions'):
     draw = predictions.DrawPredictions(config, _prediction_config(fields), None, train=True)
+    mixtures.parse(fields.get('depth_source', ''))
     return {**draw.random_map(None, np.random.default_rng(0)), 'index': np.uint32(0)}
   return {**scenes.draw(np.random.default_rng(0), config), 'index': np.uint32(0)}
 
@@ -79,34 +91,66 @@ def scene_config(fields: dict[str, Any]) -> SceneConfig:
   Raises:
     ValueError: a field out of range.
   """
-  own = {name: x for name, x in fields.items() if not name.endswith('_source')}
-  own.pop('predictions', None)
-  return SceneConfig(**own)
+  own = (name for name in fields if not name.endswith('_source') and name != 'predictions')
+  return SceneConfig(**{name: fields[name] for name in own})
 
 
-def _prediction_config(fields):
+def _prediction_config(fields: dict[str, Any]) -> PredictionConfig:
+  if fields['height'] != fields['width']:
+    raise ValueError(
+      f'height is {fields["height"]} and width {fields["width"]}; predictions are squares'
+    )
+  if fields['scene_source']:
+    raise ValueError(
+      f'scene_source is {fields["scene_source"]!r}; predictions come from depth_source'
+    )
   return PredictionConfig(**fields['predictions'])
 
 
 def _predictions(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
-  """Endless examples of predictions."""
-  foregrounds = _items(fields['foreground_source'], split, sources.open_foregrounds)
-  config = _prediction_config(fields)
-  draw = predictions.DrawPredictions(
-    scene_config(fields), config, foregrounds, train=split == 'train'
-  )
-  return pipeline.examples(range(pipeline.EPOCH), [draw], seed=seed)
+  """Endless examples of predictions from `depth_source`."""
+  parts = mixtures.parse(fields.get('depth_source', '')) or [mixtures.Part(DRAWN, 1.0)]
+  return _mixture(parts, seed, lambda where, own: _predicted(fields, where, split, own))
+
+
+def _predicted(fields: dict[str, Any], where: str, split: str, seed: int) -> grain.MapDataset:
+  config, scene, train = _prediction_config(fields), scene_config(fields), split == 'train'
+  if where == DRAWN:
+    foregrounds = _items(fields['foreground_source'], split, sources.open_foregrounds)
+    draw = predictions.DrawPredictions(scene, config, foregrounds, train=train)
+    return pipeline.examples(range(pipeline.EPOCH), [draw], seed=seed)
+  side = scene.height
+  if where == 'builtin' or where.startswith('tfds:'):
+    source = (
+      depth_sources.open_builtin(split, side)
+      if where == 'builtin'
+      else depth_sources.open_truths(where, split, side)
+    )
+    transform = predictions.SimulatePredictions(config, train=train)
+  else:
+    source = depth_sources.open_stored(
+      where, split, side, levels=config.levels, window_side=config.window_side
+    )
+    transform = predictions.TakeStored(config, train=train)
+  source = sources.Skipping(source, where, sound='records that can be read')
+  return pipeline.examples(source, [transform], seed=seed)
 
 
 def _training(fields: dict[str, Any], seed: int) -> grain.MapDataset:
   """Endless examples from `scene_source`."""
-  parts = _scene_parts(fields)
+  return _mixture(_scene_parts(fields), seed, lambda where, own: _part(fields, where, own))
+
+
+def _mixture(
+  parts: Sequence[mixtures.Part], seed: int, opened: Callable[[str, int], grain.MapDataset]
+) -> grain.MapDataset:
+  """Endless examples of all parts; `opened` gives those of a place at a seed."""
   if len(parts) == 1:
-    return _part(fields, parts[0].where, seed)
+    return opened(parts[0].where, seed)
   # Drawing for a mixture has a seed of its own: with the run's it would draw once more what was
   # prepared at that seed.
   seeds = np.random.SeedSequence(seed).generate_state(len(parts)).tolist()
-  ready = [_part(fields, part.where, own) for part, own in zip(parts, seeds, strict=True)]
+  ready = [opened(part.where, own) for part, own in zip(parts, seeds, strict=True)]
   return pipeline.mixed(ready, [part.weight for part in parts], seed=seed)
 
 

@@ -26,7 +26,8 @@ def draw(
 
   Args:
     foregrounds: as in scenes.draw.
-    relief: how far surfaces leave their planes, as a share of half the least distance of planes.
+    relief: how far surfaces leave their planes, as a share of half the least distance between
+      what covers and what is covered; up to 1 the order of the layers stays.
   """
   config = dataclasses.replace(config, layers=int(rng.integers(2, config.layers + 1)))
   items = objects.draw_objects(rng, config, foregrounds)
@@ -36,10 +37,12 @@ def draw(
   covered = alphas[:, p : p + h, p : p + w] > 127
   surfaces = [plane_disparity(plane, h, w) for plane in planes]
   if relief:
-    rooms = _rooms(planes[:, 0])
-    for i, room in enumerate(rooms):
-      mask = covered[i] if i < len(covered) else None
-      surfaces[i] = surfaces[i] + draw_relief(rng, (h, w), mask) * np.float32(relief * room)
+    rooms = _rooms(planes[:-1, 0], surfaces[-1], covered)
+    masks = [*covered, np.ones((h, w), bool)]
+    surfaces = [
+      surface + draw_relief(rng, mask) * np.float32(relief * room)
+      for surface, mask, room in zip(surfaces, masks, rooms, strict=True)
+    ]
   return compose(surfaces, covered)
 
 
@@ -64,28 +67,34 @@ def compose(surfaces: Sequence[np.ndarray], covered: np.ndarray) -> np.ndarray:
   return out
 
 
-def draw_relief(
-  rng: np.random.Generator, shape: tuple[int, int], mask: np.ndarray | None
-) -> np.ndarray:
-  """A smooth surface [h w] in [-1, 1]: a slant, waves, and, within a mask, a bulge.
+def draw_relief(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
+  """A smooth surface [h w], within a mask in [-1, 1]: a slant, waves and a bulge.
 
   Args:
-    mask: bool [h w], where the surface is seen; None is everywhere.
+    mask: bool [h w], where the surface is seen.
   """
-  h, w = shape
+  h, w = mask.shape
   slant, waves, bulge = rng.dirichlet((1.0, 1.0, 1.0)).astype(np.float32)
-  out = np.clip(noise.smooth(rng, shape, int(rng.integers(2, 7))) / 2, -1, 1) * waves
-  out += plane_disparity((0, *rng.uniform(-1, 1, 2)), h, w) * slant
-  if mask is None or not mask.any():
+  out = np.clip(noise.smooth(rng, (h, w), int(rng.integers(2, 7))) / 2, -1, 1) * waves
+  left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+  x = (np.arange(w, dtype=np.float32) - left) / max(width, 1) - 0.5
+  y = (np.arange(h, dtype=np.float32) - top) / max(height, 1) - 0.5
+  across, down = rng.uniform(-1, 1, 2).astype(np.float32)
+  out += slant * (across * x + down * y[:, None])
+  if mask.all() or not mask.any():
     return out
   depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
   # A ball's profile over the distance from the outline; the ridges of the distance are smoothed.
-  depth = cv2.GaussianBlur(depth, (0, 0), max(0.5, 0.02 * max(shape)))
+  depth = cv2.GaussianBlur(depth, (0, 0), max(0.5, 0.02 * max(h, w)))
   rise = depth / depth.max()
   return out + bulge * np.sqrt(rise * (2 - rise))
 
 
-def _rooms(offsets):
-  """Half the distance of each plane [l] to the nearest of the others."""
+def _rooms(offsets, background, covered):
+  """Half of the least distance of each layer to what it covers or is covered by: [l]."""
   apart = np.abs(offsets[:, None] - offsets) + 2 * np.eye(len(offsets))
-  return apart.min(1) / 2
+  behind = [
+    offset - background[mask].max() if mask.any() else 1.0
+    for offset, mask in zip(offsets, covered, strict=True)
+  ]
+  return np.append(np.minimum(apart.min(1), behind), min(behind)) / 2

@@ -86,21 +86,36 @@ def read_pfm(path: Path, max_pixels: int) -> np.ndarray:
   The size of the scale is ignored: Middlebury writes 1 / maximum there beside values in pixels.
   """
   with open(path, 'rb') as file:
-    match = re.match(rb'(P[Ff])\s+(\d+)\s+(\d+)\s+(\S+)(?:\r\n|\s)', file.read(200))
-    try:
-      scale = float(match[4])
-    except (TypeError, ValueError) as error:
-      right = 'Pf, width, height and scale, then the values'
-      raise InputError(path, 'has a broken PFM header', right) from error
-    w, h, c = int(match[2]), int(match[3]), 3 if match[1] == b'PF' else 1
+    h, w, c, scale = _pfm_header(path, file)
     check_pixels(path, h, w, max_pixels)
-    file.seek(match.end())
     data = file.read(h * w * c * 4)
   if len(data) != h * w * c * 4:
     wrong = f'is truncated: {len(data)} bytes of values where {w} x {h} pixels take {h * w * c * 4}'
     raise InputError(path, wrong, 'a complete file')
   values = np.frombuffer(data, '<f4' if scale < 0 else '>f4').reshape(h, w, c)
   return values[::-1].astype(np.float32)
+
+
+def pfm_scale(path: Path) -> float:
+  """The size of the scale in the header of a PFM file, which `read_pfm` ignores.
+
+  Raises:
+    InputError: a broken header.
+  """
+  with open(path, 'rb') as file:
+    return abs(_pfm_header(path, file)[-1])
+
+
+def _pfm_header(path: Path, file: BinaryIO) -> tuple[int, int, int, float]:
+  """Height, width, channels and scale; the file is left where the values begin."""
+  match = re.match(rb'(P[Ff])\s+(\d+)\s+(\d+)\s+(\S+)(?:\r\n|\s)', file.read(200))
+  try:
+    scale = float(match[4])
+  except (TypeError, ValueError) as error:
+    right = 'Pf, width, height and scale, then the values'
+    raise InputError(path, 'has a broken PFM header', right) from error
+  file.seek(match.end())
+  return int(match[3]), int(match[2]), 3 if match[1] == b'PF' else 1, scale
 
 
 def encode_pfm(values: np.ndarray) -> bytes:

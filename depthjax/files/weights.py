@@ -90,6 +90,17 @@ def load_weights(
   return variables, metadata
 
 
+def is_ours(path: str | os.PathLike) -> bool:
+  """Whether the file, or folder, looks like one that `save_weights` wrote; it may be damaged."""
+  path = Path(path)
+  path = path / FILE_NAME if path.is_dir() else path
+  try:
+    with safetensors.safe_open(path, framework='numpy') as file:
+      return _KEY in (file.metadata() or {})
+  except (safetensors.SafetensorError, OSError, TypeError):
+    return False
+
+
 def load_network(
   path: str | os.PathLike,
   task: str,

@@ -8,8 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from depthjax.metrics import image
+from depthjax.ops import alignment
 
 KNOTS = 5
+# Ratios to a normalised disparity are taken from here on.
+LEAST = 0.05
 # Against rounding alone: what a knot's value gives way by, as a part of it.
 _RIDGE = 1e-6
 
@@ -47,6 +50,39 @@ def fit_spline(prediction, target, valid=None):
   return jax.vmap(_fit)(*flat).reshape(shape)
 
 
+def fit_line(prediction, target, valid=None):
+  """The prediction mapped by the scale and shift with the least squared error: [b h w 1].
+
+  What refinement papers align by; as `fit_spline` it may turn a prediction upside down.
+  """
+  return alignment.align(prediction, target, None if valid is None else (valid > 0) * 1.0)
+
+
+def rmse(prediction, target, valid=None):
+  """Root of the mean squared error [b], unit of the target."""
+  (x, y), kept = _kept(prediction, target, valid=valid)
+  return jnp.sqrt(_mean((x - y) ** 2, kept))
+
+
+def rel(prediction, target, valid=None, *, least=LEAST):
+  """Mean of |error| / target [b] over the pixels whose target is at least `least`.
+
+  A normalised disparity is 0 at the farthest pixel, where no ratio means anything.
+  """
+  (x, y), kept = _kept(prediction, target, valid=valid)
+  return _mean(jnp.abs(x - y) / jnp.maximum(y, least), kept & (y >= least))
+
+
+def delta1(prediction, target, valid=None, *, least=LEAST):
+  """Share [b] of those pixels whose ratio to the target, or its inverse, is below 1.25.
+
+  A prediction at or below 0 is wrong.
+  """
+  (x, y), kept = _kept(prediction, target, valid=valid)
+  right = (x < 1.25 * y) & (y < 1.25 * x)
+  return _mean(right * 1.0, kept & (y >= least))
+
+
 def iou(prediction, target, valid=None):
   """Intersection over union [b] of masks [b h w 1] that are over 0.5; 1 where both are empty."""
   kept = jnp.ones(target.shape, bool) if valid is None else valid > 0
@@ -55,6 +91,19 @@ def iou(prediction, target, valid=None):
   both, either = (a & b).sum(axis=axes), (a | b).sum(axis=axes)
   score = jnp.where(either > 0, both / jnp.maximum(either, 1), 1.0)
   return jnp.where(kept.any(axis=axes), score, jnp.nan)
+
+
+def _kept(*maps, valid):
+  """The maps with 0 where they do not count, and bool [b h w 1] where they do."""
+  kept = jnp.ones(maps[-1].shape, bool) if valid is None else valid > 0
+  return [jnp.where(kept, x, 0) for x in maps], kept
+
+
+def _mean(x, kept):
+  """Mean [b] over the pixels that count; NaN where there are none."""
+  count = kept.sum(axis=(1, 2, 3))
+  mean = jnp.where(kept, x, 0).sum(axis=(1, 2, 3)) / jnp.maximum(count, 1)
+  return jnp.where(count > 0, mean, jnp.nan)
 
 
 def _fit(x, y, kept):

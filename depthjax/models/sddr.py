@@ -8,7 +8,7 @@ Shapes: b batch, h w rows and columns, multiples of 128, c channels, n = 2 strea
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -226,23 +226,6 @@ class Mask(nn.Module):
     x = _group_norm(self.groups, self.dtype, 'norm')(x)
     conv = layers.BorderConv(1, 3, 'edge', _narrow, dtype=self.dtype, name='conv')
     return nn.sigmoid(conv(x))
-
-
-def described(config: Mapping[str, Any]) -> tuple[tuple[FuseNet, int], Any]:
-  """What a run trains, by its whole config: ((network, side of its maps, px), variables).
-
-  The variables are shapes alone. A config of something else ends in whatever it lacks.
-  """
-  fields, data = config['model'], config['data']
-  model = network(fields)
-  shapes = jax.eval_shape(functools.partial(initial, model))
-  return (model, max(int(data['height']), int(data['width']))), shapes
-
-
-def network(fields: Mapping[str, Any]) -> FuseNet:
-  """The network of a config's `model` fields; the lists of a stored one are hashed as tuples."""
-  lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-  return FuseNet(**{**fields, **lists, 'dtype': jnp.dtype(fields['dtype'])})
 
 
 def initial(model: FuseNet) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 import jax.numpy as jnp
 
+# A span below this part of the largest value is rounding, not relief.
+_FLAT = 1e-6
+
 
 def fit(x, y, weights=None):
   """Scale a and offset b of each example with the least squared error of a x + b to y.
@@ -9,15 +12,14 @@ def fit(x, y, weights=None):
   Where x is constant the scale is 0 and the offset the mean of y; without any weight both are 0.
 
   Args:
-    x, y: maps [b h w c].
-    weights: of the pixels, none negative [b h w c]; what x and y are where 0 does not matter.
+    x, y: maps [... h w c].
+    weights: of the pixels, none negative [... h w 1]; what x and y are where 0 does not matter.
 
   Returns:
-    a, b: each [b 1 1 1].
+    a, b: each [... 1 1 1].
   """
   axes = (-3, -2, -1)
-  if weights is None:
-    weights = jnp.ones_like(x)
+  weights = jnp.ones_like(x) if weights is None else jnp.broadcast_to(weights, x.shape)
   kept = weights > 0
   x, y = jnp.where(kept, x, 0), jnp.where(kept, y, 0)
   total = jnp.maximum(weights.sum(axes, keepdims=True), 1e-12)
@@ -25,12 +27,15 @@ def fit(x, y, weights=None):
   middle, level = mean(x), mean(y)
   # Centred first: sums of squares would cancel.
   variance, covariance = mean((x - middle) ** 2), mean((x - middle) * (y - level))
-  flat = variance <= 1e-12 * (middle**2 + 1e-12)
+  # Not by the variance: the mean of a constant is rounded too.
+  low = jnp.where(kept, x, jnp.inf).min(axes, keepdims=True)
+  high = jnp.where(kept, x, -jnp.inf).max(axes, keepdims=True)
+  flat = high - low <= _FLAT * jnp.maximum(jnp.abs(low), jnp.abs(high))
   scale = jnp.where(flat, 0.0, covariance / jnp.where(flat, 1.0, variance))
   return scale, level - scale * middle
 
 
 def align(x, y, weights=None):
-  """a x + b as `fit` gives them: [b h w c]."""
+  """a x + b as `fit` gives them: [... h w c], without meaning where the weight is 0."""
   scale, offset = fit(x, y, weights)
-  return scale * x + offset
+  return scale * jnp.where(jnp.isfinite(x), x, 0) + offset

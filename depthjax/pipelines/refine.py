@@ -5,6 +5,7 @@ Source: Li et al., Self-Distilled Depth Refinement with Noisy Poisson Fusion (Ne
 
 import functools
 import importlib.resources
+import math
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -15,16 +16,19 @@ import numpy as np
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
-from depthjax.models import sddr
+from depthjax.models import refiners
 from depthjax.ops import alignment
 from depthjax.ops import disparity as disparity_lib
 from depthjax.pipelines import maps
+
+# Of a network trained on smaller maps.
+_LARGEST = 1024
 
 
 class Refiner(NamedTuple):
   """A trained refinement network, its variables, and the side of the maps it was trained on, px."""
 
-  model: sddr.FuseNet
+  model: Any
   variables: dict[str, Any]
   side: int
 
@@ -35,7 +39,7 @@ def load(path: str | os.PathLike) -> Refiner:
   Raises:
     files.errors.InputError: the file cannot be read or is of another task.
   """
-  (model, side), variables = weights.load_network(path, 'sddr', sddr.described)
+  (model, side), variables = weights.load_network(path, 'sddr', refiners.described)
   return Refiner(model, variables, side)
 
 
@@ -69,7 +73,7 @@ def refine(
     refiner: as `load` gives it.
     shape: (h, w) of the result; that of `high` without.
     side: of the square, in pixels, to which both are brought for the network: a multiple of 128;
-      the one it was trained at without.
+      without, as `chosen_side` has it.
     nearest: bring them to it by their nearest pixels, as the authors' program does, instead of
       bilinearly and by means over areas.
 
@@ -82,22 +86,32 @@ def refine(
   """
   unit, high = maps.unit(low, 'low'), maps.unit(high, 'high').values
   maps.check_pair(unit.values, high)
-  side = checked_side(refiner, side)
+  shape = shape or high.shape[:2]
+  side = chosen_side(refiner, shape) if side is None else checked_side(side)
   resize = maps.nearest if nearest else maps.resized
   pair = (resize(x, (side, side))[None] for x in (unit.values, high))
   (fused,) = fuse(refiner, *pair)
-  return unit.restored(maps.resized(fused, shape or high.shape[:2]))
+  return unit.restored(maps.resized(fused, shape))
 
 
-def checked_side(refiner: Refiner, side: int | None) -> int:
-  """The side of the network's maps, the one it was trained at where none is given.
+def chosen_side(refiner: Refiner, shape: tuple[int, int]) -> int:
+  """The side of the network's maps for a picture or window of a size (h, w), where none is given.
+
+  The one it was trained at; more, up to 1024, where the picture has more pixels: what it learned
+  of edges is in pixels, and holds at any size.
+  """
+  needed = refiners.STRIDE * math.ceil(max(shape) / refiners.STRIDE)
+  return max(refiner.side, min(needed, _LARGEST))
+
+
+def checked_side(side: int) -> int:
+  """The side of a network's maps.
 
   Raises:
     ValueError: it is no positive multiple of 128.
   """
-  side = refiner.side if side is None else side
-  if side < 1 or side % sddr.STRIDE:
-    raise ValueError(f'the side is {side} pixels; it must be a multiple of {sddr.STRIDE}')
+  if side < 1 or side % refiners.STRIDE:
+    raise ValueError(f'the side is {side} pixels; it must be a multiple of {refiners.STRIDE}')
   return side
 
 
@@ -126,7 +140,7 @@ def fuse(
 
 
 @functools.cache
-def _compiled(model: sddr.FuseNet):
+def _compiled(model: Any):
   """Normalisation, network and alignment of a batch, compiled once for each shape."""
 
   def run(variables: Any, low: jax.Array, high: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ windows of a level see the disparity before it, so the network takes them as one
 Source: Li et al. (NeurIPS 2024), section 3.2; by default the two levels of the authors' program.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -21,6 +21,7 @@ from depthjax.pipelines.resolutions import Predictor
 
 # A window of fewer pixels shows no depth.
 _SMALLEST = 8
+_LARGEST = 1024
 
 
 class Settings(NamedTuple):
@@ -33,7 +34,8 @@ class Settings(NamedTuple):
       stands for it: windows are then told apart, pictures are not.
     finest: the largest resolution of a prediction.
     chunk: windows that the network sees at once; see refine.fuse.
-    side, nearest: as in refine.refine.
+    side: of the network's maps of the picture and of windows, as in refine.refine.
+    nearest: as there.
   """
 
   levels: int = 2
@@ -62,6 +64,7 @@ def refine(
   shape: tuple[int, int] | None = None,
   photo: np.ndarray | None = None,
   predictor: Predictor | None = None,
+  views: Sequence[np.ndarray] | None = None,
   settings: Settings | None = None,
   done: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
@@ -74,6 +77,8 @@ def refine(
     low, high, refiner, shape: as in refine.refine.
     photo: what the predictor is asked about: sRGB in [0, 1], [h w 3]; it has the result's size.
     predictor: near must be large in what it says.
+    views: predictions of the windows made beforehand, in place of a predictor: maps [h w 1] of any
+      size, those of level 1 first, row by row as windows.grid has them.
     settings: how windows are refined.
     done: called `calls` times: after each prediction and each window.
 
@@ -86,25 +91,29 @@ def refine(
   """
   settings = settings or Settings()
   shape = _shape(shape or high.shape[:2], photo, predictor, settings)
-  side = refine_lib.checked_side(refiner, settings.side)
-  settings = settings._replace(side=side)
+  if settings.side is not None:
+    refine_lib.checked_side(settings.side)
+  # The authors' network sees pictures of 2048 pixels in one stage, and of these in two.
+  refiner = refiner._replace(side=min(refiner.side, _LARGEST))
   unit = maps.unit(low, 'low')
   current = refine_lib.refine(
-    unit.values, high, refiner, shape=shape, side=side, nearest=settings.nearest
+    unit.values, high, refiner, shape=shape, side=settings.side, nearest=settings.nearest
   )
   done()
-  if predictor is None:
-    full = maps.resized(maps.unit(high, 'high').values, shape)
-  elif settings.adaptive and settings.alpha is None:
+  if predictor is not None and settings.adaptive and settings.alpha is None:
     settings = settings._replace(alpha=_alpha(photo, predictor))
     done()
+  ready = None
+  if predictor is None:
+    ready = _ready(high, views, shape, settings.levels)
   for level in range(1, settings.levels + 1):
     found = windows.grid(shape, level)
-    if predictor is None:
-      sharp = [maps.resized(full[window.slices], (side, side)) for window in found]
-    else:
+    if ready is None:
       sharp = _predicted(photo, predictor, current, found, settings, done)
-    current = _level(refiner, current, sharp, found, settings, done)
+    else:
+      sharp = [next(ready) for _ in found]
+    side = settings.side or refine_lib.chosen_side(refiner, found[0][2:])
+    current = _level(refiner, current, sharp, found, settings._replace(side=side), done)
   return unit.restored(current)
 
 
@@ -141,6 +150,23 @@ def _alpha(photo: np.ndarray, predictor: Predictor) -> float:
   return resolutions.steepness(seen, predictor.side) or 1.0
 
 
+def _ready(
+  high: np.ndarray,
+  views: Sequence[np.ndarray] | None,
+  shape: tuple[int, int],
+  levels: int,
+) -> Iterator[np.ndarray]:
+  """Sharp maps of all windows that no predictor has to make."""
+  count = windows.count(levels)
+  if views is None:
+    full = maps.resized(maps.unit(high, 'high').values, shape)
+    numbers = range(1, levels + 1)
+    views = [full[box.slices] for level in numbers for box in windows.grid(shape, level)]
+  if len(views) != count:
+    raise ValueError(f'{len(views)} views of windows; {levels} levels have {count}')
+  return (np.asarray(view, np.float32) for view in views)
+
+
 def _predicted(
   photo: np.ndarray,
   predictor: Predictor,
@@ -149,8 +175,8 @@ def _predicted(
   settings: Settings,
   done: Callable[[], None],
 ) -> list[np.ndarray]:
-  """What the predictor says of each window, at the network's size."""
-  finest, square = settings.finest, (settings.side, settings.side)
+  """What the predictor says of each window."""
+  finest = settings.finest
   if settings.adaptive:
     wanted = resolutions.by_gradients(
       photo, predictor, current, found, settings.alpha, finest, done
@@ -160,8 +186,7 @@ def _predicted(
   result = {}
   # One resolution after another: a predictor need not change its size to and fro.
   for i in sorted(range(len(found)), key=lambda i: wanted[i]):
-    seen = resolutions.predict(predictor, photo[found[i].slices], wanted[i])
-    result[i] = maps.resized(seen, square)
+    result[i] = resolutions.predict(predictor, photo[found[i].slices], wanted[i])
     done()
   return [result[i] for i in range(len(found))]
 
@@ -176,13 +201,14 @@ def _level(
 ) -> np.ndarray:
   """The disparity [h w 1] with each window refined and blended in, one over the other in turn.
 
-  `sharp` are the windows' sharp maps, at the network's size.
+  `sharp` are the windows' sharp maps of any size; `settings` has a side.
   """
   square = (settings.side, settings.side)
   resize = maps.nearest if settings.nearest else maps.resized
   low = np.stack([resize(current[window.slices], square) for window in found])
+  sharp = np.stack([maps.resized(x, square) for x in sharp])
   result = current.copy()
-  fused = refine_lib.fuse(refiner, low, np.stack(sharp), settings.chunk)
+  fused = refine_lib.fuse(refiner, low, sharp, settings.chunk)
   for window, values in zip(found, fused, strict=True):
     size = (window.height, window.width)
     part = result[window.slices]

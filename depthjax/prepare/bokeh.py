@@ -39,7 +39,7 @@ def ebb(source: Path) -> Found:
   Licence: research only (CC BY-NC-SA 4.0).
 
   What becomes of it: both photos as they are; disparity min-max normalised and of the photo's
-  size, `valid` where the map had a value.
+  size, `valid` where the map had a value, or everywhere where it had another size.
 
   Raises:
     InputError: no such folders, or nothing in them.

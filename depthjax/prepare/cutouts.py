@@ -56,7 +56,7 @@ def msra10k(source: Path) -> Found:
 
   Licence: research only.
 
-  What becomes of it: as duts.
+  What becomes of it: masks are 255 where they were 128 or more, else 0.
 
   Raises:
     InputError: no such folder, or nothing in it.

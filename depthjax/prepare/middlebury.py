@@ -1,4 +1,4 @@
-"""Middlebury stereo, 2001 to 2014, as pictures with dense disparity."""
+"""Middlebury stereo, 2001 to 2021, as pictures with dense disparity."""
 
 import functools
 import math
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from depthjax.files import depth, images
+from depthjax.files import depth, depth_formats, images
 from depthjax.files.errors import InputError, readable_file
-from depthjax.prepare import pictures
+from depthjax.prepare import maps, pictures
 from depthjax.prepare.entries import Entry, Found, Record, check_found, folder, listed, refused
+from depthjax.prepare.layouts import matched
 
 # A reference view, and what its disparity map may be called.
 _VIEWS = (
@@ -28,7 +29,7 @@ _LEVELS |= dict.fromkeys((216, 380, 381, 383), 8)
 
 
 def middlebury(source: Path) -> Found:
-  """Middlebury stereo (Scharstein et al., 2001 to 2014): image, disparity, valid, unit.
+  """Middlebury stereo (2001 to 2014), left views: fields image, disparity, valid, unit.
 
   Layout: folders of scenes at any depth, each with a left view and its disparity: `im0.png` and
   `disp0.pfm` (or disp0GT.pfm) with `calib.txt` (2014), `view1.png` and `disp1.png` (2005, 2006),
@@ -53,7 +54,63 @@ def middlebury(source: Path) -> Found:
     for entry in _scene(source, place)
   ]
   check_found(source, found, 'folders with im0.png and disp0.pfm, or view1.png and disp1.png')
-  return Found(('image', 'disparity', 'valid', 'unit'), found)
+  return Found(maps.FIELDS, found)
+
+
+def middlebury2014(source: Path) -> Found:
+  """Middlebury stereo of 2014, both views: fields image, disparity, valid, unit ('1/m'), pfm_scale.
+
+  Layout: folders of scenes at any depth, such as `Adirondack-perfect`, each with two views
+  `im0.png` and `im1.png`, their disparity in pixels `disp0.pfm` and `disp1.pfm`, and `calib.txt`.
+  The benchmark's training sets, which have `disp0GT.pfm` alone, are for the reader middlebury.
+
+  Licence: none stated; research, with citation.
+
+  What becomes of it: as with middlebury2021; a scene's folders `-perfect` and `-imperfect` are held
+  out together.
+
+  Raises:
+    InputError: not a folder, or no scene in it.
+  """
+  return _both_views(source)
+
+
+def middlebury2021(source: Path) -> Found:
+  """Middlebury stereo of 2021, both views: fields image, disparity, valid, unit ('1/m'), pfm_scale.
+
+  Layout: folders of scenes at any depth, such as `artroom1` (24 of 1920 x 1080), each with two
+  views `im0.png` and `im1.png`, their disparity in pixels `disp0.pfm` and `disp1.pfm`, and
+  `calib.txt`. Folders `ambient/` (other lights) are not read.
+
+  Licence: none stated; research, with citation.
+
+  What becomes of it: a record a view; disparity = (d + doffs) / (focal length x baseline), valid
+  where d is finite and positive. The size of the scale in the header of the PFM changes nothing, as
+  the format's page says; it is kept as pfm_scale, since published numbers count depth in units of
+  1 / pfm_scale millimetres. Scenes of one name but for its number, such as artroom1 and artroom2,
+  are held out together.
+
+  Raises:
+    InputError: not a folder, or no scene in it.
+  """
+  return _both_views(source)
+
+
+def _both_views(source: Path) -> Found:
+  rules = [(f'{{scene}}/im{i}.png', f'{{scene}}/disp{i}.pfm', '{scene}/calib.txt') for i in (0, 1)]
+  return Found((*maps.FIELDS, 'pfm_scale'), matched(source, rules, _read_calibrated, _room))
+
+
+def _room(scene: str) -> str:
+  return re.sub(r'\d+$', '', re.sub(r'-(im)?perfect$', '', scene))
+
+
+def _read_calibrated(view: Path, file: Path, calibration: Path) -> Record:
+  image, values = pictures.read_picture(view), depth.read_raw(file)
+  metric = _metric(values, calibration)
+  record = maps.of_disparity(view, image, file, metric, (values > 0) & (metric > 0))
+  scale = np.float32(depth_formats.pfm_scale(file))
+  return {**record, 'unit': '1/m', 'pfm_scale': scale}
 
 
 def _scene(source: Path, place: Path) -> list[Entry]:
@@ -89,9 +146,14 @@ def _read(view: Path, file: Path, calibration: Path) -> Record:
     raise InputError(file, 'has no valid pixel', 'disparity')
   unit = 'px'
   if calibration.is_file():
-    focal, baseline, offset = _calibration(calibration)
-    values, unit = (values + offset) / (focal * baseline), '1/m'
+    values, unit = _metric(values, calibration), '1/m'
   return {'image': image, **pictures.masked(values, valid), 'unit': unit}
+
+
+def _metric(values: np.ndarray, calibration: Path) -> np.ndarray:
+  """Disparity in 1/m of one in pixels."""
+  focal, baseline, offset = _calibration(calibration)
+  return (values + offset) / (focal * baseline)
 
 
 def _levels(file: Path) -> np.ndarray:
@@ -119,7 +181,9 @@ def _calibration(path: Path) -> tuple[float, float, float]:
   try:
     focal, baseline, offset = (float(match[1]) for match in found)
   except (TypeError, ValueError) as error:
-    raise InputError(path, 'has no cam0, baseline and doffs', 'a calibration of 2014') from error
+    raise InputError(
+      path, 'has no cam0, baseline and doffs', 'a calibration of 2014 or 2021'
+    ) from error
   if not (focal > 0 and baseline > 0 and math.isfinite(focal * baseline + offset)):
     raise InputError(path, 'has a focal length or baseline of no use', 'positive numbers')
   return focal, baseline / 1000, offset

@@ -5,14 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from depthjax.files import depth
 from depthjax.files.errors import InputError, readable_file
-from depthjax.prepare import pictures
+from depthjax.prepare import hdf5, maps, pictures
 from depthjax.prepare.entries import Entry, Found, Record, check_found, folder, listed, paired
 
-_FIELDS = ('image', 'disparity', 'valid', 'unit')
 _MATLAB = 'nyu_depth_v2_labeled.mat'
-_MILLIMETRES = 1000
 
 
 def nyuv2(source: Path) -> Found:
@@ -32,21 +29,19 @@ def nyuv2(source: Path) -> Found:
   """
   file = source if source.suffix.lower() == '.mat' else source / _MATLAB
   if source == file or file.is_file():
-    return Found(_FIELDS, _matlab(readable_file(file)))
-  photos, maps = folder(source, 'rgb'), folder(source, 'depth')
-  found = paired(listed(photos), listed(maps, ('.png',)), _pair)
+    return Found(maps.FIELDS, _matlab(readable_file(file)))
+  photos, depths = folder(source, 'rgb'), folder(source, 'depth')
+  found = paired(listed(photos), listed(depths, ('.png',)), _pair)
   check_found(source, found, 'pictures in rgb/, 16-bit PNG in depth/')
-  return Found(_FIELDS, found)
+  return Found(maps.FIELDS, found)
 
 
 def _pair(photo: Path, file: Path) -> Record:
-  image, raw = pictures.read_picture(photo), depth.read_raw(file)
-  pictures.check_sizes(photo, image, file, raw)
-  return _record(file, image, raw / _MILLIMETRES, raw > 0)
+  return maps.of_depth(photo, pictures.read_picture(photo), file, maps.read_millimetres(file))
 
 
 def _matlab(path: Path) -> list[Entry]:
-  library = _hdf5(path)
+  library = hdf5.library(path, 'a MATLAB 7.3 file')
   with _opened(library, path) as file:
     try:
       count = len(file['images'])
@@ -74,16 +69,7 @@ def _frame(library, path: Path, index: int) -> Record:
       wrong = f'frame {index + 1} cannot be read ({type(error).__name__}: {error})'
       raise InputError(path, wrong, 'a complete file') from error
   image = np.ascontiguousarray(np.transpose(image, (2, 1, 0)))
-  measured = (np.nan_to_num(raw.T) > 0) & (values.T > 0)
-  pictures.check_sizes(path, image, path, measured)
-  return _record(path, image, values.T, measured)
-
-
-def _record(path: Path, image: np.ndarray, metres: np.ndarray, valid: np.ndarray) -> Record:
-  if not valid.any():
-    raise InputError(path, 'has no valid pixel', 'depth')
-  disparity = pictures.inverse(metres.astype(np.float32), valid)
-  return {'image': image, **pictures.masked(disparity, valid), 'unit': '1/m'}
+  return maps.of_depth(path, image, path, values.T, np.nan_to_num(raw.T) > 0)
 
 
 def _opened(library, path: Path):
@@ -97,14 +83,3 @@ def _opened(library, path: Path):
 def _text(file, index: int) -> str:
   """Entry of a cell array of names: a reference to an array of UTF-16 codes."""
   return ''.join(chr(int(code)) for code in np.ravel(file[np.ravel(file['scenes'])[index]][()]))
-
-
-def _hdf5(path: Path):
-  try:
-    import h5py
-  except ImportError as error:
-    wrong = 'is a MATLAB 7.3 file, and the package h5py is not installed'
-    raise InputError(
-      path, wrong, "the optional packages: pip install 'depthjax[prepare]'"
-    ) from error
-  return h5py

@@ -41,6 +41,7 @@ FEATURES = {
   'blur': tfds.features.Scalar(dtype=np.float32),
   'focus': tfds.features.Scalar(dtype=np.float32),
   'unit': tfds.features.Text(),
+  'pfm_scale': tfds.features.Scalar(dtype=np.float32),
 }
 
 

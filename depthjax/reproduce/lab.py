@@ -13,7 +13,9 @@ from depthjax.files import atomic, weights
 from depthjax.files.errors import InputError
 from depthjax.train import evaluate, loop, record, resume
 
-_EYES = 'predictor.json'  # Beside a run's config.json: the digest of what it looked through.
+# Beside a run's config.json: the digests of what it looked through and began with.
+_EYES = 'predictor.json'
+_RECORDED = {'predictor.weights': 'sha256', 'initialise.weights': 'first_sha256'}
 
 
 class Experiment(NamedTuple):
@@ -24,12 +26,22 @@ class Experiment(NamedTuple):
     config: stem of a file in configs/.
     fields: overrides of the config at the chosen size, by dotted name.
     predictor: name of the experiment that predicts the disparity it trains on, if it needs one.
+    first: name of the experiment whose weights it begins with, if not with fresh ones.
+    arg: further arguments of the config file, such as 'stage=first'.
   """
 
   name: str
   config: str
   fields: Mapping[str, Any] = {}
   predictor: str = ''
+  first: str = ''
+  arg: str = ''
+
+  @property
+  def needs(self) -> dict[str, str]:
+    """The experiments it needs, by the field that names their weights."""
+    needs = {'predictor.weights': self.predictor, 'initialise.weights': self.first}
+    return {field: name for field, name in needs.items() if name}
 
 
 class Lab:
@@ -60,13 +72,14 @@ class Lab:
     """
     experiment = self._experiments[name]
     fields = {**experiment.fields, **self._fields}
-    if experiment.predictor:
-      fields['predictor.weights'] = str(self.root / experiment.predictor)
-    return _changed(self._plain(name), fields)
+    fields |= {field: str(self.root / other) for field, other in experiment.needs.items()}
+    return changed(self._plain(name), fields)
 
   def _plain(self, name: str) -> ml_collections.ConfigDict:
     """The config of an experiment's file, without anybody's changes."""
-    return configuring.load(self._configs / f'{self._experiments[name].config}.py', self.size)
+    experiment = self._experiments[name]
+    arg = ','.join(filter(None, (self.size, experiment.arg)))
+    return configuring.load(self._configs / f'{experiment.config}.py', arg)
 
   def scores(
     self, name: str, predictor: str = '', frames: str = '', **fields: Any
@@ -91,13 +104,13 @@ class Lab:
       overrides['render.disparity'] = 'predicted'
       overrides['predictor.weights'] = str(self.root / predictor)
     workdir = self.train(name)
-    config = _changed(self.config(name), overrides)
-    eyes = _digest(self.root / predictor) if predictor else ''
+    config = changed(self.config(name), overrides)
+    eyes = digest(self.root / predictor) if predictor else ''
     record, key = workdir / 'scores.json', json.dumps([overrides, config.eval.examples, eyes])
-    known = _read(record)
+    known = read(record)
     if key not in known:
       known[key] = evaluate.newest(config, workdir, 'test')
-      _write(record, known)
+      write(record, known)
     return known[key]
 
   def _frames(self, name: str, other: str) -> dict[str, Any]:
@@ -111,29 +124,30 @@ class Lab:
     }
 
   def train(self, name: str) -> pathlib.Path:
-    """Trains an experiment, and before it the predictor that it needs; its folder.
+    """Trains an experiment, and before it those that it needs; its folder.
 
     A run in the folder counts as this experiment's if all fields of its config.json that decide
     the numbers are the same; one that it lacks must have the value of the config file. What a
-    predictor was is recorded before the run starts; a run without that record is older than it,
-    and taken for one of the same predictor.
+    predictor was, or the weights to begin with, is recorded before the run starts; a run without
+    that record is older than it, and taken for one of the same.
 
     Raises:
-      configuring.ConfigError: the folder holds a run of another config, or of another predictor.
+      configuring.ConfigError: the folder holds a run of another config, predictor or beginning.
     """
-    predictor = self._experiments[name].predictor
-    if predictor:
-      self.train(predictor)
+    needs = self._experiments[name].needs
+    for other in needs.values():
+      self.train(other)
     config, workdir = self.config(name), self.root / name
-    eyes = {'sha256': _digest(self.root / predictor)} if predictor else {}
+    digests = {field: digest(self.root / other) for field, other in needs.items()}
+    eyes = {_RECORDED[field]: digest for field, digest in digests.items()}
     terms = resume.Terms(plain=self._plain(name))
     if (workdir / record.NAME).exists():
       terms = _check_same(config, terms, eyes, workdir)
       if _finished(config, workdir):
         return workdir
-    elif predictor:
+    elif needs:
       workdir.mkdir(parents=True, exist_ok=True)
-      _write(workdir / _EYES, eyes)
+      write(workdir / _EYES, eyes)
     loop.train(config, workdir, terms)
     (workdir / 'scores.json').unlink(missing_ok=True)
     return workdir
@@ -145,15 +159,15 @@ def _check_same(
   eyes: Mapping[str, str],
   workdir: pathlib.Path,
 ) -> resume.Terms:
-  """Refuses a run of another config, or of another predictor than that of the digest `eyes`."""
-  seen = _read(workdir / _EYES)
-  # Where the digest is known, the predictor's folder may have moved.
-  known = ('predictor.weights',) if seen else ()
-  changed = record.changes(config, _read(workdir / record.NAME), terms.plain.to_dict())
+  """Refuses a run of another config, or of another predictor or beginning than of these `eyes`."""
+  seen = read(workdir / _EYES)
+  # Where a digest is known, that folder may have moved.
+  known = tuple(field for field, name in _RECORDED.items() if name in seen)
+  changed = record.changes(config, read(workdir / record.NAME), terms.plain.to_dict())
   names = [name for name in changed if name not in known]
   another = f'config (in {", ".join(names[:3])})' if names else ''
   if not names and {**eyes, **seen} != eyes:
-    another = 'predictor'
+    another = 'predictor or first stage'
   if another:
     raise configuring.ConfigError(
       f'{workdir} was trained with another {another}; use another --root, or remove it'
@@ -168,7 +182,7 @@ def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
   return metadata.get('step') == config.steps
 
 
-def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
+def changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
   config = config.copy_and_resolve_references().lock()
   try:
     for name, value in fields.items():
@@ -180,12 +194,12 @@ def _changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
   return config.lock()
 
 
-def _digest(workdir: pathlib.Path) -> str:
+def digest(workdir: pathlib.Path) -> str:
   """Of a run's weights: one that was trained anew is another predictor."""
   return hashlib.sha256((workdir / weights.FILE_NAME).read_bytes()).hexdigest()
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def read(path: pathlib.Path) -> dict[str, Any]:
   """A table of JSON, empty where there is no file."""
   if not path.exists():
     return {}
@@ -198,6 +212,6 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
   return table
 
 
-def _write(path: pathlib.Path, value: Any) -> None:
+def write(path: pathlib.Path, value: Any) -> None:
   text = json.dumps(value, indent=2) + '\n'
   atomic.write_bytes(path, text.encode(), ('.json',))

@@ -47,7 +47,7 @@ def generate(
     sigma: deviation of the bilateral filter of the first gradient, px.
     tolerance: its deviation in value, as a share of the gradient's 95th percentile.
   """
-  disparity = jax.lax.stop_gradient(disparity)
+  disparity = jax.lax.stop_gradient(jnp.asarray(disparity))
   gradient = _smoothed(gradients.magnitude(disparity), sigma, tolerance)
   done = 0
   for level in range(1, levels + 1):

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import ml_collections
 
 from depthjax import windows
+from depthjax.losses import gbdf
 from depthjax.losses import sddr as losses
-from depthjax.metrics import image as image_metrics
-from depthjax.models import sddr
+from depthjax.metrics import depth as depth_metrics
+from depthjax.models import refiners
 from depthjax.ops import alignment, disparity, gradients, regions
 from depthjax.tasks import pseudo_labels
 from depthjax.tasks.task import Predictor, Task
@@ -39,7 +40,7 @@ def make(
   if predictor is not None:
     raise ValueError("the task 'sddr' has simulated predictors; predictor.weights must be empty")
   _check(config)
-  model = sddr.network(config.model)
+  model = refiners.network(config.model)
   fields, levels = config.loss.to_dict(), config.data.predictions.levels
 
   def apply(variables, inputs, train):
@@ -50,7 +51,7 @@ def make(
   def loss(apply, variables, inputs, key):
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, inputs['index'])
     outputs, state = apply(variables, {**inputs, 'keys': keys}, True)
-    terms = {'truth': truth_loss(outputs, inputs, fields['smoothness'])}
+    terms = _supervised(outputs, inputs, keys, fields)
     if fields['gradient'] or fields['fusion']:
       refine = _refine(apply, variables, fields['sequential'])
       distilled = lambda outputs: distillation(  # noqa: E731
@@ -71,6 +72,13 @@ def make(
     metrics=metrics,
     pictures=pictures,
   )
+
+
+def _supervised(outputs: Images, inputs: Images, keys: jax.Array, fields: dict) -> Images:
+  """What is learned from the first step on, from ground truth, or from the inputs as GBDF does."""
+  if fields['supervision'] == 'gbdf':
+    return gbdf.losses(outputs, inputs['low'], inputs['high'], keys)
+  return {'truth': truth_loss(outputs, inputs, fields['smoothness'])}
 
 
 def truth_loss(outputs: Images, inputs: Images, smoothness: float) -> jax.Array:
@@ -133,19 +141,18 @@ def edge_regions(gradient: jax.Array, key: jax.Array, fields: dict[str, Any]) ->
 def metrics(outputs: Images, inputs: Images) -> Images:
   """Of each example [b], after alignment by least squares: of the result and of the low input.
 
-  `rmse` and `rel` (against disparity of at least 0.05) over all that is valid, `edge_rmse` at the
-  true edges alone; `low_rmse` and `low_edge_rmse` are those of the initial prediction.
+  `rmse`, `delta1` and `rel` of disparity over all that is valid, `edge_rmse` at the true edges
+  alone; with `low_` before them those of the initial prediction.
   """
   target, valid = inputs['target'], inputs['valid']
   edges = regions.strongest(gradients.magnitude(target) * valid, _EDGE) * valid
   scores = {}
   for prefix, x in (('', outputs['fusion']), ('low_', inputs['low'])):
-    x = alignment.align(x, target, valid)
-    scores[f'{prefix}rmse'] = jnp.sqrt(_mean((x - target) ** 2, valid))
-    scores[f'{prefix}edge_rmse'] = jnp.sqrt(_mean((x - target) ** 2, edges))
-  error = jnp.abs(alignment.align(outputs['fusion'], target, valid) - target)
-  scores['rel'] = _mean(error / jnp.maximum(target, 0.05), valid)
-  scores['mae'] = image_metrics.mae(error, jnp.zeros_like(error), valid)
+    x = depth_metrics.fit_line(x, target, valid)
+    scores[f'{prefix}rmse'] = depth_metrics.rmse(x, target, valid)
+    scores[f'{prefix}edge_rmse'] = depth_metrics.rmse(x, target, edges)
+    scores[f'{prefix}delta1'] = depth_metrics.delta1(x, target, valid)
+    scores[f'{prefix}rel'] = depth_metrics.rel(x, target, valid)
   return scores
 
 
@@ -154,8 +161,9 @@ def pictures(outputs: Images, inputs: Images) -> Images:
   target = inputs['target']
   refined = alignment.align(outputs['fusion'], target, inputs['valid'])
   error = 5 * jnp.abs(refined - target) * inputs['valid']
-  omega = jax.image.resize(1 - outputs['mask_half'], target.shape, 'nearest')
-  row = [inputs['low'], inputs['high'], refined, target, error, omega]
+  row = [inputs['low'], inputs['high'], refined, target, error]
+  if 'mask_half' in outputs:
+    row.append(jax.image.resize(1 - outputs['mask_half'], target.shape, 'nearest'))
   row = jnp.concatenate([jnp.clip(x, 0, 1) for x in row], axis=2)
   return {'refinement': jnp.broadcast_to(row, (*row.shape[:3], 3))}
 
@@ -194,15 +202,21 @@ def _mean(x: jax.Array, weights: jax.Array) -> jax.Array:
 def _check(config: ml_collections.ConfigDict) -> None:
   data, loss = config.data, config.loss
   for name in ('height', 'width'):
-    if data[name] % sddr.STRIDE:
-      raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {sddr.STRIDE}')
-  if data.predictions.window_side % sddr.STRIDE:
+    if data[name] % refiners.STRIDE:
+      raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {refiners.STRIDE}')
+  if data.predictions.window_side % refiners.STRIDE:
     raise ValueError(
       f'data.predictions.window_side is {data.predictions.window_side}; '
-      f'it must be a multiple of {sddr.STRIDE}'
+      f'it must be a multiple of {refiners.STRIDE}'
     )
   windows.grid((data.height, data.width), data.predictions.levels)
-  known = {'label': ('gradient', 'disparity'), 'regions_by': ('place', 'strength')}
+  known = {
+    'supervision': ('truth', 'gbdf'),
+    'label': ('gradient', 'disparity'),
+    'regions_by': ('place', 'strength'),
+  }
+  if loss.fusion and config.model.network != 'fusenet':
+    raise ValueError(f'loss.fusion is {loss.fusion}; {config.model.network} has no masks: 0')
   for name, values in known.items():
     if loss[name] not in values:
       raise ValueError(f'loss.{name} is {loss[name]!r}; it can be {" or ".join(values)}')

@@ -31,7 +31,7 @@ def test_safetensors_are_read_as_float32(tmp_path, dtype, prefix):
   _assert_tensors(checkpoints.read(tmp_path / 'a.safetensors'))
 
 
-@pytest.mark.parametrize('wrapper', [None, 'state_dict', 'model'])
+@pytest.mark.parametrize('wrapper', [None, 'state_dict', 'model', 'net'])
 @pytest.mark.parametrize('ending', ['pth', 'pt', 'bin'])
 def test_files_of_pytorch_are_read_with_or_without_a_wrapper(tmp_path, wrapper, ending):
   torch = pytest.importorskip('torch', reason="torch is in the extra 'parity'")
@@ -81,7 +81,7 @@ def _read_by(monkeypatch, tmp_path, stored):
     assert torch.arguments == {'map_location': 'cpu', 'weights_only': True}
 
 
-@pytest.mark.parametrize('wrapper', [None, 'state_dict', 'model'])
+@pytest.mark.parametrize('wrapper', [None, 'state_dict', 'model', 'net'])
 def test_tensors_are_taken_from_their_wrapper_without_running_code(monkeypatch, tmp_path, wrapper):
   tensors = {name: _FakeTorch.Tensor(value) for name, value in _TENSORS.items()}
   stored = {wrapper: tensors, 'epoch': 3} if wrapper else {**tensors, 'epoch': 3}

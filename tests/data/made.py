@@ -1,4 +1,4 @@
-"""Pictures that tests of sources and of reading write."""
+"""What tests of sources and of predictors look at."""
 
 import numpy as np
 from PIL import Image
@@ -12,3 +12,12 @@ def write(path, image):
 
 def flat(value, h=12, w=16, c=3):
   return np.full((h, w, c) if c else (h, w), value, np.uint8)
+
+
+def truth(side=96):
+  """True disparity, float32 [side side]: a disc before bars before a slanted wall."""
+  y, x = (np.mgrid[:side, :side] + 0.5) / side
+  disparity = 0.2 * x
+  disparity[(x * 4 % 1 < 0.35) & (y > 0.5)] = 0.5
+  disparity[(x - 0.4) ** 2 + (y - 0.35) ** 2 < 0.06] = 1.0
+  return disparity.astype(np.float32)

@@ -1,9 +1,11 @@
 """The evaluation of predicted disparity against least squares written out in NumPy."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from depthjax.metrics import aligned
 from depthjax.metrics import depth as metrics
 
 _fit = jax.jit(metrics.fit_spline)
@@ -95,7 +97,7 @@ def test_without_a_valid_pixel_nothing_is_measured():
   prediction, target = _maps()
   valid = np.ones(target.shape, np.float32)
   valid[1] = 0
-  for metric in (_mae, metrics.iou):
+  for metric in (_mae, metrics.iou, metrics.rmse, metrics.rel, metrics.delta1):
     scores = np.asarray(metric(prediction, target, valid))
     assert list(np.isnan(scores)) == [False, True, False]
 
@@ -111,3 +113,44 @@ def test_iou_counts_pixels():
   valid = np.ones_like(target)
   valid[1, :, 2:] = 0
   np.testing.assert_allclose(metrics.iou(prediction, target, valid), [1, 1 / 2, 0, 1], rtol=1e-6)
+
+
+def _aligned_scores(prediction, target, valid=None):
+  fitted = metrics.fit_line(prediction, target, valid)
+  scores = [metric(fitted, target, valid) for metric in (metrics.rmse, metrics.rel, metrics.delta1)]
+  return jnp.stack(scores)
+
+
+def test_the_line_leaves_no_error_of_scale_and_shift():
+  target = np.random.default_rng(0).random((3, 16, 16, 1)).astype(np.float32)
+  for prediction in (target, 7 * target - 3, 1 - target):
+    rmse, rel, delta1 = jax.jit(_aligned_scores)(prediction, target)
+    assert max(*rmse, *rel) < 1e-5 and list(delta1) == [1, 1, 1]
+  rmse, rel, delta1 = _aligned_scores(np.full_like(target, 0.3), target)
+  np.testing.assert_allclose(rmse, target.std(axis=(1, 2, 3)), rtol=1e-4)
+  assert (rel > 0.4).all() and (delta1 < 0.6).all()
+
+
+def test_scores_of_masked_pixels_equal_those_of_the_host():
+  prediction, target = _maps()
+  target = 1.3 + 0.9 * target / np.abs(target).max()
+  valid = np.random.default_rng(2).random(target.shape) < 0.6
+  spoilt = [np.where(valid, x, np.nan).astype(np.float32) for x in (prediction, target)]
+  found = jax.jit(_aligned_scores)(*spoilt, valid.astype(np.float32))
+  for i in range(3):
+    scale, shift = aligned.line(prediction[i][valid[i]], target[i][valid[i]])
+    arrays = scale * prediction[i] + shift, target[i], valid[i]
+    expected = aligned.errors(*(x[..., 0] for x in arrays))
+    names = ('rmse', 'rel', 'delta1')
+    np.testing.assert_allclose(found[:, i], [expected[name] for name in names], rtol=1e-4)
+
+
+def test_ratios_are_taken_where_the_target_is_far_enough_from_zero():
+  target = np.float32([0, 0.04, 0.06, 1]).reshape(1, 2, 2, 1)
+  prediction = np.float32([1, 1, 0.03, -2]).reshape(target.shape)
+  assert metrics.rel(prediction, target) == pytest.approx((0.5 + 3) / 2)
+  assert metrics.rel(prediction, target, least=0.5) == pytest.approx(3)
+  assert metrics.delta1(prediction, target) == 0
+  prediction = np.float32([1, 1, 0.06 * 1.24, -2]).reshape(target.shape)
+  assert metrics.delta1(prediction, target) == 0.5
+  assert np.isnan(metrics.rel(prediction, 0 * target)).all()

@@ -69,11 +69,18 @@ def test_the_network_is_shown_squares(monkeypatch):
   np.testing.assert_allclose(b.mean(), maps.unit(high, 'high').values.mean(), atol=1e-3)
 
 
+@pytest.mark.parametrize('shape, side', [((90, 60), 128), ((200, 300), 384), ((3000, 900), 1024)])
+def test_larger_pictures_have_larger_squares(shape, side):
+  assert refine.chosen_side(refiners.mixing(0), shape) == side
+  # A network of larger ones keeps to them.
+  assert refine.chosen_side(refiners.mixing(0)._replace(side=2048), shape) == 2048
+
+
 def test_the_authors_way_of_resizing_is_an_option(monkeypatch):
   low, high = _pair(300, 400)
   unit = maps.unit(high, 'high').values
-  _, smooth = _seen(monkeypatch, low, high)
-  _, nearest = _seen(monkeypatch, low, high, nearest=True)
+  _, smooth = _seen(monkeypatch, low, high, side=128)
+  _, nearest = _seen(monkeypatch, low, high, side=128, nearest=True)
   assert np.isin(nearest, unit).all() and not np.isin(smooth, unit).all()
   np.testing.assert_array_equal(nearest[0], maps.nearest(unit, (128, 128)))
 

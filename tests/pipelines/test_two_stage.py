@@ -59,7 +59,7 @@ def _one_after_another(low, high, photo, refiner, predictor, levels):
 @pytest.mark.parametrize('chunk', [1, 2])
 def test_windows_as_a_batch_are_windows_one_after_another(chunk):
   """By the real network, in chunks of 1 and of 2, which 9 windows do not fill."""
-  low, high, photo = _scene(150, 111)
+  low, high, photo = _scene(128, 111)
   expected = _one_after_another(low, high, photo, refiners.tiny(), _predictor(), 2)
   arguments = {'photo': photo, 'predictor': _predictor(), 'settings': Settings(chunk=chunk)}
   result = two_stage.refine(low, high, refiners.tiny(), **arguments)
@@ -97,9 +97,10 @@ def test_the_authors_way_of_resizing_is_an_option(monkeypatch, nearest):
 def test_windows_bring_detail_that_the_whole_picture_lost(predictor):
   """Waves of 6 pixels in 600: the network's 128 cannot hold them, its windows can."""
   low, high, photo = _scene(600, 600)
-  whole = refine.refine(low, high, refiners.mixing(1))
+  whole = refine.refine(low, high, refiners.mixing(1), side=128)
+  settings = Settings(3, side=128)
   refined = two_stage.refine(
-    low, high, refiners.mixing(1), photo=photo, predictor=predictor, settings=Settings(3)
+    low, high, refiners.mixing(1), photo=photo, predictor=predictor, settings=settings
   )
   detail = (high - refiners.smooth(600, 600))[60:-60, 60:-60]
 

@@ -1,8 +1,11 @@
 """`depthjax prepare` on the command line: what it prints, and one line and code 2 for bad input."""
 
+import pathlib
+
 import pytest
 
 from depthjax.data import records
+from depthjax.prepare import catalogue
 from tests import messages
 from tests.prepare import made
 
@@ -19,6 +22,11 @@ def test_it_says_what_it_did(run, tmp_path):
   assert lines[-1].startswith('out/ebb/1.0.0: train ') and lines[-1].endswith('skipped 1')
   pairs = records.open_pairs('tfds:out/ebb', 'all')
   assert len(pairs) == 19 and {record['image'].shape for record in pairs} == {(12, 16, 3)}
+
+
+def test_the_docs_name_every_dataset():
+  text = pathlib.Path(__file__).parents[2].joinpath('docs', 'data.md').read_text()
+  assert [name for name in catalogue.DATASETS if f'`{name}`' not in text] == []
 
 
 _BAD = {

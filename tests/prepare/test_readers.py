@@ -1,5 +1,9 @@
 """Every reader on a made folder: what it finds, in which order, and what it says of bad records."""
 
+import functools
+import os
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +11,7 @@ import pytest
 from depthjax.files import depth
 from depthjax.files.errors import InputError
 from depthjax.prepare import bokeh, catalogue, cutouts, middlebury
-from tests.prepare import made
+from tests.prepare import hdf5_files, made, made_maps
 
 _PICTURES = {'image', 'target'}
 _GREY = {'matte', 'mask', 'valid'}
@@ -17,11 +21,16 @@ def _load(found):
   return {entry.name: entry.load() for entry in found.entries}
 
 
-@pytest.mark.parametrize('name', made.MAKERS)
-def test_records_come_by_name_with_the_fields_and_kinds_that_were_promised(name, tmp_path):
-  found = catalogue.DATASETS[name].read(made.MAKERS[name](tmp_path))
+@pytest.mark.parametrize('name', catalogue.DATASETS)
+def test_records_come_by_name_with_the_fields_and_kinds_that_were_promised(
+  name, tmp_path, monkeypatch
+):
+  monkeypatch.setitem(sys.modules, 'h5py', hdf5_files.MODULE)
+  found = catalogue.DATASETS[name].read(made_maps.make(name, tmp_path))
   names = [entry.name for entry in found.entries]
   assert names == sorted(set(names)) and len(names) >= 4
+  title = catalogue.DATASETS[name].guide.partition('\n')[0]
+  assert [field for field in found.fields if field not in title] == []
   for record in _load(found).values():
     assert record.keys() == set(found.fields)
     h, w = record['image'].shape[:2]
@@ -35,15 +44,22 @@ def test_records_come_by_name_with_the_fields_and_kinds_that_were_promised(name,
       assert not record['disparity'][record['valid'] == 0].any()
 
 
-@pytest.mark.parametrize('name', made.MAKERS)
+@pytest.mark.parametrize('name', catalogue.DATASETS)
 def test_the_order_is_not_that_of_the_file_system(name, tmp_path, monkeypatch):
-  place = made.MAKERS[name](tmp_path)
+  place = made_maps.make(name, tmp_path)
   names = [entry.name for entry in catalogue.DATASETS[name].read(place).entries]
   for method in ('iterdir', 'rglob'):
     given = getattr(type(place), method)
     turned = lambda self, *a, given=given: iter(sorted(given(self, *a), reverse=True))  # noqa: E731
     monkeypatch.setattr(type(place), method, turned)
+  monkeypatch.setattr(os, 'walk', functools.partial(_turned, os.walk))
   assert [entry.name for entry in catalogue.DATASETS[name].read(place).entries] == names
+
+
+def _turned(walk, top, **options):
+  for place, folders, files in walk(top, **options):
+    folders.sort(reverse=True)
+    yield place, folders, sorted(files, reverse=True)
 
 
 def test_nothing_is_decoded_before_it_is_asked_for(tmp_path):

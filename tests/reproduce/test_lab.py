@@ -17,6 +17,8 @@ _EXPERIMENTS = {
   'l1': Experiment('l1', 'lensblur', {'loss.kind': 'l1'}),
   'told': Experiment('told', 'lensblur', {'render.disparity': 'true'}, predictor='plain'),
   'aperture': Experiment('aperture', 'aperture'),
+  'first': Experiment('first', 'sddr', arg='stage=first'),
+  'second': Experiment('second', 'sddr', first='first', arg='stage=second'),
   'wrong': Experiment('wrong', 'lensblur', {'loss.kinds': 'l1'}),
 }
 
@@ -54,6 +56,20 @@ def test_the_config_is_the_files_with_the_experiments_fields_and_the_labs(tmp_pa
   assert (config.loss.kind, config.steps, config.batch_size) == ('l1', 7, 2)
   assert config.model.width == lensblur.get_config('smoke').model.width
   assert config.is_locked
+
+
+def test_a_second_stage_begins_with_the_weights_of_the_first(tmp_path, calls):
+  lab = _lab(tmp_path)
+  lab.train('second')
+  assert calls == [('train', 'first'), ('train', 'second')]
+  assert lab.config('second').initialise.weights == str(tmp_path / 'first')
+  assert lab.config('first').loss.gradient == 0 < lab.config('second').loss.gradient
+  lab.train('second')
+  assert len(calls) == 2
+  # Trained anew, the first is another beginning.
+  (tmp_path / 'first' / 'weights.safetensors').write_bytes(b'other')
+  with pytest.raises((configuring.ConfigError, InputError)):
+    lab.train('second')
 
 
 def test_what_is_trained_and_scored_is_not_again(tmp_path, calls):

@@ -16,7 +16,7 @@ def matched(rng: np.random.Generator, disparity: np.ndarray) -> tuple[np.ndarray
     disparity: float32 [h w], complete.
 
   Returns:
-    Disparity [h w], in holes any number of about its range, and valid, float32 {0, 1} [h w].
+    Disparity [h w], in holes any number of about its range, and bool [h w], false in holes.
   """
   h, w = disparity.shape
   scale = max(h, w) / 320
@@ -27,7 +27,7 @@ def matched(rng: np.random.Generator, disparity: np.ndarray) -> tuple[np.ndarray
   out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, 1.5) * max(scale, 0.5))
   grain = cv2.GaussianBlur(rng.standard_normal((h, w), np.float32), (0, 0), max(0.7, scale))
   out += grain * (rng.uniform(0.0, 0.01) * span)
-  return out, valid.astype(np.float32)
+  return out, valid
 
 
 def visible(disparity: np.ndarray, baseline: float, mirrored: bool = False) -> np.ndarray:

@@ -1,23 +1,6 @@
-"""Configurations: the fields of every run, arguments of a config file, and their checks.
-
-A config file returns `defaults()` with its experiment's own values, and the tables `model`, `loss`
-and `render`, whose fields are those of the experiment's own model, losses and rendering. The
-result is locked: a misspelt override is an error with a suggestion.
-"""
-
-import importlib.util
-import pathlib
-from collections.abc import Callable
-from typing import Any
+"""Every field of a run, with its default: the engine's, and those that experiments share."""
 
 import ml_collections
-
-
-class ConfigError(Exception):
-  """A field holds a value that no run can have: names field, value and what would be right.
-
-  No ValueError: absl would bury one that a config file raises in a page of its own.
-  """
 
 
 def defaults() -> ml_collections.ConfigDict:
@@ -141,7 +124,7 @@ def predictions() -> ml_collections.ConfigDict:
       'gain_low': 0.1,  # Factors of their own relief.
       'gain_high': 0.5,
       'patch_low': 0.5,  # Sides of the patches, shares of the picture's.
-      'patch_high': 0.4,
+      'patch_high': 0.5,
       'edge_low': 0.2,  # Gaussians on edges, shares of the step there.
       'edge_high': 0.2,
     }
@@ -173,137 +156,3 @@ def small_lens(config: ml_collections.ConfigDict) -> None:
   # The gain of a clipped highlight cannot be seen. In a short run strong ones drown the rest.
   config.data.highlight, config.data.highlight_max = 0.2, 3.0
   config.render.samples = 64
-
-
-def load(path: pathlib.Path, arg: str) -> ml_collections.ConfigDict:
-  """The config that a file's `get_config(arg)` returns, locked.
-
-  Raises:
-    ConfigError: no such file, or none of a config; what the file refuses of `arg`.
-  """
-  if not path.is_file():
-    raise ConfigError(f'{path} does not exist; expected a config file such as configs/lensblur.py')
-  spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-  except (SyntaxError, ImportError, NameError) as error:
-    raise ConfigError(f'{path}: {no_config(error)}') from error
-  if not hasattr(module, 'get_config'):
-    raise ConfigError(f'{path} has no get_config; expected a config file')
-  return module.get_config(arg).lock()
-
-
-def no_config(error: Exception) -> str:
-  """Why a file is none that Python can run, in one line."""
-  where = f' in line {error.lineno}' if isinstance(error, SyntaxError) else ''
-  text = error.msg if isinstance(error, SyntaxError) else error
-  return f'not a config file: {text}{where}; expected Python such as configs/lensblur.py'
-
-
-def apply_size(
-  config: ml_collections.ConfigDict,
-  size: str,
-  **sizes: Callable[[ml_collections.ConfigDict], None],
-) -> None:
-  """Changes a config to the size of that name.
-
-  Raises:
-    ConfigError: no such size.
-  """
-  if size not in sizes:
-    raise ConfigError(f'size is {size!r}; it can be {", ".join(sizes)}')
-  sizes[size](config)
-
-
-def parse_arg(arg: str, **fields: Any) -> ml_collections.ConfigDict:
-  """The argument of a config file, `name` or `name=value` joined by commas, as typed fields.
-
-  A bare word is the value of the first field (`config.py:small`), or sets a boolean of its name.
-
-  Raises:
-    ConfigError: an unknown field or a value of another type.
-  """
-  parsed = ml_collections.ConfigDict(fields)
-  first = next(iter(fields), None)
-  for part in filter(None, arg.split(',')):
-    name, equals, text = part.partition('=')
-    if not equals and not isinstance(fields.get(name), bool):
-      name, text = first, part
-    if name not in fields:
-      known = ', '.join(fields)
-      raise ConfigError(f'config argument {part!r}: no field {name!r}; there are {known}')
-    parsed[name] = _typed(name, text, fields[name]) if equals or text else True
-  return parsed
-
-
-def _typed(name: str, text: str, default: Any) -> Any:
-  if isinstance(default, bool):
-    if text.lower() not in ('true', 'false', '1', '0'):
-      raise ConfigError(f'config argument {name}={text!r}: true or false')
-    return text.lower() in ('true', '1')
-  try:
-    return type(default)(text)
-  except ValueError as error:
-    kind = type(default).__name__
-    raise ConfigError(f'config argument {name}={text!r}: not of type {kind}') from error
-
-
-def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int = 1) -> None:
-  """Refuses what cannot run, before anything is built.
-
-  Raises:
-    ConfigError: naming the field, its value and what would be right.
-  """
-  for field in ('batch_size', 'microbatches', 'parallel.fsdp', 'eval.examples'):
-    _at_least(config, field, 1)
-  for field in ('input.threads', 'input.ahead', 'checkpoint.keep', 'log_every'):
-    _at_least(config, field, 1)
-  for field in ('steps', 'optimizer.warmup', 'optimizer.clip', 'optimizer.weight_decay'):
-    _at_least(config, field, 0)
-  for field in ('eval.every', 'eval.pictures', 'checkpoint.every', 'checkpoint.keep_every'):
-    _at_least(config, field, 0)
-  for field in ('parallel.devices', 'input.workers'):
-    _at_least(config, field, 0)
-  if not config.task:
-    raise ConfigError("task is ''; name a module of depthjax.tasks")
-  if not 0 <= config.ema < 1:
-    raise ConfigError(f'ema is {config.ema}; a decay in [0, 1)')
-  devices = _check_parallel(config, devices, processes)
-  parts = devices * config.microbatches
-  _divides(config, 'batch_size', parts, f'{devices} devices x {config.microbatches} microbatches')
-  _divides(config, 'eval.examples', config.batch_size, 'batch_size')
-
-
-def _check_parallel(config: ml_collections.ConfigDict, devices: int, processes: int) -> int:
-  """The number of devices that the run uses, of those that there are."""
-  used = config.parallel.devices or devices
-  if used > devices or (processes > 1 and used != devices):
-    raise ConfigError(f'parallel.devices is {used}; there are {devices} (0 takes all)')
-  if config.parallel.mode not in ('jit', 'pmap'):
-    raise ConfigError(f'parallel.mode is {config.parallel.mode!r}; jit or pmap')
-  if config.parallel.mode == 'pmap' and config.parallel.fsdp != 1:
-    raise ConfigError('parallel.fsdp splits parameters under jit only; with pmap it is 1')
-  if config.parallel.mode == 'pmap' and processes > 1:
-    raise ConfigError('parallel.mode=pmap is for one process; several need jit')
-  if used % config.parallel.fsdp:
-    raise ConfigError(f'parallel.fsdp is {config.parallel.fsdp}; it must divide {used} devices')
-  return used
-
-
-def _at_least(config: ml_collections.ConfigDict, field: str, bound: int) -> None:
-  value = _get(config, field)
-  if not value >= bound:
-    raise ConfigError(f'{field} is {value}; it must be at least {bound}')
-
-
-def _divides(config: ml_collections.ConfigDict, field: str, divisor: int, what: str) -> None:
-  value = _get(config, field)
-  if value % divisor:
-    raise ConfigError(f'{field} is {value}; it must be a multiple of {divisor} ({what})')
-
-
-def _get(config: ml_collections.ConfigDict, field: str) -> Any:
-  for name in field.split('.'):
-    config = config[name]
-  return config

@@ -1,0 +1,130 @@
+"""Ways to refine a simulated prediction, and their scores on held-out scenes."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from depthjax.data import splits
+from depthjax.files import atomic
+from depthjax.ops import guided, poisson
+from depthjax.pipelines import depth_scoring, maps, refine, two_stage
+from depthjax.reproduce import lab as lab_lib
+from depthjax.reproduce.lab import Lab
+
+# Disparity of scenes lies in [0, 1]; the farthest is to be this much nearer than infinity.
+_FARTHEST = 0.25
+# Of the baselines, for maps of 256 pixels: what served them best on other scenes of the same kind.
+_RADIUS, _WEIGHT, _SIDE = 8, 1e-2, 256
+_FILE = 'refinement.json'
+
+Record = Mapping[str, np.ndarray]
+
+
+class Way(NamedTuple):
+  """How the low prediction is refined.
+
+  Fields:
+    kind: 'initial', 'high', 'bicubic', 'guided', 'poisson', 'refined' or 'two_stage'.
+    run: the experiment whose network does it, for the last two.
+    levels: of windows, for the last.
+  """
+
+  kind: str
+  run: str = ''
+  levels: int = 0
+
+
+def scores(lab: Lab, way: Way, **fields: Any) -> dict[str, float]:
+  """Means over the split 'test' (depth_scoring), after training what the way needs.
+
+  Args:
+    fields: overrides of the scenes and predictions, with '__' for the dot, such as
+      data__predictions__noise.
+
+  Raises:
+    files.errors.InputError, configuring.ConfigError: as Lab.train.
+  """
+  overrides = {key.replace('__', '.'): value for key, value in fields.items()}
+  config = lab_lib.changed(lab.config(_SCENES), overrides)
+  digest = lab_lib.digest(lab.train(way.run)) if way.run else ''
+  data, count = config.data.to_dict(), config.eval.examples
+  key = json.dumps([list(way), digest, _fingerprint(data), count])
+  path = lab.root / _FILE
+  known = lab_lib.read(path)
+  if key not in known:
+    refined = _method(way, lab)
+    rows = [truth.scores(refined(record)[..., 0]) for truth, record in _records(data, count)]
+    known = {**lab_lib.read(path), key: _means(rows)}
+    atomic.write_bytes(path, (json.dumps(known, indent=2) + '\n').encode(), ('.json',))
+  return known[key]
+
+
+# All ways are shown the scenes and predictions of this experiment.
+_SCENES = 'sddr'
+
+
+def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[depth_scoring.Truth, Record]]:
+  batches = splits.batches(data, 'test', seed=0, batch_size=1, count=count)
+  for number in range(len(batches)):
+    record = {name: x[0] for name, x in batches[number].items()}
+    disparity = _FARTHEST + (1 - _FARTHEST) * record['target'][..., 0]
+    yield depth_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=number), record
+
+
+def _means(rows: list[dict[str, float]]) -> dict[str, float]:
+  return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _method(way: Way, lab: Lab) -> Callable[[Record], np.ndarray]:
+  """A record -> disparity of its size [h w 1]."""
+  if way.kind in ('refined', 'two_stage'):
+    refiner = refine.load(lab.root / way.run)
+    if way.kind == 'refined':
+      return lambda record: refine.refine(record['low'], record['high'], refiner)
+    settings = two_stage.Settings(levels=way.levels)
+    return functools.partial(_two_stage, refiner=refiner, settings=settings)
+  return _CLASSICAL[way.kind]
+
+
+def _two_stage(
+  record: Record, *, refiner: refine.Refiner, settings: two_stage.Settings
+) -> np.ndarray:
+  views = record['windows'][: two_stage.calls(settings, predicts=False) - 1]
+  return two_stage.refine(record['low'], record['high'], refiner, views=views, settings=settings)
+
+
+def _bicubic(record: Record) -> np.ndarray:
+  """The low prediction at the resolution that its predictor had, enlarged again."""
+  low = record['low']
+  h, w = low.shape[:2]
+  small = maps.resized(low, (max(1, h // 4), max(1, w // 4)))
+  return maps.resized(small, (h, w), cv2.INTER_CUBIC)
+
+
+def _guided(record: Record) -> np.ndarray:
+  radius = max(1, round(_RADIUS * max(record['low'].shape) / _SIDE))
+  return np.asarray(guided.guided(record['low'], record['high'], radius=radius))
+
+
+def _poisson(record: Record) -> np.ndarray:
+  weight = _WEIGHT * (_SIDE / max(record['low'].shape)) ** 2
+  return np.asarray(poisson.fuse(record['low'], record['high'], weight))
+
+
+_CLASSICAL: dict[str, Callable[[Record], np.ndarray]] = {
+  'initial': lambda record: record['low'],
+  'high': lambda record: record['high'],
+  'bicubic': _bicubic,
+  'guided': _guided,
+  'poisson': _poisson,
+}
+
+
+def _fingerprint(data: Mapping[str, Any]) -> str:
+  text = json.dumps(data, sort_keys=True, default=str)
+  return hashlib.sha256(text.encode()).hexdigest()[:16]

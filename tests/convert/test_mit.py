@@ -1,0 +1,102 @@
+"""Published Mix Transformers: sizes, both families of names, and transformers' own SegFormer."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from depthjax.convert import checkpoints, mit, naming
+from depthjax.files.errors import InputError
+from depthjax.models.mit import MixTransformer
+
+
+@functools.cache
+def _official(size):
+  """A state dict of SegFormer's authors, of zeros that take no memory."""
+  tensors = {}
+  for path, x in naming.leaves(mit._shapes(size)):
+    shape = naming.to_theirs(np.empty(x.shape)).shape
+    tensors[naming.theirs(path, mit.RULES)] = np.broadcast_to(np.float32(0), shape)
+  return {**tensors, 'head.weight': np.zeros((10, 4)), 'head.bias': np.zeros(10)}
+
+
+@pytest.mark.parametrize('size, parameters', [('b0', 3_319_392), ('b3', 44_072_128)])
+def test_sizes_are_known_by_their_shapes(size, parameters):
+  """The counts are SegFormer's own, without its classifier."""
+  variables, found, left = mit.convert(_official(size), 'file.pth')
+  assert found == size and left == ['head.bias', 'head.weight']
+  assert sum(x.size for _, x in naming.leaves(variables)) == parameters
+  assert variables['params'].keys() == {'backbone'}
+
+
+@pytest.mark.parametrize(
+  'published, name',
+  [
+    ('encoder.patch_embeddings.0.proj.weight', 'patch_embed1.proj.weight'),
+    ('segformer.encoder.patch_embeddings.3.layer_norm.bias', 'patch_embed4.norm.bias'),
+    ('encoder.block.1.0.layer_norm_2.weight', 'block2.0.norm2.weight'),
+    ('encoder.block.2.17.attention.self.query.weight', 'block3.17.attn.q.weight'),
+    ('encoder.block.0.1.attention.self.sr.bias', 'block1.1.attn.sr.bias'),
+    ('encoder.block.0.1.attention.self.layer_norm.bias', 'block1.1.attn.norm.bias'),
+    ('encoder.block.3.1.attention.output.dense.bias', 'block4.1.attn.proj.bias'),
+    ('encoder.block.3.1.mlp.dense1.bias', 'block4.1.mlp.fc1.bias'),
+    ('encoder.block.3.1.mlp.dwconv.dwconv.weight', 'block4.1.mlp.dwconv.dwconv.weight'),
+    ('encoder.layer_norm.2.weight', 'norm3.weight'),
+    ('backbone.block1.0.attn.kv.weight', 'block1.0.attn.kv.weight'),
+  ],
+)
+def test_names_of_transformers_are_known(published, name):
+  assert list(mit._official({published: np.zeros(1)}, 'file')) == [name]
+  assert name in _official('b3')
+
+
+def test_keys_come_before_values():
+  name = 'encoder.block.0.0.attention.self.{}.bias'
+  tensors = {name.format('value'): np.full(2, 7), name.format('key'): np.full(2, 3)}
+  ((joined, x),) = mit._official(tensors, 'file').items()
+  assert joined == 'block1.0.attn.kv.bias'
+  np.testing.assert_array_equal(x, [3, 3, 7, 7])
+
+
+@pytest.mark.parametrize(
+  'name, value, message',
+  [
+    ('norm3.weight', None, r'holds stages of \[2, 2, 2, 2\] blocks, \[32, 64, 0, 256\] channels'),
+    ('block3.2.norm1.bias', np.zeros(160), r'holds stages of \[2, 2, 3, 2\] blocks'),
+    ('block4.1.mlp.fc2.bias', None, "has no 'block4.1.mlp.fc2.bias'; expected an ImageNet MiT"),
+    ('norm1.bias', np.zeros(64), r'has norm1.bias as \[64\]; expected \[32\]: .* here B0'),
+    ('norm1.bias', np.full(32, np.inf), "holds NaN or infinite values in 'norm1.bias'"),
+    ('encoder.block.0.0.attention.self.key.bias', np.zeros(32), 'has no .*self.value.bias'),
+  ],
+)
+def test_another_network_is_refused_by_the_tensor(name, value, message):
+  tensors = {**_official('b0'), name: value}
+  if value is None:
+    tensors.pop(name)
+  with pytest.raises(InputError, match='^file.pth: ' + message):
+    mit.convert(tensors, 'file.pth')
+
+
+@pytest.mark.slow
+def test_features_are_those_of_transformers(tmp_path):
+  torch = pytest.importorskip('torch', reason="torch is in the extra 'parity'")
+  transformers = pytest.importorskip('transformers', reason="transformers is in the extra 'parity'")
+  torch.manual_seed(0)
+  theirs = transformers.SegformerForImageClassification(transformers.SegformerConfig()).eval()
+  with torch.no_grad():
+    for x in theirs.parameters():  # Fresh norms and biases would hide mistakes.
+      x += 0.1 * torch.randn_like(x)
+  theirs.save_pretrained(tmp_path)
+  tensors = checkpoints.read(tmp_path / 'model.safetensors')
+  variables, size, left = mit.convert(tensors, 'file')
+  assert size == 'b0' and left == ['classifier.bias', 'classifier.weight']
+  x = np.random.default_rng(0).random((2, 64, 96, 3), np.float32)
+  params = variables['params']['backbone']
+  ours = jax.jit(MixTransformer(drop=0.0).apply)({'params': params}, x)
+  with torch.no_grad():
+    pixels = torch.tensor(np.moveaxis(x, -1, 1).copy())
+    found = theirs.segformer(pixels, output_hidden_states=True).hidden_states
+  for a, b in zip(ours, found, strict=True):
+    b = np.moveaxis(b.numpy(), 1, -1)
+    np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max())

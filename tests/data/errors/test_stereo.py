@@ -1,0 +1,63 @@
+"""Targets as stereo makes them: holes beside edges, what the other camera does not see."""
+
+import cv2
+import numpy as np
+import pytest
+
+from depthjax.data.errors import noise, stereo
+
+
+def seen_by_comparing_all(row, baseline):
+  """By definition: a pixel is hidden where one to its right, once moved, is not to its right."""
+  moved = np.arange(len(row), dtype=np.float32) - np.float32(baseline) * row
+  return np.array([all(moved[i] <= other for other in moved[i + 1 :]) for i in range(len(row))])
+
+
+def test_visibility_is_what_comparing_all_pixels_says():
+  rng = np.random.default_rng(0)
+  disparity = np.repeat(rng.random((4, 10)).astype(np.float32), 4, axis=1)
+  for baseline in (0.0, 3.0, 11.0):
+    want = [seen_by_comparing_all(row, baseline) for row in disparity]
+    np.testing.assert_array_equal(stereo.visible(disparity, baseline), want)
+  mirrored = stereo.visible(disparity[:, ::-1], 3.0, mirrored=True)[:, ::-1]
+  np.testing.assert_array_equal(mirrored, stereo.visible(disparity, 3.0))
+
+
+def test_what_is_hidden_is_as_wide_as_the_object_moves():
+  disparity = np.zeros((1, 40), np.float32)
+  disparity[:, 20:30] = 1
+  hidden = ~stereo.visible(disparity, 5.5)
+  np.testing.assert_array_equal(np.flatnonzero(hidden), np.arange(15, 20))
+
+
+@pytest.fixture(name='truth', scope='module')
+def fixture_truth():
+  truth = np.zeros((160, 160), np.float32)
+  truth[:, 60:] = 0.02
+  truth[50:110, 40:100] = 1
+  return truth
+
+
+def test_holes_lie_beside_edges_and_the_rest_is_nearly_right(truth):
+  distance = cv2.distanceTransform((~noise.edges(truth)).astype(np.uint8), cv2.DIST_L2, 5)
+  holes, error = [], []
+  for seed in range(12):
+    target, valid = stereo.matched(np.random.default_rng(seed), truth)
+    assert target.shape == valid.shape == truth.shape and valid.dtype == bool
+    assert not (~valid)[distance > 0.025 * 160 + 3].any()
+    holes.append((~valid).mean())
+    error.append(np.abs(target - truth)[distance > 8].max())
+  assert 0.001 < np.mean(holes) < 0.05
+  assert 0 < np.mean(error) < 0.05
+
+
+def test_edges_are_displaced_and_blurred(truth):
+  target, _ = stereo.matched(np.random.default_rng(1), truth)
+  assert np.count_nonzero((0.2 < target) & (target < 0.8)) > 100
+  assert 10 < np.count_nonzero((target > 0.5) != (truth > 0.5)) < 1500
+
+
+def test_a_constant_truth_has_neither_holes_nor_noise():
+  target, valid = stereo.matched(np.random.default_rng(0), np.full((32, 32), 0.4, np.float32))
+  assert valid.all()
+  np.testing.assert_allclose(target, 0.4, atol=1e-6)

@@ -1,0 +1,135 @@
+"""The losses of gradient-based fusion: points across edges, orders, and what they reward."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from depthjax.losses import gbdf
+from depthjax.ops import resize
+
+_S = 64
+_REACH = 0.15
+
+
+def _key(seed=0):
+  return jax.random.key(seed)
+
+
+def _step(at=30, slant=0.0):
+  """A map [h w 1], 0.2 on the left of a line and 0.8 on the right."""
+  rows, columns = np.mgrid[:_S, :_S]
+  return np.where(columns + slant * (rows - _S / 2) >= at, 0.8, 0.2)[..., None].astype(np.float32)
+
+
+_across = jax.jit(gbdf.across_edges, static_argnames='reach')
+
+
+def _points(x, seed=0):
+  """Rows and columns [4 n] of those that count."""
+  points, counts = (np.asarray(y) for y in _across(_key(seed), x, reach=_REACH))
+  return np.unravel_index(points[:, counts > 0], (_S, _S)), counts
+
+
+@pytest.mark.parametrize('slant', [0.0, 0.5, -0.5])
+def test_points_lie_in_order_across_the_edge(slant):
+  """Also where the derivatives differ in sign."""
+  (rows, columns), counts = _points(_step(slant=slant))
+  assert 0 < counts.sum() < len(counts) == int(0.15 * _S * _S)
+  # Distance from the line, which lies between two columns.
+  distance = (columns + slant * (rows - _S / 2) - 29.5) / np.hypot(1, slant)
+  reach = _REACH * _S
+  assert np.abs(distance).max() <= reach + 2
+  assert (np.diff(distance, axis=0) > -1).all(), 'in order from one side to the other'
+  assert distance[:2].mean() < -2 and distance[2:].mean() > 2
+  assert len(np.unique(distance[0])) > 3
+  if not slant:
+    margin = int(0.2 * reach)
+    assert (rows.min(), rows.max()) == (margin, _S - 1 - margin) and margin
+
+
+def test_a_flat_map_has_no_edges():
+  _, counts = _points(np.full((_S, _S, 1), 0.4, np.float32))
+  assert not counts.any()
+
+
+def test_chance_is_of_the_key_alone():
+  first, second, other = (_points(_step(), seed)[0][1] for seed in (0, 0, 1))
+  np.testing.assert_array_equal(first, second)
+  assert (first != other).any()
+
+
+def test_the_ranking_of_pairs_by_hand():
+  """Two edges of four points each; the second counts not at all."""
+  guide = np.float32([0.5, 0.5, 0.9, 0.9004, 0, 0, 0, 0.1])[:, None, None]
+  x = np.float32([0.1, 0.3, 0.4, 0.6, 5, -5, 5, 5])[:, None, None]
+  points = np.arange(8).reshape(2, 4).T
+  loss = float(gbdf.ranking(x, guide, points, np.float32([1, 0])))
+  far = np.log(1 + np.exp(-1 / (abs(-0.1 + 0.4) + 0.1)))
+  assert loss == pytest.approx(0.2**2 + far + 0.2**2, rel=1e-5)
+  both = float(gbdf.ranking(x, guide, points, np.float32([1, 1])))
+  # A value of 0 is no order.
+  assert both == pytest.approx((loss + 100 + 100 + 0) / 2, rel=1e-5)
+
+
+def _batch():
+  """A blurred step, a sharp one whose values are wrong, and the sharp step of the right ones."""
+  right = np.stack([_step(), _step(slant=0.5)])
+  low = np.asarray(resize.upsample(resize.downsample(right, 4), (_S, _S)))
+  high = 0.5 + 0.3 * (right - 0.5) + 0.1 * np.linspace(0, 1, _S, dtype=np.float32)[:, None]
+  return low, high, right
+
+
+def _sizes(x):
+  factors = {'fusion': 1, 'half': 2, 'quarter': 4}
+  return {name: resize.downsample(x, factor) for name, factor in factors.items()}
+
+
+_losses = jax.jit(gbdf.losses, static_argnames='reach')
+
+
+def _both(x, seed=0):
+  low, high, _ = _batch()
+  keys = jax.random.split(_key(seed), 2)
+  return jax.device_get(_losses(_sizes(x), low, high, keys, reach=_REACH))
+
+
+def test_values_are_those_of_the_low_and_orders_those_of_the_sharpened():
+  low, high, _ = _batch()
+  guide = np.asarray(gbdf.sharpened(low, high))
+  scores = {name: _both(x) for name, x in (('low', low), ('high', high), ('guide', guide))}
+  np.testing.assert_allclose(scores['low']['values'], 0, atol=1e-5)
+  assert all(scores['low']['values'] < scores['guide']['values'])
+  assert all(scores['guide']['values'] < scores['high']['values'])
+  assert all(scores['guide']['ranking'] < scores['low']['ranking'])
+  assert all(scores['guide']['ranking'] < scores['high']['ranking'])
+  # The filter takes the step of the high map.
+  steepest = [np.abs(np.diff(x, axis=2)).max() for x in (guide, low)]
+  assert steepest[0] > 1.5 * steepest[1]
+
+
+def test_values_by_hand():
+  low, _, _ = _batch()
+  x = low + np.float32(0.1)
+  error = 0.2 + np.abs(np.tanh(2 * x - 1) - np.tanh(2 * low - 1)).mean(axis=(1, 2, 3))
+  # The three sizes have the same difference, and nearly the same mean of the curve.
+  np.testing.assert_allclose(_both(x)['values'], 3 * error, rtol=0.01)
+
+
+def test_every_example_has_its_own_loss_and_gradients_are_finite():
+  low, high, right = _batch()
+  keys = jax.random.split(_key(), 2)
+  whole = _losses(_sizes(right), low, high, keys, reach=_REACH)
+  turned = _losses(_sizes(right[::-1]), low[::-1], high[::-1], keys[::-1], reach=_REACH)
+  for name, x in whole.items():
+    assert x.shape == (2,) and x[0] != x[1]
+    np.testing.assert_allclose(turned[name][::-1], x, rtol=1e-5)
+
+  def total(x):
+    losses = gbdf.losses(_sizes(x), low, high, keys, reach=_REACH)
+    return sum(value.sum() for value in losses.values())
+
+  flat = jnp.zeros_like(low)
+  for x in (low, flat):
+    gradient = jax.jit(jax.grad(total))(x)
+    assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0

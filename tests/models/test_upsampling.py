@@ -1,0 +1,36 @@
+"""Bicubic enlargement with aligned corners, against the dense matrix it stands for."""
+
+import numpy as np
+import pytest
+
+from depthjax.models import upsampling
+
+
+def _matrix(n):
+  """Keys' weights (a = -0.75) of n pixels in 2n, by the definition; the border repeats."""
+
+  def kernel(d, a=-0.75):
+    d = abs(d)
+    if d < 1:
+      return (a + 2) * d**3 - (a + 3) * d**2 + 1
+    return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0.0
+
+  out = np.zeros((2 * n, n))
+  for i in range(2 * n):
+    at = i * (n - 1) / (2 * n - 1)
+    for j in range(int(at) - 1, int(at) + 3):
+      out[i, np.clip(j, 0, n - 1)] += kernel(at - j)
+  return out
+
+
+@pytest.mark.parametrize('h, w', [(5, 8), (2, 1), (16, 3)])
+def test_it_is_the_product_with_both_matrices(h, w):
+  x = np.random.default_rng(0).standard_normal((2, h, w, 3)).astype(np.float32)
+  expected = np.einsum('bijc,hi,wj->bhwc', x, _matrix(h), _matrix(w))
+  np.testing.assert_allclose(upsampling.doubled_cubic(x), expected, atol=1e-5)
+
+
+def test_corners_are_kept():
+  x = np.random.default_rng(1).random((1, 6, 7, 1)).astype(np.float32)
+  y = np.asarray(upsampling.doubled_cubic(x))
+  np.testing.assert_allclose(y[:, ::11, ::13], x[:, ::5, ::6], rtol=1e-6)

@@ -1,0 +1,92 @@
+"""The guided filter against its definition, window by window, in float64."""
+
+import jax
+import numpy as np
+import pytest
+
+from depthjax.ops import guided
+
+_box = jax.jit(guided.box, static_argnums=1)
+_guided = jax.jit(guided.guided, static_argnames=('radius', 'epsilon'))
+
+
+def _maps(h=20, w=26, seed=0):
+  rng = np.random.default_rng(seed)
+  guide = (np.arange(w) > w // 2) + 0.3 * rng.random((h, w))
+  x = 0.4 * guide + 0.5 * rng.random((h, w))
+  return x[..., None].astype(np.float32), guide[..., None].astype(np.float32)
+
+
+def _windows(h, w, radius):
+  for i in range(h):
+    for j in range(w):
+      yield slice(max(i - radius, 0), i + radius + 1), slice(max(j - radius, 0), j + radius + 1)
+
+
+def _twin(x, guide, radius, epsilon):
+  """He et al., equations 4 to 8: ridge regression in each window, lines averaged at each pixel."""
+  h, w = x.shape
+  windows = list(_windows(h, w, radius))
+  scale, shift = np.empty((2, h * w))
+  for k, window in enumerate(windows):
+    i, p = guide[window], x[window]
+    scale[k] = np.mean((i - i.mean()) * (p - p.mean())) / (i.var() + epsilon)
+    shift[k] = p.mean() - scale[k] * i.mean()
+  scale, shift = scale.reshape(h, w), shift.reshape(h, w)
+  mean = [
+    np.mean(scale[at]) * guide.ravel()[k] + np.mean(shift[at]) for k, at in enumerate(windows)
+  ]
+  return np.reshape(mean, (h, w))
+
+
+@pytest.mark.parametrize('radius', [0, 1, 6, 40])
+def test_the_box_is_the_mean_of_the_window_within_the_border(radius):
+  x, _ = _maps()
+  expected = np.reshape([x[window].mean() for window in _windows(20, 26, radius)], x.shape)
+  many = np.stack([x, 2 * x]).repeat(2, axis=-1)
+  result = _box(many, radius)
+  np.testing.assert_allclose(result[0, ..., :1], expected, atol=1e-6)
+  np.testing.assert_allclose(result[1, ..., 1:], 2 * expected, atol=2e-6)
+
+
+@pytest.mark.parametrize('offset', [0, 100])
+@pytest.mark.parametrize('radius, epsilon', [(1, 1e-2), (4, 1e-4), (9, 1e-3)])
+def test_the_filter_is_that_of_the_paper(radius, epsilon, offset):
+  x, guide = _maps()
+  expected = _twin(*(y[..., 0].astype(np.float64) for y in (x, guide)), radius, epsilon)
+  result = _guided(x, guide + np.float32(offset), radius=radius, epsilon=epsilon)[..., 0]
+  np.testing.assert_allclose(result, expected, atol=1e-3 if offset else 2e-5)
+
+
+def test_a_blurred_step_takes_the_place_of_that_of_the_guide():
+  step = np.zeros((16, 40, 1), np.float32)
+  step[:, 20:] = 1
+  blurred = _box(step, 5)
+  refined = np.asarray(_guided(blurred, 3 - 2 * step, radius=8, epsilon=1e-6))
+  assert np.abs(refined - step).max() < 0.25 < 0.4 < np.abs(blurred - step).max()
+  # The step of 1 was spread over 11 pixels.
+  assert np.abs(np.diff(refined, axis=1)).max() > 0.6 > 0.1 > np.abs(np.diff(blurred, axis=1)).max()
+
+
+def test_a_flat_guide_smooths_and_a_flat_map_stays():
+  x, guide = _maps()
+  flat = np.full_like(x, 0.1)
+  np.testing.assert_allclose(_guided(flat, guide, radius=3), flat, atol=1e-6)
+  smooth = _box(_box(x, 3), 3)
+  np.testing.assert_allclose(_guided(x, flat, radius=3), smooth, atol=1e-5)
+  # The least that papers divide by.
+  tiny = _guided(x, flat, radius=3, epsilon=1e-12)
+  np.testing.assert_allclose(tiny, smooth, atol=1e-5)
+
+
+def test_grey_is_the_luminance_as_it_is_encoded():
+  image = np.full((4, 5, 3), 0.5, np.float32)
+  np.testing.assert_allclose(guided.grey(image), 0.5, atol=1e-5)
+  red = np.float32([[[1, 0, 0]]])
+  assert guided.grey(red).shape == (1, 1, 1)
+  assert 0.45 < float(guided.grey(red)[0, 0, 0]) < 0.55
+
+
+def test_a_negative_radius_is_refused():
+  with pytest.raises(ValueError, match='radius is -1; it must not be negative'):
+    guided.box(np.zeros((4, 4, 1)), -1)

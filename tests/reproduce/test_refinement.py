@@ -1,0 +1,58 @@
+"""Ways to refine, scored on held-out scenes once each."""
+
+import pytest
+
+from depthjax.reproduce import refinement, sddr
+from depthjax.reproduce.lab import Lab
+from depthjax.reproduce.refinement import Way
+from tests import refiners, tiny
+
+_FEW = {'eval.examples': 2, 'batch_size': 2, 'data.predictions.levels': 2}
+
+
+class _Trained(Lab):
+  """A lab in which everything is trained already."""
+
+  def train(self, name):
+    workdir = self.root / name
+    if not workdir.exists():
+      workdir.mkdir()
+      refiners.save(workdir / 'weights.safetensors')
+    return workdir
+
+
+@pytest.fixture(scope='module')
+def lab(tmp_path_factory):
+  return _Trained(
+    tmp_path_factory.mktemp('lab'), tiny.ROOT / 'configs', 'smoke', _FEW, sddr.EXPERIMENTS
+  )
+
+
+@pytest.fixture(scope='module')
+def scores(lab):
+  kinds = ('initial', 'high', 'bicubic', 'guided', 'poisson')
+  return {kind: refinement.scores(lab, Way(kind)) for kind in kinds}
+
+
+def test_classical_ways_are_what_they_are_named_for(scores):
+  recall = {kind: x['recall'] for kind, x in scores.items()}
+  assert recall['bicubic'] <= recall['initial'] < recall['guided'] < 1
+  assert recall['poisson'] > 1.2 * recall['initial']
+  # Of both inputs the better values and the better edges.
+  assert scores['poisson']['rmse_disparity'] < scores['high']['rmse_disparity']
+
+
+@pytest.mark.parametrize('way', [Way('refined', 'sddr'), Way('two_stage', 'sddr', 1)])
+def test_networks_are_those_of_their_runs(lab, scores, way):
+  found = refinement.scores(lab, way)
+  assert found.keys() == scores['initial'].keys()
+  # Of random weights, worse than what it was given.
+  assert found['ord'] > scores['initial']['ord']
+
+
+def test_nothing_is_measured_twice_and_other_noise_is_another_measurement(lab, scores, monkeypatch):
+  monkeypatch.setattr(refinement, '_records', lambda *arguments: iter(()))
+  assert refinement.scores(lab, Way('initial')) == scores['initial']
+  monkeypatch.undo()
+  quiet = refinement.scores(lab, Way('high'), data__predictions__noise=0.0)
+  assert quiet['rmse_disparity'] < 0.7 * scores['high']['rmse_disparity']

@@ -1,0 +1,107 @@
+"""Pseudo-labels of coarse-to-fine windows, with functions in the place of the network."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from depthjax import windows
+from depthjax.ops import gradients
+from depthjax.tasks import pseudo_labels
+
+_SIDE = 64
+_generate = functools.partial(pseudo_labels.generate, sigma=1.0, tolerance=0.1)
+
+
+def _scene(blur):
+  """Two maps with steps, blurred by a box of so many pixels: [2 64 64 1]."""
+  rows, columns = np.mgrid[:_SIDE, :_SIDE].astype(np.float32)
+  maps = np.stack([np.where(columns > 18, 0.8, 0.2) + rows / 640, np.where(rows > 44, 0.1, 0.6)])
+  kernel = np.ones(blur) / blur
+  for axis in (1, 2):
+    maps = np.apply_along_axis(
+      lambda x: np.convolve(np.pad(x, blur // 2, mode='edge'), kernel, 'valid'), axis, maps
+    )
+  return maps[..., None].astype(np.float32)
+
+
+def _views(scene, levels, side=32):
+  """Every window of the scene as it is, at the side of the views, each of its own range."""
+  parts = [
+    scene[:, *box.slices] for s in range(1, levels + 1) for box in windows.grid((_SIDE,) * 2, s)
+  ]
+  views = [jax.image.resize(x, (len(x), side, side, 1), 'linear', antialias=True) for x in parts]
+  return 5 * jnp.stack(views, axis=1) - 2
+
+
+def _high(low, high):
+  del low
+  return high
+
+
+def _low(low, high):
+  del high
+  return low
+
+
+def test_levels_bring_the_sharpness_of_the_windows():
+  sharp, blurred = _scene(1), _scene(9)
+  edges = np.asarray(gradients.magnitude(sharp)) > 0.05
+  share = []
+  for levels in (0, 1, 2):
+    views = _views(sharp, levels, side=16) if levels else None
+    gradient = np.asarray(_generate(_high, blurred, views, levels=levels).gradient)
+    share.append(gradient[edges].sum() / gradient.sum())
+  assert share[1] > 1.2 * share[0]
+  assert share[2] > share[1]
+
+
+def test_the_windows_own_range_does_not_matter():
+  sharp, blurred = _scene(1), _scene(5)
+  views = _views(sharp, 1)
+  scales = np.random.default_rng(0).uniform(0.5, 2, (*views.shape[:2], 1, 1, 1))
+  labels = _generate(_high, blurred, views, levels=1)
+  other = _generate(_high, blurred, scales * views + scales, levels=1)
+  for a, b in zip(labels, other, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_a_network_that_changes_nothing_leaves_the_disparity():
+  blurred = _scene(9)
+  labels = _generate(_low, blurred, _views(_scene(1), 1, side=64), levels=1)
+  np.testing.assert_allclose(labels.disparity, blurred, atol=0.02)
+
+
+def test_windows_read_the_level_before_them():
+  """Neighbouring windows overlap: none sees what another has already refined."""
+  blurred, views = _scene(5), _views(_scene(1), 1)
+  seen = []
+
+  def spy(low, high):
+    seen.append(np.asarray(low))
+    return high
+
+  _generate(spy, blurred, views, levels=1)
+  # All windows of a level in one call, of each picture in turn.
+  assert [x.shape for x in seen] == [(8, 32, 32, 1)]
+  box = windows.grid((_SIDE,) * 2, 1)[3]
+  crop = blurred[1:, *box.slices]
+  part = np.asarray(jax.image.resize(crop, (1, 32, 32, 1), 'linear', antialias=True))[0]
+  expected = (part - part.min()) / (part.max() - part.min())
+  np.testing.assert_allclose(seen[0][7], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize('levels', [0, 1])
+def test_labels_are_constants(levels):
+  blurred = _scene(5)
+  views = _views(_scene(1), levels) if levels else None
+
+  def total(disparity, factor):
+    refine = lambda low, high: factor * high + (1 - factor) * low  # noqa: E731
+    labels = _generate(refine, disparity, views, levels=levels)
+    return labels.gradient.sum() + labels.disparity.sum()
+
+  slopes = jax.grad(total, (0, 1))(blurred, 0.5)
+  assert not any(np.asarray(x).any() for x in slopes)

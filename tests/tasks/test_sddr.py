@@ -1,0 +1,156 @@
+"""The task of depth refinement: terms, schedule, metrics, and its training."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from depthjax import tasks
+from depthjax.tasks import sddr
+from depthjax.train import experiment as experiment_lib
+from depthjax.train import loop
+from tests import tiny
+
+_SIDE = 128
+
+
+@functools.cache
+def _task(**fields):
+  return tasks.make(tiny.sddr_config(**fields), each=jax.vmap, axis_name=None)
+
+
+@functools.cache
+def _batch(count=2, levels=1):
+  """Two squares on a ramp; predictions of it that are blurred, and of another range."""
+  rng = np.random.default_rng(0)
+  target = np.tile(np.linspace(0, 0.4, _SIDE, dtype=np.float32), (count, _SIDE, 1))
+  target[:, 20:70, 30:90], target[:, 60:110, 80:100] = 0.7, 1.0
+  low = jax.image.resize(jax.image.resize(target, (count, 28, 28), 'linear'), target.shape, 'cubic')
+  batch = {
+    'target': target[..., None],
+    'valid': np.ones((*target.shape, 1), np.float32),
+    'low': np.clip(low, 0, 1)[..., None],
+    'high': np.clip(target + 0.1 * rng.random(target.shape, np.float32), 0, 1)[..., None],
+    'natural': np.zeros(count, np.float32),
+  }
+  if levels:
+    batch['windows'] = rng.random((count, 4, _SIDE, _SIDE, 1), np.float32)
+  return batch
+
+
+@functools.cache
+def _loss(start=1):
+  task = _task(loss__start=start, batch_size=2)
+  variables = jax.jit(task.init)(jax.random.key(0), task.inputs(_indexed(0)))
+
+  @jax.jit
+  def loss(inputs):
+    def total(params):
+      terms, _ = task.loss(task.apply, {'params': params}, inputs, jax.random.key(1))
+      return sum(x.mean() for x in terms.values()), terms
+
+    grads, terms = jax.grad(total, has_aux=True)(variables['params'])
+    return terms, grads
+
+  return loss
+
+
+def _indexed(step):
+  """The batch of a step: two examples each."""
+  return {**_batch(), 'index': np.uint32([2 * step, 2 * step + 1])}
+
+
+def test_the_models_own_edges_teach_from_the_first_third_on():
+  before, after = (jax.device_get(_loss()(_indexed(step))) for step in (0, 1))
+  for terms, _ in (before, after):
+    assert terms.keys() == {'truth', 'gradient', 'fusion'}
+    assert all(x.shape == (2,) and np.isfinite(x).all() for x in terms.values())
+  assert not before[0]['gradient'].any() and not before[0]['fusion'].any()
+  assert (after[0]['gradient'] > 0).all() and (after[0]['fusion'] > 0).all()
+  norms = [
+    np.sqrt(sum((x**2).sum() for x in jax.tree.leaves(grads))) for _, grads in (before, after)
+  ]
+  assert all(np.isfinite(norms)) and norms[0] > 0
+
+
+def test_without_weights_of_the_labels_there_are_none():
+  task = _task(loss__gradient=0.0, loss__fusion=0.0)
+  inputs = {x: y for x, y in _indexed(5).items() if x != 'windows'}
+  shapes = jax.eval_shape(task.init, jax.random.key(0), inputs)
+  terms, _ = jax.eval_shape(
+    functools.partial(task.loss, task.apply), shapes, inputs, jax.random.key(0)
+  )
+  assert terms.keys() == {'truth'}
+
+
+def _outputs(fusion):
+  half = fusion[:, ::2, ::2]
+  return {
+    'fusion': fusion,
+    'half': half,
+    'quarter': half[:, ::2, ::2],
+    'mask_half': jax.nn.sigmoid(half),
+    'mask_quarter': jax.nn.sigmoid(half[:, ::2, ::2]),
+  }
+
+
+@pytest.mark.parametrize('fields', [{'label': 'disparity'}, {'regions_by': 'strength'}])
+def test_other_labels_and_regions_teach_too(fields):
+  loss = {**tiny.sddr_config().loss.to_dict(), **fields}
+
+  def total(fusion):
+    terms = sddr.distillation(
+      lambda low, high: high, _outputs(fusion), _batch(), jax.random.key(0), levels=1, **loss
+    )
+    return sum(x.sum() for x in terms.values())
+
+  value, slope = jax.jit(jax.value_and_grad(total))(_batch()['low'])
+  assert value > 0 and np.isfinite(slope).all() and np.abs(slope).max() > 0
+
+
+def test_truth_is_asked_of_the_side_outputs_too():
+  batch = _batch()
+  right = _outputs(jnp.asarray(batch['target']))
+  np.testing.assert_allclose(sddr.truth_loss(right, batch, 0.5), 0, atol=1e-5)
+  for name in ('fusion', 'half', 'quarter'):
+    wrong = {**right, name: right[name][:, ::-1]}
+    assert (np.asarray(sddr.truth_loss(wrong, batch, 0.5)) > 0.1).all()
+
+
+def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
+  batch = _batch()
+  perfect = sddr.metrics({'fusion': 5 * batch['target'] - 3}, batch)
+  for name in ('rmse', 'edge_rmse', 'rel'):
+    np.testing.assert_allclose(perfect[name], 0, atol=1e-5)
+  same = sddr.metrics({'fusion': batch['low']}, batch)
+  np.testing.assert_allclose(same['rmse'], same['low_rmse'])
+  np.testing.assert_allclose(perfect['low_edge_rmse'], same['edge_rmse'])
+  assert (same['edge_rmse'] > 1.5 * same['rmse']).all()
+
+
+@pytest.mark.parametrize(
+  'fields, message',
+  [
+    ({'data__height': 200}, 'data.height is 200'),
+    ({'data__predictions__window_side': 100}, 'window_side is 100'),
+    ({'model__network': 'unet'}, "model.network is 'unet'"),
+    ({'model__network': 'gbdf'}, 'gbdf has no masks'),
+    ({'loss__supervision': 'sgr'}, "loss.supervision is 'sgr'"),
+    ({'loss__label': 'edges'}, "loss.label is 'edges'"),
+    ({'loss__regions_by': 'colour'}, "loss.regions_by is 'colour'"),
+  ],
+)
+def test_fields_that_cannot_be_are_refused(fields, message):
+  with pytest.raises(ValueError, match=message):
+    _task(**fields)
+
+
+def test_it_trains_and_draws_pictures(tmp_path):
+  config = tiny.sddr_config(steps=2, loss__start=1, eval__pictures=2)
+  loop.train(config, tmp_path)
+  experiment = experiment_lib.build(config)
+  record = next(iter(experiment.batches('val', 0)))
+  assert record['target'].shape == (8, _SIDE, _SIDE, 1)
+  assert list((tmp_path / 'pictures').glob('*.png'))
