@@ -22,8 +22,12 @@ def _scene(h, w):
 
 
 def _predictor(side=64):
-  """It sees the photograph's first channel as disparity, in units of its own."""
-  return Predictor(lambda picture, _: 3 - 2 * (1 - picture[..., :1]), side)
+  """It sees the photograph's first channel as disparity, and the finer, its second."""
+
+  def predict(picture, resolution):
+    return 3 + 2 * picture[..., :1] + resolution / 500 * picture[..., 1:2]
+
+  return Predictor(predict, side)
 
 
 @pytest.mark.parametrize('shape', [(131, 97), (75, 200), (64, 64)])
@@ -87,7 +91,7 @@ def test_the_authors_way_of_resizing_is_an_option(monkeypatch, nearest):
 
   monkeypatch.setattr(refine, 'refine', lambda *_, **__: rough)
   monkeypatch.setattr(refine, 'fuse', fuse)
-  settings = Settings(1, nearest=nearest)
+  settings = Settings(1, nearest=nearest, side=128)
   two_stage.refine(rough, rough, refiners.mixing(0), settings=settings)
   assert shown[0].shape == (4, 128, 128, 1)
   assert np.isin(shown[0], rough).all() == nearest
