@@ -92,7 +92,9 @@ def _run(options: Options) -> None:
   paths = {name: path for name, path in paths.items() if path is not None}
   many = bool(paths) and next(iter(paths.values())).is_dir()
   options_lib.check(options)
-  if not many:
+  if many:
+    _check_scale(options.output / f'NAME.{options.ending}', options)
+  else:
     _check_output(options.output, options)
   job = _job(options)
   main_lib.use_compilation_cache()
@@ -160,11 +162,8 @@ def _refine_one(job: Job, names: tuple[str, ...], show: bool, *paths: pathlib.Pa
     raise
   except ValueError as error:
     raise ConfigError(str(error)) from error
-  side = job.settings.side or refine_lib.chosen_side(job.refiner, result.shape[:2])
-  count = two_stage.calls(job.settings, predicts=False) - 1
-  windows = f' and {count} windows' if options.stages == 2 else ''
-  (h, w), seen = result.shape[:2], f'the network saw {side} x {side} pixels{windows}'
-  return [f'{output}: {w} x {h} pixels, {values}; {seen}']
+  (h, w), seen = result.shape[:2], _seen(job, result.shape[:2])
+  return [f'{output}: {w} x {h} pixels, {values}; the network saw {seen}']
 
 
 def _read(
@@ -218,6 +217,15 @@ def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool
     )
 
 
+def _seen(job: Job, shape: tuple[int, int]) -> str:
+  """What the network saw of a picture of (h, w) pixels."""
+  if job.options.stages == 1:
+    side = job.settings.side or refine_lib.chosen_side(job.refiner, shape)
+    return f'{side} x {side} pixels'
+  side = two_stage.side_of(job.refiner, shape, job.settings)
+  return f'{side} x {side} pixels and {two_stage.calls(job.settings, predicts=False) - 1} windows'
+
+
 def _check_signs(low: Map, high: Map, options: Options) -> None:
   """Refuses maps of which one grows where the other falls, and says how to name what they are."""
   agreement = maps.correlation(low.values, high.values)
@@ -265,8 +273,12 @@ def _preview(output: pathlib.Path) -> pathlib.Path:
 def _check_output(output: pathlib.Path, options: Options) -> None:
   """Refuses an output that could not be written before any work is done for it."""
   atomic.check_output(output, depth_files.EXTENSIONS)
+  _check_scale(output, options)
+  if options.preview:
+    atomic.check_output(_preview(output), ('.png',))
+
+
+def _check_scale(output: pathlib.Path, options: Options) -> None:
   if output.suffix.lower() == '.png' and options.scale is Scale.own:
     right = '--scale=unit, or a name ending in .npy, .pfm or .exr'
     raise InputError(output, 'holds values from 0 to 1 only', right)
-  if options.preview:
-    atomic.check_output(_preview(output), ('.png',))

@@ -79,7 +79,8 @@ ScaleOf = Annotated[
   typer.Option(help="Values as DEPTH's own, or disparity from 0 to 1; default: own, unit in PNG."),
 ]
 Side = Annotated[
-  int | None, typer.Option(help="Side of the network's maps, of 128s; default: as trained.")
+  int | None,
+  typer.Option(help="Side of the network's maps, of 128s; default: as large, to 1024."),
 ]
 Chunk = Annotated[int | None, typer.Option(min=1, help='Windows at once; more take more memory.')]
 Nearest = Annotated[

@@ -132,6 +132,5 @@ def by_gradients(
 
 def steepness(disparity: np.ndarray, side: int) -> float:
   """Mean slope of a map [h w 1] brought to [0, 1] and to a long side; 0 for a constant one."""
-  # Before too: resizing makes a constant uneven by rounding.
-  small = maps.resized(maps.relief(disparity), resize.frame(disparity.shape[:2], side, 1))
+  small = maps.resized(disparity, resize.frame(disparity.shape[:2], side, 1))
   return float(slope(maps.relief(small)).mean())

@@ -91,13 +91,10 @@ def refine(
   """
   settings = settings or Settings()
   shape = _shape(shape or high.shape[:2], photo, predictor, settings)
-  if settings.side is not None:
-    refine_lib.checked_side(settings.side)
-  # The authors' network sees pictures of 2048 pixels in one stage, and of these in two.
-  refiner = refiner._replace(side=min(refiner.side, _LARGEST))
   unit = maps.unit(low, 'low')
+  side = side_of(refiner, shape, settings)
   current = refine_lib.refine(
-    unit.values, high, refiner, shape=shape, side=settings.side, nearest=settings.nearest
+    unit.values, high, refiner, shape=shape, side=side, nearest=settings.nearest
   )
   done()
   if predictor is not None and settings.adaptive and settings.alpha is None:
@@ -112,9 +109,21 @@ def refine(
       sharp = _predicted(photo, predictor, current, found, settings, done)
     else:
       sharp = [next(ready) for _ in found]
-    side = settings.side or refine_lib.chosen_side(refiner, found[0][2:])
+    side = side_of(refiner, found[0][2:], settings)
     current = _level(refiner, current, sharp, found, settings._replace(side=side), done)
   return unit.restored(current)
+
+
+def side_of(refiner: Refiner, shape: tuple[int, int], settings: Settings) -> int:
+  """The side of the network's maps for a picture or a window of (h, w) pixels.
+
+  Raises:
+    ValueError: the settings' is no positive multiple of 128.
+  """
+  if settings.side is not None:
+    return refine_lib.checked_side(settings.side)
+  # The authors' network sees pictures of 2048 pixels in one stage, and of these in two.
+  return refine_lib.chosen_side(refiner._replace(side=min(refiner.side, _LARGEST)), shape)
 
 
 def calls(settings: Settings, predicts: bool) -> int:

@@ -140,13 +140,13 @@ def test_two_stages_on_windows_of_a_stored_map(folder, monkeypatch, capsys, opti
 
 @pytest.fixture
 def net(folder, monkeypatch):
-  """A depth net that sees the green of a photograph; at a finer resolution also the red."""
+  """A depth net that sees the green of a photograph; the finer it looks, the more of the red."""
 
   def predict(photo, net):
-    return photo[..., 1:2] + (net.long_side > 64) * photo[..., :1]
+    return photo[..., 1:2] + net.long_side / 64 * photo[..., :1]
 
   photo = np.repeat(refiners.smooth(_H, _W), 3, axis=-1)
-  photo[..., 0] *= 0.3
+  photo[..., 0] **= 4
   images.write_image('photo.png', photo, bits=16)
   net = depth_lib.Predictor(None, {}, 64)
   monkeypatch.setattr(depth_lib, 'load', lambda path: net)
@@ -214,6 +214,16 @@ def test_folders_of_maps_alone(folder, monkeypatch, capsys):
   assert _run(monkeypatch, '--low=lows --high=highs -o out') == 0
   assert sorted(path.name for path in folder.glob('out/*')) == ['a.png', 'b.png']
   assert capsys.readouterr().out.splitlines()[-1] == 'out: 2 depth maps'
+
+
+def test_in_a_folder_too_nothing_is_done_that_cannot_be_written(folder, monkeypatch, capsys):
+  _fill('lows', a='low.npy')
+  _fill('highs', a='high.pfm')
+  (folder / 'out' / 'a.png').mkdir(parents=True)
+  monkeypatch.setattr(refine, 'refine', None)
+  assert _run(monkeypatch, '--low=lows --high=highs -o out') == 2
+  error = capsys.readouterr().err
+  assert 'a.png: is a folder' in error and '1 of 1 depth maps failed' in error
 
 
 def test_a_folder_for_a_predictor_alone(net, monkeypatch, folder):

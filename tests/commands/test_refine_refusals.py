@@ -130,6 +130,10 @@ _BAD = {
     f'{_OK} --scale=own',
     'out.png: holds values from 0 to 1 only; expected --scale=unit .npy',
   ),
+  'own units in PNGs of a folder': (
+    'photos maps -o out --scale=own',
+    'NAME.png: holds values from 0 to 1 only; expected --scale=unit .npy',
+  ),
   'missing weights': (f'{_OK} --weights=no.safetensors', 'no.safetensors: does not exist'),
   'folder without weights': (f'{_OK} --weights=empty', 'empty: is a folder without; expected a'),
   'weights of another task': (

@@ -261,3 +261,13 @@ def test_scenes_of_such_a_config_are_not_prepared():
 def test_an_example_refuses_them_before_anything_is_compiled(changes):
   with pytest.raises(ValueError):
     splits.example(fields(**changes))
+
+
+def test_the_measured_scene_inside_scikit_image_is_for_the_test_alone():
+  source = depth_sources.open_builtin('test', 64)
+  (record,) = list(source)
+  assert record['disparity'].shape == record['valid'].shape == (64, 64)
+  assert 0.8 < record['valid'].mean() < 1 and np.isfinite(record['disparity']).all()
+  for split in ('train', 'val'):
+    with pytest.raises(ValueError, match='for the split'):
+      depth_sources.open_builtin(split, 64)

@@ -43,6 +43,11 @@ def test_windows_with_many_edges_get_finer_resolutions(counts, factors):
   assert resolutions.edge_factors(values, found) == list(factors)
 
 
+def test_a_window_like_the_picture_has_no_more_edges_than_it():
+  values, _ = _steps((0, 0, 0, 0, 1, 0, 3, 0, 2, 0))
+  assert resolutions.edge_factors(values, [Window(0, 0, *values.shape[:2])]) == [0.8]
+
+
 def test_resolutions_are_between_the_trained_one_and_the_windows():
   """floor((size f + side) / 64 + 1) 32, for windows of 1067 pixels and a side of 448."""
   values, _ = _steps((0, 0, 0, 0, 1, 0, 3, 0, 2, 0))
@@ -74,7 +79,8 @@ def _asked(answer, side=64):
   return Predictor(predict, side), seen
 
 
-def test_steep_windows_get_finer_resolutions():
+@pytest.mark.parametrize('alpha, finest', [(0.01, 1024), (0.05, 1024), (0.005, 256)])
+def test_steep_windows_get_finer_resolutions(alpha, finest):
   """Eq. 11, factor by factor; the predictor sees the picture's first channel as depth."""
   rng = np.random.default_rng(0)
   photo = np.repeat(refiners.smooth(200, 200), 3, axis=-1)
@@ -82,17 +88,17 @@ def test_steep_windows_get_finer_resolutions():
   disparity = photo[..., :1]
   predictor, seen = _asked(lambda picture: 5 * picture[..., :1] + 3)
   found = windows.grid((200, 200), 1)
-  alpha, steep, expected = 0.01, resolutions.slope(disparity), []
+  steep, expected = resolutions.slope(disparity), []
   for window in found:
     crop = maps.unit(maps.resized(disparity[window.slices], (64, 64)), '').values
     mean, share = (64 + window.width) / 2, steep[window.slices].mean() / steep.mean()
     wanted = mean * resolutions.slope(crop).mean() / alpha * share
-    expected.append(int(np.clip(round(wanted / 32) * 32, 64, 1024)))
+    expected.append(round(wanted / 32) * 32)
   done = []
   got = resolutions.by_gradients(
-    photo, predictor, disparity, found, alpha, 1024, lambda: done.append(1)
+    photo, predictor, disparity, found, alpha, finest, lambda: done.append(1)
   )
-  assert got == expected and got[0] > max(got[1:]) and min(got) == 64
+  assert got == [min(max(x, 64), finest) for x in expected] and got[0] > max(got[1:])
   assert [at for _, at in seen] == [64] * 4 == [64 * x for x in done]
   assert [shape for shape, _ in seen] == [(window.height, window.width, 3) for window in found]
 

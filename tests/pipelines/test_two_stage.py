@@ -22,8 +22,12 @@ def _scene(h, w):
 
 
 def _predictor(side=64):
-  """It sees the photograph's first channel as disparity, in units of its own."""
-  return Predictor(lambda picture, _: 3 - 2 * (1 - picture[..., :1]), side)
+  """It sees the photograph's first channel as disparity, and the finer, its second."""
+
+  def predict(picture, resolution):
+    return 3 + 2 * picture[..., :1] + resolution / 500 * picture[..., 1:2]
+
+  return Predictor(predict, side)
 
 
 @pytest.mark.parametrize('shape', [(131, 97), (75, 200), (64, 64)])
@@ -74,6 +78,25 @@ def test_units_of_the_low_map_pass_through():
   np.testing.assert_allclose((scaled - 400) / 50, plain, atol=1e-4)
 
 
+@pytest.mark.parametrize('nearest', [False, True])
+def test_the_authors_way_of_resizing_is_an_option(monkeypatch, nearest):
+  """Of windows of the disparity so far, which here is the rough map that it starts from."""
+  rough = np.random.default_rng(0).random((300, 300, 1), np.float32)
+  shown = []
+
+  def fuse(refiner, low, high, chunk=None):
+    del refiner, high, chunk
+    shown.append(low)
+    yield from low
+
+  monkeypatch.setattr(refine, 'refine', lambda *_, **__: rough)
+  monkeypatch.setattr(refine, 'fuse', fuse)
+  settings = Settings(1, nearest=nearest, side=128)
+  two_stage.refine(rough, rough, refiners.mixing(0), settings=settings)
+  assert shown[0].shape == (4, 128, 128, 1)
+  assert np.isin(shown[0], rough).all() == nearest
+
+
 @pytest.mark.parametrize('predictor', [None, _predictor()])
 def test_windows_bring_detail_that_the_whole_picture_lost(predictor):
   """Waves of 6 pixels in 600: the network's 128 cannot hold them, its windows can."""
@@ -91,8 +114,10 @@ def test_windows_bring_detail_that_the_whole_picture_lost(predictor):
   assert abs(waves(whole)) < 0.05 < 0.3 < waves(refined)
 
 
-@pytest.mark.parametrize('adaptive, alpha', [(False, None), (True, None), (True, 0.02)])
-def test_the_predictor_is_asked_about_each_window(adaptive, alpha):
+@pytest.mark.parametrize(
+  'levels, adaptive, alpha', [(1, False, None), (2, False, None), (2, True, None), (3, True, 0.02)]
+)
+def test_the_predictor_is_asked_about_each_window(levels, adaptive, alpha):
   """At its own resolution for Eq. 11, then resolution by resolution; `done` tells of every call."""
   low, high, photo = _scene(260, 350)
   seen, done, side = [], [], 64
@@ -101,7 +126,7 @@ def test_the_predictor_is_asked_about_each_window(adaptive, alpha):
     seen.append((picture.shape, resolution))
     return picture[..., :1]
 
-  settings = Settings(2, adaptive, alpha)
+  settings = Settings(levels, adaptive, alpha)
   two_stage.refine(
     low,
     high,
@@ -115,7 +140,7 @@ def test_the_predictor_is_asked_about_each_window(adaptive, alpha):
   assert len(done) == len(seen) + two_stage.calls(settings, predicts=False)
   if adaptive and alpha is None:
     assert seen.pop(0) == (photo.shape, side)
-  for level in (1, 2):
+  for level in range(1, levels + 1):
     found = windows.grid((260, 350), level)
     if adaptive:
       assert [at for _, at in seen[: len(found)]] == [side] * len(found)

@@ -45,7 +45,6 @@ def fit(
   patch: float = 1 / 16,
   density: float = 2.0,
   iterations: int = 100,
-  rounds: int = 1,
   seed: int = 0,
 ) -> Parts:
   """Finds the parts of a prediction's error.
@@ -72,19 +71,10 @@ def fit(
   aligned = (prediction * scale + shift).astype(np.float32)
   side = max(4, 2 * round(patch * max(truth.shape) / 2))
   edges = noise.edges(truth)
-  tried = [
-    (share, _affine(_seen(truth, share), aligned, edges, known, side)) for share in _RESOLUTIONS
-  ]
-  errors = [np.sum((aligned - _seen(truth, share) - x)[known] ** 2) for share, x in tried]
-  share, change = tried[int(np.argmin(errors))]
+  share, seen, change = _resolution(truth, aligned, edges, known, side)
   near = cv2.dilate(edges.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
   gaussians = noise.draw_gaussians(np.random.default_rng(seed), near, density, _SIGMAS)
-  seen = _seen(truth, share)
-  for number in range(rounds):
-    if number:  # The regions once more, now that what lies on the edges is known.
-      change = _affine(seen, aligned - noise.splat(gaussians, truth.shape), edges, known, side)
-    rest = np.where(known, aligned - seen - change, 0)
-    gaussians = _heights(gaussians, rest, known, iterations)
+  gaussians = _heights(gaussians, aligned - seen - change, known, iterations)
   return Parts(float(scale), float(shift), share, change, gaussians)
 
 
@@ -108,6 +98,16 @@ def _seen(truth, share):
   return noise.resized(noise.resized(truth, shape), truth.shape, cubic=True)
 
 
+def _resolution(truth, prediction, edges, known, side):
+  """The resolution that leaves least: its share, what is seen at it, and what regions change."""
+  tried = []
+  for share in _RESOLUTIONS:
+    seen = _seen(truth, share)
+    change = _affine(seen, prediction, edges, known, side)
+    tried.append((np.sum((prediction - seen - change)[known] ** 2), share, seen, change))
+  return min(tried, key=lambda one: one[0])[1:]
+
+
 def _affine(truth, prediction, edges, known, side):
   """What least squares in each region of each patch changes: float32 [h w]."""
   tiling = components.patches(truth.shape, side)
@@ -126,7 +126,6 @@ def _affine(truth, prediction, edges, known, side):
 
 def _heights(gaussians, rest, known, iterations):
   """The Gaussians with the heights that leave least of `rest` where it is known."""
-
   widths = np.array(gaussians.sigmas)[gaussians.kinds]  # All columns become about equally long.
 
   def forward(x):
@@ -139,6 +138,7 @@ def _heights(gaussians, rest, known, iterations):
 
   if not len(widths):
     return gaussians
+  rest = np.where(known, rest, 0)
   operator = LinearOperator((rest.size, len(widths)), forward, rmatvec=adjoint, dtype=np.float64)
   found = lsmr(operator, rest.ravel().astype(np.float64), damp=1e-3, maxiter=iterations)[0]
   return gaussians._replace(heights=(found / widths).astype(np.float32))
