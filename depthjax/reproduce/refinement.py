@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -36,10 +36,12 @@ class Way(NamedTuple):
   levels: int = 0
 
 
-def scores(lab: Lab, way: Way, **fields: Any) -> dict[str, float]:
+def scores(lab: Lab, way: Way, names: Sequence[str] = (), **fields: Any) -> dict[str, float]:
   """Means over the split 'test' (depth_scoring), after training what the way needs.
 
   Args:
+    names: of the scores that there must be; what was measured without one of them, by an older
+      version, is measured anew.
     fields: overrides of the scenes and predictions, with '__' for the dot, such as
       data__predictions__noise.
 
@@ -50,10 +52,12 @@ def scores(lab: Lab, way: Way, **fields: Any) -> dict[str, float]:
   config = lab_lib.changed(lab.config(_SCENES), overrides)
   digest = lab_lib.digest(lab.train(way.run)) if way.run else ''
   data, count = config.data.to_dict(), config.eval.examples
+  # Windows are drawn last: more of them change nothing else.
+  data['predictions']['levels'] = max(data['predictions']['levels'], way.levels)
   key = json.dumps([list(way), digest, _fingerprint(data), count])
   path = lab.root / _FILE
   known = lab_lib.read(path)
-  if key not in known:
+  if key not in known or not set(names) <= known[key].keys():
     refined = _method(way, lab)
     rows = [truth.scores(refined(record)[..., 0]) for truth, record in _records(data, count)]
     known = {**lab_lib.read(path), key: _means(rows)}

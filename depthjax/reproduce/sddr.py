@@ -47,7 +47,7 @@ _SCENES = (
 
 def _measured(way: Way, **fields: Any) -> Callable[[Lab], Sequence[float]]:
   def measure(lab: Lab) -> Sequence[float]:
-    scores = refinement.scores(lab, way, **fields)
+    scores = refinement.scores(lab, way, _METRICS, **fields)
     return [scores[name] for name in _METRICS]
 
   return measure

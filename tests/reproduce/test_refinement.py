@@ -1,5 +1,7 @@
 """Ways to refine, scored on held-out scenes once each."""
 
+import json
+
 import pytest
 
 from depthjax.reproduce import refinement, sddr
@@ -7,7 +9,7 @@ from depthjax.reproduce.lab import Lab
 from depthjax.reproduce.refinement import Way
 from tests import refiners, tiny
 
-_FEW = {'eval.examples': 2, 'batch_size': 2, 'data.predictions.levels': 2}
+_FEW = {'eval.examples': 2, 'batch_size': 2}
 
 
 class _Trained(Lab):
@@ -42,8 +44,9 @@ def test_classical_ways_are_what_they_are_named_for(scores):
   assert scores['poisson']['rmse_disparity'] < scores['high']['rmse_disparity']
 
 
-@pytest.mark.parametrize('way', [Way('refined', 'sddr'), Way('two_stage', 'sddr', 1)])
+@pytest.mark.parametrize('way', [Way('refined', 'sddr'), Way('two_stage', 'sddr', 2)])
 def test_networks_are_those_of_their_runs(lab, scores, way):
+  """With as many windows as the way needs, though it is trained with those of one level."""
   found = refinement.scores(lab, way)
   assert found.keys() == scores['initial'].keys()
   # Of random weights, worse than what it was given.
@@ -56,3 +59,14 @@ def test_nothing_is_measured_twice_and_other_noise_is_another_measurement(lab, s
   monkeypatch.undo()
   quiet = refinement.scores(lab, Way('high'), data__predictions__noise=0.0)
   assert quiet['rmse_disparity'] < 0.7 * scores['high']['rmse_disparity']
+
+
+def test_what_an_older_version_did_not_measure_is_measured_anew(lab, scores):
+  path = lab.root / refinement._FILE
+  known = json.loads(path.read_text())
+  old = {key: {name: 0.0 for name in x if name != 'f1'} for key, x in known.items()}
+  path.write_text(json.dumps(old))
+  assert refinement.scores(lab, Way('initial'), ['recall']) == dict.fromkeys(
+    (name for name in scores['initial'] if name != 'f1'), 0.0
+  )
+  assert refinement.scores(lab, Way('initial'), ['recall', 'f1']) == scores['initial']
