@@ -39,8 +39,8 @@ def make(
   del axis_name  # There are no statistics of batches.
   if predictor is not None:
     raise ValueError("the task 'sddr' has simulated predictors; predictor.weights must be empty")
-  _check(config)
   model = refiners.network(config.model)
+  _check(config)
   fields, levels = config.loss.to_dict(), config.data.predictions.levels
 
   def apply(variables, inputs, train):
@@ -54,13 +54,9 @@ def make(
     terms = _supervised(outputs, inputs, keys, fields)
     if fields['gradient'] or fields['fusion']:
       refine = _refine(apply, variables, fields['sequential'])
-      distilled = lambda outputs: distillation(  # noqa: E731
-        refine, outputs, inputs, key, levels=levels, **fields
-      )
-      none = lambda outputs: dict.fromkeys(('gradient', 'fusion'), jnp.zeros(len(keys)))  # noqa: E731
       # The number of the step: consecutive examples make a batch.
       on = inputs['index'].max() // config.batch_size >= fields['start']
-      terms |= jax.lax.cond(on, distilled, none, outputs)
+      terms |= _distilled(on, refine, outputs, inputs, key, {**fields, 'levels': levels})
     return terms, state
 
   return Task(
@@ -79,6 +75,25 @@ def _supervised(outputs: Images, inputs: Images, keys: jax.Array, fields: dict) 
   if fields['supervision'] == 'gbdf':
     return gbdf.losses(outputs, inputs['low'], inputs['high'], keys)
   return {'truth': truth_loss(outputs, inputs, fields['smoothness'])}
+
+
+def _distilled(
+  on: jax.Array,
+  refine: pseudo_labels.Refine,
+  outputs: Images,
+  inputs: Images,
+  key: jax.Array,
+  fields: dict[str, Any],
+) -> Images:
+  """`distillation` where `on`, else zeros, and nothing of it is computed."""
+
+  def wanted(outputs):
+    return distillation(refine, outputs, inputs, key, **fields)
+
+  def none(outputs):
+    return dict.fromkeys(('gradient', 'fusion'), jnp.zeros(len(outputs['fusion'])))
+
+  return jax.lax.cond(on, wanted, none, outputs)
 
 
 def truth_loss(outputs: Images, inputs: Images, smoothness: float) -> jax.Array:
@@ -220,3 +235,17 @@ def _check(config: ml_collections.ConfigDict) -> None:
   for name, values in known.items():
     if loss[name] not in values:
       raise ValueError(f'loss.{name} is {loss[name]!r}; it can be {" or ".join(values)}')
+  _check_numbers(loss)
+
+
+def _check_numbers(loss: ml_collections.ConfigDict) -> None:
+  for name in ('regions', 'quantiles'):
+    if loss[name] < 1:
+      raise ValueError(f'loss.{name} is {loss[name]}; it must be at least 1')
+  if not loss.sigma > 0:
+    raise ValueError(f'loss.sigma is {loss.sigma}; it must be above 0')
+  if not 0 < loss.edges <= 1:
+    raise ValueError(f'loss.edges is {loss.edges}; a share above 0, at most 1')
+  if not 0 < loss.share * loss.quantiles <= 0.5:
+    wrong = f'loss.share is {loss.share}, and {loss.quantiles} times it (loss.quantiles)'
+    raise ValueError(f'{wrong} must be above 0 and at most 0.5')

@@ -140,6 +140,11 @@ def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
     ({'loss__supervision': 'sgr'}, "loss.supervision is 'sgr'"),
     ({'loss__label': 'edges'}, "loss.label is 'edges'"),
     ({'loss__regions_by': 'colour'}, "loss.regions_by is 'colour'"),
+    ({'loss__regions': 0}, 'loss.regions is 0'),
+    ({'loss__quantiles': 0}, 'loss.quantiles is 0'),
+    ({'loss__sigma': 0.0}, 'loss.sigma is 0'),
+    ({'loss__edges': 5.0}, 'loss.edges is 5'),
+    ({'loss__share': 0.2}, 'loss.share is 0.2, and 4 times it'),
   ],
 )
 def test_fields_that_cannot_be_are_refused(fields, message):
