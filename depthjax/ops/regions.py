@@ -12,7 +12,7 @@ def strongest(x, share):
   return ((x >= least) & (x > 0)).astype(jnp.float32)
 
 
-def by_place(mask, count, key):
+def by_place(mask, count, keys):
   """Divides the pixels of masks into `count` regions by K-means of their places.
 
   The centres start as in k-means++ (Arthur and Vassilvitskii, SODA 2007), the next each at a pixel
@@ -21,7 +21,7 @@ def by_place(mask, count, key):
   Args:
     mask: {0, 1} [b h w 1].
     count: number of regions, static; some are empty where the mask has fewer pixels.
-    key: one for all.
+    keys: typed keys of the examples [b]; regions depend on nothing else in the batch.
 
   Returns:
     {0, 1} [b h w count], whose sum over the last axis is the mask.
@@ -29,7 +29,6 @@ def by_place(mask, count, key):
   b, h, w, _ = mask.shape
   rows, columns = jnp.mgrid[:h, :w]
   places = jnp.stack([rows, columns], -1).reshape(-1, 2) / max(h, w)
-  keys = jax.random.split(key, b)
   labels = jax.vmap(lambda m, k: _kmeans(places, m, count, k))(mask.reshape(b, -1), keys)
   regions = jax.nn.one_hot(labels, count) * mask.reshape(b, -1, 1)
   return regions.reshape(b, h, w, count)

@@ -56,7 +56,7 @@ def make(
       refine = _refine(apply, variables, fields['sequential'])
       # The number of the step: consecutive examples make a batch.
       on = inputs['index'].max() // config.batch_size >= fields['start']
-      terms |= _distilled(on, refine, outputs, inputs, key, {**fields, 'levels': levels})
+      terms |= _distilled(on, refine, outputs, inputs, keys, {**fields, 'levels': levels})
     return terms, state
 
   return Task(
@@ -82,13 +82,13 @@ def _distilled(
   refine: pseudo_labels.Refine,
   outputs: Images,
   inputs: Images,
-  key: jax.Array,
+  keys: jax.Array,
   fields: dict[str, Any],
 ) -> Images:
   """`distillation` where `on`, else zeros, and nothing of it is computed."""
 
   def wanted(outputs):
-    return distillation(refine, outputs, inputs, key, **fields)
+    return distillation(refine, outputs, inputs, keys, **fields)
 
   def none(outputs):
     return dict.fromkeys(('gradient', 'fusion'), jnp.zeros(len(outputs['fusion'])))
@@ -109,7 +109,7 @@ def distillation(
   refine: pseudo_labels.Refine,
   outputs: Images,
   inputs: Images,
-  key: jax.Array,
+  keys: jax.Array,
   *,
   levels: int,
   **fields: Any,
@@ -117,7 +117,7 @@ def distillation(
   """lambda_1 L_grad and lambda_2 L_fusion [b] against pseudo-labels made on the spot.
 
   Args:
-    key: where K-means starts.
+    keys: of the examples, typed [b]: where K-means starts.
     levels: S of the labels.
     fields: the `loss` fields of a config.
   """
@@ -134,7 +134,7 @@ def distillation(
     everywhere = jnp.ones_like(labels.disparity)
     terms['gradient'] = losses.affine_invariant(outputs['fusion'], labels.disparity, everywhere)
   else:
-    edges = edge_regions(labels.gradient, key, fields)
+    edges = edge_regions(labels.gradient, keys, fields)
     # Mean 1 over the edges: it is to weigh as much whatever the range of the disparity.
     unit = _mean(labels.gradient, edges.sum(-1, keepdims=True))[:, None, None, None]
     label = labels.gradient / jnp.maximum(unit, 1e-6)
@@ -145,11 +145,11 @@ def distillation(
   return {name: fields[name] * x for name, x in terms.items()}
 
 
-def edge_regions(gradient: jax.Array, key: jax.Array, fields: dict[str, Any]) -> jax.Array:
+def edge_regions(gradient: jax.Array, keys: jax.Array, fields: dict[str, Any]) -> jax.Array:
   """P_n of eq. 7: the strongest gradients divided into regions, {0, 1} [b h w n]."""
   edges = regions.strongest(gradient, fields['edges'])
   if fields['regions_by'] == 'place':
-    return regions.by_place(edges, fields['regions'], key)
+    return regions.by_place(edges, fields['regions'], keys)
   return regions.by_strength(edges, gradient, fields['regions'])
 
 

@@ -15,6 +15,10 @@ def test_the_strongest_are_a_share_and_zeros_are_none():
   assert x[0][mask[0] > 0].min() > x[0][mask[0] == 0].max()
 
 
+def _keys(count, seed=0):
+  return jax.random.split(jax.random.key(seed), count)
+
+
 @pytest.fixture(scope='module')
 def blobs():
   """Four blobs in the corners of a map, far apart."""
@@ -26,7 +30,7 @@ def blobs():
 
 @pytest.mark.parametrize('seed', range(3))
 def test_places_that_are_apart_become_regions(blobs, seed):
-  found = np.asarray(jax.jit(regions.by_place, static_argnums=1)(blobs, 4, jax.random.key(seed)))
+  found = np.asarray(jax.jit(regions.by_place, static_argnums=1)(blobs, 4, _keys(1, seed)))
   np.testing.assert_array_equal(found.sum(-1, keepdims=True), blobs)
   assert sorted(found.sum((0, 1, 2))) == [16] * 4
   for i in range(4):
@@ -34,12 +38,19 @@ def test_places_that_are_apart_become_regions(blobs, seed):
     assert np.ptp(rows) == np.ptp(columns) == 3
 
 
+def test_regions_of_a_picture_do_not_depend_on_its_place_in_the_batch():
+  mask = (np.random.default_rng(0).random((4, 24, 24, 1)) < 0.2).astype(np.float32)
+  whole = np.asarray(regions.by_place(mask, 4, _keys(4)))
+  half = np.asarray(regions.by_place(mask[2:], 4, _keys(4)[2:]))
+  np.testing.assert_array_equal(whole[2:], half)
+
+
 def test_few_pixels_leave_regions_empty(blobs):
   mask = np.zeros_like(blobs)
   mask[0, 5, 5] = 1
-  found = np.asarray(regions.by_place(mask, 4, jax.random.key(0)))
+  found = np.asarray(regions.by_place(mask, 4, _keys(1)))
   assert found.sum() == 1 and np.isfinite(found).all()
-  assert not np.asarray(regions.by_place(0 * mask, 4, jax.random.key(0))).any()
+  assert not np.asarray(regions.by_place(0 * mask, 4, _keys(1))).any()
 
 
 def test_strength_divides_evenly_and_in_order(blobs):

@@ -102,7 +102,12 @@ def test_other_labels_and_regions_teach_too(fields):
 
   def total(fusion):
     terms = sddr.distillation(
-      lambda low, high: high, _outputs(fusion), _batch(), jax.random.key(0), levels=1, **loss
+      lambda low, high: high,
+      _outputs(fusion),
+      _batch(),
+      jax.random.split(jax.random.key(0), 2),
+      levels=1,
+      **loss,
     )
     return sum(x.sum() for x in terms.values())
 
