@@ -100,7 +100,7 @@ def _two_stage(
 
 
 def _bicubic(record: Record) -> np.ndarray:
-  """The low prediction at the resolution that its predictor had, enlarged again."""
+  """The low prediction at a quarter of its size, about its predictor's, enlarged again."""
   low = record['low']
   h, w = low.shape[:2]
   small = maps.resized(low, (max(1, h // 4), max(1, w // 4)))
