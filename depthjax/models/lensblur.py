@@ -50,7 +50,7 @@ class FeatureNet(nn.Module):
     maps = [x]
     for i, (width, init) in enumerate(zip(self.widths, inits, strict=True)):
       conv = layers.BorderConv(
-        width, discs.SIZES[min(i, 1)], init, dtype=self.dtype, name=f'conv{i}'
+        width, discs.SIZES[min(i, 1)], kernel_init=init, dtype=self.dtype, name=f'conv{i}'
       )
       x = nn.relu(conv(x))
       maps.append(x.astype(jnp.float32))
