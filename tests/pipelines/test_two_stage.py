@@ -97,6 +97,22 @@ def test_the_authors_way_of_resizing_is_an_option(monkeypatch, nearest):
   assert np.isin(shown[0], rough).all() == nearest
 
 
+def test_windows_have_squares_of_their_own_size():
+  """Of 400 pixels the halves have 223; and a network of 2048 sees 1024 in two stages."""
+  seen, model = [], refiners.mixing(0).model
+
+  class Remember:
+    def apply(self, variables, low, high, **options):
+      seen.append(low.shape[1])
+      return model.apply(variables, low, high, **options)
+
+  low = refiners.smooth(400, 400)
+  two_stage.refine(low, low, refine.Refiner(Remember(), {}, 128), settings=Settings(1))
+  assert seen == [512, 256]
+  larger = refiners.mixing(0)._replace(side=2048)
+  assert two_stage.side_of(larger, (400, 400), Settings()) == 1024
+
+
 @pytest.mark.parametrize('predictor', [None, _predictor()])
 def test_windows_bring_detail_that_the_whole_picture_lost(predictor):
   """Waves of 6 pixels in 600: the network's 128 cannot hold them, its windows can."""
