@@ -96,6 +96,9 @@ def _print(filled: table.Filled) -> None:
   for row in body:
     grid.add_row(*row)
   console = Console()
+  # Numbers that are cut off say nothing: a table that is wider than the terminal wraps its lines.
+  wanted = console.measure(grid, options=console.options.update(max_width=1000)).maximum
+  console = Console(width=max(console.width, wanted))
   console.print(grid)
   console.print(f'Data: {filled.table.data}')
   console.print(f'To be expected: {filled.table.expected}')
