@@ -1,8 +1,4 @@
-"""The released FuseNet of SDDR in PyTorch, evaluation alone: layers and names as its checkpoints.
-
-Tensors are [b c h w]. `state_dict()` has the 528 entries of the release: the stem and the attention
-across the streams are registered under two names each.
-"""
+"""The released FuseNet of SDDR in PyTorch, evaluation alone: [b c h w], the release's 528 names."""
 
 import numpy as np
 import torch
