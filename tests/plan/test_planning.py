@@ -42,7 +42,8 @@ def test_every_config_can_be_planned(path):
   assert plan.train.fits and plan.train.costs.traffic > plan.state_bytes
   # A gradient is two products more of each, but not of what is nearest to the pictures.
   ratio = sum(plan.train.work.matrix.values()) / sum(plan.evaluate.work.matrix.values())
-  assert 2 < ratio <= 3.1
+  # With pseudo-labels the step refines four windows of each picture as well.
+  assert 2 < ratio <= (10 if 'predictions' in config.data else 3.1)
   assert not plan.train.costs.collectives and plan.train.work.unknown_loops == 0
   assert report.verdict(plan).startswith('FITS')
 
