@@ -13,6 +13,11 @@ The stages can be runs of their own, so that several second ones share the first
   depthjax train --config=configs/sddr.py:small,stage=second --workdir=runs/second
     --config.initialise.weights=runs/first
 
+A third, of the weights that ship, sees predictors of many resolutions, with white noise:
+
+  depthjax train --config=configs/sddr.py:small,stage=broad --workdir=runs/broad
+    --config.initialise.weights=runs/second
+
   size   hardware      side  windows  parameters
   smoke  2 CPU cores    128      128       0.1 M
   small  2 CPU cores    256      128      10.3 M
@@ -25,7 +30,7 @@ from depthjax import configuring
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Sizes `smoke`, `small` and `base`; `stage` is `both`, `first` or `second`."""
+  """Sizes `smoke`, `small` and `base`; `stage` is `both`, `first`, `second` or `broad`."""
   arg = configuring.parse_arg(arg, size='base', stage='both')
   config = configuring.defaults()
   config.task = 'sddr'
@@ -67,7 +72,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.data.photo_source, config.data.pad = '', 0
   config.data.layers, config.data.margin, config.data.covers = 8, 0.03, (0.005, 0.6)
   configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
-  stages = {'both': _both, 'first': _first, 'second': _second}
+  stages = {'both': _both, 'first': _first, 'second': _second, 'broad': _broad}
   configuring.apply(config, 'stage', arg.stage, stages)
   return config
 
@@ -89,6 +94,19 @@ def _second(config: ml_collections.ConfigDict) -> None:
   config.steps, config.loss.start = config.steps - config.loss.start, 0
   config.batch_size = max(1, config.batch_size // 2)
   config.optimizer.peak, config.optimizer.warmup = 0.2 * config.optimizer.peak, 20
+
+
+def _broad(config: ml_collections.ConfigDict) -> None:
+  """From weights of another stage: predictions of any resolution, some noisy, and smaller steps."""
+  _first(config)
+  config.steps = (6 * config.steps) // 5
+  config.optimizer.peak, config.optimizer.end = 0.5 * config.optimizer.peak, 0.0
+  config.data.margin = 0.015
+  seen = config.data.predictions
+  # Twice the side of a picture is what the network needs for edges of a pixel: its last features
+  # have half its side. There the sharp map is as coarse as a quarter.
+  seen.low, seen.high, seen.reach, seen.white_low = 0.25, 0.8, 4.0, 0.05
+  seen.natural = 0.25
 
 
 def _base(config: ml_collections.ConfigDict) -> None:

@@ -112,6 +112,7 @@ def predictions() -> ml_collections.ConfigDict:
       'window_side': 128,  # Of the prediction of a window, pixels.
       'low': 0.22,  # Resolution of the prediction that is consistent, as a share of the side.
       'high': 0.6,  # And of the one that is sharp.
+      'reach': 1.0,  # Both are divided by up to this, each record by factors of its own.
       'natural': 0.5,  # Share of targets as stereo makes them: blurred edges, holes.
       'augment': True,  # Flips, and near for far in a third of the examples.
       'relief': 1.0,  # How far surfaces leave their planes, of the room between these.
@@ -127,6 +128,7 @@ def predictions() -> ml_collections.ConfigDict:
       'patch_high': 0.5,
       'edge_low': 0.2,  # Gaussians on edges, shares of the step there.
       'edge_high': 0.2,
+      'white_low': 0.0,  # White noise, at most; half of the records have none.
     }
   )
 

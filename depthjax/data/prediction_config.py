@@ -15,6 +15,8 @@ class PredictionConfig:
     levels: of windows, 0 to 7; level s has (s + 1)^2 of them.
     window_side: of the prediction of a window, px.
     low, high: resolution of the two predictions of the whole picture, shares of its side.
+    reach: each of these is divided by a factor of a record's own between 1 and this; the high one
+      stays at least as fine as the low one.
     natural: share of targets that are what stereo makes of the truth.
     augment: whether training flips and inverts its examples.
     relief: how far surfaces of drawn scenes leave their planes, as a share of the room that they
@@ -26,12 +28,15 @@ class PredictionConfig:
     gain_low, gain_high: of the factor of a region's own relief, no share of a range.
     patch_low, patch_high: side of the patches of that, shares of the picture's.
     edge_low, edge_high: Gaussians on edges, shares of the step there.
+    white_low: white noise of the low prediction at its own resolution, as a sensor's is: the
+      largest deviation; half of the records have none.
   """
 
   levels: int = 3
   window_side: int = 128
   low: float = 0.22
   high: float = 0.6
+  reach: float = 1.0
   natural: float = 0.5
   augment: bool = True
   relief: float = 1.0
@@ -47,6 +52,7 @@ class PredictionConfig:
   patch_high: float = 0.5
   edge_low: float = 0.2
   edge_high: float = 0.2
+  white_low: float = 0.0
 
   def __post_init__(self):
     for name, (low, high) in _BOUNDS.items():
@@ -62,6 +68,7 @@ _BOUNDS = {
   'window_side': (16, 4096),
   'low': (0.01, 1.0),
   'high': (0.01, 1.0),
+  'reach': (1.0, 10.0),
   'natural': (0.0, 1.0),
   'relief': (0.0, 1.0),
   'noise': (0.0, 10.0),
@@ -71,6 +78,7 @@ _BOUNDS = {
     for kind, high in {'smooth': 1.0, 'cons': 1.0, 'gain': 4.0, 'edge': 4.0}.items()
     for which in ('low', 'high')
   },
+  'white_low': (0.0, 1.0),
   'patch_low': (0.01, 1.0),
   'patch_high': (0.01, 1.0),
 }

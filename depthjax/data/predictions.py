@@ -3,6 +3,8 @@
 All maps are disparity, near is large, each with its own range brought to [0, 1].
 """
 
+import dataclasses
+
 import cv2
 import grain
 import numpy as np
@@ -93,10 +95,10 @@ def predicted(
   rng: np.random.Generator, disparity: np.ndarray, config: PredictionConfig
 ) -> dict[str, np.ndarray]:
   """`low` and `high` [s s] and `windows` [n side side] of a truth [s s], normalised each."""
-  low, high = amplitudes(config)
+  low, high = amplitudes(config, _white(rng, config))
   seen = noise.believed(rng, disparity, config.noise * config.believed)
   shape = seen.shape
-  sides = {name: _share(shape, getattr(config, name)) for name in ('low', 'high')}
+  sides = {name: _share(shape, share) for name, share in _resolutions(rng, config).items()}
   call = noise.simulate
   out = {
     'low': normalise(call(rng, seen, resolution=sides['low'], amplitudes=low)),
@@ -115,8 +117,24 @@ def predicted(
   return out
 
 
-def amplitudes(config: PredictionConfig) -> tuple[noise.Amplitudes, noise.Amplitudes]:
-  """Errors of the low prediction, and those of the high one and of windows."""
+def _resolutions(rng, config):
+  """Of the low and the high prediction of a record, as shares of the side."""
+  shares = {name: getattr(config, name) for name in ('low', 'high')}
+  if config.reach > 1:  # Nothing is drawn where nothing varies.
+    factors = config.reach ** rng.random(2)
+    shares = {name: x / factor for (name, x), factor in zip(shares.items(), factors, strict=True)}
+    shares['high'] = max(shares.values())
+  return shares
+
+
+def _white(rng, config):
+  return config.white_low * max(0.0, rng.uniform(-1, 1)) if config.white_low else 0.0
+
+
+def amplitudes(
+  config: PredictionConfig, white: float = 0.0
+) -> tuple[noise.Amplitudes, noise.Amplitudes]:
+  """Errors of the low prediction, `white` noise among them, and of the high one and of windows."""
 
   def of(which, cells):
     fields = {
@@ -128,7 +146,8 @@ def amplitudes(config: PredictionConfig) -> tuple[noise.Amplitudes, noise.Amplit
     values = {name: config.noise * getattr(config, field) for name, field in fields.items()}
     return noise.Amplitudes(**values, patch=getattr(config, f'patch_{which}'), cells=cells)
 
-  return of('low', 2), of('high', 4)
+  low = dataclasses.replace(of('low', 2), white=config.noise * white)
+  return low, of('high', 4)
 
 
 def normalise(disparity: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:

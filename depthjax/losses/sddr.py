@@ -7,7 +7,7 @@ An example without any such pixel has loss 0.
 import jax
 import jax.numpy as jnp
 
-from depthjax.ops import alignment, gradients
+from depthjax.ops import alignment, gradients, quantiles
 
 _AXES = (1, 2, 3)
 _SCALES = 4
@@ -66,8 +66,7 @@ def fusion(omega, label, *, share, levels):
   """
   at = jnp.arange(1, levels + 1) * share
   at = jnp.concatenate([at, 1 - at])
-  bounds = _quantiles(label, at)
-  limits = jax.lax.stop_gradient(_quantiles(omega, at))
+  bounds, limits = quantiles.quantile(label, at), quantiles.quantile(omega, at)
   loss = 0.0
   for n in range(levels):
     flat, edge = label < bounds[n], label > bounds[levels + n]
@@ -76,16 +75,11 @@ def fusion(omega, label, *, share, levels):
   return loss / levels
 
 
-def _quantiles(x, at):
-  """[n b 1 1 1]"""
-  return jnp.quantile(x, at, axis=_AXES, keepdims=True)
-
-
 def _robust(x, valid):
   """x less its median, over its mean absolute deviation, where valid."""
   kept = valid > 0
-  middle = jax.lax.stop_gradient(jnp.nanmedian(jnp.where(kept, x, jnp.nan), _AXES, keepdims=True))
-  # The pixel at the median passes the gradient on; nothing is sorted backward.
+  middle = quantiles.quantile(x, 0.5, kept)
+  # The pixel at the median passes the gradient on.
   distance = jnp.where(kept, jnp.abs(x - middle), jnp.inf).reshape(len(x), -1)
   at = jax.lax.stop_gradient(distance).argmin(-1)
   middle = jnp.take_along_axis(x.reshape(len(x), -1), at[:, None], 1)[..., None, None]

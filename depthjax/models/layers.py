@@ -183,7 +183,8 @@ class BorderConv(nn.Module):
   """Stride-1 convolution with bias over a border that goes on: [b h w c] -> [b h w width].
 
   Zero padding would darken the border of a blurred photograph. `border` is a mode of jnp.pad: the
-  mirror 'symmetric', which repeats the edge pixel, or 'edge', which repeats nothing else.
+  mirror 'symmetric', which repeats the edge pixel, or 'edge', which repeats nothing else; or it is
+  'there' already, and the result is smaller by it.
   """
 
   width: int
@@ -195,7 +196,8 @@ class BorderConv(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     width = self.kernel // 2
-    x = jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)), mode=self.border)
+    if self.border != 'there':
+      x = jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)), mode=self.border)
     # A row of zeros below, which is cut off again: XLA's kernels for processors are several times
     # as slow where there is none.
     conv = Conv(

@@ -209,9 +209,10 @@ class Upsampling(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    x = doubled_cubic(_group_norm(max(1, self.groups), self.dtype, 'norm')(x))
+    x = _group_norm(max(1, self.groups), self.dtype, 'norm')(x)
+    x = doubled_cubic(x, self.kernel // 2)
     return layers.BorderConv(
-      self.width, self.kernel, 'edge', _narrow, dtype=self.dtype, name='conv'
+      self.width, self.kernel, 'there', _narrow, dtype=self.dtype, name='conv'
     )(x)
 
 

@@ -1,40 +1,116 @@
 """Bicubic enlargement with aligned corners, as decoders of PyTorch do it."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+# How far a pixel's neighbours are from half its place, at most, in the input.
+_REACH = 2
 
-def doubled_cubic(x: jax.Array) -> jax.Array:
-  """Bicubic at twice the size, corners aligned (a = -0.75, border repeated): [b h w c] -> 2h 2w.
+
+def doubled_cubic(x: jax.Array, border: int = 0) -> jax.Array:
+  """Bicubic at twice the size, corners aligned (a = -0.75, the input's border repeated).
 
   Pixel i of 2n lies at i (n - 1) / (2n - 1) of the input: a little before i / 2, so that even and
   odd pixels each have the same four neighbours all along, of weights that change. Sums of shifted
-  products, with no gather and no dense matrix.
+  products, with no gather and no dense matrix, forward and backward.
+
+  Args:
+    x: maps [b h w c].
+    border: pixels, up to 2, by which the result goes on beyond each side, as its edge pixels do.
+      Made here they cost nothing; padding the result would copy it.
+
+  Returns:
+    [b 2h+2border 2w+2border c].
   """
+  if not 0 <= border <= 2:
+    raise ValueError(f'the border is {border} pixels; it can be 0, 1 or 2')
   for axis in (1, 2):
-    n = x.shape[axis]
-    border = [(0, 0)] * 4
-    border[axis] = (2, 2)
-    padded = jnp.pad(x, border, mode='edge')
-    parts = [jax.lax.slice_in_dim(padded, j, j + n, axis=axis) for j in range(5)]
-    shape = [1] * 4
-    shape[axis] = n
-    even, odd = (taps.reshape(4, *shape).astype(x.dtype) for taps in _cubic_taps(n))
-    pair = jnp.stack(
-      [sum(taps[j] * parts[first + j] for j in range(4)) for first, taps in ((0, even), (1, odd))],
-      axis + 1,
-    )
-    x = pair.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+    x = _doubled(x, axis, border)
   return x
 
 
-def _cubic_taps(n: int) -> tuple[np.ndarray, np.ndarray]:
-  """Weights [4 n] of pixels k - 2 .. k + 1 in pixel 2k, and of k - 1 .. k + 2 in 2k + 1."""
-  k = np.arange(n)
-  # Behind the second of the four; at k = 0 the first pixel itself.
-  even, odd = 1 - k / (2 * n - 1), 0.5 - (2 * k + 1) / (2 * (2 * n - 1))
-  return _cubic(even).astype(np.float32), _cubic(odd).astype(np.float32)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _doubled(x: jax.Array, axis: int, border: int) -> jax.Array:
+  """Twice as long along one axis, and the border."""
+  # Or compilers make every sum anew for each of the five sums over it, and compile for minutes.
+  x = jax.lax.optimization_barrier(x)
+  n, more = x.shape[axis], _extra(border)
+  count = n + 2 * more
+  x = _grown(x, axis, more + _REACH)
+  parts = [jax.lax.slice_in_dim(x, j, j + count, axis=axis) for j in range(2 * _REACH + 1)]
+  both = [
+    sum(_along(taps[j], axis, x.dtype) * part for j, part in enumerate(parts) if taps[j].any())
+    for taps in _taps(n, border)
+  ]
+  pair = jnp.stack(both, axis + 1).reshape(*x.shape[:axis], 2 * count, *x.shape[axis + 1 :])
+  cut = 2 * more - border
+  return jax.lax.slice_in_dim(pair, cut, 2 * count - cut, axis=axis)
+
+
+def _forward(x: jax.Array, axis: int, border: int) -> tuple[jax.Array, None]:
+  return _doubled(x, axis, border), None
+
+
+def _backward(axis: int, border: int, _: None, gradient: jax.Array) -> tuple[jax.Array]:
+  """The product with the transposed matrix, by shifted products as well."""
+  more, g = _extra(border), jax.lax.optimization_barrier(gradient)
+  n = g.shape[axis] // 2 - border
+  g = _grown(g, axis, 2 * more - border)
+  g = g.reshape(*g.shape[:axis], n + 2 * more, 2, *g.shape[axis + 1 :])
+  total = 0.0
+  for half, taps in enumerate(_taps(n, border)):
+    own = _grown(jax.lax.index_in_dim(g, half, axis + 1, keepdims=False), axis, _REACH)
+    taps = np.pad(taps, ((0, 0), (_REACH, _REACH)))
+    for j in range(2 * _REACH + 1):
+      start = more + 2 * _REACH - j
+      weights = taps[j, start : start + n]
+      if weights.any():
+        part = jax.lax.slice_in_dim(own, start, start + n, axis=axis)
+        total += _along(weights, axis, g.dtype) * part
+  return (total,)
+
+
+_doubled.defvjp(_forward, _backward)
+
+
+def _extra(border: int) -> int:
+  """Pairs of pixels beyond each side that hold the border."""
+  return (border + 1) // 2
+
+
+def _grown(x: jax.Array, axis: int, size: int) -> jax.Array:
+  """With zeros on both sides, which all have the weight 0."""
+  widths = [(0, 0, 0)] * x.ndim
+  widths[axis] = (size, size, 0)
+  return jax.lax.pad(x, jnp.zeros((), x.dtype), widths)
+
+
+def _along(weights: np.ndarray, axis: int, dtype: jnp.dtype) -> jax.Array:
+  """Weights [n] of the places along an axis of maps."""
+  return jnp.asarray(weights, dtype).reshape([-1 if i == axis else 1 for i in range(4)])
+
+
+@functools.lru_cache(maxsize=64)
+def _taps(n: int, border: int) -> np.ndarray:
+  """Weights [2 5 k] of the pixels k - 2 .. k + 2 in the pixels 2k and 2k + 1, from the border on.
+
+  What would lie beyond the input is counted to its edge pixel.
+  """
+  more = _extra(border)
+  k = np.arange(-more, n + more)
+  out = np.zeros((2, 2 * _REACH + 1, len(k)))
+  for half in (0, 1):
+    row = np.clip(2 * k + half, 0, 2 * n - 1)
+    at = row * ((n - 1) / (2 * n - 1))
+    # The last pixel has its neighbours as all odd ones do: all but one weigh nothing there.
+    first = np.where(row % 2, row // 2 - 1, row // 2 - 2)
+    for j, weights in enumerate(_cubic(at - first - 1)):
+      source = np.clip(first + j, 0, n - 1)
+      np.add.at(out[half], (source - k + _REACH, np.arange(len(k))), weights)
+  return out.astype(np.float32)
 
 
 def _cubic(t: np.ndarray) -> np.ndarray:

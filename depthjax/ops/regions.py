@@ -3,12 +3,14 @@
 import jax
 import jax.numpy as jnp
 
+from depthjax.ops import quantiles
+
 _ROUNDS = 10
 
 
 def strongest(x, share):
   """1 where a value is among the largest `share` of its map, else 0: [b h w 1] -> [b h w 1]."""
-  least = jnp.quantile(x, 1 - share, axis=(1, 2, 3), keepdims=True)
+  least = quantiles.quantile(x, 1 - share)
   return ((x >= least) & (x > 0)).astype(jnp.float32)
 
 
@@ -28,7 +30,7 @@ def by_place(mask, count, keys):
   """
   b, h, w, _ = mask.shape
   rows, columns = jnp.mgrid[:h, :w]
-  places = jnp.stack([rows, columns], -1).reshape(-1, 2) / max(h, w)
+  places = jnp.stack([rows.ravel(), columns.ravel()]) / max(h, w)
   labels = jax.vmap(lambda m, k: _kmeans(places, m, count, k))(mask.reshape(b, -1), keys)
   regions = jax.nn.one_hot(labels, count) * mask.reshape(b, -1, 1)
   return regions.reshape(b, h, w, count)
@@ -44,34 +46,37 @@ def by_strength(mask, strength, count):
   Returns:
     {0, 1} [b h w count], the weakest first.
   """
-  kept = jnp.where(mask > 0, strength, jnp.nan)
   levels = jnp.linspace(0, 1, count + 1)[1:-1]
-  bounds = jnp.nanquantile(kept, levels, axis=(1, 2, 3))  # [count - 1, b]
-  labels = (strength >= bounds.T[:, None, None, :]).sum(-1)
+  bounds = quantiles.quantile(strength, levels, mask > 0)
+  labels = (strength >= bounds).sum(0)[..., 0]
   return jax.nn.one_hot(labels, count) * mask
 
 
 def _kmeans(places, mask, count, key):
-  """Number of the nearest centre of each place [n]; centres are means of those in the mask."""
+  """Number of the nearest centre of each place [2 n]; centres are means of those in the mask [n].
+
+  The many places come last in all arrays: TPUs fill the last axis up to 128.
+  """
 
   def distances(centres):
-    return ((places[:, None] - centres) ** 2).sum(-1)
+    return ((places[:, None] - centres[..., None]) ** 2).sum(0)
 
   def pick(key, weights):
     # By the inverse of the cumulative sum: jax.random.choice would sort.
     total = jnp.cumsum(weights)
     at = jnp.searchsorted(total, jax.random.uniform(key) * total[-1], side='right')
-    return places[jnp.minimum(at, len(places) - 1)]
+    return jax.lax.dynamic_slice_in_dim(places, jnp.minimum(at, len(mask) - 1), 1, axis=1)
 
   first, *keys = jax.random.split(key, count)
-  centres = pick(first, mask)[None]
+  centres = pick(first, mask)
   for key in keys:
-    centres = jnp.concatenate([centres, pick(key, mask * distances(centres).min(-1))[None]])
+    nearest = mask * distances(centres).min(0)
+    centres = jnp.concatenate([centres, pick(key, nearest)], axis=1)
 
   def body(_, centres):
-    nearest = jax.nn.one_hot(distances(centres).argmin(-1), count) * mask[:, None]
-    mass = nearest.sum(0)[:, None]
-    return jnp.where(mass > 0, nearest.T @ places / jnp.maximum(mass, 1), centres)
+    nearest = jax.nn.one_hot(distances(centres).argmin(0), count, axis=0) * mask
+    mass = nearest.sum(1)
+    return jnp.where(mass > 0, places @ nearest.T / jnp.maximum(mass, 1), centres)
 
   centres = jax.lax.fori_loop(0, _ROUNDS, body, centres)
-  return distances(centres).argmin(-1)
+  return distances(centres).argmin(0)

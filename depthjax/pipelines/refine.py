@@ -21,8 +21,8 @@ from depthjax.ops import alignment
 from depthjax.ops import disparity as disparity_lib
 from depthjax.pipelines import maps
 
-# Of a network trained on smaller maps.
-_LARGEST = 1024
+# Of the authors' network in one stage.
+_LARGEST = 2048
 
 
 class Refiner(NamedTuple):
@@ -94,14 +94,14 @@ def refine(
   return unit.restored(maps.resized(fused, shape))
 
 
-def chosen_side(refiner: Refiner, shape: tuple[int, int]) -> int:
+def chosen_side(refiner: Refiner, shape: tuple[int, int], largest: int = _LARGEST) -> int:
   """The side of the network's maps for a picture or window of a size (h, w), where none is given.
 
-  The one it was trained at; more, up to 1024, where the picture has more pixels: what it learned
-  of edges is in pixels, and holds at any size.
+  Twice the long side, since the last features have half the network's resolution: edges of a pixel
+  need as much. At least the side it was trained at, and at most `largest`.
   """
-  needed = refiners.STRIDE * math.ceil(max(shape) / refiners.STRIDE)
-  return max(refiner.side, min(needed, _LARGEST))
+  needed = refiners.STRIDE * math.ceil(2 * max(shape) / refiners.STRIDE)
+  return min(max(refiner.side, needed), largest)
 
 
 def checked_side(side: int) -> int:

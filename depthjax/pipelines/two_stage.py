@@ -21,6 +21,7 @@ from depthjax.pipelines.resolutions import Predictor
 
 # A window of fewer pixels shows no depth.
 _SMALLEST = 8
+# The authors' network sees pictures of 2048 pixels in one stage, and of these in two.
 _LARGEST = 1024
 
 
@@ -122,8 +123,7 @@ def side_of(refiner: Refiner, shape: tuple[int, int], settings: Settings) -> int
   """
   if settings.side is not None:
     return refine_lib.checked_side(settings.side)
-  # The authors' network sees pictures of 2048 pixels in one stage, and of these in two.
-  return refine_lib.chosen_side(refiner._replace(side=min(refiner.side, _LARGEST)), shape)
+  return refine_lib.chosen_side(refiner, shape, _LARGEST)
 
 
 def calls(settings: Settings, predicts: bool) -> int:

@@ -86,8 +86,9 @@ def _method(way: Way, lab: Lab) -> Callable[[Record], np.ndarray]:
   if way.kind in ('refined', 'two_stage'):
     refiner = refine.load(lab.root / way.run)
     if way.kind == 'refined':
-      return lambda record: refine.refine(record['low'], record['high'], refiner)
-    settings = two_stage.Settings(levels=way.levels)
+      # Scenes and predictions are drawn at the size that the network was trained at.
+      return lambda record: refine.refine(record['low'], record['high'], refiner, side=refiner.side)
+    settings = two_stage.Settings(levels=way.levels, side=refiner.side)
     return functools.partial(_two_stage, refiner=refiner, settings=settings)
   return _CLASSICAL[way.kind]
 

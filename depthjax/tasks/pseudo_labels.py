@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from depthjax import windows as windows_lib
-from depthjax.ops import alignment, filters, gradients
+from depthjax.ops import alignment, filters, gradients, quantiles
 from depthjax.ops import disparity as disparity_lib
 
 # Refined disparity of a low and a high prediction, each [n s s 1] in [0, 1].
@@ -99,7 +99,7 @@ def _resized(x, shape):
 
 
 def _smoothed(gradient, sigma, tolerance):
-  scale = jnp.quantile(gradient, 0.95, axis=(1, 2, 3), keepdims=True)
+  scale = quantiles.quantile(gradient, 0.95)
   return filters.bilateral(
     gradient, sigma=sigma, tolerance=jnp.maximum(tolerance * scale, np.float32(1e-6))
   )

@@ -126,6 +126,45 @@ def test_each_window_has_errors_of_its_own():
   np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+def test_resolutions_of_records_differ_within_their_reach():
+  config = PredictionConfig(low=0.4, high=0.8, reach=4.0)
+  draws = [predictions._resolutions(np.random.default_rng(seed), config) for seed in range(400)]
+  low, high = (np.array([draw[name] for draw in draws]) for name in ('low', 'high'))
+  assert 0.1 <= low.min() < 0.11 and 0.38 < low.max() <= 0.4
+  assert 0.2 <= high.min() and 0.77 < high.max() <= 0.8
+  assert (low <= high).all() and (low < high).mean() > 0.8
+  # As many are halved as are halved again.
+  assert 0.4 < (low < 0.2).mean() < 0.6
+
+
+def test_a_record_without_reach_draws_nothing_for_it(truth):
+  rng, fields = np.random.default_rng(0), {'low': 0.25, 'high': 0.5}
+  assert predictions._resolutions(rng, PredictionConfig(**fields)) == fields
+  assert rng.random() == np.random.default_rng(0).random()
+  coarse = [simulated(truth, seed, noise=0.0, low=0.5, high=0.5, reach=4.0) for seed in range(5)]
+  steep = [edge_steps(record['low'][..., 0], predictions.normalise(truth)) for record in coarse]
+  assert max(steep) > 1.3 * min(steep)
+
+
+def test_white_noise_is_in_the_low_prediction_of_half_the_records(truth):
+  quiet = dict.fromkeys(
+    [f'{kind}_{which}' for kind in ('smooth', 'cons', 'gain', 'edge') for which in ('low', 'high')],
+    0.0,
+  )
+  fields = {**quiet, 'believed': 0.0, 'low': 1.0, 'high': 1.0, 'levels': 0}
+  unit, found = predictions.normalise(truth), []
+  for seed in range(60):
+    record = simulated(truth, seed, white_low=0.05, **fields)
+    np.testing.assert_allclose(record['high'][..., 0], unit, atol=1e-6)
+    error = np.diff(record['low'][..., 0] - unit, axis=1)
+    found.append(np.median(np.abs(error)) / 0.954)  # Of a difference of two normal numbers.
+  found = np.array(found)
+  assert 15 < (found < 1e-6).sum() < 45
+  assert 0.03 < found.max() < 0.052
+  off = simulated(truth, white_low=0.05, **{**fields, 'noise': 0.0})
+  np.testing.assert_allclose(off['low'], off['high'], atol=1e-6)
+
+
 @pytest.mark.parametrize(
   'x', [np.zeros((4, 5)), np.full((4, 5), 1e6), np.eye(5), 3 - 7 * np.eye(5)]
 )
@@ -217,6 +256,8 @@ def test_flipped_windows_are_the_windows_of_the_flipped_picture():
     ({'window_side': 8}, 'window_side is 8'),
     ({'low': 0.0}, 'low is 0.0'),
     ({'low': 0.7}, 'at most high'),
+    ({'reach': 0.5}, 'reach is 0.5'),
+    ({'white_low': -0.1}, 'white_low is -0.1'),
     ({'natural': 1.2}, 'natural is 1.2'),
     ({'augment': 1}, 'true or false'),
     ({'cons_high': -0.1}, 'cons_high is -0.1'),

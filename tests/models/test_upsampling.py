@@ -1,5 +1,6 @@
 """Bicubic enlargement with aligned corners, against the dense matrix it stands for."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -23,11 +24,30 @@ def _matrix(n):
   return out
 
 
+@pytest.mark.parametrize('border', [0, 1, 2])
 @pytest.mark.parametrize('h, w', [(5, 8), (2, 1), (16, 3)])
-def test_it_is_the_product_with_both_matrices(h, w):
+def test_it_is_the_product_with_both_matrices(h, w, border):
   x = np.random.default_rng(0).standard_normal((2, h, w, 3)).astype(np.float32)
   expected = np.einsum('bijc,hi,wj->bhwc', x, _matrix(h), _matrix(w))
-  np.testing.assert_allclose(upsampling.doubled_cubic(x), expected, atol=1e-5)
+  expected = np.pad(expected, ((0, 0), (border,) * 2, (border,) * 2, (0, 0)), 'edge')
+  np.testing.assert_allclose(upsampling.doubled_cubic(x, border), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('border', [0, 1, 2])
+@pytest.mark.parametrize('h, w', [(5, 8), (2, 1), (16, 3)])
+def test_its_derivative_is_the_product_with_the_transposed_matrices(h, w, border):
+  rng = np.random.default_rng(0)
+  x = rng.standard_normal((2, h, w, 3)).astype(np.float32)
+  shape = (2, 2 * h + 2 * border, 2 * w + 2 * border, 3)
+  g = rng.standard_normal(shape).astype(np.float32)
+  a, b = (np.pad(_matrix(n), ((border,) * 2, (0, 0)), 'edge') for n in (h, w))
+  (found,) = jax.vjp(lambda x: upsampling.doubled_cubic(x, border), x)[1](g)
+  np.testing.assert_allclose(found, np.einsum('bhwc,hi,wj->bijc', g, a, b), atol=1e-5)
+
+
+def test_a_border_beyond_what_there_is_is_refused():
+  with pytest.raises(ValueError, match='the border is 3 pixels; it can be 0, 1 or 2'):
+    upsampling.doubled_cubic(np.zeros((1, 4, 4, 1), np.float32), 3)
 
 
 def test_corners_are_kept():

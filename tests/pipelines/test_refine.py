@@ -69,11 +69,12 @@ def test_the_network_is_shown_squares(monkeypatch):
   np.testing.assert_allclose(b.mean(), maps.unit(high, 'high').values.mean(), atol=1e-3)
 
 
-@pytest.mark.parametrize('shape, side', [((90, 60), 128), ((200, 300), 384), ((3000, 900), 1024)])
-def test_larger_pictures_have_larger_squares(shape, side):
+@pytest.mark.parametrize('shape, side', [((60, 50), 128), ((200, 300), 640), ((3000, 900), 2048)])
+def test_squares_are_twice_as_large_as_pictures(shape, side):
   assert refine.chosen_side(refiners.mixing(0), shape) == side
   # A network of larger ones keeps to them.
   assert refine.chosen_side(refiners.mixing(0)._replace(side=2048), shape) == 2048
+  assert refine.chosen_side(refiners.mixing(0), shape, 512) == min(side, 512)
 
 
 def test_the_authors_way_of_resizing_is_an_option(monkeypatch):

@@ -98,7 +98,7 @@ def test_the_authors_way_of_resizing_is_an_option(monkeypatch, nearest):
 
 
 def test_windows_have_squares_of_their_own_size():
-  """Of 400 pixels the halves have 223; and a network of 2048 sees 1024 in two stages."""
+  """Of 200 pixels the halves have 112; and a network of 2048 sees 1024 in two stages."""
   seen, model = [], refiners.mixing(0).model
 
   class Remember:
@@ -106,11 +106,11 @@ def test_windows_have_squares_of_their_own_size():
       seen.append(low.shape[1])
       return model.apply(variables, low, high, **options)
 
-  low = refiners.smooth(400, 400)
+  low = refiners.smooth(200, 200)
   two_stage.refine(low, low, refine.Refiner(Remember(), {}, 128), settings=Settings(1))
   assert seen == [512, 256]
   larger = refiners.mixing(0)._replace(side=2048)
-  assert two_stage.side_of(larger, (400, 400), Settings()) == 1024
+  assert two_stage.side_of(larger, (200, 200), Settings()) == 1024
 
 
 @pytest.mark.parametrize('predictor', [None, _predictor()])

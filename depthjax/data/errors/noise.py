@@ -36,6 +36,7 @@ class Amplitudes:
     cells: how often it varies, along a side.
     edge: deviation of the Gaussians on edges, as a share of the step there.
     density: Gaussians for each pixel of an edge.
+    white: deviation of the noise of single pixels, at the resolution of the predictor.
   """
 
   offset: float = 0.0
@@ -45,6 +46,7 @@ class Amplitudes:
   cells: int = 3
   edge: float = 0.0
   density: float = 0.5
+  white: float = 0.0
 
 
 def simulate(
@@ -75,6 +77,8 @@ def simulate(
   if span > 0:
     seen = seen + inconsistency(rng, seen, amplitudes)
     seen += smooth(rng, seen.shape, amplitudes.cells) * (amplitudes.smooth * span)
+    if amplitudes.white:
+      seen += rng.standard_normal(seen.shape, np.float32) * np.float32(amplitudes.white * span)
   return resized(seen, shape, cubic=True)
 
 

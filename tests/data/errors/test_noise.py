@@ -164,6 +164,17 @@ def test_a_lower_resolution_blurs_edges(truth):
   assert step[0] > step[1] > step[2] > 0
 
 
+def test_white_noise_is_of_single_pixels_of_the_predictor(truth):
+  error = simulated(truth, white=0.03) - truth
+  assert np.std(error) == pytest.approx(0.03 * np.ptp(truth), rel=0.05)
+  for axis in (0, 1):
+    a, b = np.take(error, range(1, 48), axis), np.take(error, range(47), axis)
+    assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.08
+  # Enlarged with the map: neighbours then differ less.
+  coarse = simulated(truth, share=0.25, white=0.03) - simulated(truth, share=0.25)
+  assert np.std(np.diff(coarse, axis=0)) < 0.5 * np.std(np.diff(error, axis=0))
+
+
 def test_smooth_noise_is_smooth_and_of_unit_deviation_everywhere():
   rng = np.random.default_rng(0)
   draws = np.stack([noise.smooth(rng, (48, 40), 3) for _ in range(300)])
