@@ -65,7 +65,7 @@ def test_two_maps_without_a_photograph(folder, monkeypatch, capsys, ending):
   _assert_refined(f'out.{ending}', expected)
   assert capsys.readouterr().out == (
     f'out.{ending}: 104 x 72 pixels, disparity in the units of low.npy; '
-    'the network saw 128 x 128 pixels\n'
+    'the network saw 256 x 256 pixels\n'
   )
 
 
@@ -80,7 +80,8 @@ def test_a_trained_network_is_loaded(folder, monkeypatch):
   monkeypatch.chdir(folder)
   line = '--low=low.npy --high=high.pfm -o out.npy --side=128'
   assert _run(monkeypatch, line) == 0
-  _assert_refined('out.npy', refine.refine(_filled(), _high()[..., None], refiners.tiny()))
+  expected = refine.refine(_filled(), _high()[..., None], refiners.tiny(), side=128)
+  _assert_refined('out.npy', expected)
 
 
 def test_sixteen_bits_hold_disparity_from_0_to_1_and_a_preview_its_colours(
@@ -134,7 +135,7 @@ def test_two_stages_on_windows_of_a_stored_map(folder, monkeypatch, capsys, opti
     settings = Settings(nearest=True)
   expected = two_stage.refine(_filled(), _high()[..., None], refine.load('.'), settings=settings)
   _assert_refined('out.npy', expected, 1e-5)
-  side, count = settings.side or 128, 29 if 'levels' in options else 13
+  side, count = settings.side or 256, 29 if 'levels' in options else 13
   assert f'saw {side} x {side} pixels and {count} windows\n' in capsys.readouterr().out
 
 

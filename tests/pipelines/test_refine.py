@@ -34,7 +34,7 @@ def test_what_is_of_the_high_map_is_scaled_to_the_low_one():
   """The scale is the low map's, whatever range and polarity of units the high one has."""
   _, high = _pair(128, 128)
   low = 40 + 2 * high
-  result = refine.refine(low, 1e3 * high - 5e4, refiners.mixing(1))
+  result = refine.refine(low, 1e3 * high - 5e4, refiners.mixing(1), side=128)
   np.testing.assert_allclose(result, low, atol=1e-3)
 
 

@@ -44,7 +44,7 @@ def test_what_the_network_keeps_is_kept(shape, levels):
 def _one_after_another(low, high, photo, refiner, predictor, levels):
   """Two stages as the paper tells them: each window refined and blended before the next."""
   unit = maps.unit(low, '')
-  current = refine.refine(unit.values, high, refiner, shape=photo.shape[:2])
+  current = refine.refine(unit.values, high, refiner, shape=photo.shape[:2], side=refiner.side)
   square = (refiner.side,) * 2
   for level in range(1, levels + 1):
     found = windows.grid(photo.shape[:2], level)
@@ -65,10 +65,14 @@ def test_windows_as_a_batch_are_windows_one_after_another(chunk):
   """By the real network, in chunks of 1 and of 2, which 9 windows do not fill."""
   low, high, photo = _scene(128, 111)
   expected = _one_after_another(low, high, photo, refiners.tiny(), _predictor(), 2)
-  arguments = {'photo': photo, 'predictor': _predictor(), 'settings': Settings(chunk=chunk)}
+  arguments = {
+    'photo': photo,
+    'predictor': _predictor(),
+    'settings': Settings(chunk=chunk, side=128),
+  }
   result = two_stage.refine(low, high, refiners.tiny(), **arguments)
   np.testing.assert_allclose(result, expected, atol=1e-3)
-  assert np.abs(result - refine.refine(low, high, refiners.tiny())).max() > 0.02
+  assert np.abs(result - refine.refine(low, high, refiners.tiny(), side=128)).max() > 0.02
 
 
 def test_units_of_the_low_map_pass_through():
