@@ -21,7 +21,7 @@ def fixture_modules():
   """The scripts by name, imported as they import each other."""
   with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / 'benchmarks'))
-    names = ('table', 'lens', 'input', 'loop', 'train', 'refocus')
+    names = ('table', 'lens', 'input', 'loop', 'train', 'refocus', 'ops')
     yield {name: importlib.import_module(name) for name in names}
 
 
@@ -96,6 +96,19 @@ def test_pytorch_twin_equals_the_learned_lens_blur(modules, monkeypatch, dtype, 
   (rows,) = report.tables.values()
   assert [row['half'] for row in rows] == ['blur', 'blur', 'upsample', 'upsample']
   assert max(float(row['largest difference']) for row in rows) < bound
+
+
+def test_operations_equal_what_they_are_timed_against(modules):
+  report = modules['ops'].main('--size 16 --batch 2 --repeats 1'.split())
+  quantiles, *enlargement = report.tables.values()
+  assert [row['what'] for row in quantiles[::2]] == [
+    'median',
+    'median, a third counts',
+    'eight levels',
+  ]
+  assert len(enlargement) == (modules['ops'].torch is not None)
+  for row in (*quantiles, *(row for rows in enlargement for row in rows)):
+    assert float(row['largest difference']) < 2e-5
 
 
 def test_ratios_are_taken_round_by_round(modules):
