@@ -4,6 +4,8 @@ An order statistic is found bit by bit: 32 times the values below a candidate ar
 candidates are left each time, and what remains is the value itself, to the last bit.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,11 +28,12 @@ def quantile(x, at, kept=None):
     float32 [b 1 1 1], or [n b 1 1 1] of several; NaN where no value counts.
   """
   if np.ndim(at):
-    return jax.vmap(lambda one: quantile(x, one, kept))(jnp.asarray(at, jnp.float32))
+    # In turn: together they would compare arrays as many times as large.
+    return jax.lax.map(lambda one: quantile(x, one, kept), jnp.asarray(at, jnp.float32))
   x = jax.lax.stop_gradient(x.astype(jnp.float32))
   keys = _ordered(x)
   if kept is None:
-    count = jnp.full((*x.shape[:-3], 1, 1, 1), x[0].size, jnp.int32)
+    count = jnp.full((*x.shape[:-3], 1, 1, 1), math.prod(x.shape[-3:]), jnp.int32)
   else:
     keys = jnp.where(kept, keys, _LARGEST)
     count = kept.sum(_AXES, dtype=jnp.int32, keepdims=True)
