@@ -76,6 +76,7 @@ def refine(
   side: options_lib.Side = None,
   chunk: options_lib.Chunk = None,
   nearest: options_lib.Nearest = False,
+  ensemble: options_lib.Ensemble = 1,
   ending: options_lib.Ending = options_lib.Format.png,
   preview: options_lib.Preview = False,
 ) -> None:
@@ -126,6 +127,7 @@ def _job(options: Options) -> Job:
     alpha=options.alpha,
     chunk=options.chunk,
     nearest=options.nearest,
+    ensemble=options.ensemble,
   )
   if options.side is not None:
     try:
@@ -197,7 +199,7 @@ def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool
   _check_size(job.size, low)
   shape = job.size if photo is None else photo.shape[:2]
   if job.options.stages == 1:
-    fields = {'side': job.settings.side, 'nearest': job.settings.nearest}
+    fields = {name: getattr(job.settings, name) for name in ('side', 'nearest', 'ensemble')}
     return refine_lib.refine(low.values, high.values, job.refiner, shape=shape, **fields)
   total = two_stage.calls(job.settings, predicts=job.predictor is not None)
   screen = console.Console(stderr=True)

@@ -86,6 +86,10 @@ Chunk = Annotated[int | None, typer.Option(min=1, help='Windows at once; more ta
 Nearest = Annotated[
   bool, typer.Option('--nearest', help="Resize by nearest pixels, as the authors' program.")
 ]
+Ensemble = Annotated[
+  int,
+  typer.Option(min=1, max=8, help='Mean of so many flips and inversions; slower as many times.'),
+]
 Ending = Annotated[Format, typer.Option('--format', help='Of the results in a folder.')]
 Preview = Annotated[bool, typer.Option('--preview', help='Write a coloured NAME.preview.png too.')]
 
@@ -113,6 +117,7 @@ class Options(NamedTuple):
   side: int | None
   chunk: int | None
   nearest: bool
+  ensemble: int
   ending: Format
   preview: bool
 

@@ -21,6 +21,9 @@ from depthjax.ops import alignment
 from depthjax.ops import disparity as disparity_lib
 from depthjax.pipelines import maps
 
+# Ways to show the network a pair: upside down, mirrored, near for far. The first half has each of
+# them as often as not.
+_VIEWS = tuple((a, b, a ^ b ^ c) for c in (0, 1) for a in (0, 1) for b in (0, 1))
 # Of the authors' network in one stage.
 _LARGEST = 2048
 
@@ -64,6 +67,7 @@ def refine(
   shape: tuple[int, int] | None = None,
   side: int | None = None,
   nearest: bool = False,
+  ensemble: int = 1,
 ) -> np.ndarray:
   """One stage: the consistent depth of `low` with the edges of `high`.
 
@@ -76,13 +80,14 @@ def refine(
       without, as `chosen_side` has it.
     nearest: bring them to it by their nearest pixels, as the authors' program does, instead of
       bilinearly and by means over areas.
+    ensemble: as in `fuse`.
 
   Returns:
     float32 [*shape 1]: disparity with the scale and offset of `low`, by least squares.
 
   Raises:
     ValueError: maps of another shape, not finite or constant, of sizes or signs that don't belong
-      together; a side that is no multiple of 128.
+      together; a side that is no multiple of 128; an ensemble of none or of more than 8.
   """
   unit, high = maps.unit(low, 'low'), maps.unit(high, 'high').values
   maps.check_pair(unit.values, high)
@@ -90,7 +95,7 @@ def refine(
   side = chosen_side(refiner, shape) if side is None else checked_side(side)
   resize = maps.nearest if nearest else maps.resized
   pair = (resize(x, (side, side))[None] for x in (unit.values, high))
-  (fused,) = fuse(refiner, *pair)
+  (fused,) = fuse(refiner, *pair, ensemble=ensemble)
   return unit.restored(maps.resized(fused, shape))
 
 
@@ -116,7 +121,12 @@ def checked_side(side: int) -> int:
 
 
 def fuse(
-  refiner: Refiner, low: np.ndarray, high: np.ndarray, chunk: int | None = None
+  refiner: Refiner,
+  low: np.ndarray,
+  high: np.ndarray,
+  chunk: int | None = None,
+  *,
+  ensemble: int = 1,
 ) -> Iterator[np.ndarray]:
   """The network's disparity of pairs of maps, each in the scale and offset of its low map.
 
@@ -125,9 +135,14 @@ def fuse(
     low, high: float32 [n s s 1] of any range; each is normalised by itself.
     chunk: how many the network sees at once, which bounds memory; without, one on CPUs, where more
       save no time, and 4 elsewhere.
+    ensemble: 1 to 8; the mean over so many flips and inversions of each pair, which takes as many
+      times as long (geometric self-ensemble; Timofte et al., CVPR 2016).
 
   Yields:
     n maps, float32 [s s 1].
+
+  Raises:
+    ValueError: an ensemble of none or of more than 8.
   """
   run = functools.partial(_compiled(refiner.model), refiner.variables)
   chunk = min(len(low), chunk or (1 if jax.default_backend() == 'cpu' else 4))
@@ -136,7 +151,26 @@ def fuse(
     count = len(pair[0])
     # The last chunk is filled up, so that one compiled program serves all.
     border = ((0, chunk - count), (0, 0), (0, 0), (0, 0))
-    yield from np.asarray(run(*(np.pad(x, border, 'edge') for x in pair)))[:count]
+    pair = [np.pad(x, border, 'edge') for x in pair]
+    yield from _mean(run, pair, _VIEWS[: _checked_ensemble(ensemble)])[:count]
+
+
+def _mean(run: Any, pair: list[np.ndarray], views: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+  """What the network says of a pair in all views, each turned back: [n s s 1]."""
+  return np.mean([_turned(np.asarray(run(*(_turned(x, v) for x in pair))), v) for v in views], 0)
+
+
+def _turned(x: np.ndarray, view: tuple[int, int, int]) -> np.ndarray:
+  """Maps [n s s 1] in a view, or back from it."""
+  down, across, inverted = view
+  x = x[:, :: -1 if down else 1, :: -1 if across else 1]
+  return -x if inverted else x
+
+
+def _checked_ensemble(count: int) -> int:
+  if not 1 <= count <= len(_VIEWS):
+    raise ValueError(f'the ensemble has {count} views; it can have 1 to {len(_VIEWS)}')
+  return count
 
 
 @functools.cache

@@ -36,7 +36,7 @@ class Settings(NamedTuple):
     finest: the largest resolution of a prediction.
     chunk: windows that the network sees at once; see refine.fuse.
     side: of the network's maps of the picture and of windows, as in refine.refine.
-    nearest: as there.
+    nearest, ensemble: as there.
   """
 
   levels: int = 2
@@ -46,6 +46,7 @@ class Settings(NamedTuple):
   chunk: int | None = None
   side: int | None = None
   nearest: bool = False
+  ensemble: int = 1
 
 
 def of_depth_net(net: depth_lib.Predictor) -> Predictor:
@@ -94,9 +95,8 @@ def refine(
   shape = _shape(shape or high.shape[:2], photo, predictor, settings)
   unit = maps.unit(low, 'low')
   side = side_of(refiner, shape, settings)
-  current = refine_lib.refine(
-    unit.values, high, refiner, shape=shape, side=side, nearest=settings.nearest
-  )
+  fields = {'nearest': settings.nearest, 'ensemble': settings.ensemble}
+  current = refine_lib.refine(unit.values, high, refiner, shape=shape, side=side, **fields)
   done()
   if predictor is not None and settings.adaptive and settings.alpha is None:
     settings = settings._replace(alpha=_alpha(photo, predictor))
@@ -217,7 +217,7 @@ def _level(
   low = np.stack([resize(current[window.slices], square) for window in found])
   sharp = np.stack([maps.resized(x, square) for x in sharp])
   result = current.copy()
-  fused = refine_lib.fuse(refiner, low, sharp, settings.chunk)
+  fused = refine_lib.fuse(refiner, low, sharp, settings.chunk, ensemble=settings.ensemble)
   for window, values in zip(found, fused, strict=True):
     size = (window.height, window.width)
     part = result[window.slices]

@@ -99,6 +99,26 @@ def test_maps_of_a_batch_do_not_know_of_each_other(chunk):
     np.testing.assert_allclose(values, alone, atol=1e-4 * low[i].max())
 
 
+def test_an_ensemble_is_the_mean_over_flips_and_inversions():
+  """By the real network, which is none of all that by itself."""
+  rng = np.random.default_rng(2)
+  low, high = (refiners.smooth(128, 128)[None] + 0.3 * rng.random((2, 128, 128, 1)) for _ in 'ab')
+  low, high = (x.astype(np.float32) for x in (low, high))
+
+  def fused(*pair, **options):
+    return np.stack(list(refine.fuse(refiners.tiny(), *pair, **options)))
+
+  plain, two, all_eight = (fused(low, high, ensemble=n) for n in (1, 2, 8))
+  mirrored = -fused(-low[:, :, ::-1], -high[:, :, ::-1])[:, :, ::-1]
+  np.testing.assert_allclose(two, (plain + mirrored) / 2, atol=1e-5)
+  assert np.abs(two - plain).max() > 0.01
+  # Of all eight, nothing depends on how a pair is turned.
+  turned = fused(-low[:, ::-1], -high[:, ::-1], ensemble=8)
+  np.testing.assert_allclose(-turned[:, ::-1], all_eight, atol=1e-4)
+  assert np.abs(-fused(-low[:, ::-1], -high[:, ::-1])[:, ::-1] - plain).max() > 0.01
+  np.testing.assert_allclose(fused(low, high, chunk=2, ensemble=2), two, atol=1e-5)
+
+
 @pytest.mark.parametrize(
   'change, message',
   [
@@ -109,6 +129,8 @@ def test_maps_of_a_batch_do_not_know_of_each_other(chunk):
     ({'high': 1 / (1 + refiners.smooth(90, 90))}, 'run against each other .rank correlation -1.00'),
     ({'side': 100}, 'the side is 100 pixels; it must be a multiple of 128'),
     ({'side': 0}, 'the side is 0 pixels'),
+    ({'ensemble': 9}, 'the ensemble has 9 views; it can have 1 to 8'),
+    ({'ensemble': 0}, 'the ensemble has 0 views'),
   ],
 )
 def test_what_cannot_be_refined_is_refused(change, message):
