@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> table.Report | None:
     return None
   if args.pictures:
     args.pictures.mkdir(parents=True, exist_ok=True)
-  ways = methods(dict(args.weights) if args.weights else builtin())
+  ways = methods(dict(args.weights) if args.weights else builtin(), args.ensemble)
   report, values = table.Report(), {}
   for name, load in progress.track(scenes.items(), description='scenes'):
     scene = load()
@@ -90,12 +90,13 @@ def parser() -> argparse.ArgumentParser:
   )
   result.add_argument('--scenes', nargs='+', choices=list(refinement_scenes.SCENES))
   result.add_argument('--seeds', type=int, default=3, help='of the simulated predictor')
+  result.add_argument('--ensemble', type=int, default=1, help='also the mean of so many views')
   result.add_argument('--pictures', type=pathlib.Path, help='folder for pictures side by side')
   result.add_argument('--json', type=pathlib.Path)
   return result
 
 
-def methods(networks: Mapping[str, refine.Refiner]) -> dict[str, Method]:
+def methods(networks: Mapping[str, refine.Refiner], ensemble: int = 1) -> dict[str, Method]:
   """The ways to refine by name: what is given first, then the classical ones, then networks."""
   ways = {
     'initial': lambda case: maps.resized(case.small, case.high.shape[:2]),
@@ -108,7 +109,10 @@ def methods(networks: Mapping[str, refine.Refiner]) -> dict[str, Method]:
     'Poisson': lambda case: baselines.poisson_fusion(case.low, case.high),
   }
   for name, network in networks.items():
-    ways[name] = lambda case, network=network: refine.refine(case.low, case.high, network)
+    for views in sorted({1, ensemble}):
+      way = name if views == 1 else f'{name}, ensemble of {views}'
+      fields = {'refiner': network, 'ensemble': views}
+      ways[way] = lambda case, fields=fields: refine.refine(case.low, case.high, **fields)
   return ways
 
 
