@@ -99,7 +99,7 @@ def _second(config: ml_collections.ConfigDict) -> None:
 def _broad(config: ml_collections.ConfigDict) -> None:
   """From weights of another stage: predictions of any resolution, some noisy, and smaller steps."""
   _first(config)
-  config.steps = (6 * config.steps) // 5
+  config.steps = (4 * config.steps) // 5
   config.optimizer.peak, config.optimizer.end = 0.5 * config.optimizer.peak, 0.0
   config.data.margin = 0.015
   seen = config.data.predictions

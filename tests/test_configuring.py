@@ -25,6 +25,19 @@ _CONFIGS = sorted((tiny.ROOT / 'configs').glob('*.py'))
 
 
 @functools.cache
+@pytest.mark.parametrize('size', ['smoke', 'small', 'base'])
+@pytest.mark.parametrize('stage', ['both', 'first', 'second', 'broad'])
+def test_every_stage_of_refinement_is_whole(size, stage):
+  config = _module(tiny.ROOT / 'configs' / 'sddr.py').get_config(f'{size},stage={stage}')
+  configuring.check(config)
+  fields = config.data.to_dict()
+  splits.scene_config(fields)
+  seen = PredictionConfig(**fields['predictions'])
+  # Windows serve labels alone, and labels the losses that ask for them.
+  assert (seen.levels > 0) == (config.loss.gradient > 0) == (stage in ('both', 'second'))
+  assert (seen.reach > 1) == (seen.white_low > 0) == (stage == 'broad')
+
+
 def _module(path):
   spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
   module = importlib.util.module_from_spec(spec)

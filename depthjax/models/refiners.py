@@ -34,6 +34,11 @@ def network(fields: Mapping[str, Any]) -> nn.Module:
   return _NETWORKS[name](**own, dtype=jnp.dtype(fields['dtype']))
 
 
+def stride(model: nn.Module) -> int:
+  """What the sides of a network's maps must be multiples of, at least STRIDE."""
+  return max(STRIDE, 2**model.levels) if isinstance(model, gbdf.GradientFusion) else STRIDE
+
+
 def described(config: Mapping[str, Any]) -> tuple[tuple[nn.Module, int], Any]:
   """What a run trains, by its whole config: ((network, side of its maps, px), variables).
 

@@ -15,7 +15,7 @@ def doubled_cubic(x: jax.Array, border: int = 0) -> jax.Array:
 
   Pixel i of 2n lies at i (n - 1) / (2n - 1) of the input: a little before i / 2, so that even and
   odd pixels each have the same four neighbours all along, of weights that change. Sums of shifted
-  products, with no gather and no dense matrix, forward and backward.
+  products, with no gather and no dense matrix, forward and backward (there is no jvp).
 
   Args:
     x: maps [b h w c].
@@ -82,7 +82,7 @@ def _extra(border: int) -> int:
 
 
 def _grown(x: jax.Array, axis: int, size: int) -> jax.Array:
-  """With zeros on both sides, which all have the weight 0."""
+  """With zeros on both sides."""
   widths = [(0, 0, 0)] * x.ndim
   widths[axis] = (size, size, 0)
   return jax.lax.pad(x, jnp.zeros((), x.dtype), widths)
@@ -95,9 +95,10 @@ def _along(weights: np.ndarray, axis: int, dtype: jnp.dtype) -> jax.Array:
 
 @functools.lru_cache(maxsize=64)
 def _taps(n: int, border: int) -> np.ndarray:
-  """Weights [2 5 k] of the pixels k - 2 .. k + 2 in the pixels 2k and 2k + 1, from the border on.
+  """Weights [2 5 n'] of the pixels k - 2 .. k + 2 in the pixels 2k and 2k + 1, for n' values of k.
 
-  What would lie beyond the input is counted to its edge pixel.
+  They go from the border before the first pixel to the one behind the last. What would lie beyond
+  the input is counted to its edge pixel, and has the weight 0 itself.
   """
   more = _extra(border)
   k = np.arange(-more, n + more)

@@ -20,34 +20,37 @@ def quantile(x, at, kept=None):
   A constant as far as the derivative is concerned.
 
   Args:
-    x: maps [b h w c]; NaN where kept is an error that makes any number.
+    x: maps [b h w c].
     at: a quantile in [0, 1], or several.
     kept: bool [b h w c], the values that count; None is all.
 
   Returns:
-    float32 [b 1 1 1], or [n b 1 1 1] of several; NaN where no value counts.
+    float32 [b 1 1 1], or [n b 1 1 1] of several; NaN where no value counts, or one
+    that counts is NaN.
   """
   if np.ndim(at):
     # In turn: together they would compare arrays as many times as large.
     return jax.lax.map(lambda one: quantile(x, one, kept), jnp.asarray(at, jnp.float32))
   x = jax.lax.stop_gradient(x.astype(jnp.float32))
-  keys = _ordered(x)
+  keys, wrong = _ordered(x), jnp.isnan(x)
   if kept is None:
     count = jnp.full((*x.shape[:-3], 1, 1, 1), math.prod(x.shape[-3:]), jnp.int32)
   else:
-    keys = jnp.where(kept, keys, _LARGEST)
+    keys, wrong = jnp.where(kept, keys, _LARGEST), wrong & kept
     count = kept.sum(_AXES, dtype=jnp.int32, keepdims=True)
   # In float32: of millions of values it is exact to half a rank.
   place = jnp.asarray(at, jnp.float32) * (count - 1)
-  rank = jnp.clip(jnp.floor(place), 0, count - 1).astype(jnp.int32)
+  rank = jnp.clip(jnp.floor(place).astype(jnp.int32), 0, count - 1)
   low = _statistic(keys, rank)
   # The next one is the same value again, or the least above it.
   again = (keys <= low).sum(_AXES, dtype=jnp.int32, keepdims=True) > rank + 1
   above = jnp.where(keys > low, keys, _LARGEST).min(_AXES, keepdims=True)
   high = jnp.where(again | (rank + 1 >= count), low, above)
   low, high = _value(low), _value(high)
-  found = low + (place - rank) * (high - low)
-  return jnp.where(count > 0, found, jnp.nan)
+  part = jnp.clip(place - rank, 0, 1)
+  # An infinite neighbour counts only where it has a part in it.
+  found = jnp.where(part > 0, low * (1 - part) + high * part, low)
+  return jnp.where((count > 0) & ~wrong.any(_AXES, keepdims=True), found, jnp.nan)
 
 
 def _statistic(keys, rank):

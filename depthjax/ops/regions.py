@@ -55,6 +55,7 @@ def by_strength(mask, strength, count):
 def _kmeans(places, mask, count, key):
   """Number of the nearest centre of each place [2 n]; centres are means of those in the mask [n].
 
+  Centres are [2 k], distances to them and members of their regions [k n].
   The many places come last in all arrays: TPUs fill the last axis up to 128.
   """
 
@@ -70,13 +71,13 @@ def _kmeans(places, mask, count, key):
   first, *keys = jax.random.split(key, count)
   centres = pick(first, mask)
   for key in keys:
-    nearest = mask * distances(centres).min(0)
-    centres = jnp.concatenate([centres, pick(key, nearest)], axis=1)
+    weights = mask * distances(centres).min(0)
+    centres = jnp.concatenate([centres, pick(key, weights)], axis=1)
 
   def body(_, centres):
-    nearest = jax.nn.one_hot(distances(centres).argmin(0), count, axis=0) * mask
-    mass = nearest.sum(1)
-    return jnp.where(mass > 0, places @ nearest.T / jnp.maximum(mass, 1), centres)
+    members = jax.nn.one_hot(distances(centres).argmin(0), count, axis=0) * mask
+    mass = members.sum(1)
+    return jnp.where(mass > 0, places @ members.T / jnp.maximum(mass, 1), centres)
 
   centres = jax.lax.fori_loop(0, _ROUNDS, body, centres)
   return distances(centres).argmin(0)

@@ -103,10 +103,11 @@ def chosen_side(refiner: Refiner, shape: tuple[int, int], largest: int = _LARGES
   """The side of the network's maps for a picture or window of a size (h, w), where none is given.
 
   Twice the long side, since the last features have half the network's resolution: edges of a pixel
-  need as much. At least the side it was trained at, and at most `largest`.
+  need as much. Up to `largest`, unless it was trained at more; at least what it was trained at.
   """
-  needed = refiners.STRIDE * math.ceil(2 * max(shape) / refiners.STRIDE)
-  return min(max(refiner.side, needed), largest)
+  stride = refiners.stride(refiner.model)
+  needed = stride * math.ceil(2 * max(shape) / stride)
+  return max(refiner.side, min(needed, largest))
 
 
 def checked_side(side: int) -> int:

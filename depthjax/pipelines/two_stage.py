@@ -22,7 +22,7 @@ from depthjax.pipelines.resolutions import Predictor
 # A window of fewer pixels shows no depth.
 _SMALLEST = 8
 # The authors' network sees pictures of 2048 pixels in one stage, and of these in two.
-_LARGEST = 1024
+LARGEST = 1024
 
 
 class Settings(NamedTuple):
@@ -35,7 +35,8 @@ class Settings(NamedTuple):
       stands for it: windows are then told apart, pictures are not.
     finest: the largest resolution of a prediction.
     chunk: windows that the network sees at once; see refine.fuse.
-    side: of the network's maps of the picture and of windows, as in refine.refine.
+    side: of the network's maps of the picture and of windows, as in refine.refine; without, up to
+      1024.
     nearest, ensemble: as there.
   """
 
@@ -123,7 +124,7 @@ def side_of(refiner: Refiner, shape: tuple[int, int], settings: Settings) -> int
   """
   if settings.side is not None:
     return refine_lib.checked_side(settings.side)
-  return refine_lib.chosen_side(refiner, shape, _LARGEST)
+  return refine_lib.chosen_side(refiner._replace(side=min(refiner.side, LARGEST)), shape, LARGEST)
 
 
 def calls(settings: Settings, predicts: bool) -> int:

@@ -18,6 +18,7 @@ _MOVES = {
   *('broadcast_in_dim', 'reshape', 'transpose', 'squeeze', 'slice', 'dynamic_slice', 'concatenate'),
   *('dynamic_update_slice', 'pad', 'iota', 'copy', 'rev', 'gather', 'stop_gradient', 'copy_p'),
   *('device_put', 'sharding_constraint', 'split', 'expand_dims', 'platform_index', 'pvary'),
+  *('optimization_barrier', 'bitcast_convert_type'),
 }
 _REDUCES = ('reduce_', 'arg', 'cumsum', 'cumprod', 'cummax', 'cummin', 'cumlogsumexp')
 

@@ -88,7 +88,8 @@ def _method(way: Way, lab: Lab) -> Callable[[Record], np.ndarray]:
     if way.kind == 'refined':
       # Scenes and predictions are drawn at the size that the network was trained at.
       return lambda record: refine.refine(record['low'], record['high'], refiner, side=refiner.side)
-    settings = two_stage.Settings(levels=way.levels, side=refiner.side)
+    side = min(refiner.side, two_stage.LARGEST)
+    settings = two_stage.Settings(levels=way.levels, side=side)
     return functools.partial(_two_stage, refiner=refiner, settings=settings)
   return _CLASSICAL[way.kind]
 

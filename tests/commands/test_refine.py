@@ -106,6 +106,15 @@ def test_one_map_is_low_and_high_at_once(folder, monkeypatch):
   _assert_refined('other.npy', expected)
 
 
+def test_an_ensemble_is_asked_for(folder, monkeypatch):
+  monkeypatch.undo()
+  monkeypatch.chdir(folder)
+  assert _run(monkeypatch, '--low=low.npy --high=high.pfm -o out.npy --ensemble=4') == 0
+  pair = _filled(), _high()[..., None], refiners.tiny()
+  _assert_refined('out.npy', refine.refine(*pair, ensemble=4))
+  assert np.abs(np.load('out.npy') - refine.refine(*pair)[..., 0]).max() > 1e-3
+
+
 def test_depth_stays_depth(folder, monkeypatch, capsys):
   """Far is large in the low map, in metres, and near in the high one."""
   np.save('depth.npy', 1 / _low())
@@ -124,7 +133,9 @@ def test_a_value_can_mark_what_is_missing(folder, monkeypatch):
   _assert_refined('out.npy', refine.refine(_filled(), _high()[..., None], refine.load('.')))
 
 
-@pytest.mark.parametrize('options', ['', ' --levels=3 --chunk=2 --side=256', ' --nearest'])
+@pytest.mark.parametrize(
+  'options', ['', ' --levels=3 --chunk=2 --side=256', ' --nearest', ' --ensemble=2']
+)
 def test_two_stages_on_windows_of_a_stored_map(folder, monkeypatch, capsys, options):
   line = f'--low=low.npy --high=high.pfm -o out.npy --stages=2{options}'
   assert _run(monkeypatch, line) == 0
@@ -133,6 +144,8 @@ def test_two_stages_on_windows_of_a_stored_map(folder, monkeypatch, capsys, opti
     settings = Settings(levels=3, side=256)
   if 'nearest' in options:
     settings = Settings(nearest=True)
+  if 'ensemble' in options:
+    settings = Settings(ensemble=2)
   expected = two_stage.refine(_filled(), _high()[..., None], refine.load('.'), settings=settings)
   _assert_refined('out.npy', expected, 1e-5)
   side, count = settings.side or 256, 29 if 'levels' in options else 13

@@ -45,6 +45,18 @@ def test_its_derivative_is_the_product_with_the_transposed_matrices(h, w, border
   np.testing.assert_allclose(found, np.einsum('bhwc,hi,wj->bijc', g, a, b), atol=1e-5)
 
 
+def test_compiled_made_again_and_in_half_precision_it_is_the_same():
+  rng = np.random.default_rng(0)
+  x, g = (rng.standard_normal((1, n, n, 2)).astype(np.float32) for n in (8, 18))
+  plain = jax.vjp(lambda x: upsampling.doubled_cubic(x, 1), x)
+  remade = jax.checkpoint(lambda x: upsampling.doubled_cubic(x, 1))
+  half = jax.jit(lambda x, g: (remade(x), jax.vjp(remade, x)[1](g)[0]))
+  found = half(x.astype('bfloat16'), g.astype('bfloat16'))
+  for own, expected in zip(found, (plain[0], *plain[1](g)), strict=True):
+    assert own.dtype == 'bfloat16'
+    np.testing.assert_allclose(own.astype(np.float32), expected, atol=0.1)
+
+
 def test_a_border_beyond_what_there_is_is_refused():
   with pytest.raises(ValueError, match='the border is 3 pixels; it can be 0, 1 or 2'):
     upsampling.doubled_cubic(np.zeros((1, 4, 4, 1), np.float32), 3)

@@ -64,8 +64,19 @@ def test_what_is_not_kept_does_not_matter():
   np.testing.assert_array_equal(*(quantiles.quantile(z, 0.3, kept) for z in (x, other)))
 
 
-def test_is_a_constant_for_the_derivative():
-  slope = jax.grad(lambda x: quantiles.quantile(x, 0.3).sum() + x.sum())(jnp.asarray(_maps('ties')))
+def test_infinite_values_are_the_largest_and_nan_is_told():
+  x = np.array([1, 2, np.inf, -np.inf, 5], np.float32).reshape(1, 5, 1, 1)
+  assert np.ravel(quantiles.quantile(x, 0.5)) == 2
+  assert np.ravel(quantiles.quantile(x, 1.0)) == np.inf
+  x[0, 1] = np.nan
+  assert np.isnan(quantiles.quantile(x, 0.5)).all()
+  assert np.ravel(quantiles.quantile(x, 0.5, x == x)) == 3
+
+
+@pytest.mark.parametrize('at', [0.3, (0.3, 0.9)])
+def test_is_a_constant_for_the_derivative(at):
+  x = jnp.asarray(_maps('ties'))
+  slope = jax.grad(lambda x: quantiles.quantile(x, at).sum() + x.sum())(x)
   np.testing.assert_array_equal(slope, 1)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
+from depthjax.models import refiners as refiner_models
 from depthjax.pipelines import maps, refine
 from tests import refiners
 
@@ -75,6 +76,11 @@ def test_squares_are_twice_as_large_as_pictures(shape, side):
   # A network of larger ones keeps to them.
   assert refine.chosen_side(refiners.mixing(0)._replace(side=2048), shape) == 2048
   assert refine.chosen_side(refiners.mixing(0), shape, 512) == min(side, 512)
+
+
+def test_a_network_that_halves_more_often_has_squares_that_it_can_halve():
+  model = refiner_models.network({'network': 'gbdf', 'levels': 9, 'dtype': 'float32'})
+  assert refine.chosen_side(refine.Refiner(model, {}, 512), (400, 300)) == 1024
 
 
 def test_the_authors_way_of_resizing_is_an_option(monkeypatch):

@@ -88,8 +88,8 @@ def test_the_authors_way_of_resizing_is_an_option(monkeypatch, nearest):
   rough = np.random.default_rng(0).random((300, 300, 1), np.float32)
   shown = []
 
-  def fuse(refiner, low, high, chunk=None):
-    del refiner, high, chunk
+  def fuse(refiner, low, high, chunk=None, ensemble=1):
+    del refiner, high, chunk, ensemble
     shown.append(low)
     yield from low
 
