@@ -1,10 +1,11 @@
 """`depthjax refocus`: a photograph, or a folder of them, blurred by depth as a wide lens would."""
 
+import contextlib
 import enum
 import functools
 import math
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -172,8 +173,10 @@ def _refocus_one(
       result = render(focus=at, radius=radius)
       images.write_image(output, result, bits=settings.bits, beside=beside)
     else:
-      frames = _animation(settings, at, radius, render, show)
-      video.write_animation(output, frames, settings.fps)
+      # Closed here whatever happens: a bar that is left to the garbage collector may be stopped by
+      # the very thread that draws it, which then waits for itself.
+      with contextlib.closing(_animation(settings, at, radius, render, show)) as frames:
+        video.write_animation(output, frames, settings.fps)
   except InputError:
     raise
   except ValueError as error:
@@ -185,7 +188,7 @@ def _refocus_one(
 
 def _animation(
   settings: Settings, focus: float, radius: float, render: Callable, show: bool
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
   if settings.animate is Sweep.focus:
     steps = [(at, radius) for at in refocus_lib.focus_sweep(settings.frames)]
   else:

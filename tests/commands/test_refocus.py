@@ -9,7 +9,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from depthjax.files import depth as depth_files
-from depthjax.files import images
+from depthjax.files import images, video
+from depthjax.files.errors import InputError
 from depthjax.pipelines import refocus
 from tests import profiles
 from tests.commands import made
@@ -218,3 +219,18 @@ def test_a_picture_keeps_its_profile_and_maker(folder, monkeypatch):
   with Image.open('out.tif') as image:
     assert image.info['icc_profile'] == profile
     assert image.getexif()[ExifTags.Base.Make] == 'Maker'
+
+
+def test_an_animation_that_fails_leaves_no_bar_behind(folder, monkeypatch):
+  """Its threads would live until the garbage collector comes, on whichever thread that is."""
+  taken = []
+
+  def fail(path, frames, fps):
+    taken.append(frames)  # Kept, as a traceback may keep it.
+    assert next(frames).ndim == 3 and frames.gi_frame is not None
+    raise InputError(path, 'is full', 'room')
+
+  monkeypatch.setattr(video, 'write_animation', fail)
+  line = 'refocus photo.png depth.png -o out.mp4 --animate=focus --frames=3 --radius=4'
+  assert made.run(monkeypatch, line) == 2
+  assert taken[0].gi_frame is None
