@@ -104,7 +104,7 @@ def _broad(config: ml_collections.ConfigDict) -> None:
   config.data.margin = 0.015
   seen = config.data.predictions
   # Twice the side of a picture is what the network needs for edges of a pixel: its last features
-  # have half its side. There the sharp map is as coarse as a quarter.
+  # have half its side. In such a map a sharp prediction may have a quarter of the side, or less.
   seen.low, seen.high, seen.reach, seen.white_low = 0.25, 0.8, 4.0, 0.05
   seen.natural = 0.25
 
