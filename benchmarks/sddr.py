@@ -42,18 +42,13 @@ def main(argv: list[str] | None = None) -> table.Report | None:
     return None
   if sddr_twin is None:
     sys.exit("PyTorch is not installed: pip install 'depthjax[parity]'")
-  # Before this process takes the device: some have room for one process only.
-  names = [_OURS, *_FORMATS]
-  peaks = [] if args.parity else [_row(name, n, args) for n in args.sizes for name in names]
   report = table.Report()
   if args.parity:
     parity(report, args)
   else:
-    forward(report, args)
-    windows(report, args)
-    report.table(
-      'memory', peaks, 'Each line is a process of its own, which runs the network twice.'
-    )
+    for part in _PARTS:  # Memory first: some devices have room for one process only.
+      if part in args.parts:
+        _PARTS[part](report, args)
   report.save(args.json)
   return report
 
@@ -64,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
   result.add_argument('--windows', type=int, default=14, help='of two stages')
   result.add_argument('--window-side', type=int, default=1024)
   result.add_argument('--sides', action='store_true', help='with the outputs for training alone')
+  result.add_argument('--parts', nargs='+', choices=list(_PARTS), default=list(_PARTS))
   result.add_argument('--dtype', choices=['float32', 'bfloat16'], default='float32')
   result.add_argument('--precision', choices=['float32', 'tf32'], default='float32')
   result.add_argument('--parity', action='store_true', help='only check the results, three seeds')
@@ -80,6 +76,12 @@ def configure(args: argparse.Namespace) -> None:
   if sddr_twin is not None:
     sddr_twin.torch.backends.cuda.matmul.allow_tf32 = tf32
     sddr_twin.torch.backends.cudnn.allow_tf32 = tf32
+
+
+def memory(report: table.Report, args: argparse.Namespace) -> None:
+  """The peak memory of each network: on accelerators the device's, else the process's."""
+  rows = [_row(name, side, args) for side in args.sizes for name in (_OURS, *_FORMATS)]
+  report.table('memory', rows, 'Each line is a process of its own, which runs the network twice.')
 
 
 def forward(report: table.Report, args: argparse.Namespace) -> None:
@@ -166,10 +168,10 @@ def measured(name: str, side: int, args: argparse.Namespace) -> dict[str, Any]:
   """The peak memory of this process before and after two calls of a network."""
   maps = _maps(0, 1, side)
   call = ours(0, args, maps) if name == _OURS else theirs(0, args, maps, name)
-  before = _peak()
+  before = _peak(name)
   for _ in range(2):
     jax.block_until_ready(call())
-  return {'before': before, 'peak': _peak()}
+  return {'before': before, 'peak': _peak(name)}
 
 
 def ours(seed: int, args: argparse.Namespace, maps: tuple[np.ndarray, np.ndarray]) -> Callable:
@@ -187,7 +189,7 @@ def theirs(
 ) -> Callable:
   """A call of the twin, which ends when its outputs [b 1 h w] are there."""
   torch = sddr_twin.torch
-  device = 'cuda' if torch.cuda.is_available() and jax.default_backend() == 'gpu' else 'cpu'
+  device = 'cuda' if _on_gpu() else 'cpu'
   dtype = torch.float64 if double else getattr(torch, args.dtype)
   fields = {'device': device, 'dtype': dtype, 'memory_format': getattr(torch, _FORMATS[name])}
   net = sddr_twin.random(seed).to(**fields)
@@ -256,11 +258,21 @@ def _row(name: str, side: int, args: argparse.Namespace) -> table.Row:
   }
 
 
-def _peak() -> float:
-  """Largest resident memory of this process so far, GB."""
+def _on_gpu() -> bool:
+  return sddr_twin.torch.cuda.is_available() and jax.default_backend() == 'gpu'
+
+
+def _peak(name: str) -> float:
+  """Largest memory so far, GB: of the GPU by a framework, or resident of this process."""
+  if _on_gpu():
+    if name != _OURS:
+      return sddr_twin.torch.cuda.max_memory_allocated() / 1e9
+    return jax.local_devices()[0].memory_stats()['peak_bytes_in_use'] / 1e9
   unit = 1 if sys.platform == 'darwin' else 1024
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
+
+_PARTS = {'memory': memory, 'network': forward, 'windows': windows}
 
 if __name__ == '__main__':
   main()

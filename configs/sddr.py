@@ -18,10 +18,11 @@ A third, of the weights that ship, sees predictors of many resolutions, with whi
   depthjax train --config=configs/sddr.py:small,stage=broad --workdir=runs/broad
     --config.initialise.weights=runs/second
 
-  size   hardware      side  windows  parameters
-  smoke  2 CPU cores    128      128       0.1 M
-  small  2 CPU cores    256      128      10.3 M
-  base   accelerators  2048     1024      10.3 M
+  size    hardware      side  windows  parameters
+  smoke   2 CPU cores    128      128       0.1 M
+  small   2 CPU cores    256      128      10.3 M
+  medium  1 GPU          512      256      10.3 M  shown to the network at twice the side
+  base    accelerators  2048     1024      10.3 M
 """
 
 import ml_collections
@@ -30,7 +31,7 @@ from depthjax import configuring
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Sizes `smoke`, `small` and `base`; `stage` is `both`, `first`, `second` or `broad`."""
+  """Sizes as above; `stage` is `both`, `first`, `second` or `broad`."""
   arg = configuring.parse_arg(arg, size='base', stage='both')
   config = configuring.defaults()
   config.task = 'sddr'
@@ -44,6 +45,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'drop': 0.1,
       'levels': 10,  # Of gbdf ...
       'width': 8,  # ... and of its first.
+      'enlarge': 1,  # The network sees maps at this many times their side; refine shows them at 2.
       'remat': False,
       'dtype': 'float32',
     }
@@ -63,7 +65,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'quantiles': 4,  # N_w.
       'sigma': 3.0,  # Of the bilateral filter of the first labels, px ...
       'tolerance': 0.1,  # ... and as a share of the gradient's 95th percentile.
-      'sequential': False,  # Windows one at a time: less memory.
+      'chunk': 4,  # Windows of a picture that the network sees at once; fewer take less memory.
     }
   )
   config.optimizer.weight_decay = 0.01
@@ -71,7 +73,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   # Nothing of a scene is seen but its disparity: many layers, of many sizes.
   config.data.photo_source, config.data.pad = '', 0
   config.data.layers, config.data.margin, config.data.covers = 8, 0.03, (0.005, 0.6)
-  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
+  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, medium=_medium, base=_base)
   stages = {'both': _both, 'first': _first, 'second': _second, 'broad': _broad}
   configuring.apply(config, 'stage', arg.stage, stages)
   return config
@@ -103,10 +105,9 @@ def _broad(config: ml_collections.ConfigDict) -> None:
   config.optimizer.peak, config.optimizer.end = 0.5 * config.optimizer.peak, 0.0
   config.data.margin = 0.015
   seen = config.data.predictions
-  # Twice the side of a picture is what the network needs for edges of a pixel: its last features
-  # have half its side. In such a map a sharp prediction may have a quarter of the side, or less.
-  seen.low, seen.high, seen.reach, seen.white_low = 0.25, 0.8, 4.0, 0.05
-  seen.natural = 0.25
+  seen.low, seen.high, seen.reach, seen.white_low = 0.3, 0.9, 5.0, 0.05
+  # Whose edges are blurred: these weights are to find them.
+  seen.natural = 0.0
 
 
 def _base(config: ml_collections.ConfigDict) -> None:
@@ -115,12 +116,12 @@ def _base(config: ml_collections.ConfigDict) -> None:
   config.optimizer.peak, config.optimizer.warmup = 3e-4, 500
   config.data.height = config.data.width = 2048
   config.data.predictions.window_side = 1024
-  config.loss.sequential = True
+  config.loss.chunk = 1
   config.eval.every = config.checkpoint.every = 500
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 2200, 8
+  config.steps, config.batch_size = 2600, 8
   config.loss.start = 2000
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   config.data.height = config.data.width = 256
@@ -128,6 +129,19 @@ def _small(config: ml_collections.ConfigDict) -> None:
   config.loss.sigma = 1.0
   config.model.levels = 7
   config.eval.every = config.checkpoint.every = 500
+
+
+def _medium(config: ml_collections.ConfigDict) -> None:
+  _small(config)
+  config.steps, config.loss.start = 12_000, 10_000
+  # Twice the side of a picture is what the network needs for edges of a pixel: its last features
+  # have half its side.
+  config.model.enlarge = 2
+  config.data.height = config.data.width = 512
+  config.data.predictions.window_side = 256
+  config.loss.sigma = 2.0
+  config.input.workers = 12
+  config.eval.every = config.checkpoint.every = 2000
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:

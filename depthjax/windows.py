@@ -63,15 +63,22 @@ def feather(shape: tuple[int, int]) -> np.ndarray:
 
   A box over the middle 70 %, blurred by a Gaussian of 6 % of the window, then brought to [0, 1].
   """
+  rows, columns = map(profile, shape)
+  weights = rows[:, None] * columns
+  weights.flags.writeable = False  # It is shared by all who ask for it.
+  return weights
+
+
+@functools.lru_cache(maxsize=32)
+def profile(size: int) -> np.ndarray:
+  """Weights along an axis of a window, float32 [size]: `feather` is those of both, multiplied."""
   place = np.arange(-_RADIUS, _RADIUS + 1)
   kernel = np.exp(-(place**2) / (2 * _SIGMA**2))
   box = np.zeros(_SIDE)
   box[slice(*(int(at * _SIDE) for at in _BOX))] = 1
-  profile = np.convolve(box, kernel / kernel.sum(), mode='same')
-  profile /= profile.max()
-  rows, columns = (_resized(profile, size) for size in shape)
-  weights = (rows[:, None] * columns).astype(np.float32)
-  weights.flags.writeable = False  # It is shared by all who ask for it.
+  weights = np.convolve(box, kernel / kernel.sum(), mode='same')
+  weights = _resized(weights / weights.max(), size).astype(np.float32)
+  weights.flags.writeable = False
   return weights
 
 
@@ -85,7 +92,7 @@ def _starts(size: int, parts: int) -> tuple[int, list[int]]:
   return extent, [min(i * stride, size - extent) for i in range(parts - 1)] + [size - extent]
 
 
-def _resized(profile: np.ndarray, size: int) -> np.ndarray:
+def _resized(weights: np.ndarray, size: int) -> np.ndarray:
   """Linear interpolation between pixel centres at half integers."""
-  centres = (np.arange(size) + 0.5) * len(profile) / size - 0.5
-  return np.interp(centres, np.arange(len(profile)), profile)
+  centres = (np.arange(size) + 0.5) * len(weights) / size - 0.5
+  return np.interp(centres, np.arange(len(weights)), weights)

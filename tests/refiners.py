@@ -32,9 +32,9 @@ def tiny() -> Refiner:
   return Refiner(model, jax.tree.map(draw, shapes), SIDE)
 
 
-def save(path, task='sddr'):
-  """The weights of `tiny`, as a run writes them."""
-  config = {'model': FIELDS, 'data': {'height': SIDE, 'width': SIDE}}
+def save(path, task='sddr', **fields):
+  """The weights of `tiny`, as a run writes them; `fields` are of its config's model."""
+  config = {'model': {**FIELDS, **fields}, 'data': {'height': SIDE, 'width': SIDE}}
   return weights.save_weights(path, tiny().variables, {'task': task, 'step': 0, 'config': config})
 
 

@@ -39,14 +39,16 @@ def stride(model: nn.Module) -> int:
   return max(STRIDE, 2**model.levels) if isinstance(model, gbdf.GradientFusion) else STRIDE
 
 
-def described(config: Mapping[str, Any]) -> tuple[tuple[nn.Module, int], Any]:
-  """What a run trains, by its whole config: ((network, side of its maps, px), variables).
+def described(config: Mapping[str, Any]) -> tuple[tuple[nn.Module, int, int], Any]:
+  """What a run trains, by its whole config: ((network, side of pictures, px, enlarged), variables).
 
-  The variables are shapes alone. A config of something else ends in whatever it lacks.
+  The network sees pictures `enlarged` times. The variables are shapes alone. A config of something
+  else ends in whatever it lacks.
   """
   model, data = network(config['model']), config['data']
-  side = max(int(data['height']), int(data['width']))
-  return (model, side), jax.eval_shape(functools.partial(initial, model, side))
+  side, enlarged = max(int(data['height']), int(data['width'])), config['model'].get('enlarge', 1)
+  variables = jax.eval_shape(functools.partial(initial, model, side * enlarged))
+  return (model, side, enlarged), variables
 
 
 def initial(model: nn.Module, side: int = STRIDE) -> dict[str, Any]:

@@ -29,11 +29,17 @@ _LARGEST = 2048
 
 
 class Refiner(NamedTuple):
-  """A trained refinement network, its variables, and the side of the maps it was trained on, px."""
+  """A trained refinement network, its variables, and how it was trained.
+
+  Fields:
+    side: of the pictures, px.
+    enlarged: how many times larger the network saw them.
+  """
 
   model: Any
   variables: dict[str, Any]
   side: int
+  enlarged: int = 1
 
 
 def load(path: str | os.PathLike) -> Refiner:
@@ -42,8 +48,8 @@ def load(path: str | os.PathLike) -> Refiner:
   Raises:
     files.errors.InputError: the file cannot be read or is of another task.
   """
-  (model, side), variables = weights.load_network(path, 'sddr', refiners.described)
-  return Refiner(model, variables, side)
+  (model, *trained), variables = weights.load_network(path, 'sddr', refiners.described)
+  return Refiner(model, variables, *trained)
 
 
 def builtin() -> Refiner:
@@ -103,7 +109,7 @@ def chosen_side(refiner: Refiner, shape: tuple[int, int], largest: int = _LARGES
   """The side of the network's maps for a picture or window of a size (h, w), where none is given.
 
   Twice the long side, since the last features have half the network's resolution: edges of a pixel
-  need as much. Up to `largest`, unless it was trained at more; at least what it was trained at.
+  need as much. Up to `largest`, unless its pictures in training were larger; at least their side.
   """
   stride = refiners.stride(refiner.model)
   needed = stride * math.ceil(2 * max(shape) / stride)

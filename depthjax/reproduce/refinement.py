@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from depthjax.data import splits
-from depthjax.files import atomic
 from depthjax.pipelines import baselines, depth_scoring, maps, refine, two_stage
 from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Lab
@@ -18,6 +17,7 @@ from depthjax.reproduce.lab import Lab
 # Disparity of scenes lies in [0, 1]; the farthest is to be this much nearer than infinity.
 _FARTHEST = 0.25
 _FILE = 'refinement.json'
+_VERSION = 2  # Of what is measured and kept: another one measures all anew.
 
 Record = Mapping[str, np.ndarray]
 
@@ -36,8 +36,8 @@ class Way(NamedTuple):
   levels: int = 0
 
 
-def scores(lab: Lab, way: Way, names: Sequence[str] = (), **fields: Any) -> dict[str, float]:
-  """Means over the split 'test' (depth_scoring), after training what the way needs.
+def scores(lab: Lab, way: Way, names: Sequence[str] = (), **fields: Any) -> dict[str, np.ndarray]:
+  """Of each scene of the split 'test' (depth_scoring), after training what the way needs.
 
   Args:
     names: of the scores that there must be; what was measured without one of them, by an older
@@ -54,15 +54,15 @@ def scores(lab: Lab, way: Way, names: Sequence[str] = (), **fields: Any) -> dict
   data, count = config.data.to_dict(), config.eval.examples
   # Windows are drawn last: more of them change nothing else.
   data['predictions']['levels'] = max(data['predictions']['levels'], way.levels)
-  key = json.dumps([list(way), digest, _fingerprint(data), count])
+  key = json.dumps([list(way), digest, _fingerprint(data), count, _VERSION])
   path = lab.root / _FILE
   known = lab_lib.read(path)
   if key not in known or not set(names) <= known[key].keys():
     refined = _method(way, lab)
     rows = [truth.scores(refined(record)[..., 0]) for truth, record in _records(data, count)]
-    known = {**lab_lib.read(path), key: _means(rows)}
-    atomic.write_bytes(path, (json.dumps(known, indent=2) + '\n').encode(), ('.json',))
-  return known[key]
+    known = {**lab_lib.read(path), key: {name: [row[name] for row in rows] for name in rows[0]}}
+    lab_lib.write(path, known)
+  return {name: np.array(x) for name, x in known[key].items()}
 
 
 # All ways are shown the scenes and predictions of this experiment.
@@ -77,18 +77,15 @@ def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[depth_scorin
     yield depth_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=number), record
 
 
-def _means(rows: list[dict[str, float]]) -> dict[str, float]:
-  return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-
-
 def _method(way: Way, lab: Lab) -> Callable[[Record], np.ndarray]:
   """A record -> disparity of its size [h w 1]."""
   if way.kind in ('refined', 'two_stage'):
     refiner = refine.load(lab.root / way.run)
+    # Scenes and predictions are drawn at the size that the network was trained at.
+    side = refiner.side * refiner.enlarged
     if way.kind == 'refined':
-      # Scenes and predictions are drawn at the size that the network was trained at.
-      return lambda record: refine.refine(record['low'], record['high'], refiner, side=refiner.side)
-    side = min(refiner.side, two_stage.LARGEST)
+      return lambda record: refine.refine(record['low'], record['high'], refiner, side=side)
+    side = min(side, two_stage.LARGEST)
     settings = two_stage.Settings(levels=way.levels, side=side)
     return functools.partial(_two_stage, refiner=refiner, settings=settings)
   return _CLASSICAL[way.kind]

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from depthjax.reproduce import refinement
 from depthjax.reproduce.lab import Experiment, Lab
 from depthjax.reproduce.refinement import Way
@@ -45,8 +47,8 @@ _SCENES = (
 )
 
 
-def _measured(way: Way, **fields: Any) -> Callable[[Lab], Sequence[float]]:
-  def measure(lab: Lab) -> Sequence[float]:
+def _measured(way: Way, **fields: Any) -> Callable[[Lab], Sequence[np.ndarray]]:
+  def measure(lab: Lab) -> Sequence[np.ndarray]:
     scores = refinement.scores(lab, way, _METRICS, **fields)
     return [scores[name] for name in _METRICS]
 
@@ -79,6 +81,7 @@ TABLE1 = Table(
   ),
   data=f'The paper: 48 pictures, LeReS. {_SCENES}.',
   expected='SDDR best in all columns.',
+  reference='SDDR',
 )
 
 TABLE2 = Table(
@@ -100,6 +103,7 @@ TABLE2 = Table(
   ),
   data=f'The paper: as Table 1. {_SCENES}.',
   expected='As good as one stage in δ1; the paper is a little worse in REL and ORD for LeReS.',
+  reference='SDDR, one stage',
 )
 
 _REAL = {'data__depth_source': 'builtin'}
@@ -119,6 +123,7 @@ TABLE3 = Table(
   data='The paper: DIML. Ours: the measured disparity of Middlebury 2014 "Motorcycle", which comes '
   'with scikit-image, seen by the simulated predictor with as many seeds as there are examples.',
   expected='SDDR best in all columns.',
+  reference='SDDR',
 )
 
 TABLE4A = Table(
@@ -135,6 +140,7 @@ TABLE4A = Table(
   ),
   data=f'The paper: Middlebury 2021, LeReS. {_SCENES}.',
   expected='Better with each level.',
+  reference='S = 3',
 )
 
 TABLE4B = Table(
@@ -151,6 +157,7 @@ TABLE4B = Table(
   ),
   data=f'The paper: Middlebury 2021, LeReS. {_SCENES}.',
   expected='All together best, L_gt alone worst.',
+  reference='all',
 )
 
 TABLE4C = Table(
@@ -170,6 +177,7 @@ TABLE4C = Table(
   ),
   data=f'The paper: Middlebury 2021, LeReS. {_SCENES}.',
   expected='Nearly as good with natural data alone.',
+  reference='Mixed',
 )
 
 TABLE4D = Table(
@@ -188,6 +196,7 @@ TABLE4D = Table(
   ),
   data=f'The paper: Middlebury 2021, LeReS. {_SCENES}.',
   expected='G_S better than D_S, and a help to GBDF.',
+  reference='SDDR, labels G_S',
 )
 
 _AMOUNTS = (0.0, 0.5, 1.0, 2.0, 3.0)

@@ -4,6 +4,8 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from depthjax.files import atomic
 from depthjax.files.errors import InputError
 from depthjax.reproduce.lab import Lab
@@ -15,13 +17,14 @@ class Row(NamedTuple):
   Fields:
     label: as in the paper.
     paper: the paper's values, one a column; None where it has none.
-    measure: a lab -> our values by the table's own columns; None where we cannot make the row.
+    measure: a lab -> our values by the table's own columns, each a number or one for each scene
+      [n]; None where we cannot make the row.
     note: why not, or what differs.
   """
 
   label: str
   paper: tuple[float | None, ...]
-  measure: Callable[[Lab], Sequence[float]] | None
+  measure: Callable[[Lab], Sequence[float | np.ndarray]] | None
   note: str = ''
 
 
@@ -35,6 +38,7 @@ class Table(NamedTuple):
     paper_columns, columns: headings of the paper's values and of ours.
     data: which data made the paper's and ours.
     expected: what should be seen in ours if the paper is right.
+    reference: label of the row whose values the others' are compared to, scene by scene; or none.
   """
 
   name: str
@@ -45,19 +49,45 @@ class Table(NamedTuple):
   rows: tuple[Row, ...]
   data: str
   expected: str
+  reference: str = ''
+
+
+class Difference(NamedTuple):
+  """Of a row's values to those of the table's reference on the same scenes."""
+
+  mean: float
+  error: float  # Standard error over the scenes.
 
 
 class Filled(NamedTuple):
-  """A table with our values, one list a row; empty where we have none."""
+  """A table with our values, one list a row; empty where we have none.
+
+  `differences` are those of the rows to its reference, empty for that row itself.
+  """
 
   table: Table
   values: tuple[tuple[float, ...], ...]
+  differences: tuple[tuple[Difference, ...], ...] = ()
 
 
 def fill(table: Table, lab: Lab) -> Filled:
   """Runs or reuses what the rows need, from the first to the last."""
-  values = [tuple(row.measure(lab)) if row.measure else () for row in table.rows]
-  return Filled(table, tuple(values))
+  found = {row.label: row.measure(lab) if row.measure else () for row in table.rows}
+  values = tuple(tuple(float(np.mean(x)) for x in row) for row in found.values())
+  if not table.reference:
+    return Filled(table, values)
+  differences = []
+  for label, row in found.items():
+    pairs = (
+      zip(row, found[table.reference], strict=True) if label != table.reference and row else ()
+    )
+    differences.append(tuple(_difference(np.subtract(*pair)) for pair in pairs))
+  return Filled(table, values, tuple(differences))
+
+
+def _difference(x: np.ndarray) -> Difference:
+  error = np.std(x, ddof=1) / np.sqrt(len(x)) if len(x) > 1 else np.nan
+  return Difference(float(np.mean(x)), float(error))
 
 
 def cells(filled: Filled) -> tuple[list[str], list[list[str]]]:
@@ -78,12 +108,28 @@ def markdown(filled: Filled, command: str, made: str) -> str:
   lines = [f'## {table.name}: {table.title}', '', f'{table.source}.', '']
   lines += ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
   lines += ['| ' + ' | '.join(row) + ' |' for row in body]
+  lines += _compared(filled)
   lines += ['', *(f'* {row.label}: {row.note}.' for row in table.rows if row.note)]
   if lines[-1]:
     lines.append('')
   lines += [f'**Data.** {table.data}', '', f'**To be expected.** {table.expected}', '']
   lines += [f'**Ours:** {made}, by `{command}`.']
   return '\n'.join(lines)
+
+
+def _compared(filled: Filled) -> list[str]:
+  """Lines of the differences to the table's reference, if it has one."""
+  table = filled.table
+  rows = [(row.label, x) for row, x in zip(table.rows, filled.differences, strict=False) if x]
+  if not rows:
+    return []
+  text = f'Less the row "{table.reference}", scene by scene: mean and its standard error.'
+  lines = ['', text, '', '| ' + ' | '.join(['', *table.columns]) + ' |']
+  lines.append('|---' * (1 + len(table.columns)) + '|')
+  for label, differences in rows:
+    found = [f'{x.mean:+.4f} ± {x.error:.4f}' for x in differences]
+    lines.append('| ' + ' | '.join([label, *found]) + ' |')
+  return lines
 
 
 def read(path: pathlib.Path) -> str:

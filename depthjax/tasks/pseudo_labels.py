@@ -4,6 +4,9 @@ Level s refines windows of the disparity of level s - 1 with a predictor's view 
 their gradients to those of the level before, so that the last level is sharp like the windows and
 consistent like the whole picture. All shapes are static, all of it is made of constants for the
 derivative.
+
+Windows of all levels pass through one loop, so that the network is compiled once for all of them.
+Each is cut out of the picture, and laid over it, by products with matrices made on the way.
 """
 
 from collections.abc import Callable
@@ -22,10 +25,24 @@ Refine = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Labels(NamedTuple):
-  """Gradients (Sobel, L1) and disparity of the last level, each [b h w 1]."""
+  """Gradients (Sobel, L1) and disparity of a level, each [b h w 1]."""
 
   gradient: jax.Array
   disparity: jax.Array
+
+
+class _Boxes(NamedTuple):
+  """Windows: where they lie, px, and their weights along the rows and columns of the picture.
+
+  Fields: tops, lefts, heights, widths [...]; down [... h], across [... w].
+  """
+
+  top: np.ndarray
+  left: np.ndarray
+  height: np.ndarray
+  width: np.ndarray
+  down: np.ndarray
+  across: np.ndarray
 
 
 def generate(
@@ -36,6 +53,7 @@ def generate(
   levels: int,
   sigma: float,
   tolerance: float,
+  chunk: int = 4,
 ) -> Labels:
   """Pseudo-labels of a batch.
 
@@ -46,56 +64,104 @@ def generate(
     levels: S; 0 takes the gradient of D_0 itself.
     sigma: deviation of the bilateral filter of the first gradient, px.
     tolerance: its deviation in value, as a share of the gradient's 95th percentile.
+    chunk: windows of each picture that the network sees at once.
   """
   disparity = jax.lax.stop_gradient(jnp.asarray(disparity))
-  gradient = _smoothed(gradients.magnitude(disparity), sigma, tolerance)
-  done = 0
+  start = Labels(_smoothed(gradients.magnitude(disparity), sigma, tolerance), disparity)
+  if not levels:
+    return jax.lax.stop_gradient(start)
+  firsts, order, boxes = _plan(disparity.shape[1:3], levels, chunk)
+  views = jnp.moveaxis(views[:, order], 0, 1)  # [steps b chunk s s 1]
+
+  def step(carry, inputs):
+    old, new = carry
+    first, boxes, views = inputs
+    # What a level reads is what the one before has made of the whole picture.
+    old = jax.tree.map(lambda x, y: jnp.where(first, y, x), old, new)
+    fine = _refined(refine, old.disparity, boxes, views)
+    new, _ = jax.lax.scan(lambda new, one: (_laid(old, new, *one), None), new, (boxes, fine))
+    return (old, new), None
+
+  (_, labels), _ = jax.lax.scan(step, (start, start), (firsts, boxes, views))
+  return jax.lax.stop_gradient(labels)
+
+
+def _plan(shape: tuple[int, int], levels: int, chunk: int) -> tuple[np.ndarray, np.ndarray, _Boxes]:
+  """The steps of the loop: whether a level begins [n], which windows [n chunk], where they lie.
+
+  A level whose windows do not fill its last chunk has one of them again, of no weight.
+  """
+  firsts, order, boxes, done = [], [], [], 0
   for level in range(1, levels + 1):
-    boxes = windows_lib.grid(disparity.shape[1:3], level)
-    part = views[:, done : done + len(boxes)]
-    disparity, gradient = _level(refine, disparity, gradient, part, boxes)
-    done += len(boxes)
-  return jax.lax.stop_gradient(Labels(gradient, disparity))
+    found = windows_lib.grid(shape, level)
+    padded = -(-len(found) // chunk) * chunk
+    number = np.minimum(np.arange(padded), len(found) - 1)
+    firsts += [start == 0 for start in range(0, padded, chunk)]
+    order.append(done + number)
+    boxes += [_box(found[i], shape, at < len(found)) for at, i in enumerate(number)]
+    done += len(found)
+  boxes = [
+    np.stack(x).reshape(len(firsts), chunk, *np.shape(x[0])) for x in zip(*boxes, strict=True)
+  ]
+  return np.array(firsts), np.concatenate(order).reshape(len(firsts), chunk), _Boxes(*boxes)
 
 
-def _level(refine, disparity, gradient, views, boxes):
-  """Disparity and gradient of a level from those of the level before."""
-  old, reference = (_crops(x, boxes) for x in (disparity, gradient))
-  new = _resized(refine(*_inputs(old, views)), old.shape[1:3])
-  new = alignment.align(new, old)
-  sharper = alignment.align(gradients.magnitude(new), reference)
-  weights = jnp.asarray(windows_lib.feather(old.shape[1:3]))[..., None]
-  return (
-    _blended(disparity, new, weights, boxes),
-    _blended(gradient, sharper, weights, boxes),
-  )
+def _box(box: windows_lib.Window, shape: tuple[int, int], counts: bool) -> _Boxes:
+  down, across = (np.zeros(size, np.float32) for size in shape)
+  rows, columns = box.slices
+  down[rows] = windows_lib.profile(box.height) * counts
+  across[columns] = windows_lib.profile(box.width)
+  return _Boxes(*(np.float32(x) for x in box), down, across)
 
 
-def _inputs(old, views):
-  """What the network is shown: the windows of the level before at the views' size, the views."""
-  views = views.reshape(-1, *views.shape[2:])
-  old = _resized(old, views.shape[1:3])
-  return disparity_lib.normalise(old), disparity_lib.normalise(views)
+def _refined(refine: Refine, old: jax.Array, boxes: _Boxes, views: jax.Array) -> jax.Array:
+  """Windows of maps [b h w 1], refined with their views [b c s s 1]: [c b s s 1]."""
+  b, c, side = views.shape[:3]
+  h, w = old.shape[1:3]
+  cut = jax.vmap(lambda top, height: _weights(side, h, top, height), out_axes=0)
+  rows = cut(boxes.top, boxes.height)
+  across = jax.vmap(lambda left, width: _weights(side, w, left, width))(boxes.left, boxes.width)
+  crops = jnp.einsum('cyh,bhwi,cxw->bcyxi', rows, old, across, precision='highest')
+  pair = (x.reshape(b * c, side, side, 1) for x in (crops, views))
+  fine = refine(*map(disparity_lib.normalise, pair))
+  return jnp.moveaxis(fine.reshape(b, c, side, side, 1), 1, 0)
 
 
-def _crops(x, boxes):
-  """The windows of maps [b h w 1], window by window of each: [b*n h' w' 1]."""
-  crops = jnp.stack([x[:, *box.slices] for box in boxes], axis=1)
-  return crops.reshape(-1, *crops.shape[2:])
+def _laid(old: Labels, new: Labels, box: _Boxes, fine: jax.Array) -> Labels:
+  """Maps with a refined window [b s s 1] of the level before laid over them."""
+  h, w = old.disparity.shape[1:3]
+  side = fine.shape[1]
+  # Pixels of the picture as places in the window; those beyond it continue its border.
+  rows = _weights(h, side, -box.top * side / box.height, h * side / box.height)
+  columns = _weights(w, side, -box.left * side / box.width, w * side / box.width)
+  fine = jnp.einsum('hy,byxi,wx->bhwi', rows, fine, columns, precision='highest')
+  inside = _within(h, box.top, box.height)[:, None] * _within(w, box.left, box.width)
+  inside = jnp.broadcast_to(inside[..., None], fine.shape)
+  fine = alignment.align(fine, old.disparity, inside)
+  sharper = alignment.align(gradients.magnitude(fine), old.gradient, inside)
+  weights = (box.down[:, None] * box.across)[..., None]
+  blend = lambda x, y: x + weights * (y - x)  # noqa: E731
+  return Labels(blend(new.gradient, sharper), blend(new.disparity, fine))
 
 
-def _blended(x, crops, weights, boxes):
-  """Maps [b h w 1] with their windows [b*n h' w' 1] laid over them in turn."""
-  crops = crops.reshape(len(x), len(boxes), *crops.shape[1:])
-  for i, box in enumerate(boxes):
-    part = x[:, *box.slices]
-    x = x.at[:, *box.slices].set(part + weights * (crops[:, i] - part))
-  return x
+def _weights(count: int, size: int, start: jax.Array, length: jax.Array) -> jax.Array:
+  """Linear resampling of an axis: a matrix [count size], whose rows have the sum 1.
+
+  `count` pixels share the part of the axis from `start` on, of `length` pixels: by interpolation
+  or, where that is shrinking, means over areas. None reads what lies beyond this part or the axis.
+  """
+  scale = length / count
+  low, high = jnp.maximum(start, 0), jnp.minimum(start + length, size)
+  at = jnp.clip(start + (jnp.arange(count) + 0.5) * scale, low + 0.5, high - 0.5)
+  centre = jnp.arange(size) + 0.5
+  weights = jnp.maximum(0, 1 - jnp.abs(at[:, None] - centre) / jnp.maximum(scale, 1))
+  weights *= (centre > low) & (centre < high)
+  return weights / weights.sum(1, keepdims=True)
 
 
-def _resized(x, shape):
-  shape = (len(x), *shape, x.shape[-1])
-  return jax.image.resize(x, shape, 'bilinear', antialias=True)
+def _within(size: int, start: jax.Array, length: jax.Array) -> jax.Array:
+  centre = jnp.arange(size) + 0.5
+  return ((centre > start) & (centre < start + length)).astype(jnp.float32)
 
 
 def _smoothed(gradient, sigma, tolerance):

@@ -16,7 +16,7 @@ from depthjax.losses import gbdf
 from depthjax.losses import sddr as losses
 from depthjax.metrics import depth as depth_metrics
 from depthjax.models import refiners
-from depthjax.ops import alignment, disparity, gradients, regions
+from depthjax.ops import alignment, disparity, gradients, regions, resize
 from depthjax.tasks import pseudo_labels
 from depthjax.tasks.task import Predictor, Task
 
@@ -42,10 +42,12 @@ def make(
   model = refiners.network(config.model)
   _check(config)
   fields, levels = config.loss.to_dict(), config.data.predictions.levels
+  enlarge = config.model.enlarge
 
   def apply(variables, inputs, train):
-    keys = inputs.get('keys')
-    outputs = model.apply(variables, inputs['low'], inputs['high'], train, train, keys)
+    low, high = (_enlarged(inputs[name], enlarge) for name in ('low', 'high'))
+    outputs = model.apply(variables, low, high, train, train, inputs.get('keys'))
+    outputs = {name: resize.downsample(x, enlarge) for name, x in outputs.items()}
     return outputs, {name: x for name, x in variables.items() if name != 'params'}
 
   def loss(apply, variables, inputs, key):
@@ -53,7 +55,7 @@ def make(
     outputs, state = apply(variables, {**inputs, 'keys': keys}, True)
     terms = _supervised(outputs, inputs, keys, fields)
     if fields['gradient'] or fields['fusion']:
-      refine = _refine(apply, variables, fields['sequential'])
+      refine = _refine(apply, variables)
       # The number of the step: consecutive examples make a batch.
       on = inputs['index'].max() // config.batch_size >= fields['start']
       terms |= _distilled(on, refine, outputs, inputs, keys, {**fields, 'levels': levels})
@@ -68,6 +70,11 @@ def make(
     metrics=metrics,
     pictures=pictures,
   )
+
+
+def _enlarged(x: jax.Array, times: int) -> jax.Array:
+  """Maps [b h w 1] at a multiple of their size, as `depthjax refine` shows them to the network."""
+  return resize.upsample(x, tuple(times * size for size in x.shape[1:3]))
 
 
 def _supervised(outputs: Images, inputs: Images, keys: jax.Array, fields: dict) -> Images:
@@ -128,6 +135,7 @@ def distillation(
     levels=levels,
     sigma=fields['sigma'],
     tolerance=fields['tolerance'],
+    chunk=fields['chunk'],
   )
   terms = {}
   if fields['label'] == 'disparity':
@@ -183,21 +191,15 @@ def pictures(outputs: Images, inputs: Images) -> Images:
   return {'refinement': jnp.broadcast_to(row, (*row.shape[:3], 3))}
 
 
-def _refine(apply: Callable, variables: Any, sequential: bool) -> pseudo_labels.Refine:
-  """The model as it is, for windows: all at once, or of each picture one at a time."""
+def _refine(apply: Callable, variables: Any) -> pseudo_labels.Refine:
+  """The model as it is, for windows."""
   frozen = jax.lax.stop_gradient(variables)
 
   def refine(low, high):
     refined = apply(frozen, {'low': low, 'high': high}, False)[0]['fusion']
     return disparity.normalise(refined)
 
-  if not sequential:
-    return refine
-
-  def in_turn(low, high):
-    return jax.lax.map(lambda pair: refine(*(x[None] for x in pair))[0], (low, high))
-
-  return in_turn
+  return refine
 
 
 def _fusion(outputs: Images, gradient: jax.Array, fields: dict[str, Any]) -> jax.Array:
@@ -216,14 +218,15 @@ def _mean(x: jax.Array, weights: jax.Array) -> jax.Array:
 
 def _check(config: ml_collections.ConfigDict) -> None:
   data, loss = config.data, config.loss
-  for name in ('height', 'width'):
-    if data[name] % refiners.STRIDE:
-      raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {refiners.STRIDE}')
-  if data.predictions.window_side % refiners.STRIDE:
-    raise ValueError(
-      f'data.predictions.window_side is {data.predictions.window_side}; '
-      f'it must be a multiple of {refiners.STRIDE}'
-    )
+  enlarge = config.model.enlarge
+  if not 1 <= enlarge <= 4:
+    raise ValueError(f'model.enlarge is {enlarge}; it must be 1 to 4')
+  sides = {f'data.{name}': data[name] for name in ('height', 'width')}
+  sides['data.predictions.window_side'] = data.predictions.window_side
+  for name, side in sides.items():
+    if side * enlarge % refiners.STRIDE:
+      times = f', times model.enlarge={enlarge},' if enlarge > 1 else ''
+      raise ValueError(f'{name} is {side}; it must{times} be a multiple of {refiners.STRIDE}')
   windows.grid((data.height, data.width), data.predictions.levels)
   known = {
     'supervision': ('truth', 'gbdf'),
@@ -239,7 +242,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_numbers(loss: ml_collections.ConfigDict) -> None:
-  for name in ('regions', 'quantiles'):
+  for name in ('regions', 'quantiles', 'chunk'):
     if loss[name] < 1:
       raise ValueError(f'loss.{name} is {loss[name]}; it must be at least 1')
   if not loss.sigma > 0:

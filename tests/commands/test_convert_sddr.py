@@ -51,8 +51,8 @@ def fixture_folder(tmp_path, monkeypatch):
 def test_released_weights_are_read_here_and_written_back_the_same(folder, monkeypatch, capsys):
   assert _run(monkeypatch, 'convert sddr model.safetensors -o ours.safetensors') == 0
   assert capsys.readouterr().out == 'ours.safetensors: the refinement network\n'
-  (model, side), variables = weights.load_network('ours.safetensors', 'sddr', described)
-  assert model == FuseNet() and side == 2048
+  (model, *trained), variables = weights.load_network('ours.safetensors', 'sddr', described)
+  assert model == FuseNet() and trained == [2048, 1]
   assert len(list(naming.leaves(variables))) == 383
   assert _run(monkeypatch, 'convert sddr ours.safetensors -o back.safetensors') == 0
   back, tensors = checkpoints.read(folder / 'back.safetensors'), _released()

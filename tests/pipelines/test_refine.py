@@ -150,7 +150,10 @@ def test_weights_of_a_run_come_back_as_the_network_that_wrote_them(tmp_path):
   for path in (tmp_path, tmp_path / weights.FILE_NAME):
     loaded = refine.load(path)
     assert loaded.side == refiners.SIDE and loaded.model == refiners.tiny().model
+    assert loaded.enlarged == 1  # The field is younger than many weights.
     hash(loaded.model)  # It is the key under which it is kept compiled.
+  refiners.save(tmp_path, enlarge=2)
+  assert refine.load(tmp_path)[2:] == (refiners.SIDE, 2)
 
 
 def test_weights_of_another_task_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Tables in Markdown: ours beside the paper's, each section replaced in its place."""
 
+import numpy as np
 import pytest
 
 from depthjax.files.errors import InputError
@@ -40,6 +41,25 @@ def test_a_section_says_what_made_it():
   assert '* Second: it cannot be had.' in lines
   assert '**Ours:** size smoke, 7 steps, by `depthjax reproduce paper/table9`.' in lines
   assert '\n\n\n' not in text
+
+
+def test_rows_are_compared_to_the_reference_scene_by_scene():
+  """What all scenes share is not in the error of the difference."""
+  hard = np.array([0.1, 0.4, 0.9])
+  rows = (
+    Row('ours', (None,), lambda lab: (hard, 1 - hard)),
+    Row('worse', (None,), lambda lab: (hard + [0.1, 0.2, 0.3], 1 - hard)),
+    Row('absent', (None,), None, 'it cannot be had'),
+  )
+  filled = table_lib.fill(_TABLE._replace(rows=rows, reference='ours'), {})
+  np.testing.assert_allclose(filled.values[1], [hard.mean() + 0.2, 1 - hard.mean()])
+  assert filled.differences[0] == filled.differences[2] == ()
+  first, second = filled.differences[1]
+  np.testing.assert_allclose(first, [0.2, 0.1 / np.sqrt(3)])
+  np.testing.assert_allclose(second, 0, atol=1e-12)
+  lines = table_lib.markdown(filled, 'depthjax reproduce paper/table9', 'size smoke').splitlines()
+  assert '| worse | +0.2000 ± 0.0577 | +0.0000 ± 0.0000 |' in lines
+  assert any('Less the row "ours"' in line for line in lines)
 
 
 def test_sections_are_replaced_in_their_place_and_the_rest_stays(tmp_path):

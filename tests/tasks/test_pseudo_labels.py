@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from depthjax import windows
-from depthjax.ops import gradients
+from depthjax.ops import alignment, gradients
 from depthjax.tasks import pseudo_labels
 
 _SIDE = 64
@@ -76,21 +76,56 @@ def test_a_network_that_changes_nothing_leaves_the_disparity():
 
 def test_windows_read_the_level_before_them():
   """Neighbouring windows overlap: none sees what another has already refined."""
-  blurred, views = _scene(5), _views(_scene(1), 1)
+  blurred, views = _scene(5), _views(_scene(1), 2)
   seen = []
 
   def spy(low, high):
-    seen.append(np.asarray(low))
+    jax.debug.callback(lambda x: seen.append(np.asarray(x)), low, ordered=True)
     return high
 
-  _generate(spy, blurred, views, levels=1)
-  # All windows of a level in one call, of each picture in turn.
-  assert [x.shape for x in seen] == [(8, 32, 32, 1)]
-  box = windows.grid((_SIDE,) * 2, 1)[3]
-  crop = blurred[1:, *box.slices]
+  _generate(spy, blurred, views, levels=2)
+  jax.effects_barrier()
+  # Four windows of each picture at once, none of two levels.
+  assert [x.shape for x in seen] == [(8, 32, 32, 1)] * 4
+  np.testing.assert_allclose(seen[0][7], _crop(blurred[1:], 1, 3), atol=1e-4)
+  # The second level reads what the first has made of the picture, and so does its last window.
+  first = _generate(_high, blurred, views[:, :4], levels=1).disparity
+  np.testing.assert_allclose(seen[1][0], _crop(first[:1], 2, 0), atol=1e-3)
+  np.testing.assert_allclose(seen[3][0], _crop(first[:1], 2, 8), atol=1e-3)
+
+
+def _crop(scene, level, number):
+  """What the network is shown of the only picture [1 h w 1] in a window."""
+  box = windows.grid((_SIDE,) * 2, level)[number]
+  crop = scene[:, *box.slices]
   part = np.asarray(jax.image.resize(crop, (1, 32, 32, 1), 'linear', antialias=True))[0]
-  expected = (part - part.min()) / (part.max() - part.min())
-  np.testing.assert_allclose(seen[0][7], expected, atol=1e-4)
+  return (part - part.min()) / (part.max() - part.min())
+
+
+@pytest.mark.parametrize('side', [16, 32, 50])
+def test_levels_are_those_of_windows_one_by_one(side):
+  """A second implementation, with every window cut out and laid over by itself."""
+  scene, blurred = _scene(1), _scene(7)
+  views = np.asarray(_views(scene, 2, side))
+  start = _generate(_high, blurred, None, levels=0)
+  gradient, disparity = (np.array(x) for x in start)
+  done = 0
+  for level in (1, 2):
+    old_gradient, old = gradient.copy(), disparity.copy()
+    for box in windows.grid((_SIDE,) * 2, level):
+      at = (slice(None), *box.slices)
+      size = (2, box.height, box.width, 1)
+      fine = jax.image.resize(views[:, done], size, 'linear', antialias=True)
+      fine = alignment.align(fine, old[at])
+      sharper = alignment.align(gradients.magnitude(fine), old_gradient[at])
+      weights = windows.feather(size[1:3])[..., None]
+      disparity[at] += weights * (np.asarray(fine) - disparity[at])
+      gradient[at] += weights * (np.asarray(sharper) - gradient[at])
+      done += 1
+  for chunk in (1, 4, 16):
+    found = _generate(_high, blurred, views, levels=2, chunk=chunk)
+    np.testing.assert_allclose(found.disparity, disparity, atol=1e-4)
+    np.testing.assert_allclose(found.gradient, gradient, atol=1e-4)
 
 
 @pytest.mark.parametrize('levels', [0, 1])

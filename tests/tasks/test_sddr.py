@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from depthjax import tasks
+from depthjax.ops import resize
 from depthjax.tasks import sddr
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import loop
@@ -75,6 +76,19 @@ def test_the_models_own_edges_teach_from_the_first_third_on():
   assert all(np.isfinite(norms)) and norms[0] > 0
 
 
+def test_the_network_can_see_maps_larger_than_they_are():
+  """As refine shows them; what comes back has the size that it had, by means."""
+  task, plain = _task(model__enlarge=2), _task()
+  inputs = {name: x[:1, ::2, ::2] for name, x in _batch().items() if x.ndim == 4}
+  variables = jax.jit(plain.init)(jax.random.key(0), inputs)
+  double = {name: jnp.asarray(resize.upsample(x, (_SIDE, _SIDE))) for name, x in inputs.items()}
+  expected = jax.jit(lambda x: plain.apply(variables, x, False)[0])(double)
+  found = jax.jit(lambda x: task.apply(variables, x, False)[0])(inputs)
+  assert found['fusion'].shape == (1, 64, 64, 1) and found['mask_half'].shape == (1, 32, 32, 1)
+  for name, x in expected.items():
+    np.testing.assert_allclose(found[name], resize.downsample(x, 2), atol=1e-5)
+
+
 def test_without_weights_of_the_labels_there_are_none():
   task = _task(loss__gradient=0.0, loss__fusion=0.0)
   inputs = {x: y for x, y in _indexed(5).items() if x != 'windows'}
@@ -140,6 +154,8 @@ def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
   [
     ({'data__height': 200}, 'data.height is 200'),
     ({'data__predictions__window_side': 100}, 'window_side is 100'),
+    ({'data__width': 160, 'model__enlarge': 2}, 'width is 160; it must, times model.enlarge=2, be'),
+    ({'model__enlarge': 0}, 'model.enlarge is 0'),
     ({'model__network': 'unet'}, "model.network is 'unet'"),
     ({'model__network': 'gbdf'}, 'gbdf has no masks'),
     ({'loss__supervision': 'sgr'}, "loss.supervision is 'sgr'"),
@@ -147,6 +163,7 @@ def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
     ({'loss__regions_by': 'colour'}, "loss.regions_by is 'colour'"),
     ({'loss__regions': 0}, 'loss.regions is 0'),
     ({'loss__quantiles': 0}, 'loss.quantiles is 0'),
+    ({'loss__chunk': 0}, 'loss.chunk is 0'),
     ({'loss__sigma': 0.0}, 'loss.sigma is 0'),
     ({'loss__edges': 5.0}, 'loss.edges is 5'),
     ({'loss__share': 0.2}, 'loss.share is 0.2, and 4 times it'),
