@@ -121,7 +121,7 @@ def _base(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 2600, 8
+  config.steps, config.batch_size = 2200, 8
   config.loss.start = 2000
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   config.data.height = config.data.width = 256

@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from rich.table import Table as Grid
 
 from depthjax import main as main_lib
 from depthjax.configuring import ConfigError
+from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.reproduce import deeplens, sddr, table
 from depthjax.reproduce.lab import Lab
@@ -31,6 +33,10 @@ def reproduce(
   change: Annotated[
     list[str] | None, typer.Option('--set', help='Field of every config, as steps=400.')
   ] = None,
+  given: Annotated[
+    list[str] | None,
+    typer.Option(help='Weights in place of an experiment, as sddr-first=runs/first.'),
+  ] = None,
   document: Annotated[
     pathlib.Path | None, typer.Option(help='Markdown file to write the table into.')
   ] = pathlib.Path('docs/reproduction.md'),
@@ -41,7 +47,8 @@ def reproduce(
   paper = _TABLES[name]
   fields = _fields(change or [])
   _check_paths(document, root)
-  lab = Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS)
+  places = _places(given or [], paper.EXPERIMENTS)
+  lab = Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS, places)
   for experiment in paper.EXPERIMENTS:  # A field that one of them lacks, before hours of work.
     lab.config(experiment)
   main_lib.use_compilation_cache()
@@ -50,7 +57,9 @@ def reproduce(
   filled = table.fill(paper.TABLES[name], lab)
   _print(filled)
   if document is not None:
-    table.write(document, name, table.markdown(filled, *_origin(name, size, change or [])))
+    table.write(
+      document, name, table.markdown(filled, *_origin(name, size, change or [], list(places)))
+    )
     print(f'written: {document}')
 
 
@@ -81,11 +90,28 @@ def _fields(changes: list[str]) -> dict[str, Any]:
   return fields
 
 
-def _origin(name: str, size: str, changes: list[str]) -> tuple[str, str]:
+def _places(given: list[str], experiments: Iterable[str]) -> dict[str, pathlib.Path]:
+  """Experiments and weights of NAME=PATH."""
+  places = {}
+  for text in given:
+    name, equals, path = text.partition('=')
+    if not equals or not path:
+      raise ConfigError(f'--given is {text!r}; an experiment and weights, as sddr-first=runs/first')
+    if name not in experiments:
+      raise ConfigError(f'--given: no experiment {name!r}; there are {", ".join(experiments)}')
+    weights.load_weights(path)
+    places[name] = pathlib.Path(path).absolute()
+  return places
+
+
+def _origin(name: str, size: str, changes: list[str], given: list[str]) -> tuple[str, str]:
   """The command of a table, and in words what was trained."""
-  command = ' '.join([f'depthjax reproduce {name} --size={size}', *(f'--set={c}' for c in changes)])
-  changed = f' with {", ".join(changes)}' if changes else ''
-  return command, f'configs of size `{size}`{changed}, evaluated on the split test'
+  options = [*(f'--set={c}' for c in changes), *(f'--given={x}=WEIGHTS' for x in given)]
+  command = ' '.join([f'depthjax reproduce {name} --size={size}', *options])
+  words = f'configs of size `{size}`'
+  words += f' with {", ".join(changes)}' if changes else ''
+  words += f', {", ".join(given)} not trained but given' if given else ''
+  return command, f'{words}, evaluated on the split test'
 
 
 def _print(filled: table.Filled) -> None:

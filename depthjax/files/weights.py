@@ -18,6 +18,12 @@ _KEY = 'depthjax'
 _RIGHT = 'a .safetensors file written by depthjax'
 
 
+def file_of(path: str | os.PathLike) -> Path:
+  """The file of weights: that of a run's folder, or the path itself."""
+  path = Path(path)
+  return path / FILE_NAME if path.is_dir() else path
+
+
 def save_weights(
   path: str | os.PathLike,
   variables: Mapping[str, Any],
@@ -39,7 +45,7 @@ def save_weights(
       values (float16: beyond 65504), another ending, a missing folder.
     ValueError: keys that are not strings, are empty or contain '/'; an unknown dtype.
   """
-  path = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
+  path = file_of(path)
   if dtype not in ('float32', 'float16'):
     raise ValueError(f"unknown dtype {dtype!r}; expected 'float32' or 'float16'")
   if not isinstance(metadata.get('task'), str):
@@ -92,8 +98,7 @@ def load_weights(
 
 def is_ours(path: str | os.PathLike) -> bool:
   """Whether the file, or folder, looks like one that `save_weights` wrote; it may be damaged."""
-  path = Path(path)
-  path = path / FILE_NAME if path.is_dir() else path
+  path = file_of(path)
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
       return _KEY in (file.metadata() or {})

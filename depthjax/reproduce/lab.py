@@ -47,7 +47,8 @@ class Experiment(NamedTuple):
 class Lab:
   """Experiments at one size in one folder; each is trained once, each evaluation made once.
 
-  `fields` override every experiment's config, such as its steps.
+  `fields` override every experiment's config, such as its steps. `given` are weights,
+  or folders of runs, by the name of the experiment that they stand for and that is not trained.
   """
 
   def __init__(
@@ -57,12 +58,18 @@ class Lab:
     size: str,
     fields: Mapping[str, Any],
     experiments: Mapping[str, Experiment],
+    given: Mapping[str, pathlib.Path] = {},
   ):
     self.root = root
     self.size = size
     self._configs = configs
     self._fields = dict(fields)
     self._experiments = experiments
+    self._given = dict(given)
+
+  def place(self, name: str) -> pathlib.Path:
+    """The folder of an experiment, or the weights given for it."""
+    return self._given.get(name, self.root / name)
 
   def config(self, name: str) -> ml_collections.ConfigDict:
     """The config that an experiment trains with, locked.
@@ -72,7 +79,7 @@ class Lab:
     """
     experiment = self._experiments[name]
     fields = {**experiment.fields, **self._fields}
-    fields |= {field: str(self.root / other) for field, other in experiment.needs.items()}
+    fields |= {field: str(self.place(other)) for field, other in experiment.needs.items()}
     return changed(self._plain(name), fields)
 
   def _plain(self, name: str) -> ml_collections.ConfigDict:
@@ -102,10 +109,10 @@ class Lab:
     if predictor:
       self.train(predictor)
       overrides['render.disparity'] = 'predicted'
-      overrides['predictor.weights'] = str(self.root / predictor)
+      overrides['predictor.weights'] = str(self.place(predictor))
     workdir = self.train(name)
     config = changed(self.config(name), overrides)
-    eyes = digest(self.root / predictor) if predictor else ''
+    eyes = digest(self.place(predictor)) if predictor else ''
     record, key = workdir / 'scores.json', json.dumps([overrides, config.eval.examples, eyes])
     known = read(record)
     if key not in known:
@@ -124,7 +131,7 @@ class Lab:
     }
 
   def train(self, name: str) -> pathlib.Path:
-    """Trains an experiment, and before it those that it needs; its folder.
+    """Trains an experiment, and before it those that it needs; its `place`.
 
     A run in the folder counts as this experiment's if all fields of its config.json that decide
     the numbers are the same; one that it lacks must have the value of the config file. What a
@@ -134,11 +141,13 @@ class Lab:
     Raises:
       configuring.ConfigError: the folder holds a run of another config, predictor or beginning.
     """
+    if name in self._given:
+      return self.place(name)
     needs = self._experiments[name].needs
     for other in needs.values():
       self.train(other)
-    config, workdir = self.config(name), self.root / name
-    digests = {field: digest(self.root / other) for field, other in needs.items()}
+    config, workdir = self.config(name), self.place(name)
+    digests = {field: digest(self.place(other)) for field, other in needs.items()}
     eyes = {_RECORDED[field]: digest for field, digest in digests.items()}
     terms = resume.Terms(plain=self._plain(name))
     if (workdir / record.NAME).exists():
@@ -194,9 +203,9 @@ def changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
   return config.lock()
 
 
-def digest(workdir: pathlib.Path) -> str:
-  """Of a run's weights: one that was trained anew is another predictor."""
-  return hashlib.sha256((workdir / weights.FILE_NAME).read_bytes()).hexdigest()
+def digest(run: pathlib.Path) -> str:
+  """Of the weights in a run's folder, or of a file: what was trained anew is another predictor."""
+  return hashlib.sha256(weights.file_of(run).read_bytes()).hexdigest()
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:

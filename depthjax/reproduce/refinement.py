@@ -80,7 +80,7 @@ def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[depth_scorin
 def _method(way: Way, lab: Lab) -> Callable[[Record], np.ndarray]:
   """A record -> disparity of its size [h w 1]."""
   if way.kind in ('refined', 'two_stage'):
-    refiner = refine.load(lab.root / way.run)
+    refiner = refine.load(lab.place(way.run))
     # Scenes and predictions are drawn at the size that the network was trained at.
     side = refiner.side * refiner.enlarged
     if way.kind == 'refined':
