@@ -4,13 +4,17 @@ import os
 import pathlib
 
 import jax
+import jaxlib
 from absl import flags
 
 _CACHE = pathlib.Path(__file__).parents[1] / '.cache' / 'xla'
 # The processes that tests start inherit both. Tests compile much and compute little.
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(_CACHE))
-_OPTION = '--xla_backend_optimization_level=0'
-os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_OPTION}'.strip()
+_OPTIONS = ['--xla_backend_optimization_level=0']
+if jaxlib.__version__.startswith('0.10.'):
+  # Later versions have but the new emitters, which take twice as long to compile.
+  _OPTIONS += ['--xla_cpu_use_fusion_emitters=false', '--xla_cpu_parallel_codegen_split_count=1']
+os.environ['XLA_FLAGS'] = ' '.join([os.environ.get('XLA_FLAGS', ''), *_OPTIONS]).strip()
 
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])

@@ -91,6 +91,18 @@ _RUNS = {
     'reproduce deeplens/fig5 --set=stepz=1 --configs={configs} --root={here}/run',
     "no field 'stepz'",
   ),
+  'given without weights': (
+    'reproduce sddr/table4a --given=sddr-first',
+    "--given 'sddr-first'; an experiment and weights, as sddr-first=runs/first",
+  ),
+  'given an unknown experiment': (
+    'reproduce sddr/table4a --given=first={here}/run',
+    "--given no experiment 'first'; there are sddr-first",
+  ),
+  'given weights that are not there': (
+    'reproduce sddr/table4a --given=sddr-first={here}/absent',
+    'absent: does not exist; expected the name of an existing file',
+  ),
   'no field at all': ('reproduce deeplens/fig5 --set=steps', "--set 'steps'; steps=400"),
   'document of something else': (
     'reproduce deeplens/fig5 --document={here}/text.md --root={here}/run',

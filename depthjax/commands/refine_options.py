@@ -81,7 +81,7 @@ ScaleOf = Annotated[
 Side = Annotated[
   int | None,
   typer.Option(
-    help="Side of the network's maps, of 128s; default: twice as large, to 2048 (1024 of two)."
+    help="Side of the network's maps, of 128s; default: thrice as large, to 2048 (1024 of two)."
   ),
 ]
 Chunk = Annotated[int | None, typer.Option(min=1, help='Windows at once; more take more memory.')]

@@ -24,8 +24,8 @@ from depthjax.pipelines import maps
 # Ways to show the network a pair: upside down, mirrored, near for far. The first half has each of
 # them as often as not.
 _VIEWS = tuple((a, b, a ^ b ^ c) for c in (0, 1) for a in (0, 1) for b in (0, 1))
-# Of the authors' network in one stage.
-_LARGEST = 2048
+# The side of a network's maps over the picture's, and that of the authors' network in one stage.
+_ENLARGED, _LARGEST = 3, 2048
 
 
 class Refiner(NamedTuple):
@@ -108,11 +108,12 @@ def refine(
 def chosen_side(refiner: Refiner, shape: tuple[int, int], largest: int = _LARGEST) -> int:
   """The side of the network's maps for a picture or window of a size (h, w), where none is given.
 
-  Twice the long side, since the last features have half the network's resolution: edges of a pixel
-  need as much. Up to `largest`, unless its pictures in training were larger; at least their side.
+  Three times the long side: the last features have half the network's resolution, so that edges of
+  a pixel need twice, and beyond that orders and values gain (docs/models/sddr.md). Up to `largest`,
+  unless the pictures in training were larger; at least their side.
   """
   stride = refiners.stride(refiner.model)
-  needed = stride * math.ceil(2 * max(shape) / stride)
+  needed = stride * math.ceil(_ENLARGED * max(shape) / stride)
   return max(refiner.side, min(needed, largest))
 
 

@@ -44,9 +44,11 @@ def make(
   fields, levels = config.loss.to_dict(), config.data.predictions.levels
   enlarge = config.model.enlarge
 
+  def shown(inputs):
+    return tuple(_enlarged(inputs[name], enlarge) for name in ('low', 'high'))
+
   def apply(variables, inputs, train):
-    low, high = (_enlarged(inputs[name], enlarge) for name in ('low', 'high'))
-    outputs = model.apply(variables, low, high, train, train, inputs.get('keys'))
+    outputs = model.apply(variables, *shown(inputs), train, train, inputs.get('keys'))
     outputs = {name: resize.downsample(x, enlarge) for name, x in outputs.items()}
     return outputs, {name: x for name, x in variables.items() if name != 'params'}
 
@@ -62,7 +64,7 @@ def make(
     return terms, state
 
   return Task(
-    init=lambda key, inputs: model.init(key, inputs['low'], inputs['high']),
+    init=lambda key, inputs: model.init(key, *shown(inputs)),
     apply=apply,
     inputs=each(lambda record: record),
     loss=loss,

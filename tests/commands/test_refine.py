@@ -65,7 +65,7 @@ def test_two_maps_without_a_photograph(folder, monkeypatch, capsys, ending):
   _assert_refined(f'out.{ending}', expected)
   assert capsys.readouterr().out == (
     f'out.{ending}: 104 x 72 pixels, disparity in the units of low.npy; '
-    'the network saw 256 x 256 pixels\n'
+    'the network saw 384 x 384 pixels\n'
   )
 
 
@@ -148,7 +148,7 @@ def test_two_stages_on_windows_of_a_stored_map(folder, monkeypatch, capsys, opti
     settings = Settings(ensemble=2)
   expected = two_stage.refine(_filled(), _high()[..., None], refine.load('.'), settings=settings)
   _assert_refined('out.npy', expected, 1e-5)
-  side, count = settings.side or 256, 29 if 'levels' in options else 13
+  side, count = settings.side or 384, 29 if 'levels' in options else 13
   assert f'saw {side} x {side} pixels and {count} windows\n' in capsys.readouterr().out
 
 

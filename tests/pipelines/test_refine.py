@@ -70,8 +70,8 @@ def test_the_network_is_shown_squares(monkeypatch):
   np.testing.assert_allclose(b.mean(), maps.unit(high, 'high').values.mean(), atol=1e-3)
 
 
-@pytest.mark.parametrize('shape, side', [((60, 50), 128), ((200, 300), 640), ((3000, 900), 2048)])
-def test_squares_are_twice_as_large_as_pictures(shape, side):
+@pytest.mark.parametrize('shape, side', [((40, 30), 128), ((200, 300), 1024), ((3000, 900), 2048)])
+def test_squares_are_three_times_as_large_as_pictures(shape, side):
   assert refine.chosen_side(refiners.mixing(0), shape) == side
   # A network of larger ones keeps to them.
   assert refine.chosen_side(refiners.mixing(0)._replace(side=2048), shape) == 2048
@@ -80,7 +80,7 @@ def test_squares_are_twice_as_large_as_pictures(shape, side):
 
 def test_a_network_that_halves_more_often_has_squares_that_it_can_halve():
   model = refiner_models.network({'network': 'gbdf', 'levels': 9, 'dtype': 'float32'})
-  assert refine.chosen_side(refine.Refiner(model, {}, 512), (400, 300)) == 1024
+  assert refine.chosen_side(refine.Refiner(model, {}, 512), (400, 300)) == 3 * 512
 
 
 def test_the_authors_way_of_resizing_is_an_option(monkeypatch):

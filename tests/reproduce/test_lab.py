@@ -269,3 +269,21 @@ def test_a_missing_config_file_is_named(tmp_path):
   lab = Lab(tmp_path, tmp_path, 'smoke', {}, _EXPERIMENTS)
   with pytest.raises(configuring.ConfigError, match='lensblur.py does not exist'):
     lab.config('plain')
+
+
+def test_given_weights_stand_for_an_experiment_that_is_not_trained(tmp_path, calls):
+  given = tmp_path / 'elsewhere' / 'weights.safetensors'
+  given.parent.mkdir()
+  metadata = {'task': 'sddr', 'step': 3, 'config': {}}
+  lab_lib.weights.save_weights(given, {'params': {'x': np.zeros(1)}}, metadata)
+  for place in (given, given.parent):  # A file, or the folder of a run.
+    lab = Lab(
+      tmp_path, tiny.ROOT / 'configs', 'smoke', {'steps': 7}, _EXPERIMENTS, {'first': place}
+    )
+    assert lab.config('second').initialise.weights == str(place)
+    lab.train('second')
+  assert calls == [('train', 'second')]
+  # Other weights are another beginning.
+  lab_lib.weights.save_weights(given, {'params': {'x': np.ones(1)}}, metadata)
+  with pytest.raises(configuring.ConfigError, match='another predictor or first stage'):
+    lab.train('second')

@@ -80,7 +80,7 @@ def test_the_network_can_see_maps_larger_than_they_are():
   """As refine shows them; what comes back has the size that it had, by means."""
   task, plain = _task(model__enlarge=2), _task()
   inputs = {name: x[:1, ::2, ::2] for name, x in _batch().items() if x.ndim == 4}
-  variables = jax.jit(plain.init)(jax.random.key(0), inputs)
+  variables = jax.jit(task.init)(jax.random.key(0), inputs)
   double = {name: jnp.asarray(resize.upsample(x, (_SIDE, _SIDE))) for name, x in inputs.items()}
   expected = jax.jit(lambda x: plain.apply(variables, x, False)[0])(double)
   found = jax.jit(lambda x: task.apply(variables, x, False)[0])(inputs)
