@@ -79,7 +79,7 @@ def configure(args: argparse.Namespace) -> None:
 
 
 def memory(report: table.Report, args: argparse.Namespace) -> None:
-  """The peak memory of each network: on accelerators the device's, else the process's."""
+  """The peak memory of each network: on GPUs the device's, else the process's."""
   rows = [_row(name, side, args) for side in args.sizes for name in (_OURS, *_FORMATS)]
   report.table('memory', rows, 'Each line is a process of its own, which runs the network twice.')
 

@@ -13,10 +13,11 @@ The stages can be runs of their own, so that several second ones share the first
   depthjax train --config=configs/sddr.py:small,stage=second --workdir=runs/second
     --config.initialise.weights=runs/first
 
-A third, of the weights that ship, sees predictors of many resolutions, with white noise:
+A third sees predictors of many resolutions, with white noise. The weights that ship had one of each
+size, the later on a GPU (docs/models/sddr.md says what else was theirs):
 
-  depthjax train --config=configs/sddr.py:small,stage=broad --workdir=runs/broad
-    --config.initialise.weights=runs/second
+  depthjax train --config=configs/sddr.py:medium,stage=broad --workdir=runs/broad
+    --config.initialise.weights=runs/second --config.steps=4800
 
   size    hardware      side  windows  parameters
   smoke   2 CPU cores    128      128       0.1 M
@@ -35,7 +36,20 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   arg = configuring.parse_arg(arg, size='base', stage='both')
   config = configuring.defaults()
   config.task = 'sddr'
-  config.model = ml_collections.ConfigDict(
+  config.model, config.loss = _model(), _loss()
+  config.optimizer.weight_decay = 0.01
+  config.data.predictions, config.data.depth_source = configuring.predictions(), ''
+  # Nothing of a scene is seen but its disparity: many layers, of many sizes.
+  config.data.photo_source, config.data.pad = '', 0
+  config.data.layers, config.data.margin, config.data.covers = 8, 0.03, (0.005, 0.6)
+  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, medium=_medium, base=_base)
+  stages = {'both': _both, 'first': _first, 'second': _second, 'broad': _broad}
+  configuring.apply(config, 'stage', arg.stage, stages)
+  return config
+
+
+def _model() -> ml_collections.ConfigDict:
+  return ml_collections.ConfigDict(
     {
       'network': 'fusenet',  # Or 'gbdf', the U-Net of Dai et al. (AAAI 2023), to compare with.
       'stem': (8, 16, 32),
@@ -45,12 +59,15 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'drop': 0.1,
       'levels': 10,  # Of gbdf ...
       'width': 8,  # ... and of its first.
-      'enlarge': 1,  # The network sees maps at this many times their side; refine shows them at 2.
+      'enlarge': 1,  # The network sees maps at this many times their side; refine shows them at 3.
       'remat': False,
       'dtype': 'float32',
     }
   )
-  config.loss = ml_collections.ConfigDict(
+
+
+def _loss() -> ml_collections.ConfigDict:
+  return ml_collections.ConfigDict(
     {
       'supervision': 'truth',  # Or 'gbdf': values of the low input, orders of the high one.
       'start': 0,  # The step from which on the two losses below are added.
@@ -68,15 +85,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'chunk': 4,  # Windows of a picture that the network sees at once; fewer take less memory.
     }
   )
-  config.optimizer.weight_decay = 0.01
-  config.data.predictions, config.data.depth_source = configuring.predictions(), ''
-  # Nothing of a scene is seen but its disparity: many layers, of many sizes.
-  config.data.photo_source, config.data.pad = '', 0
-  config.data.layers, config.data.margin, config.data.covers = 8, 0.03, (0.005, 0.6)
-  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, medium=_medium, base=_base)
-  stages = {'both': _both, 'first': _first, 'second': _second, 'broad': _broad}
-  configuring.apply(config, 'stage', arg.stage, stages)
-  return config
 
 
 def _both(config: ml_collections.ConfigDict) -> None:

@@ -20,6 +20,8 @@ def test_the_smoke_size_trains_two_steps(path, tmp_path):
   # Code that is compiled without optimisation, as in all tests, is slow: two examples a step.
   config.batch_size = config.eval.examples = 2
   config.parallel.devices = 1
+  if 'start' in config.loss:
+    config.loss.start = 1  # Both of its kinds of steps.
   scores = loop.train(config.lock(), tmp_path)
   losses = [line['loss'] for line in log_lib.read_metrics(tmp_path)]
   assert len(losses) == 2 and np.isfinite(losses).all() and losses[0] != losses[1]

@@ -25,7 +25,7 @@ _CONFIGS = sorted((tiny.ROOT / 'configs').glob('*.py'))
 
 
 @functools.cache
-@pytest.mark.parametrize('size', ['smoke', 'small', 'base'])
+@pytest.mark.parametrize('size', ['smoke', 'small', 'medium', 'base'])
 @pytest.mark.parametrize('stage', ['both', 'first', 'second', 'broad'])
 def test_every_stage_of_refinement_is_whole(size, stage):
   config = _module(tiny.ROOT / 'configs' / 'sddr.py').get_config(f'{size},stage={stage}')

@@ -103,6 +103,10 @@ _RUNS = {
     'reproduce sddr/table4a --given=sddr-first={here}/absent',
     'absent: does not exist; expected the name of an existing file',
   ),
+  'given for another paper': (
+    'reproduce deeplens/table2 --given=deeplens=here',
+    '--given is for tables of sddr',
+  ),
   'no field at all': ('reproduce deeplens/fig5 --set=steps', "--set 'steps'; steps=400"),
   'document of something else': (
     'reproduce deeplens/fig5 --document={here}/text.md --root={here}/run',

@@ -2,7 +2,8 @@
 
 import ast
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Collection
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -12,8 +13,8 @@ from rich.table import Table as Grid
 
 from depthjax import main as main_lib
 from depthjax.configuring import ConfigError
-from depthjax.files import weights
 from depthjax.files.errors import InputError
+from depthjax.pipelines import refine
 from depthjax.reproduce import deeplens, sddr, table
 from depthjax.reproduce.lab import Lab
 
@@ -47,8 +48,7 @@ def reproduce(
   paper = _TABLES[name]
   fields = _fields(change or [])
   _check_paths(document, root)
-  places = _places(given or [], paper.EXPERIMENTS)
-  lab = Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS, places)
+  lab = Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS, _places(given, paper))
   for experiment in paper.EXPERIMENTS:  # A field that one of them lacks, before hours of work.
     lab.config(experiment)
   main_lib.use_compilation_cache()
@@ -58,7 +58,7 @@ def reproduce(
   _print(filled)
   if document is not None:
     table.write(
-      document, name, table.markdown(filled, *_origin(name, size, change or [], list(places)))
+      document, name, table.markdown(filled, *_origin(name, size, change or [], lab.used))
     )
     print(f'written: {document}')
 
@@ -90,27 +90,29 @@ def _fields(changes: list[str]) -> dict[str, Any]:
   return fields
 
 
-def _places(given: list[str], experiments: Iterable[str]) -> dict[str, pathlib.Path]:
+def _places(given: list[str] | None, paper: ModuleType) -> dict[str, pathlib.Path]:
   """Experiments and weights of NAME=PATH."""
-  places = {}
-  for text in given:
+  places, experiments = {}, paper.EXPERIMENTS
+  if given and paper is not sddr:
+    raise ConfigError('--given is for tables of sddr; those of others need whole runs')
+  for text in given or []:
     name, equals, path = text.partition('=')
     if not equals or not path:
       raise ConfigError(f'--given is {text!r}; an experiment and weights, as sddr-first=runs/first')
     if name not in experiments:
       raise ConfigError(f'--given: no experiment {name!r}; there are {", ".join(experiments)}')
-    weights.load_weights(path)
+    refine.load(path)
     places[name] = pathlib.Path(path).absolute()
   return places
 
 
-def _origin(name: str, size: str, changes: list[str], given: list[str]) -> tuple[str, str]:
+def _origin(name: str, size: str, changes: list[str], given: Collection[str]) -> tuple[str, str]:
   """The command of a table, and in words what was trained."""
-  options = [*(f'--set={c}' for c in changes), *(f'--given={x}=WEIGHTS' for x in given)]
+  options = [*(f'--set={c}' for c in changes), *(f'--given={x}=WEIGHTS' for x in sorted(given))]
   command = ' '.join([f'depthjax reproduce {name} --size={size}', *options])
   words = f'configs of size `{size}`'
   words += f' with {", ".join(changes)}' if changes else ''
-  words += f', {", ".join(given)} not trained but given' if given else ''
+  words += f', {", ".join(sorted(given))} not trained but given' if given else ''
   return command, f'{words}, evaluated on the split test'
 
 

@@ -66,6 +66,7 @@ class Lab:
     self._fields = dict(fields)
     self._experiments = experiments
     self._given = dict(given)
+    self.used: set[str] = set()  # Of those given.
 
   def place(self, name: str) -> pathlib.Path:
     """The folder of an experiment, or the weights given for it."""
@@ -101,8 +102,10 @@ class Lab:
 
     Raises:
       files.errors.InputError: a record of the runs is damaged.
-      configuring.ConfigError: as `train`.
+      configuring.ConfigError: as `train`, or weights are given in its place.
     """
+    if name in self._given:
+      raise configuring.ConfigError(f'{name} is scored from a run of its own; it cannot be given')
     overrides = {key.replace('__', '.'): value for key, value in fields.items()}
     if frames:
       overrides |= self._frames(name, frames)
@@ -142,6 +145,7 @@ class Lab:
       configuring.ConfigError: the folder holds a run of another config, predictor or beginning.
     """
     if name in self._given:
+      self.used.add(name)
       return self.place(name)
     needs = self._experiments[name].needs
     for other in needs.values():

@@ -58,7 +58,7 @@ def scores(lab: Lab, way: Way, names: Sequence[str] = (), **fields: Any) -> dict
   path = lab.root / _FILE
   known = lab_lib.read(path)
   if key not in known or not set(names) <= known[key].keys():
-    refined = _method(way, lab)
+    refined = _method(way, lab, max(data['height'], data['width']))
     rows = [truth.scores(refined(record)[..., 0]) for truth, record in _records(data, count)]
     known = {**lab_lib.read(path), key: {name: [row[name] for row in rows] for name in rows[0]}}
     lab_lib.write(path, known)
@@ -77,12 +77,12 @@ def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[depth_scorin
     yield depth_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=number), record
 
 
-def _method(way: Way, lab: Lab) -> Callable[[Record], np.ndarray]:
-  """A record -> disparity of its size [h w 1]."""
+def _method(way: Way, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:
+  """A record, of a size in pixels -> disparity of that size [h w 1]."""
   if way.kind in ('refined', 'two_stage'):
     refiner = refine.load(lab.place(way.run))
-    # Scenes and predictions are drawn at the size that the network was trained at.
-    side = refiner.side * refiner.enlarged
+    # As large against the scenes as it saw maps in training.
+    side = size * refiner.enlarged
     if way.kind == 'refined':
       return lambda record: refine.refine(record['low'], record['high'], refiner, side=side)
     side = min(side, two_stage.LARGEST)

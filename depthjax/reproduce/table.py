@@ -72,20 +72,22 @@ class Filled(NamedTuple):
 
 def fill(table: Table, lab: Lab) -> Filled:
   """Runs or reuses what the rows need, from the first to the last."""
-  found = {row.label: row.measure(lab) if row.measure else () for row in table.rows}
-  values = tuple(tuple(float(np.mean(x)) for x in row) for row in found.values())
+  found = [tuple(row.measure(lab)) if row.measure else () for row in table.rows]
+  values = tuple(tuple(float(np.mean(x)) for x in row) for row in found)
   if not table.reference:
     return Filled(table, values)
-  differences = []
-  for label, row in found.items():
-    pairs = (
-      zip(row, found[table.reference], strict=True) if label != table.reference and row else ()
-    )
-    differences.append(tuple(_difference(np.subtract(*pair)) for pair in pairs))
+  at = [row.label for row in table.rows].index(table.reference)
+  differences = [
+    tuple(_difference(np.subtract(*pair)) for pair in zip(row, found[at], strict=True))
+    if row and i != at
+    else ()
+    for i, row in enumerate(found)
+  ]
   return Filled(table, values, tuple(differences))
 
 
 def _difference(x: np.ndarray) -> Difference:
+  x = np.atleast_1d(x)
   error = np.std(x, ddof=1) / np.sqrt(len(x)) if len(x) > 1 else np.nan
   return Difference(float(np.mean(x)), float(error))
 

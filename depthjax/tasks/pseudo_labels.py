@@ -34,7 +34,7 @@ class Labels(NamedTuple):
 class _Boxes(NamedTuple):
   """Windows: where they lie, px, and their weights along the rows and columns of the picture.
 
-  Fields: tops, lefts, heights, widths [...]; down [... h], across [... w].
+  Fields: top, left, height, width [...]; down [... h], across [... w].
   """
 
   top: np.ndarray
@@ -65,11 +65,17 @@ def generate(
     sigma: deviation of the bilateral filter of the first gradient, px.
     tolerance: its deviation in value, as a share of the gradient's 95th percentile.
     chunk: windows of each picture that the network sees at once.
+
+  Raises:
+    ValueError: another number of views than the levels have windows.
   """
   disparity = jax.lax.stop_gradient(jnp.asarray(disparity))
   start = Labels(_smoothed(gradients.magnitude(disparity), sigma, tolerance), disparity)
   if not levels:
     return jax.lax.stop_gradient(start)
+  count = windows_lib.count(levels)
+  if views.shape[1] != count:
+    raise ValueError(f'{views.shape[1]} views; levels 1 to {levels} have {count} windows')
   firsts, order, boxes = _plan(disparity.shape[1:3], levels, chunk)
   views = jnp.moveaxis(views[:, order], 0, 1)  # [steps b chunk s s 1]
 
@@ -118,10 +124,10 @@ def _refined(refine: Refine, old: jax.Array, boxes: _Boxes, views: jax.Array) ->
   """Windows of maps [b h w 1], refined with their views [b c s s 1]: [c b s s 1]."""
   b, c, side = views.shape[:3]
   h, w = old.shape[1:3]
-  cut = jax.vmap(lambda top, height: _weights(side, h, top, height), out_axes=0)
-  rows = cut(boxes.top, boxes.height)
-  across = jax.vmap(lambda left, width: _weights(side, w, left, width))(boxes.left, boxes.width)
-  crops = jnp.einsum('cyh,bhwi,cxw->bcyxi', rows, old, across, precision='highest')
+  weights = jax.vmap(_weights, (None, None, 0, 0))
+  rows = weights(side, h, boxes.top, boxes.height)
+  columns = weights(side, w, boxes.left, boxes.width)
+  crops = jnp.einsum('cyh,bhwi,cxw->bcyxi', rows, old, columns, precision='highest')
   pair = (x.reshape(b * c, side, side, 1) for x in (crops, views))
   fine = refine(*map(disparity_lib.normalise, pair))
   return jnp.moveaxis(fine.reshape(b, c, side, side, 1), 1, 0)
@@ -152,7 +158,8 @@ def _weights(count: int, size: int, start: jax.Array, length: jax.Array) -> jax.
   """
   scale = length / count
   low, high = jnp.maximum(start, 0), jnp.minimum(start + length, size)
-  at = jnp.clip(start + (jnp.arange(count) + 0.5) * scale, low + 0.5, high - 0.5)
+  rim = jnp.maximum(scale, 1) / 2  # Of the outermost pixel that lies in the part.
+  at = jnp.clip(start + (jnp.arange(count) + 0.5) * scale, low + rim, high - rim)
   centre = jnp.arange(size) + 0.5
   weights = jnp.maximum(0, 1 - jnp.abs(at[:, None] - centre) / jnp.maximum(scale, 1))
   weights *= (centre > low) & (centre < high)

@@ -4,6 +4,7 @@ The first steps learn from ground truth alone (L_gt); then the model's own coars
 gives pseudo-labels of edges for L_grad and L_fusion (eq. 10), under stop-gradient inside the step.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -42,14 +43,11 @@ def make(
   model = refiners.network(config.model)
   _check(config)
   fields, levels = config.loss.to_dict(), config.data.predictions.levels
-  enlarge = config.model.enlarge
-
-  def shown(inputs):
-    return tuple(_enlarged(inputs[name], enlarge) for name in ('low', 'high'))
+  shown = functools.partial(_shown, enlarge=config.model.enlarge)
 
   def apply(variables, inputs, train):
     outputs = model.apply(variables, *shown(inputs), train, train, inputs.get('keys'))
-    outputs = {name: resize.downsample(x, enlarge) for name, x in outputs.items()}
+    outputs = {name: resize.downsample(x, config.model.enlarge) for name, x in outputs.items()}
     return outputs, {name: x for name, x in variables.items() if name != 'params'}
 
   def loss(apply, variables, inputs, key):
@@ -74,9 +72,10 @@ def make(
   )
 
 
-def _enlarged(x: jax.Array, times: int) -> jax.Array:
-  """Maps [b h w 1] at a multiple of their size, as `depthjax refine` shows them to the network."""
-  return resize.upsample(x, tuple(times * size for size in x.shape[1:3]))
+def _shown(inputs: Images, enlarge: int) -> tuple[jax.Array, jax.Array]:
+  """The pair of maps at a multiple of its size, as `depthjax refine` shows it to the network."""
+  shape = tuple(enlarge * size for size in inputs['low'].shape[1:3])
+  return tuple(resize.upsample(inputs[name], shape) for name in ('low', 'high'))
 
 
 def _supervised(outputs: Images, inputs: Images, keys: jax.Array, fields: dict) -> Images:

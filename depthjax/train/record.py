@@ -13,8 +13,11 @@ from depthjax.files.errors import InputError
 NAME = 'config.json'
 CHANGES = 'changes.jsonl'
 # Tables and fields of a config that cannot change what is trained: where and how fast it runs, and
-# what is written down of it. All others decide the numbers.
-FREE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every')
+# what is written down of it; or what older runs had in such a place. All others decide the numbers.
+FREE = (
+  *('parallel', 'input', 'eval', 'checkpoint', 'log_every'),
+  *('loss.chunk', 'loss.sequential'),
+)
 # No record of a run is without them.
 _ALWAYS = ('task', 'seed', 'batch_size', 'data')
 
@@ -52,7 +55,7 @@ def deciding(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   """The fields of a config that decide what is trained, by dotted name, as JSON has them."""
   fields = {}
   for name, value in table.items():
-    if not prefix and name in FREE:
+    if f'{prefix}{name}' in FREE:
       continue
     if isinstance(value, Mapping):
       fields |= deciding(value, f'{prefix}{name}.')

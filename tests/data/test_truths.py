@@ -1,5 +1,6 @@
 """True disparity of drawn scenes: what the renderer says, and relief that keeps layers in order."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -100,3 +101,15 @@ def test_relief_stays_within_its_bounds():
       relief = truths.draw_relief(np.random.default_rng(seed), where)
       assert np.isfinite(relief).all()
       assert not where.any() or np.abs(relief[where]).max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize('shape', [(512, 700), (1024, 1024)])
+def test_wide_blurs_are_made_at_a_smaller_size(shape):
+  rng = np.random.default_rng(0)
+  mask = cv2.GaussianBlur(rng.random(shape, np.float32), (0, 0), 30) > 0.5
+  x = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+  sigma = 0.02 * max(shape)
+  expected = cv2.GaussianBlur(x, (0, 0), sigma)
+  found = truths._softened(x, sigma)
+  assert found.shape == shape and found.min() >= 0
+  assert np.abs(found - expected).max() < 0.03 * expected.max()

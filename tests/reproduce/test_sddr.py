@@ -7,7 +7,7 @@ from depthjax.reproduce.lab import Lab
 from tests import tiny
 
 
-@pytest.mark.parametrize('size', ['smoke', 'small', 'base'])
+@pytest.mark.parametrize('size', ['smoke', 'small', 'medium', 'base'])
 def test_every_experiment_has_a_config(size, tmp_path):
   lab = Lab(tmp_path, tiny.ROOT / 'configs', size, {}, sddr.EXPERIMENTS)
   for name, experiment in sddr.EXPERIMENTS.items():
@@ -53,6 +53,9 @@ def test_what_an_ablation_leaves_out_is_all_that_it_changes(tmp_path):
     'sddr-gradient': {'loss.fusion'},
     'sddr-fusion': {'loss.gradient'},
     'sddr-natural': {'data.predictions.natural'},
+    'sddr-natural-truth': {
+      *('data.predictions.natural', 'data.predictions.levels', 'loss.gradient', 'loss.fusion')
+    },
     'sddr-disparity': {'loss.label'},
   }
   for name, changed in expected.items():

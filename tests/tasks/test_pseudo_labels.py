@@ -105,27 +105,41 @@ def _crop(scene, level, number):
 @pytest.mark.parametrize('side', [16, 32, 50])
 def test_levels_are_those_of_windows_one_by_one(side):
   """A second implementation, with every window cut out and laid over by itself."""
-  scene, blurred = _scene(1), _scene(7)
-  views = np.asarray(_views(scene, 2, side))
-  start = _generate(_high, blurred, None, levels=0)
-  gradient, disparity = (np.array(x) for x in start)
-  done = 0
-  for level in (1, 2):
+  shape = (64, 96)
+  rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32) / 64
+  maps = [np.where(columns > 0.4, 0.8, 0.2) + rows, np.where(rows > 0.7, 0.1, 0.6) - 2 * columns]
+  scene = np.stack(maps)[..., None]
+  blurred = np.asarray(
+    jax.image.resize(jax.image.resize(scene, (2, 8, 9, 1), 'cubic'), scene.shape, 'cubic')
+  )
+  boxes = [windows.grid(shape, level) for level in (1, 2)]
+  views = [_square(scene[:, *box.slices], side) for box in boxes[0] + boxes[1]]
+  gradient, disparity = (np.array(x) for x in _generate(_high, blurred, None, levels=0))
+  rest = iter(views)
+  for level in boxes:
     old_gradient, old = gradient.copy(), disparity.copy()
-    for box in windows.grid((_SIDE,) * 2, level):
+    for box in level:
       at = (slice(None), *box.slices)
       size = (2, box.height, box.width, 1)
-      fine = jax.image.resize(views[:, done], size, 'linear', antialias=True)
-      fine = alignment.align(fine, old[at])
+      fine = alignment.align(jax.image.resize(next(rest), size, 'linear', antialias=True), old[at])
       sharper = alignment.align(gradients.magnitude(fine), old_gradient[at])
       weights = windows.feather(size[1:3])[..., None]
       disparity[at] += weights * (np.asarray(fine) - disparity[at])
       gradient[at] += weights * (np.asarray(sharper) - gradient[at])
-      done += 1
   for chunk in (1, 4, 16):
-    found = _generate(_high, blurred, views, levels=2, chunk=chunk)
+    found = _generate(_high, blurred, jnp.stack(views, axis=1), levels=2, chunk=chunk)
     np.testing.assert_allclose(found.disparity, disparity, atol=1e-4)
     np.testing.assert_allclose(found.gradient, gradient, atol=1e-4)
+
+
+def _square(part, side):
+  return jax.image.resize(part, (len(part), side, side, 1), 'linear', antialias=True)
+
+
+def test_views_of_other_windows_are_refused():
+  views = _views(_scene(1), 1)
+  with pytest.raises(ValueError, match='4 views; levels 1 to 2 have 13 windows'):
+    _generate(_high, _scene(5), views, levels=2)
 
 
 @pytest.mark.parametrize('levels', [0, 1])

@@ -10,8 +10,6 @@ import pytest
 from depthjax import tasks
 from depthjax.ops import resize
 from depthjax.tasks import sddr
-from depthjax.train import experiment as experiment_lib
-from depthjax.train import loop
 from tests import tiny
 
 _SIDE = 128
@@ -172,12 +170,3 @@ def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
 def test_fields_that_cannot_be_are_refused(fields, message):
   with pytest.raises(ValueError, match=message):
     _task(**fields)
-
-
-def test_it_trains_and_draws_pictures(tmp_path):
-  config = tiny.sddr_config(steps=2, loss__start=1, eval__pictures=2)
-  loop.train(config, tmp_path)
-  experiment = experiment_lib.build(config)
-  record = next(iter(experiment.batches('val', 0)))
-  assert record['target'].shape == (8, _SIDE, _SIDE, 1)
-  assert list((tmp_path / 'pictures').glob('*.png'))
