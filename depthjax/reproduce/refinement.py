@@ -61,6 +61,7 @@ def scores(lab: Lab, way: Way, names: Sequence[str] = (), **fields: Any) -> dict
     refined = _method(way, lab, max(data['height'], data['width']))
     rows = [truth.scores(refined(record)[..., 0]) for truth, record in _records(data, count)]
     known = {**lab_lib.read(path), key: {name: [row[name] for row in rows] for name in rows[0]}}
+    path.parent.mkdir(parents=True, exist_ok=True)  # Where nothing has been trained yet.
     lab_lib.write(path, known)
   return {name: np.array(x) for name, x in known[key].items()}
 

@@ -7,6 +7,7 @@ import pytest
 
 from depthjax.configuring import ConfigError
 from depthjax.train import record, resume
+from tests import tiny
 from tests.faults import machines
 
 
@@ -89,3 +90,18 @@ def test_the_command_refuses_and_with_a_flag_goes_on(whole, tmp_path):
   line = json.loads((workdir / 'changes.jsonl').read_text())
   assert line['step'] == 12 and line['changes']['steps'] == {'was': 12, 'now': 14}
   assert json.loads((workdir / 'config.json').read_text())['optimizer']['peak'] == 0.002
+
+
+def test_a_field_that_bounds_memory_alone_is_not_missed_by_older_runs(tmp_path):
+  """Runs of depth refinement had `sequential` in the place of `chunk`."""
+  config = tiny.sddr_config()
+  record.write(tmp_path, config, 0, {})
+  path = tmp_path / record.NAME
+  older = json.loads(path.read_text())
+  older['loss']['sequential'] = older['loss'].pop('chunk') == 1
+  del older['model']['enlarge']
+  path.write_text(json.dumps(older))
+  terms = resume.Terms(plain=config)
+  assert resume.same_run(tiny.sddr_config(loss__chunk=2), path, terms) == {}
+  with pytest.raises(ConfigError, match='model.enlarge'):
+    resume.same_run(tiny.sddr_config(model__enlarge=2), path, terms)

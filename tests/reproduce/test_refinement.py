@@ -81,3 +81,21 @@ def _check_same(found, expected):
   assert found.keys() == expected.keys()
   for name, x in expected.items():
     np.testing.assert_array_equal(found[name], x)
+
+
+def test_networks_see_the_scenes_as_much_enlarged_as_in_training(lab, monkeypatch):
+  refiners.save(lab.place('sddr-truth').with_suffix('.safetensors'), enlarge=2)
+  larger = Lab(
+    lab.root,
+    tiny.ROOT / 'configs',
+    'smoke',
+    {},
+    sddr.EXPERIMENTS,
+    {'sddr-truth': lab.place('sddr-truth').with_suffix('.safetensors')},
+  )
+  seen = []
+  monkeypatch.setattr(refinement.refine, 'refine', lambda *_, side: seen.append(side))
+  for runs in (lab, larger):
+    runs.train('sddr-truth')
+    refinement._method(Way('refined', 'sddr-truth'), runs, 256)({'low': None, 'high': None})
+  assert seen == [256, 512]
