@@ -9,6 +9,7 @@ Windows of all levels pass through one loop, so that the network is compiled onc
 Each is cut out of the picture, and laid over it, by products with matrices made on the way.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -78,16 +79,7 @@ def generate(
     raise ValueError(f'{views.shape[1]} views; levels 1 to {levels} have {count} windows')
   firsts, order, boxes = _plan(disparity.shape[1:3], levels, chunk)
   views = jnp.moveaxis(views[:, order], 0, 1)  # [steps b chunk s s 1]
-
-  def step(carry, inputs):
-    old, new = carry
-    first, boxes, views = inputs
-    # What a level reads is what the one before has made of the whole picture.
-    old = jax.tree.map(lambda x, y: jnp.where(first, y, x), old, new)
-    fine = _refined(refine, old.disparity, boxes, views)
-    new, _ = jax.lax.scan(lambda new, one: (_laid(old, new, *one), None), new, (boxes, fine))
-    return (old, new), None
-
+  step = functools.partial(_step, refine)
   (_, labels), _ = jax.lax.scan(step, (start, start), (firsts, boxes, views))
   return jax.lax.stop_gradient(labels)
 
@@ -118,6 +110,19 @@ def _box(box: windows_lib.Window, shape: tuple[int, int], counts: bool) -> _Boxe
   down[rows] = windows_lib.profile(box.height) * counts
   across[columns] = windows_lib.profile(box.width)
   return _Boxes(*(np.float32(x) for x in box), down, across)
+
+
+def _step(
+  refine: Refine, maps: tuple[Labels, Labels], inputs: tuple[jax.Array, _Boxes, jax.Array]
+) -> tuple[tuple[Labels, Labels], None]:
+  """A chunk of windows: the maps of the level before, and those of its own, with them laid over."""
+  old, new = maps
+  first, boxes, views = inputs
+  # What a level reads is what the one before has made of the whole picture.
+  old = jax.tree.map(lambda x, y: jnp.where(first, y, x), old, new)
+  fine = _refined(refine, old.disparity, boxes, views)
+  new, _ = jax.lax.scan(lambda new, one: (_laid(old, new, *one), None), new, (boxes, fine))
+  return (old, new), None
 
 
 def _refined(refine: Refine, old: jax.Array, boxes: _Boxes, views: jax.Array) -> jax.Array:

@@ -43,12 +43,7 @@ def make(
   model = refiners.network(config.model)
   _check(config)
   fields, levels = config.loss.to_dict(), config.data.predictions.levels
-  shown = functools.partial(_shown, enlarge=config.model.enlarge)
-
-  def apply(variables, inputs, train):
-    outputs = model.apply(variables, *shown(inputs), train, train, inputs.get('keys'))
-    outputs = {name: resize.downsample(x, config.model.enlarge) for name, x in outputs.items()}
-    return outputs, {name: x for name, x in variables.items() if name != 'params'}
+  enlarge = config.model.enlarge
 
   def loss(apply, variables, inputs, key):
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, inputs['index'])
@@ -62,14 +57,23 @@ def make(
     return terms, state
 
   return Task(
-    init=lambda key, inputs: model.init(key, *shown(inputs)),
-    apply=apply,
+    init=lambda key, inputs: model.init(key, *_shown(inputs, enlarge)),
+    apply=functools.partial(_apply, model, enlarge),
     inputs=each(lambda record: record),
     loss=loss,
     predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
     metrics=metrics,
     pictures=pictures,
   )
+
+
+def _apply(
+  model: Any, enlarge: int, variables: Any, inputs: Images, train: bool
+) -> tuple[Images, Any]:
+  """The network's outputs for maps that it sees enlarged, at the size they would have otherwise."""
+  outputs = model.apply(variables, *_shown(inputs, enlarge), train, train, inputs.get('keys'))
+  outputs = {name: resize.downsample(x, enlarge) for name, x in outputs.items()}
+  return outputs, {name: x for name, x in variables.items() if name != 'params'}
 
 
 def _shown(inputs: Images, enlarge: int) -> tuple[jax.Array, jax.Array]:
