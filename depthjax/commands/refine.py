@@ -11,7 +11,7 @@ from depthjax import main as main_lib
 from depthjax.commands import folders
 from depthjax.commands import refine_options as options_lib
 from depthjax.commands.refine_options import Options, Scale
-from depthjax.commands.refocus import Convention
+from depthjax.commands.refocus_options import Convention
 from depthjax.configuring import ConfigError
 from depthjax.files import atomic, colormaps, images
 from depthjax.files import depth as depth_files

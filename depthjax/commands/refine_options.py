@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from depthjax.commands.refocus import Convention
+from depthjax.commands.refocus_options import Convention
 from depthjax.configuring import ConfigError
 from depthjax.files.errors import MAX_PIXELS
 

@@ -1,56 +1,23 @@
 """`depthjax refocus`: a photograph, or a folder of them, blurred by depth as a wide lens would."""
 
 import contextlib
-import enum
 import functools
-import math
 import pathlib
 from collections.abc import Callable, Generator
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import typer
 from rich import progress
 
 from depthjax import main as main_lib
 from depthjax.commands import folders
+from depthjax.commands import refocus_options as options
+from depthjax.commands.refocus_options import Convention, Focus, Method, Sweep
 from depthjax.configuring import ConfigError
 from depthjax.files import atomic, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines import refocus as refocus_lib
-
-_APERTURE = 0.5
-
-
-class Method(enum.StrEnum):
-  """Renderers of shallow depth of field."""
-
-  learned = 'learned'
-  classical = 'classical'
-  hybrid = 'hybrid'
-
-
-class Convention(enum.StrEnum):
-  """What the values of a depth file are."""
-
-  disparity = 'disparity'
-  depth = 'depth'
-
-
-class Sweep(enum.StrEnum):
-  """What an animation changes."""
-
-  focus = 'focus'
-  aperture = 'aperture'
-
-
-class Focus(NamedTuple):
-  """What is in focus: the first of these that is given, or the middle of the picture."""
-
-  disparity: float | None
-  box: tuple[int, ...] | None
-  point: tuple[int, ...] | None
 
 
 class Settings(NamedTuple):
@@ -70,47 +37,22 @@ class Settings(NamedTuple):
 
 
 def refocus(
-  photo: Annotated[
-    pathlib.Path, typer.Argument(help='Photograph: PNG, JPEG, WebP, TIFF; or a folder of them.')
-  ],
-  depth: Annotated[
-    pathlib.Path,
-    typer.Argument(help='Its depth: PNG, TIFF, NPY, PFM, EXR; or a folder of the same names.'),
-  ],
-  output: Annotated[
-    pathlib.Path,
-    typer.Option('-o', '--output', help='Picture, .mp4/.gif with --animate; or a folder.'),
-  ],
-  focus: Annotated[str, typer.Option(help='Pixel to focus on, as x,y.')] = '',
-  focus_box: Annotated[
-    str, typer.Option(help='Box to focus on: x0,y0,x1,y1, from its first pixels to past its last.')
-  ] = '',
-  focus_disparity: Annotated[
-    float | None, typer.Option(min=0, max=1, help='Disparity in focus; 0 is farthest.')
-  ] = None,
-  aperture: Annotated[
-    float | None, typer.Option(min=0, max=1, help=f'0 closed to 1 wide; default {_APERTURE}.')
-  ] = None,
-  radius: Annotated[
-    float | None,
-    typer.Option(min=0, help='Blur, pixels, of the farthest at nearest focus; or --aperture.'),
-  ] = None,
-  method: Annotated[
-    Method, typer.Option(help='Who blurs; hybrid is learned at depth edges alone.')
-  ] = Method.learned,
-  weights: Annotated[
-    pathlib.Path | None, typer.Option(help="A run's folder or its weights; default: built in.")
-  ] = None,
-  convention: Annotated[
-    Convention, typer.Option(help='Whether large values are near or far.')
-  ] = Convention.disparity,
-  invalid: Annotated[
-    float | None, typer.Option(help='Value that marks missing depth, beside NaN and infinity.')
-  ] = None,
-  bits: Annotated[int, typer.Option(help='8, or 16 in PNG and TIFF: bits a channel.')] = 8,
-  animate: Annotated[Sweep | None, typer.Option(help='Sweep to animate.')] = None,
-  frames: Annotated[int, typer.Option(min=2, max=2000, help='Frames of the animation.')] = 48,
-  fps: Annotated[float, typer.Option(min=1, max=120, help='Frames a second.')] = 24,
+  photo: options.Photo,
+  depth: options.Depth,
+  output: options.Output,
+  focus: options.Point = '',
+  focus_box: options.Box = '',
+  focus_disparity: options.Disparity = None,
+  aperture: options.Aperture = None,
+  radius: options.Radius = None,
+  method: options.Renderer = Method.learned,
+  weights: options.Weights = None,
+  convention: options.Values = Convention.disparity,
+  invalid: options.Invalid = None,
+  bits: options.Bits = 8,
+  animate: options.Animate = None,
+  frames: options.Frames = 48,
+  fps: options.FramesPerSecond = 24,
 ) -> None:
   """Blur a photograph by its depth as a wide lens would: near or far, at any size."""
   if aperture is not None and radius is not None:
@@ -119,8 +61,8 @@ def refocus(
   if not many:
     _check_output(output, animate, bits)
   settings = Settings(
-    _focus(focus, focus_box, focus_disparity),
-    _APERTURE if aperture is None else aperture,
+    options.focus(focus, focus_box, focus_disparity),
+    options.APERTURE if aperture is None else aperture,
     radius,
     _learned(method, weights),
     method is Method.hybrid,
@@ -195,37 +137,6 @@ def _animation(
     steps = [(focus, size) for size in refocus_lib.aperture_sweep(settings.frames, radius)]
   for at, size in progress.track(steps, description='rendering', disable=not show):
     yield render(focus=at, radius=size)
-
-
-def _focus(point: str, box: str, disparity: float | None) -> Focus:
-  """What the three options say; one of them at most.
-
-  Raises:
-    ConfigError: more than one, or not the numbers that it should be.
-  """
-  options = {'--focus': point, '--focus-box': box, '--focus-disparity': disparity}
-  given = [name for name, value in options.items() if value not in ('', None)]
-  if len(given) > 1:
-    raise ConfigError(f'{" and ".join(given)} say the same thing; give one of them')
-  if disparity is not None and math.isnan(disparity):
-    raise ConfigError('--focus-disparity is nan; it must lie in [0, 1]')
-  return Focus(
-    disparity,
-    _pixels('--focus-box', box, 4, 'a box as x0,y0,x1,y1, such as 320,200,400,260'),
-    _pixels('--focus', point, 2, 'a pixel as x,y, such as 320,200'),
-  )
-
-
-def _pixels(option: str, text: str, count: int, right: str) -> tuple[int, ...] | None:
-  if not text:
-    return None
-  try:
-    numbers = tuple(int(part) for part in text.split(','))
-  except ValueError:
-    numbers = ()
-  if len(numbers) != count:
-    raise ConfigError(f'{option} is {text!r}; {right}')
-  return numbers
 
 
 def _disparity(focus: Focus, scene: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from depthjax import main as main_lib
-from depthjax.commands.refocus import Method
+from depthjax.commands.refocus_options import Method
 from depthjax.configuring import ConfigError
 from depthjax.data import records as records_lib
 from depthjax.files import atomic
