@@ -146,8 +146,7 @@ def _laid(old: Labels, new: Labels, box: _Boxes, fine: jax.Array) -> Labels:
   rows = _weights(h, side, -box.top * side / box.height, h * side / box.height)
   columns = _weights(w, side, -box.left * side / box.width, w * side / box.width)
   fine = jnp.einsum('hy,byxi,wx->bhwi', rows, fine, columns, precision='highest')
-  inside = _within(h, box.top, box.height)[:, None] * _within(w, box.left, box.width)
-  inside = jnp.broadcast_to(inside[..., None], fine.shape)
+  inside = _within(h, box.top, box.height)[:, None, None] * _within(w, box.left, box.width)[:, None]
   fine = alignment.align(fine, old.disparity, inside)
   sharper = alignment.align(gradients.magnitude(fine), old.gradient, inside)
   weights = (box.down[:, None] * box.across)[..., None]
@@ -172,6 +171,7 @@ def _weights(count: int, size: int, start: jax.Array, length: jax.Array) -> jax.
 
 
 def _within(size: int, start: jax.Array, length: jax.Array) -> jax.Array:
+  """1 at the pixels of an axis that lie in a part of it, else 0: [size]."""
   centre = jnp.arange(size) + 0.5
   return ((centre > start) & (centre < start + length)).astype(jnp.float32)
 

@@ -283,6 +283,8 @@ def test_given_weights_stand_for_an_experiment_that_is_not_trained(tmp_path, cal
     assert lab.config('second').initialise.weights == str(place)
     lab.train('second')
   assert calls == [('train', 'second')]
+  with pytest.raises(configuring.ConfigError, match='first is scored from a run of its own'):
+    lab.scores('first')
   # Other weights are another beginning.
   lab_lib.weights.save_weights(given, {'params': {'x': np.ones(1)}}, metadata)
   with pytest.raises(configuring.ConfigError, match='another predictor or first stage'):

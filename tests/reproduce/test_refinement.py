@@ -83,16 +83,9 @@ def _check_same(found, expected):
     np.testing.assert_array_equal(found[name], x)
 
 
-def test_networks_see_the_scenes_as_much_enlarged_as_in_training(lab, monkeypatch):
-  refiners.save(lab.place('sddr-truth').with_suffix('.safetensors'), enlarge=2)
-  larger = Lab(
-    lab.root,
-    tiny.ROOT / 'configs',
-    'smoke',
-    {},
-    sddr.EXPERIMENTS,
-    {'sddr-truth': lab.place('sddr-truth').with_suffix('.safetensors')},
-  )
+def test_networks_see_the_scenes_as_much_enlarged_as_in_training(lab, tmp_path, monkeypatch):
+  given = {'sddr-truth': refiners.save(tmp_path, enlarge=2)}
+  larger = Lab(tmp_path, tiny.ROOT / 'configs', 'smoke', _FEW, sddr.EXPERIMENTS, given)
   seen = []
   monkeypatch.setattr(refinement.refine, 'refine', lambda *_, side: seen.append(side))
   for runs in (lab, larger):
