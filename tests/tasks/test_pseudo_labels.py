@@ -132,6 +132,17 @@ def test_levels_are_those_of_windows_one_by_one(side):
     np.testing.assert_allclose(found.gradient, gradient, atol=1e-4)
 
 
+@pytest.mark.parametrize('side', [3, 4, 9])
+def test_beyond_a_window_its_border_goes_on(side):
+  """Of pixels 3 to 7 of 12: so that gradients at the rim are those of the window by itself."""
+  rows = pseudo_labels._weights(12, side, jnp.float32(-3 * side / 4), jnp.float32(12 * side / 4))
+  expected = jax.image.resize(jnp.eye(side), (4, side), 'linear', antialias=True)
+  expected = np.concatenate(
+    [np.repeat(expected[:1], 3, 0), expected, np.repeat(expected[-1:], 5, 0)]
+  )
+  np.testing.assert_allclose(rows, expected, atol=1e-6)
+
+
 def _square(part, side):
   return jax.image.resize(part, (len(part), side, side, 1), 'linear', antialias=True)
 
