@@ -106,12 +106,15 @@ def methods(networks: Mapping[str, refine.Refiner], ensemble: int = 1) -> dict[s
       case.low, np.asarray(guided.grey(case.photo))
     ),
     'guided by high': lambda case: baselines.guided_filter(case.low, case.high),
+    'guided by high, fast': lambda case: baselines.fast_guided_filter(case.low, case.high),
     'Poisson': lambda case: baselines.poisson_fusion(case.low, case.high),
   }
   for name, network in networks.items():
-    for views in sorted({1, ensemble}):
-      way = name if views == 1 else f'{name}, ensemble of {views}'
-      fields = {'refiner': network, 'ensemble': views}
+    kinds = {f'{name}, aligned as a whole': {'local': False}, name: {}}
+    if ensemble > 1:
+      kinds[f'{name}, ensemble of {ensemble}'] = {'ensemble': ensemble}
+    for way, fields in kinds.items():
+      fields = {'refiner': network, **fields}
       ways[way] = lambda case, fields=fields: refine.refine(case.low, case.high, **fields)
   return ways
 

@@ -77,6 +77,7 @@ def refine(
   chunk: options_lib.Chunk = None,
   nearest: options_lib.Nearest = False,
   ensemble: options_lib.Ensemble = 1,
+  align: options_lib.Alignment = options_lib.Align.local,
   ending: options_lib.Ending = options_lib.Format.png,
   preview: options_lib.Preview = False,
 ) -> None:
@@ -128,6 +129,7 @@ def _job(options: Options) -> Job:
     chunk=options.chunk,
     nearest=options.nearest,
     ensemble=options.ensemble,
+    local=options.align is options_lib.Align.local,
   )
   if options.side is not None:
     try:
@@ -199,7 +201,8 @@ def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool
   _check_size(job.size, low)
   shape = job.size if photo is None else photo.shape[:2]
   if job.options.stages == 1:
-    fields = {name: getattr(job.settings, name) for name in ('side', 'nearest', 'ensemble')}
+    names = ('side', 'nearest', 'ensemble', 'local')
+    fields = {name: getattr(job.settings, name) for name in names}
     return refine_lib.refine(low.values, high.values, job.refiner, shape=shape, **fields)
   total = two_stage.calls(job.settings, predicts=job.predictor is not None)
   screen = console.Console(stderr=True)

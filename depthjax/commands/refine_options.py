@@ -20,6 +20,13 @@ class Scale(enum.StrEnum):
   unit = 'unit'
 
 
+class Align(enum.StrEnum):
+  """How the result takes its values from the consistent map."""
+
+  local = 'local'
+  whole = 'whole'
+
+
 class Format(enum.StrEnum):
   """Formats of the results in a folder."""
 
@@ -92,6 +99,10 @@ Ensemble = Annotated[
   int,
   typer.Option(min=1, max=8, help='Mean of so many flips and inversions; slower as many times.'),
 ]
+Alignment = Annotated[
+  Align,
+  typer.Option('--align', help='Values of the consistent map by places, or by one line for all.'),
+]
 Ending = Annotated[Format, typer.Option('--format', help='Of the results in a folder.')]
 Preview = Annotated[bool, typer.Option('--preview', help='Write a coloured NAME.preview.png too.')]
 
@@ -120,6 +131,7 @@ class Options(NamedTuple):
   chunk: int | None
   nearest: bool
   ensemble: int
+  align: Align
   ending: Format
   preview: bool
 

@@ -66,7 +66,7 @@ class FuseNet(nn.Module):
       raise ValueError(f'maps of {h} x {w} pixels; both must be multiples of {STRIDE}')
     stage = nn.remat(StemBlock) if self.remat else StemBlock
     high = layers.BorderConv(1, 5, 'edge', _narrow, dtype=self.dtype, name='grad')(high)
-    x = jnp.concatenate([low.astype(self.dtype), high])
+    x = _joined(low.astype(self.dtype), high)
     features = []
     for i, width in enumerate(self.stem):
       x = stage(width, dtype=self.dtype, name=f'encoder_{i + 1}')(x)
@@ -75,12 +75,12 @@ class FuseNet(nn.Module):
       self.widths, self.depths, self.drop if train else 0.0, dtype=self.dtype, name='backbone'
     )
     if train and self.drop:
-      keys = jnp.concatenate([jax.vmap(jax.random.fold_in, (0, None))(keys, i) for i in (0, 1)])
+      keys = _joined(*(jax.vmap(jax.random.fold_in, (0, None))(keys, i) for i in (0, 1)))
     # Of the second stage of the stem, not of the third, which goes to the decoder alone.
     features += backbone(features[1], keys if train and self.drop else None)
-    deepest = jnp.stack(jnp.split(features[-1], 2), axis=1)
+    *features, deepest = (x.reshape(b, 2, *x.shape[1:]) for x in features)
     deepest = deepest + CrossAttention(self.attention, dtype=self.dtype, name='cross')(deepest)
-    pairs = [tuple(jnp.split(x, 2)) for x in features[:-1]]
+    pairs = [(x[:, 0], x[:, 1]) for x in features]
     decoder = Decoder((1, *self.stem, *self.widths), self.remat, dtype=self.dtype, name='decoder')
     outputs = decoder(deepest.sum(axis=1), pairs, sides)
     return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
@@ -227,6 +227,14 @@ class Mask(nn.Module):
     x = _group_norm(self.groups, self.dtype, 'norm')(x)
     conv = layers.BorderConv(1, 3, 'edge', _narrow, dtype=self.dtype, name='conv')
     return nn.sigmoid(conv(x))
+
+
+def _joined(low: jax.Array, high: jax.Array) -> jax.Array:
+  """Both streams as one batch, each example's two in turn: [b ...] twice -> [2b ...].
+
+  One behind the other, they would cross from chip to chip where the batch is sharded.
+  """
+  return jnp.stack([low, high], axis=1).reshape(2 * len(low), *low.shape[1:])
 
 
 def initial(model: FuseNet) -> dict[str, Any]:

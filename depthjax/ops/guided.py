@@ -15,7 +15,8 @@ def guided(x, guide, *, radius, epsilon=1e-4):
 
   Args:
     x: map [... h w 1], such as a blurred disparity of the guide's size.
-    guide: what has the edges [... h w 1], such as a sharp disparity, or `grey` of a photograph.
+    guide: what has the edges [... h w n], such as a sharp disparity, or `grey` of a photograph; of
+      several, each has a scale of its own.
     radius: of the windows in pixels, static; at the border they are cut off.
     epsilon: variance of the guide, in its unit squared, below which a window counts as flat and
       the map is smoothed there.
@@ -24,13 +25,31 @@ def guided(x, guide, *, radius, epsilon=1e-4):
     Map [... h w 1].
   """
   # In float32 the variance of a guide that is far from 0 would be rounding alone.
-  offset = guide.mean(axis=(-3, -2, -1), keepdims=True)
-  guide = guide - offset
+  guide = guide - guide.mean(axis=(-3, -2), keepdims=True)
+  scale, shift = lines(x, guide, radius=radius, epsilon=epsilon)
+  return (scale * guide).sum(axis=-1, keepdims=True) + shift
+
+
+def lines(x, guide, *, radius, epsilon=1e-4):
+  """The scales [... h w n] and the shift [... h w 1] of `guided`, whose arguments these are.
+
+  Found in small maps and enlarged, they refine large ones, at the cost of the small, whose blur
+  does not matter then (He and Sun, "Fast guided filter", 2015).
+  """
   mean, mean_x = box(guide, radius), box(x, radius)
-  variance = jnp.maximum(box(guide * guide, radius) - mean * mean, 0)
-  scale = (box(guide * x, radius) - mean * mean_x) / (variance + epsilon)
-  shift = mean_x - scale * mean
-  return box(scale, radius) * guide + box(shift, radius)
+  covariance = box(guide * x, radius) - mean * mean_x
+  if guide.shape[-1] == 1:
+    variance = jnp.maximum(box(guide * guide, radius) - mean * mean, 0)
+    scale = covariance / (variance + epsilon)
+  else:
+    products = guide[..., :, None] * guide[..., None, :]
+    n = guide.shape[-1]
+    flat = box(products.reshape(*guide.shape[:-1], n * n), radius)
+    variance = flat.reshape(products.shape) - mean[..., :, None] * mean[..., None, :]
+    variance += epsilon * jnp.eye(n)
+    scale = jnp.linalg.solve(variance, covariance[..., None])[..., 0]
+  shift = mean_x - (scale * mean).sum(axis=-1, keepdims=True)
+  return box(scale, radius), box(shift, radius)
 
 
 def grey(image):

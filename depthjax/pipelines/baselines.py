@@ -4,9 +4,12 @@ import jax
 import numpy as np
 
 from depthjax.ops import guided, poisson
+from depthjax.pipelines import local_alignment
 
 # For maps of this many pixels on the long side: what served best on drawn scenes.
 _SIDE, _RADIUS, _WEIGHT = 256, 8, 1e-2
+# A variance that counts as flat, as that of ops.guided.
+_FLAT = 1e-4
 _guided = jax.jit(guided.guided, static_argnames='radius')
 _fuse = jax.jit(poisson.fuse, static_argnames='weight')
 
@@ -14,6 +17,11 @@ _fuse = jax.jit(poisson.fuse, static_argnames='weight')
 def guided_filter(low: np.ndarray, high: np.ndarray) -> np.ndarray:
   """The low map with the edges of `high`, another disparity or a photograph's ops.guided.grey."""
   return np.asarray(_guided(low, high, radius=max(1, round(_RADIUS * _scale(low)))))
+
+
+def fast_guided_filter(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+  """The same at the size of local_alignment.fitted, where the blur of the low map counts less."""
+  return local_alignment.fitted(low, [high], [_FLAT])
 
 
 def poisson_fusion(low: np.ndarray, high: np.ndarray) -> np.ndarray:

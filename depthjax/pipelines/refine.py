@@ -19,7 +19,7 @@ from depthjax.files.errors import InputError
 from depthjax.models import refiners
 from depthjax.ops import alignment
 from depthjax.ops import disparity as disparity_lib
-from depthjax.pipelines import maps
+from depthjax.pipelines import local_alignment, maps
 
 # Ways to show the network a pair: upside down, mirrored, near for far. The first half has each of
 # them as often as not.
@@ -74,6 +74,7 @@ def refine(
   side: int | None = None,
   nearest: bool = False,
   ensemble: int = 1,
+  local: bool = True,
 ) -> np.ndarray:
   """One stage: the consistent depth of `low` with the edges of `high`.
 
@@ -87,9 +88,11 @@ def refine(
     nearest: bring them to it by their nearest pixels, as the authors' program does, instead of
       bilinearly and by means over areas.
     ensemble: as in `fuse`.
+    local: give each place the values of `low` (local_alignment.aligned), beyond what one scale and
+      offset of the picture does, which the authors have.
 
   Returns:
-    float32 [*shape 1]: disparity with the scale and offset of `low`, by least squares.
+    float32 [*shape 1]: disparity in the units of `low`.
 
   Raises:
     ValueError: maps of another shape, not finite or constant, of sizes or signs that don't belong
@@ -102,7 +105,10 @@ def refine(
   resize = maps.nearest if nearest else maps.resized
   pair = (resize(x, (side, side))[None] for x in (unit.values, high))
   (fused,) = fuse(refiner, *pair, ensemble=ensemble)
-  return unit.restored(maps.resized(fused, shape))
+  fused = maps.resized(fused, shape)
+  if local:
+    fused = local_alignment.aligned(fused, unit.values, high)
+  return unit.restored(fused)
 
 
 def chosen_side(refiner: Refiner, shape: tuple[int, int], largest: int = _LARGEST) -> int:

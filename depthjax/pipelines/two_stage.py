@@ -14,7 +14,7 @@ import numpy as np
 
 from depthjax import windows
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import maps, resolutions
+from depthjax.pipelines import local_alignment, maps, resolutions
 from depthjax.pipelines import refine as refine_lib
 from depthjax.pipelines.refine import Refiner
 from depthjax.pipelines.resolutions import Predictor
@@ -37,7 +37,7 @@ class Settings(NamedTuple):
     chunk: windows that the network sees at once; see refine.fuse.
     side: of the network's maps of the picture and of windows, as in refine.refine; without, up to
       1024.
-    nearest, ensemble: as there.
+    nearest, ensemble, local: as there; local of windows, too, that are cut out of `high`.
   """
 
   levels: int = 2
@@ -48,6 +48,7 @@ class Settings(NamedTuple):
   side: int | None = None
   nearest: bool = False
   ensemble: int = 1
+  local: bool = True
 
 
 def of_depth_net(net: depth_lib.Predictor) -> Predictor:
@@ -86,7 +87,7 @@ def refine(
     done: called `calls` times: after each prediction and each window.
 
   Returns:
-    float32 [*shape 1]: disparity with the scale and offset of `low`.
+    float32 [*shape 1]: disparity in the units of `low`.
 
   Raises:
     ValueError: as refine.refine; a picture too small for its windows; a predictor without a photo,
@@ -96,7 +97,7 @@ def refine(
   shape = _shape(shape or high.shape[:2], photo, predictor, settings)
   unit = maps.unit(low, 'low')
   side = side_of(refiner, shape, settings)
-  fields = {'nearest': settings.nearest, 'ensemble': settings.ensemble}
+  fields = {name: getattr(settings, name) for name in ('nearest', 'ensemble', 'local')}
   current = refine_lib.refine(unit.values, high, refiner, shape=shape, side=side, **fields)
   done()
   if predictor is not None and settings.adaptive and settings.alpha is None:
@@ -113,6 +114,10 @@ def refine(
       sharp = [next(ready) for _ in found]
     side = side_of(refiner, found[0][2:], settings)
     current = _level(refiner, current, sharp, found, settings._replace(side=side), done)
+  if settings.local and predictor is None and views is None:
+    # Not where windows have detail of their own, which `high` lacks.
+    high = maps.unit(high, 'high').values
+    current = local_alignment.aligned(current, unit.values, high)
   return unit.restored(current)
 
 

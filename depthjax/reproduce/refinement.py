@@ -82,12 +82,12 @@ def _method(way: Way, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:
   """A record, of a size in pixels -> disparity of that size [h w 1]."""
   if way.kind in ('refined', 'two_stage'):
     refiner = refine.load(lab.place(way.run))
-    # As large against the scenes as it saw maps in training.
-    side = size * refiner.enlarged
+    # As large against the scenes as it saw maps in training; with the papers' alignment.
+    fields = {'side': size * refiner.enlarged, 'local': False}
     if way.kind == 'refined':
-      return lambda record: refine.refine(record['low'], record['high'], refiner, side=side)
-    side = min(side, two_stage.LARGEST)
-    settings = two_stage.Settings(levels=way.levels, side=side)
+      return lambda record: refine.refine(record['low'], record['high'], refiner, **fields)
+    fields['side'] = min(fields['side'], two_stage.LARGEST)
+    settings = two_stage.Settings(levels=way.levels, **fields)
     return functools.partial(_two_stage, refiner=refiner, settings=settings)
   return _CLASSICAL[way.kind]
 

@@ -96,8 +96,9 @@ def test_the_table_tells_sharp_from_blurred(modules, root, tmp_path, capsys, mon
   mean, each = report.tables.values()
   found = {row['method']: row for row in mean}
   assert list(found) == [
-    'initial', 'high alone', 'bicubic', 'guided by the photo', 'guided by high', 'Poisson',
-    'half', 'whole',
+    'initial', 'high alone', 'bicubic', 'guided by the photo', 'guided by high',
+    'guided by high, fast', 'Poisson', 'half, aligned as a whole', 'half',
+    'whole, aligned as a whole', 'whole',
   ]  # fmt: skip
   value = lambda method, column: float(found[method][column].split()[0])  # noqa: E731
   for better, worse in (('Poisson', 'initial'), ('guided by high', 'bicubic')):
@@ -111,9 +112,9 @@ def test_the_table_tells_sharp_from_blurred(modules, root, tmp_path, capsys, mon
   assert float(found['Poisson']['RMSE, px'].rpartition('(')[2][:-1]) == pytest.approx(
     ratio, abs=0.02
   )
-  assert len(each) == 16 and {row['scene'] for row in each} == {'art', 'art noisy'}
+  assert len(each) == 22 and {row['scene'] for row in each} == {'art', 'art noisy'}
   picture = cv2.imread(str(tmp_path / 'out/art_noisy.png'))
-  assert picture.shape == (2 * _H, 10 * _W, 3)
+  assert picture.shape == (2 * _H, 13 * _W, 3)
   assert picture[:_H, -_W:].std() > 10 > picture[_H:, -_W:].std()
   holed = cv2.imread(str(tmp_path / 'out/art.png'))[_H:, _W : 2 * _W]
   assert holed[30:34, 30:34].max() == 0 < holed.max()

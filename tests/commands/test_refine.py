@@ -115,6 +115,21 @@ def test_an_ensemble_is_asked_for(folder, monkeypatch):
   assert np.abs(np.load('out.npy') - refine.refine(*pair)[..., 0]).max() > 1e-3
 
 
+@pytest.mark.parametrize('stages', [1, 2])
+def test_one_line_for_the_whole_picture_is_asked_for(folder, monkeypatch, stages):
+  line = f'--low=low.npy --high=high.pfm -o out.npy --align=whole --stages={stages}'
+  assert _run(monkeypatch, line) == 0
+  maps_, net = (_filled(), _high()[..., None]), refine.load('.')
+  if stages == 1:
+    local, whole = (refine.refine(*maps_, net, local=x) for x in (True, False))
+  else:
+    local, whole = (
+      two_stage.refine(*maps_, net, settings=Settings(local=x)) for x in (True, False)
+    )
+  _assert_refined('out.npy', whole, 1e-5)
+  assert np.abs(local - whole).max() > 1e-3
+
+
 def test_depth_stays_depth(folder, monkeypatch, capsys):
   """Far is large in the low map, in metres, and near in the high one."""
   np.save('depth.npy', 1 / _low())

@@ -90,3 +90,30 @@ def test_grey_is_the_luminance_as_it_is_encoded():
 def test_a_negative_radius_is_refused():
   with pytest.raises(ValueError, match='radius is -1; it must not be negative'):
     guided.box(np.zeros((4, 4, 1)), -1)
+
+
+def _lines_twin(x, guide, radius, epsilon):
+  """Ridge regression of the map on n guides in each window, by normal equations."""
+  h, w, n = guide.shape
+  windows = list(_windows(h, w, radius))
+  scale, shift = np.empty((h * w, n)), np.empty(h * w)
+  for k, window in enumerate(windows):
+    i, p = guide[window].reshape(-1, n), x[window].ravel()
+    centred = i - i.mean(axis=0)
+    normal = centred.T @ centred / len(i) + epsilon * np.eye(n)
+    scale[k] = np.linalg.solve(normal, centred.T @ (p - p.mean()) / len(i))
+    shift[k] = p.mean() - scale[k] @ i.mean(axis=0)
+  scale, shift = scale.reshape(h, w, n), shift.reshape(h, w)
+  mean = [(scale[at].mean(axis=(0, 1)), shift[at].mean()) for at in windows]
+  return (np.reshape([part[i] for part in mean], (h, w, -1)) for i in (0, 1))
+
+
+def test_several_guides_have_scales_of_their_own():
+  (x, first), (_, second) = _maps(), _maps(seed=1)
+  guide = np.concatenate([first, second, x**2], axis=-1)
+  scale, shift = jax.jit(guided.lines, static_argnames='radius')(x, guide, radius=3, epsilon=1e-3)
+  expected = _lines_twin(x[..., 0].astype(np.float64), guide.astype(np.float64), 3, 1e-3)
+  for ours, twin in zip((scale, shift), expected, strict=True):
+    np.testing.assert_allclose(ours, twin, atol=1e-3)
+  result = _guided(x, guide + 50, radius=3, epsilon=1e-3)
+  np.testing.assert_allclose(result, (scale * guide).sum(-1, keepdims=True) + shift, atol=3e-3)

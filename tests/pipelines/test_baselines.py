@@ -5,7 +5,7 @@ import numpy as np
 from depthjax.pipelines import baselines
 
 _H, _W = 32, 48
-_REFINE = (baselines.guided_filter, baselines.poisson_fusion)
+_REFINE = (baselines.guided_filter, baselines.fast_guided_filter, baselines.poisson_fusion)
 
 
 def _maps(scale):

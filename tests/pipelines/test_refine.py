@@ -31,12 +31,28 @@ def test_the_result_has_the_size_of_the_high_map():
   assert refine.refine(low, high, refiners.mixing(0.5)).shape == high.shape
 
 
-def test_what_is_of_the_high_map_is_scaled_to_the_low_one():
+@pytest.mark.parametrize('local, tolerance', [(False, 1e-3), (True, 1e-2)])
+def test_what_is_of_the_high_map_is_scaled_to_the_low_one(local, tolerance):
   """The scale is the low map's, whatever range and polarity of units the high one has."""
   _, high = _pair(128, 128)
   low = 40 + 2 * high
-  result = refine.refine(low, 1e3 * high - 5e4, refiners.mixing(1), side=128)
-  np.testing.assert_allclose(result, low, atol=1e-3)
+  result = refine.refine(low, 1e3 * high - 5e4, refiners.mixing(1), side=128, local=local)
+  np.testing.assert_allclose(result, low, atol=tolerance)
+
+
+def test_places_have_the_values_of_the_low_map():
+  """Of a sharp map that drifts, by a network that keeps to it, a line for all leaves the drift."""
+  low = refiners.smooth(90, 122)
+  columns = np.linspace(0, 9, 122, dtype=np.float32)[:, None]
+  drifting = low + 0.3 * np.sin(columns)
+  whole, local = (
+    refine.refine(5 * low, drifting, refiners.mixing(1), side=128, local=x) for x in (False, True)
+  )
+  assert abs(whole - 5 * low).mean() > 0.3 > 0.05 > abs(local - 5 * low).mean()
+  # One map for both has nothing to be aligned to.
+  alone = [refine.refine(low, low, refiners.tiny(), local=x) for x in (False, True)]
+  np.testing.assert_array_equal(*alone)
+  assert abs(alone[0] - low).max() > 0.01
 
 
 @pytest.mark.parametrize('scale, offset', [(100.0, -7.0), (1e-3, 0.5)])

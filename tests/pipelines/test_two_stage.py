@@ -117,12 +117,28 @@ def test_windows_have_squares_of_their_own_size():
   assert two_stage.side_of(larger, (200, 200), Settings()) == 1024
 
 
+def test_places_have_the_values_of_the_low_map_unless_windows_know_more():
+  """By a network that keeps to a drifting sharp map; views of windows are not in that map."""
+  low = refiners.smooth(120, 160)
+  high = low + 0.3 * np.sin(np.linspace(0, 9, 160, dtype=np.float32))[:, None]
+  views = [high[window.slices] for window in windows.grid((120, 160), 1)]
+
+  def error(local, **fields):
+    settings = Settings(1, side=128, local=local)
+    result = two_stage.refine(low, high, refiners.mixing(1), settings=settings, **fields)
+    return abs(result - low).mean()
+
+  assert error(True) < 0.01 < 0.03 < error(True, views=views)
+  assert error(True, views=views) < error(False, views=views)
+  np.testing.assert_allclose(error(False), error(False, views=views), rtol=1e-5)
+
+
 @pytest.mark.parametrize('predictor', [None, _predictor()])
 def test_windows_bring_detail_that_the_whole_picture_lost(predictor):
   """Waves of 6 pixels in 600: the network's 128 cannot hold them, its windows can."""
   low, high, photo = _scene(600, 600)
-  whole = refine.refine(low, high, refiners.mixing(1), side=128)
-  settings = Settings(3, side=128)
+  whole = refine.refine(low, high, refiners.mixing(1), side=128, local=False)
+  settings = Settings(3, side=128, local=False)
   refined = two_stage.refine(
     low, high, refiners.mixing(1), photo=photo, predictor=predictor, settings=settings
   )

@@ -83,12 +83,14 @@ def _check_same(found, expected):
     np.testing.assert_array_equal(found[name], x)
 
 
-def test_networks_see_the_scenes_as_much_enlarged_as_in_training(lab, tmp_path, monkeypatch):
+def test_networks_see_the_scenes_as_in_training_and_are_aligned_as_the_authors(
+  lab, tmp_path, monkeypatch
+):
   given = {'sddr-truth': refiners.save(tmp_path, enlarge=2)}
   larger = Lab(tmp_path, tiny.ROOT / 'configs', 'smoke', _FEW, sddr.EXPERIMENTS, given)
   seen = []
-  monkeypatch.setattr(refinement.refine, 'refine', lambda *_, side: seen.append(side))
+  monkeypatch.setattr(refinement.refine, 'refine', lambda *_, **fields: seen.append(fields))
   for runs in (lab, larger):
     runs.train('sddr-truth')
     refinement._method(Way('refined', 'sddr-truth'), runs, 256)({'low': None, 'high': None})
-  assert seen == [256, 512]
+  assert seen == [{'side': side, 'local': False} for side in (256, 512)]
