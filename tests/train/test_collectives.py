@@ -16,9 +16,9 @@ from tests import tiny
 
 
 @functools.cache
-def _step(**fields):
+def _step(config=tiny.config, **fields):
   """Collectives of the compiled step by kind, and the abstract state."""
-  experiment = experiment_lib.build(tiny.config(**fields))
+  experiment = experiment_lib.build(config(**fields))
   batch = experiment.runner.put(next(experiment.batches('train', 0)))
   text = experiment.runner.step.lower(experiment.runner.abstract, batch).compile().as_text()
   kinds = collections.defaultdict(list)
@@ -32,6 +32,18 @@ def test_data_parallel_sums_gradients_and_gathers_nothing():
   assert set(kinds) == {'all-reduce'}
   summed = sum(one.size for one in kinds['all-reduce'])
   assert summed >= sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.params))
+
+
+def test_both_streams_of_a_refinement_network_stay_on_the_device_of_their_example():
+  """Joined one behind the other they would all cross; XLA moves what it pads, and no more."""
+  kinds, state = _step(tiny.sddr_config)
+  assert set(kinds) <= {'all-reduce', 'collective-permute'}
+  moved = kinds['collective-permute']
+  assert all(one.scope.endswith('/pad') for one in moved)
+  assert len(moved) < 10
+  assert sum(one.size for one in kinds['all-reduce']) >= sum(
+    x.size * x.dtype.itemsize for x in jax.tree.leaves(state.params)
+  )
 
 
 def test_fsdp_gathers_every_split_parameter_once_and_nothing_else():
