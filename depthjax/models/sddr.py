@@ -225,7 +225,7 @@ class Mask(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     x = _group_norm(self.groups, self.dtype, 'norm')(x)
-    conv = layers.BorderConv(1, 3, 'edge', _narrow, dtype=self.dtype, name='conv')
+    conv = layers.BorderConv(1, 3, kernel_init=_narrow, dtype=self.dtype, name='conv')
     return nn.sigmoid(conv(x))
 
 

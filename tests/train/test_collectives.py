@@ -35,12 +35,9 @@ def test_data_parallel_sums_gradients_and_gathers_nothing():
 
 
 def test_both_streams_of_a_refinement_network_stay_on_the_device_of_their_example():
-  """Joined one behind the other they would all cross; XLA moves what it pads, and no more."""
+  """Joined one behind the other all would cross; so would what jnp.pad continues as 'edge'."""
   kinds, state = _step(tiny.sddr_config)
-  assert set(kinds) <= {'all-reduce', 'collective-permute'}
-  moved = kinds['collective-permute']
-  assert all(one.scope.endswith('/pad') for one in moved)
-  assert len(moved) < 10
+  assert set(kinds) == {'all-reduce'}
   assert sum(one.size for one in kinds['all-reduce']) >= sum(
     x.size * x.dtype.itemsize for x in jax.tree.leaves(state.params)
   )
