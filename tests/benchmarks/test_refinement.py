@@ -107,6 +107,7 @@ def test_the_table_tells_sharp_from_blurred(modules, root, tmp_path, capsys, mon
     assert value(better, 'REL') < value(worse, 'REL')
   assert value('initial', 'recall') < value('half', 'recall') < value('whole', 'recall')
   assert value('half', 'REL') != value('whole', 'REL')
+  assert value('whole', 'REL') != value('whole, aligned as a whole', 'REL')
   assert found['initial']['REL'].endswith('(1.00)')
   ratio = value('Poisson', 'RMSE, px') / value('initial', 'RMSE, px')
   assert float(found['Poisson']['RMSE, px'].rpartition('(')[2][:-1]) == pytest.approx(
