@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
+from scipy import ndimage
 
 from depthjax.ops import guided
 from depthjax.pipelines import maps
@@ -21,7 +22,8 @@ def aligned(refined: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
   """Of all that is linear in `refined` and `high` in windows of the picture, the nearest to `low`.
 
   Where the sharp map is inconsistent over more than edges, so is what a network mixes of both, and
-  no scale and offset of the whole picture undoes it. Here each window has its own.
+  no scale and offset of the whole picture undoes it. Here each window has its own. Beside edges
+  lines overshoot; the result is cut to what `refined` and `low` have in the window.
 
   Args:
     refined: [h w 1] in the units of `low`.
@@ -32,7 +34,13 @@ def aligned(refined: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
   """
   if np.array_equal(low, high):
     return refined
-  return fitted(low, [refined, maps.resized(high, refined.shape[:2])], [_REFINED, _SHARP])
+  shape = refined.shape[:2]
+  result = fitted(low, [refined, maps.resized(high, shape)], [_REFINED, _SHARP])
+  pair = [refined[..., 0], maps.resized(low, shape)[..., 0]]
+  size = 2 * round(_RADIUS / _shrink(shape)) + 1
+  least = ndimage.minimum_filter(np.minimum(*pair), size, mode='nearest')
+  most = ndimage.maximum_filter(np.maximum(*pair), size, mode='nearest')
+  return np.clip(result, least[..., None], most[..., None])
 
 
 def fitted(low: np.ndarray, guides: Sequence[np.ndarray], variances: Sequence[float]) -> np.ndarray:
@@ -49,8 +57,7 @@ def fitted(low: np.ndarray, guides: Sequence[np.ndarray], variances: Sequence[fl
     float32 [h w 1].
   """
   shape = guides[0].shape[:2]
-  shrink = min(1.0, _LONG_SIDE / max(shape))
-  size = tuple(max(2, round(shrink * n)) for n in shape)
+  size = tuple(max(2, round(_shrink(shape) * n)) for n in shape)
   least = min(variances)
   # All variances count in the unit of the least.
   weights = [np.float32((least / variance) ** 0.5) for variance in variances]
@@ -61,3 +68,7 @@ def fitted(low: np.ndarray, guides: Sequence[np.ndarray], variances: Sequence[fl
   for part, guide in zip(np.moveaxis(np.asarray(scale), -1, 0), guides, strict=True):
     result = result + maps.resized(part[..., None], shape) * guide
   return result
+
+
+def _shrink(shape: tuple[int, int]) -> float:
+  return min(1.0, _LONG_SIDE / max(shape))

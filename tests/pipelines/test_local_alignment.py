@@ -34,6 +34,17 @@ def test_values_are_those_of_the_consistent_map_and_edges_of_the_sharp_ones():
   assert steepest(result) > 0.3 > 3 * steepest(low)
 
 
+def test_nothing_overshoots_beside_an_edge():
+  """Where the sharp map has a bump by an edge of which the others know nothing."""
+  high = np.zeros((_H, _W, 1), np.float32)
+  high[:, _W // 2 :] = 0.8
+  low = cv2.GaussianBlur(high, (0, 0), 2)[..., None]
+  high[100:110, 164:170] += 0.3
+  result = local_alignment.aligned(low, low, high)
+  assert local_alignment.fitted(low, [low, high], [5e-4, 1e-5]).max() > low.max() + 0.004
+  assert low.min() <= result.min() and result.max() <= low.max()
+
+
 def test_a_refined_map_that_agrees_stays():
   truth, *_ = _scene()
   rough = np.random.default_rng(0).random((_H, _W, 1), np.float32)
