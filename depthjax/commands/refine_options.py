@@ -101,7 +101,10 @@ Ensemble = Annotated[
 ]
 Alignment = Annotated[
   Align,
-  typer.Option('--align', help='Values of the consistent map by places, or by one line for all.'),
+  typer.Option(
+    '--align',
+    help='Fit to the consistent map: in windows, or by one scale and offset, as the authors.',
+  ),
 ]
 Ending = Annotated[Format, typer.Option('--format', help='Of the results in a folder.')]
 Preview = Annotated[bool, typer.Option('--preview', help='Write a coloured NAME.preview.png too.')]

@@ -183,9 +183,9 @@ class BorderConv(nn.Module):
   """Stride-1 convolution with bias over a border that goes on: [b h w c] -> [b h w width].
 
   Zero padding would darken the border of a blurred photograph. `border` is a mode of jnp.pad: the
-  mirror 'symmetric', which repeats the edge pixel, or 'edge', which repeats nothing else and whose
-  derivative sends what it pads to other devices, so that kernels of 3, for which both are one, have
-  the former; or it is 'there' already, and the result is smaller by it.
+  mirror 'symmetric', which repeats the edge pixel, or 'edge', which repeats nothing else; or it is
+  'there' already, and the result is smaller by it. Of kernels of 3 the first two are one, and
+  'symmetric' is to be preferred: the derivative of 'edge' sends pixels to other devices.
   """
 
   width: int

@@ -15,17 +15,18 @@ def guided(x, guide, *, radius, epsilon=1e-4):
 
   Args:
     x: map [... h w 1], such as a blurred disparity of the guide's size.
-    guide: what has the edges [... h w n], such as a sharp disparity, or `grey` of a photograph; of
-      several, each has a scale of its own.
+    guide: what has the edges [... h w n], such as a sharp disparity, or `grey` of a photograph. Of
+      several, in [0, 1] or so, each has a scale of its own.
     radius: of the windows in pixels, static; at the border they are cut off.
     epsilon: variance of the guide, in its unit squared, below which a window counts as flat and
       the map is smoothed there.
 
   Returns:
     Map [... h w 1].
+
+  Raises:
+    ValueError: a map of several channels.
   """
-  # In float32 the variance of a guide that is far from 0 would be rounding alone.
-  guide = guide - guide.mean(axis=(-3, -2), keepdims=True)
   scale, shift = lines(x, guide, radius=radius, epsilon=epsilon)
   return (scale * guide).sum(axis=-1, keepdims=True) + shift
 
@@ -36,6 +37,11 @@ def lines(x, guide, *, radius, epsilon=1e-4):
   Found in small maps and enlarged, they refine large ones, at the cost of the small, whose blur
   does not matter then (He and Sun, "Fast guided filter", 2015).
   """
+  if x.shape[-1] != 1:
+    raise ValueError(f'the map has {x.shape[-1]} channels; it must have one')
+  # In float32 the variance of a guide that is far from 0 would be rounding alone.
+  middle = guide.mean(axis=(-3, -2), keepdims=True)
+  guide = guide - middle
   mean, mean_x = box(guide, radius), box(x, radius)
   covariance = box(guide * x, radius) - mean * mean_x
   if guide.shape[-1] == 1:
@@ -49,7 +55,8 @@ def lines(x, guide, *, radius, epsilon=1e-4):
     variance += epsilon * jnp.eye(n)
     scale = jnp.linalg.solve(variance, covariance[..., None])[..., 0]
   shift = mean_x - (scale * mean).sum(axis=-1, keepdims=True)
-  return box(scale, radius), box(shift, radius)
+  scale, shift = box(scale, radius), box(shift, radius)
+  return scale, shift - (scale * middle).sum(axis=-1, keepdims=True)
 
 
 def grey(image):

@@ -88,8 +88,8 @@ def refine(
     nearest: bring them to it by their nearest pixels, as the authors' program does, instead of
       bilinearly and by means over areas.
     ensemble: as in `fuse`.
-    local: give each place the values of `low` (local_alignment.aligned), beyond what one scale and
-      offset of the picture does, which the authors have.
+    local: fit the result to `low` in windows too (local_alignment.aligned), and not only by one
+      scale and offset for the picture, as the authors do.
 
   Returns:
     float32 [*shape 1]: disparity in the units of `low`.

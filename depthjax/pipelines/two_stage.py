@@ -37,7 +37,8 @@ class Settings(NamedTuple):
     chunk: windows that the network sees at once; see refine.fuse.
     side: of the network's maps of the picture and of windows, as in refine.refine; without, up to
       1024.
-    nearest, ensemble, local: as there; local of windows, too, that are cut out of `high`.
+    nearest, ensemble: as there.
+    local: as there, of the first stage; and of the result, if windows are cut out of `high`.
   """
 
   levels: int = 2

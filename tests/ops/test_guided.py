@@ -87,6 +87,11 @@ def test_grey_is_the_luminance_as_it_is_encoded():
   assert 0.45 < float(guided.grey(red)[0, 0, 0]) < 0.55
 
 
+def test_a_map_of_several_channels_is_refused():
+  with pytest.raises(ValueError, match='the map has 3 channels; it must have one'):
+    guided.guided(np.zeros((4, 4, 3)), np.zeros((4, 4, 1)), radius=1)
+
+
 def test_a_negative_radius_is_refused():
   with pytest.raises(ValueError, match='radius is -1; it must not be negative'):
     guided.box(np.zeros((4, 4, 1)), -1)
@@ -115,5 +120,7 @@ def test_several_guides_have_scales_of_their_own():
   expected = _lines_twin(x[..., 0].astype(np.float64), guide.astype(np.float64), 3, 1e-3)
   for ours, twin in zip((scale, shift), expected, strict=True):
     np.testing.assert_allclose(ours, twin, atol=1e-3)
+  far = jax.jit(guided.lines, static_argnames='radius')(x, guide + 50, radius=3, epsilon=1e-3)
+  np.testing.assert_allclose(far[0], scale, atol=1e-2)
   result = _guided(x, guide + 50, radius=3, epsilon=1e-3)
   np.testing.assert_allclose(result, (scale * guide).sum(-1, keepdims=True) + shift, atol=3e-3)

@@ -40,9 +40,12 @@ def test_nothing_overshoots_beside_an_edge():
   high[:, _W // 2 :] = 0.8
   low = cv2.GaussianBlur(high, (0, 0), 2)[..., None]
   high[100:110, 164:170] += 0.3
+  high[:, 250:270] = low[:, 250:270] = 1  # What is far from the edge does not matter there.
   result = local_alignment.aligned(low, low, high)
-  assert local_alignment.fitted(low, [low, high], [5e-4, 1e-5]).max() > low.max() + 0.004
-  assert low.min() <= result.min() and result.max() <= low.max()
+  loose = local_alignment.fitted(low, [low, high], [5e-4, 1e-5])
+  part = (slice(60, 180), slice(140, 220))
+  assert loose[part].max() > low[part].max() + 0.004
+  assert low[part].min() <= result[part].min() and result[part].max() <= low[part].max()
 
 
 def test_a_refined_map_that_agrees_stays():
@@ -54,16 +57,22 @@ def test_a_refined_map_that_agrees_stays():
 
 
 def test_one_map_for_both_is_refined_all_the_same():
+  """A copy may have another size, and the steps of 8 bits; a map that is sharper is none."""
   truth, low, _ = _scene()
-  assert local_alignment.aligned(truth, low, low.copy()) is truth
+  half = maps.resized(low, (_H // 2, _W // 2))
+  for copy in (low.copy(), np.round(low * 255) / 255, half):
+    assert local_alignment.aligned(truth, low, copy) is truth
+    assert local_alignment.aligned(truth, copy, low) is truth
+  assert local_alignment.aligned(low, low, truth) is not low
 
 
 @pytest.mark.parametrize('shape', [(24, 32), (480, 640), (240, 6)])
 def test_sizes_are_free(shape):
   truth, low, high = (maps.resized(x, shape) for x in _scene())
   small = maps.resized(low, (24, 32))
+  small = small.astype(np.float64)
   result = local_alignment.aligned(high, small, maps.resized(high, (97, 130)))
-  assert result.shape == truth.shape
+  assert result.shape == truth.shape and result.dtype == np.float32
   assert _error(result, truth) < _error(high, truth)
 
 
@@ -80,6 +89,17 @@ def test_edges_are_those_of_the_refined_map_and_small_relief_that_of_the_sharp_o
   part = (slice(None), slice(20, 120))
   assert np.corrcoef(result[part].ravel(), ripples[part].ravel())[0, 1] > 0.98
   np.testing.assert_allclose(result[part].std(), ripples[part].std(), rtol=0.25)
+
+
+def test_of_relief_that_the_refined_map_alone_has_a_quarter_is_kept():
+  """Of stripes too low for windows to follow them, where the others are flat."""
+  flat = np.full((_H, _W, 1), 0.2, np.float32)
+  flat[:, :40] = 1
+  high, refined = flat.copy(), flat.copy()
+  high[:, :60] = 0.9
+  refined[:, 100:] += 0.01 * (np.arange(100, _W, dtype=np.float32) // 4 % 2 - 0.5)[:, None]
+  result = local_alignment.aligned(refined, flat, high)
+  np.testing.assert_allclose(np.ptp(result[120, 140:280]), 0.25 * 0.01, rtol=0.1)
 
 
 def test_a_guide_is_followed_from_its_variance_on():
