@@ -15,6 +15,11 @@ _CASES = {
   'stride': (6, 18, {'kernel': 3, 'stride': 2}),
   'dilation': (5, 21, {'kernel': 3, 'dilation': 2, 'padding': ((2, 2), (2, 2))}),
   'pixel': (7, 6, {'kernel': 1}),
+  # One channel in, as a sum of moved maps: of odd and even sizes, with border and without.
+  'map': (1, 1, {'kernel': 5, 'padding': ((0, 1), (0, 0))}),
+  'map, stride': (1, 8, {'kernel': 3, 'stride': 2, 'padding': ((1, 1), (1, 1))}),
+  'map, pixel, stride': (1, 8, {'kernel': 1, 'stride': 2, 'padding': ((0, 0), (0, 0))}),
+  'map, same': (1, 8, {'kernel': 3}),
 }
 
 
@@ -50,6 +55,14 @@ def test_variables_results_and_gradients_are_those_of_flax(case):
     grads, y = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(shifted, x)
     trees.append((variables, grads, y))
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *trees)
+
+
+@pytest.mark.parametrize('platform, convolutions', [('cpu', 0), ('tpu', 1), ('cuda', 1)])
+def test_maps_of_one_channel_are_summed_on_processors_alone(platform, convolutions):
+  ours, _, x = _pair(*_CASES['map'])
+  variables = jax.eval_shape(ours.init, jax.random.key(0), x)
+  lowered = jax.jit(ours.apply).trace(variables, x).lower(lowering_platforms=(platform,))
+  assert lowered.as_text().count('stablehlo.convolution') == convolutions
 
 
 @pytest.mark.parametrize('platform, outputs', [('cpu', 20), ('tpu', 5), ('cuda', 5)])
