@@ -89,6 +89,7 @@ class Down(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     x = nn.leaky_relu(x, _SLOPE) if self.activate else x
+    # Of one pixel that is the edge again: see layers.BorderConv.
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='symmetric')
     fields = {'kernel_init': _narrow, 'dtype': self.dtype}
     x = Conv(self.width, 3, 2, padding='VALID', name='conv', **fields)(x)

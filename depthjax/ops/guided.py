@@ -35,7 +35,7 @@ def lines(x, guide, *, radius, epsilon=1e-4):
   """The scales [... h w n] and the shift [... h w 1] of `guided`, whose arguments these are.
 
   Found in small maps and enlarged, they refine large ones, at the cost of the small, whose blur
-  does not matter then (He and Sun, "Fast guided filter", 2015).
+  does not matter then (He and Sun, "Fast guided filter", 2015). It raises what `guided` does.
   """
   if x.shape[-1] != 1:
     raise ValueError(f'the map has {x.shape[-1]} channels; it must have one')

@@ -133,12 +133,13 @@ def test_places_have_the_values_of_the_low_map_unless_windows_know_more():
   np.testing.assert_allclose(error(False), error(False, views=views), rtol=1e-5)
 
 
+@pytest.mark.parametrize('local', [False, True])
 @pytest.mark.parametrize('predictor', [None, _predictor()])
-def test_windows_bring_detail_that_the_whole_picture_lost(predictor):
+def test_windows_bring_detail_that_the_whole_picture_lost(predictor, local):
   """Waves of 6 pixels in 600: the network's 128 cannot hold them, its windows can."""
   low, high, photo = _scene(600, 600)
   whole = refine.refine(low, high, refiners.mixing(1), side=128, local=False)
-  settings = Settings(3, side=128, local=False)
+  settings = Settings(3, side=128, local=local)
   refined = two_stage.refine(
     low, high, refiners.mixing(1), photo=photo, predictor=predictor, settings=settings
   )
