@@ -78,7 +78,7 @@ def generate(
   if views.shape[1] != count:
     raise ValueError(f'{views.shape[1]} views; levels 1 to {levels} have {count} windows')
   firsts, order, boxes = _plan(disparity.shape[1:3], levels, chunk)
-  # Slices, known beforehand: an array of indices would have the values gathered one by one. [steps b chunk s s 1]
+  # [steps b chunk s s 1]. Slices: an array of indices would have values gathered one by one.
   views = jnp.stack([jnp.stack([views[:, i] for i in row], axis=1) for row in order])
   step = functools.partial(_step, refine)
   (_, labels), _ = jax.lax.scan(step, (start, start), (firsts, boxes, views))
