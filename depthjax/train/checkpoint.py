@@ -6,8 +6,10 @@ import functools
 import logging
 import os
 import pathlib
+import re
 import sys
 import threading
+import warnings
 from typing import Any
 
 import jax
@@ -19,8 +21,11 @@ from depthjax.files.errors import InputError
 _ITEM = 'default'  # The folder that Orbax makes for the one tree in a checkpoint.
 
 
-# What reads of an array say that end after another one failed.
-_LATE = ('Event loop is closed', 'Encountered error while reading array index')
+# A read of an array that had not begun when another one failed; Orbax drops it.
+_UNREAD = "coroutine '_read_array_index_and_device_put' was never awaited"
+
+# What reads of an array say that end, or never begin, after another one failed.
+_LATE = ('Event loop is closed', 'Encountered error while reading array index', _UNREAD)
 
 # Reads that failed of the machine and not of the files; TensorStore has words alone, no errno.
 _PASSING = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES)
@@ -211,7 +216,12 @@ class Checkpoints:
 
 @functools.cache
 def _hush_latecomers() -> None:
-  """Reads and writes that end after another one failed say so, each in a traceback of its own."""
+  """Reads and writes that end after another one failed say so, each in a traceback of its own.
+
+  Those that never began say it whenever their memory is freed: as a warning, or to the hook where
+  warnings are errors.
+  """
+  warnings.filterwarnings('ignore', re.escape(_UNREAD), RuntimeWarning)
   tell = sys.unraisablehook
 
   def filtered(unraisable: Any) -> None:
