@@ -1,12 +1,14 @@
-"""A convolution that XLA computes faster on processors, with channels filled up with zeros.
+"""A convolution that XLA computes faster on processors, posed otherwise where it has few channels.
 
-XLA's kernels (of jaxlib 0.10) take up to three times as long for channels that are no multiple of
-four, and of at most 16 channels it leaves convolutions to others, which are half as fast. Of one
-channel in, none is as fast as a sum of moved maps.
+Of at most 16 channels in and out, XLA (of jaxlib 0.10) leaves convolutions to Eigen, which copies
+the window of every output and multiplies 16 outputs in the time of one: there outputs of
+neighbouring places are computed as one place's. Of one channel in, nothing is as fast as a sum of
+moved maps. Of more channels, its own kernels take up to three times as long where they are no
+multiple of four, and several times as long where there is no border: there zeros are added.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-Padding = str | tuple[tuple[int, int], tuple[int, int]]
+Pads = Sequence[tuple[int, int]]
+Padding = str | Pads
 _FEW = 16
 
 
@@ -45,13 +48,18 @@ class Conv(nn.Module):
 def _convolved(
   x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
 ) -> jax.Array:
-  plain = functools.partial(_plain, stride=stride, padding=padding, dilation=dilation)
-  few = kernel.shape[0] > 1 and max(kernel.shape[2:]) <= _FEW
-  filled = functools.partial(_filled, plain, least=_FEW + 4 if few else 0)
-  single = kernel.shape[2] == 1 and kernel.shape[3] <= _FEW
-  if single and dilation == 1 and not isinstance(padding, str):
-    filled = functools.partial(_summed, stride=stride, padding=padding)
-  return jax.lax.platform_dependent(x, kernel, cpu=filled, default=plain)
+  window = {'stride': stride, 'padding': padding, 'dilation': dilation}
+  posed = functools.partial(_filled, **window)
+  inputs, outputs = kernel.shape[2:]
+  if max(inputs, outputs) <= _FEW and dilation == 1:
+    pads = padding
+    if isinstance(padding, str):
+      pads = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
+    form = _summed if inputs == 1 else _blocked
+    posed = functools.partial(form, stride=stride, pads=pads)
+  return jax.lax.platform_dependent(
+    x, kernel, cpu=posed, default=functools.partial(_plain, **window)
+  )
 
 
 def _forward(x: jax.Array, kernel: jax.Array, *window) -> tuple[jax.Array, Any]:
@@ -59,14 +67,14 @@ def _forward(x: jax.Array, kernel: jax.Array, *window) -> tuple[jax.Array, Any]:
 
 
 def _backward(stride: int, padding: Padding, dilation: int, arrays: Any, gradient: jax.Array):
-  plain = functools.partial(_plain, stride=stride, padding=padding, dilation=dilation)
+  window = {'stride': stride, 'padding': padding, 'dilation': dilation}
 
-  def gradients(convolution, arrays, gradient):
-    return jax.vjp(convolution, *arrays)[1](gradient)
+  def gradients(arrays, gradient, convolution):
+    return jax.vjp(functools.partial(convolution, **window), *arrays)[1](gradient)
 
-  # Its convolutions are others: there more outputs than fours would cost time.
-  filled = functools.partial(gradients, functools.partial(_filled, plain))
-  default = functools.partial(gradients, plain)
+  # Its convolutions are others: sums over all places, and of as many channels as go in.
+  filled = functools.partial(gradients, convolution=_filled)
+  default = functools.partial(gradients, convolution=_plain)
   return jax.lax.platform_dependent(arrays, gradient, cpu=filled, default=default)
 
 
@@ -74,22 +82,17 @@ _convolved.defvjp(_forward, _backward)
 
 
 def _plain(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int):
-  return jax.lax.conv_general_dilated(
-    x,
-    kernel,
-    (stride, stride),
-    padding,
-    rhs_dilation=(dilation, dilation),
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-  )
+  return _convolution(x, kernel, (stride, stride), padding, rhs_dilation=(dilation, dilation))
 
 
-def _summed(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
-  """The same of one channel, as a sum of the map moved by each place of the kernel.
+_convolution = functools.partial(
+  jax.lax.conv_general_dilated, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+)
 
-  Filled up, a kernel of 5 from one channel to one took nearly 20 times as long.
-  """
-  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+
+def _summed(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
+  """The same of one channel, as a sum of the map moved by each place of the kernel."""
+  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   side = kernel.shape[0]
   h, w = ((n - side) // stride * stride + 1 for n in x.shape[1:3])
   total = 0.0
@@ -98,13 +101,47 @@ def _summed(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> j
   return total
 
 
+def _blocked(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
+  """The same of few channels: a block of outputs at once, of a wider kernel with a wider stride."""
+  side, outputs = kernel.shape[0], kernel.shape[3]
+  block = _block(side, outputs)
+  sizes = [(n + sum(p) - side) // stride + 1 for n, p in zip(x.shape[1:3], pads, strict=True)]
+  # What is missing to whole blocks is computed of zeros and cut off.
+  more = [-n % k for n, k in zip(sizes, block, strict=True)]
+  pads = [(first, last + stride * n) for (first, last), n in zip(pads, more, strict=True)]
+  moved = [
+    jnp.pad(kernel, [*((stride * i, stride * (k - 1 - i)) for i, k in at), (0, 0), (0, 0)])
+    for at in (zip(place, block, strict=True) for place in np.ndindex(*block))
+  ]
+  wide = jnp.concatenate(moved, axis=-1)
+  y = _convolution(x, wide, [stride * k for k in block], pads)
+  b, h, w, _ = y.shape
+  y = jnp.swapaxes(y.reshape(b, h, w, *block, outputs), 2, 3)
+  return y.reshape(b, h * block[0], w * block[1], outputs)[:, : sizes[0], : sizes[1]]
+
+
+def _block(side: int, outputs: int) -> tuple[int, int]:
+  """Rows and columns, powers of two, of the places whose outputs make up to 16 together.
+
+  Columns first: they lie one behind the other, so that blocks of one row are nothing to undo. A
+  kernel of one pixel has no windows that would overlap.
+  """
+  doublings = (_FEW // outputs).bit_length() - 1 if side > 1 else 0
+  return 2 ** (doublings // 2), 2 ** ((doublings + 1) // 2)
+
+
 def _filled(
-  convolution: Callable[..., jax.Array], x: jax.Array, kernel: jax.Array, least: int = 0
+  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
 ) -> jax.Array:
-  """The same by fours of channels and at least so many outputs, the rest of which is cut off."""
+  """The same by fours of channels, and of at least one row of zeros below, each cut off again."""
   inputs, outputs = kernel.shape[2:]
-  more = (0, -inputs % 4), (0, max(-outputs % 4, least - outputs))
-  y = convolution(
-    jnp.pad(x, ((0, 0), (0, 0), (0, 0), more[0])), jnp.pad(kernel, ((0, 0), (0, 0), *more))
+  more = (0, -inputs % 4), (0, -outputs % 4)
+  row = stride == 1 and not isinstance(padding, str) and not np.any(padding)
+  y = _plain(
+    jnp.pad(x, ((0, 0), (0, 0), (0, 0), more[0])),
+    jnp.pad(kernel, ((0, 0), (0, 0), *more)),
+    stride,
+    ((0, 1), (0, 0)) if row else padding,
+    dilation,
   )
-  return y[..., :outputs]
+  return y[:, : y.shape[1] - row, :, :outputs]

@@ -30,9 +30,6 @@ def _macs(side, sides):
       total += size * math.prod(equation.invars[0].aval.shape[i] for i in contracted)
     elif equation.primitive.name == 'conv_general_dilated':
       *kernel, _ = equation.invars[1].aval.shape  # [h w in out]
-      if equation.params['padding'] == ((0, 1), (0, 0)):
-        rows = equation.outvars[0].aval.shape[1]
-        size -= size // rows  # Of a row that is cut off again, for the sake of processors.
       total += size * math.prod(kernel)
   return total
 
