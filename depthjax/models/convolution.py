@@ -22,7 +22,12 @@ _FEW = 16
 
 
 class Conv(nn.Module):
-  """A square nn.Conv, with its variables and results: [b h w c] -> [b h/s w/s width]."""
+  """A square nn.Conv, with its variables and results: [b h w c] -> [b h/s w/s width].
+
+  Raises:
+    ValueError: `padding` has outputs that see nothing but border. XLA's gradients of such
+      convolutions read beyond their arrays on processors.
+  """
 
   width: int
   kernel: int
@@ -36,6 +41,9 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
+    reach = self.dilation * (self.kernel - 1)
+    if not isinstance(self.padding, str) and np.max(self.padding) > reach:
+      raise ValueError(f'a border of {np.max(self.padding)} pixels; the kernel reaches {reach}')
     shape = self.kernel, self.kernel, x.shape[-1], self.width
     kernel = self.param('kernel', self.kernel_init, shape).astype(self.dtype)
     y = _convolved(x.astype(self.dtype), kernel, self.stride, self.padding, self.dilation)
@@ -49,17 +57,8 @@ def _convolved(
   x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
 ) -> jax.Array:
   window = {'stride': stride, 'padding': padding, 'dilation': dilation}
-  posed = functools.partial(_filled, **window)
-  inputs, outputs = kernel.shape[2:]
-  if max(inputs, outputs) <= _FEW and dilation == 1:
-    pads = padding
-    if isinstance(padding, str):
-      pads = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
-    form = _summed if inputs == 1 else _blocked
-    posed = functools.partial(form, stride=stride, pads=pads)
-  return jax.lax.platform_dependent(
-    x, kernel, cpu=posed, default=functools.partial(_plain, **window)
-  )
+  posed, plain = (functools.partial(form, **window) for form in (_posed, _plain))
+  return jax.lax.platform_dependent(x, kernel, cpu=posed, default=plain)
 
 
 def _forward(x: jax.Array, kernel: jax.Array, *window) -> tuple[jax.Array, Any]:
@@ -68,17 +67,54 @@ def _forward(x: jax.Array, kernel: jax.Array, *window) -> tuple[jax.Array, Any]:
 
 def _backward(stride: int, padding: Padding, dilation: int, arrays: Any, gradient: jax.Array):
   window = {'stride': stride, 'padding': padding, 'dilation': dilation}
+  posed = functools.partial(_posed_gradients, **window)
 
-  def gradients(arrays, gradient, convolution):
-    return jax.vjp(functools.partial(convolution, **window), *arrays)[1](gradient)
+  def plain(x, kernel, gradient):
+    return jax.vjp(functools.partial(_plain, **window), x, kernel)[1](gradient)
 
-  # Its convolutions are others: sums over all places, and of as many channels as go in.
-  filled = functools.partial(gradients, convolution=_filled)
-  default = functools.partial(gradients, convolution=_plain)
-  return jax.lax.platform_dependent(arrays, gradient, cpu=filled, default=default)
+  return jax.lax.platform_dependent(*arrays, gradient, cpu=posed, default=plain)
 
 
 _convolved.defvjp(_forward, _backward)
+
+
+def _posed(
+  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
+) -> jax.Array:
+  """As processors are fastest."""
+  inputs, outputs = kernel.shape[2:]
+  if dilation > 1 or max(inputs, outputs) > _FEW:
+    return _filled(x, kernel, stride, padding, dilation)
+  form = _summed if inputs == 1 else _blocked
+  return form(x, kernel, stride, _pads(x, kernel, stride, padding))
+
+
+def _posed_gradients(
+  x: jax.Array,
+  kernel: jax.Array,
+  gradient: jax.Array,
+  stride: int,
+  padding: Padding,
+  dilation: int,
+) -> tuple[jax.Array, jax.Array]:
+  """Those of x and kernel, as processors are fastest."""
+  if dilation > 1 or max(kernel.shape[2:]) > _FEW:
+    form = functools.partial(_filled, stride=stride, padding=padding, dilation=dilation)
+    return jax.vjp(form, x, kernel)[1](gradient)
+  pads = _pads(x, kernel, stride, padding)
+  backward = jax.vjp(functools.partial(_blocked, stride=stride, pads=pads), x, kernel)[1]
+  of_x, of_kernel = backward(gradient)
+  if stride == 1:
+    # A convolution as well, by the kernel turned around.
+    rest = [tuple(kernel.shape[0] - 1 - n for n in pair) for pair in pads]
+    of_x = _posed(gradient, jnp.swapaxes(kernel[::-1, ::-1], 2, 3), 1, rest, 1)
+  return of_x, of_kernel
+
+
+def _pads(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> Pads:
+  if not isinstance(padding, str):
+    return padding
+  return jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
 
 
 def _plain(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int):

@@ -21,6 +21,7 @@ _CASES = {
   'blocks, stride': (3, 3, {'kernel': 3, 'stride': 2}),
   'blocks, few': (3, 5, {'kernel': 3}),
   'blocks, valid': (16, 8, {'kernel': 2, 'stride': 3, 'padding': 'VALID'}),
+  'blocks, widest border': (4, 3, {'kernel': 4, 'padding': ((3, 0), (0, 3))}),
   'blocks of one': (16, 16, {'kernel': 3, 'padding': ((1, 1), (1, 1))}),
   # One channel in, as a sum of moved maps: of odd and even sizes, with border and without.
   'map': (1, 1, {'kernel': 5, 'padding': ((0, 1), (0, 0))}),
@@ -98,6 +99,12 @@ def test_only_processors_see_another_convolution(case, platform, result):
 def test_a_block_has_as_many_places_as_sixteen_outputs_hold(outputs, block):
   assert convolution._block(3, outputs) == block
   assert convolution._block(1, outputs) == (1, 1)
+
+
+def test_a_border_that_the_kernel_does_not_reach_past_is_refused():
+  ours, _, x = _pair(4, 3, {'kernel': 2, 'padding': ((0, 0), (1, 2))})
+  with pytest.raises(ValueError, match='border of 2 pixels; the kernel reaches 1'):
+    jax.eval_shape(ours.init, jax.random.key(0), x)
 
 
 def test_half_precision_goes_in_and_comes_out():
