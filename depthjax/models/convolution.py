@@ -2,9 +2,10 @@
 
 Of at most 16 channels in and out, XLA (of jaxlib 0.10) leaves convolutions to Eigen, which copies
 the window of every output and multiplies 16 outputs in the time of one: there outputs of
-neighbouring places are computed as one place's. Of one channel in, nothing is as fast as a sum of
-moved maps. Of more channels, its own kernels take up to three times as long where they are no
-multiple of four, and several times as long where there is no border: there zeros are added.
+neighbouring places, up to 16 together, are computed as one place's. Of one channel in, nothing is
+as fast as a sum of moved maps. Of more channels, its own kernels take up to three times as long
+where they are no multiple of four, and several times as long where there is no border: there zeros
+are added.
 """
 
 import functools
@@ -24,9 +25,12 @@ _FEW = 16
 class Conv(nn.Module):
   """A square nn.Conv, with its variables and results: [b h w c] -> [b h/s w/s width].
 
+  On processors, where there are few channels, a value that is no number may spread to outputs
+  beside those that see it.
+
   Raises:
-    ValueError: `padding` has outputs that see nothing but border. XLA's gradients of such
-      convolutions read beyond their arrays on processors.
+    ValueError: `padding` cuts, or has outputs that see nothing but border. XLA reads beyond its
+      arrays then, on processors, in such a convolution or its gradients.
   """
 
   width: int
@@ -42,8 +46,10 @@ class Conv(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     reach = self.dilation * (self.kernel - 1)
-    if not isinstance(self.padding, str) and np.max(self.padding) > reach:
-      raise ValueError(f'a border of {np.max(self.padding)} pixels; the kernel reaches {reach}')
+    if not isinstance(self.padding, str):
+      for border in np.ravel(self.padding):
+        if not 0 <= border <= reach:
+          raise ValueError(f'a border of {border} pixels; the kernel reaches {reach}')
     shape = self.kernel, self.kernel, x.shape[-1], self.width
     kernel = self.param('kernel', self.kernel_init, shape).astype(self.dtype)
     y = _convolved(x.astype(self.dtype), kernel, self.stride, self.padding, self.dilation)
@@ -81,11 +87,10 @@ _convolved.defvjp(_forward, _backward)
 def _posed(
   x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
 ) -> jax.Array:
-  """As processors are fastest."""
-  inputs, outputs = kernel.shape[2:]
-  if dilation > 1 or max(inputs, outputs) > _FEW:
+  """The convolution by the form that is fastest on processors."""
+  if not _few(kernel, dilation):
     return _filled(x, kernel, stride, padding, dilation)
-  form = _summed if inputs == 1 else _blocked
+  form = _summed if kernel.shape[2] == 1 else _blocked
   return form(x, kernel, stride, _pads(x, kernel, stride, padding))
 
 
@@ -97,28 +102,31 @@ def _posed_gradients(
   padding: Padding,
   dilation: int,
 ) -> tuple[jax.Array, jax.Array]:
-  """Those of x and kernel, as processors are fastest."""
-  if dilation > 1 or max(kernel.shape[2:]) > _FEW:
+  """Those of x and kernel by the forms that are fastest on processors."""
+  if not _few(kernel, dilation):
     form = functools.partial(_filled, stride=stride, padding=padding, dilation=dilation)
     return jax.vjp(form, x, kernel)[1](gradient)
-  pads = _pads(x, kernel, stride, padding)
+  dtype, pads = x.dtype, _pads(x, kernel, stride, padding)
+  # Of a block's places the kernel's gradients are summed: not in half precision.
+  x, kernel, gradient = (array.astype(jnp.float32) for array in (x, kernel, gradient))
   backward = jax.vjp(functools.partial(_blocked, stride=stride, pads=pads), x, kernel)[1]
   of_x, of_kernel = backward(gradient)
-  if stride == 1:
+  if stride == 1 and gradient.size:
     # A convolution as well, by the kernel turned around.
     rest = [tuple(kernel.shape[0] - 1 - n for n in pair) for pair in pads]
     of_x = _posed(gradient, jnp.swapaxes(kernel[::-1, ::-1], 2, 3), 1, rest, 1)
-  return of_x, of_kernel
+  return of_x.astype(dtype), of_kernel.astype(dtype)
+
+
+def _few(kernel: jax.Array, dilation: int) -> bool:
+  return max(kernel.shape[2:]) <= _FEW and dilation == 1
 
 
 def _pads(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> Pads:
+  """The border in pixels."""
   if not isinstance(padding, str):
     return padding
   return jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
-
-
-def _plain(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int):
-  return _convolution(x, kernel, (stride, stride), padding, rhs_dilation=(dilation, dilation))
 
 
 _convolution = functools.partial(
@@ -126,22 +134,29 @@ _convolution = functools.partial(
 )
 
 
+def _plain(
+  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
+) -> jax.Array:
+  """The convolution as it is."""
+  return _convolution(x, kernel, (stride, stride), padding, rhs_dilation=(dilation, dilation))
+
+
 def _summed(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
-  """The same of one channel, as a sum of the map moved by each place of the kernel."""
-  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-  side = kernel.shape[0]
-  h, w = ((n - side) // stride * stride + 1 for n in x.shape[1:3])
-  total = 0.0
-  for i, j in np.ndindex(side, side):
-    total += x[:, i : i + h : stride, j : j + w : stride] * kernel[i, j, 0]
-  return total
+  """That of one channel, as a sum of the map moved by each place of the kernel."""
+  padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  h, w = _sizes(x, kernel, stride, pads)
+  kernel = kernel.astype(jnp.float32)  # And so is the sum: terms in half precision lose digits.
+  total = jnp.zeros((len(x), h, w, kernel.shape[3]))
+  for i, j in np.ndindex(kernel.shape[:2]):
+    part = padded[:, i : i + stride * h : stride, j : j + stride * w : stride]
+    total += part[:, :h, :w] * kernel[i, j, 0]
+  return total.astype(x.dtype)
 
 
 def _blocked(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Array:
-  """The same of few channels: a block of outputs at once, of a wider kernel with a wider stride."""
+  """That of few channels: a block of outputs at once, by a wider kernel with a wider stride."""
   side, outputs = kernel.shape[0], kernel.shape[3]
-  block = _block(side, outputs)
-  sizes = [(n + sum(p) - side) // stride + 1 for n, p in zip(x.shape[1:3], pads, strict=True)]
+  block, sizes = _block(side, outputs), _sizes(x, kernel, stride, pads)
   # What is missing to whole blocks is computed of zeros and cut off.
   more = [-n % k for n, k in zip(sizes, block, strict=True)]
   pads = [(first, last + stride * n) for (first, last), n in zip(pads, more, strict=True)]
@@ -154,6 +169,12 @@ def _blocked(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> jax.Ar
   b, h, w, _ = y.shape
   y = jnp.swapaxes(y.reshape(b, h, w, *block, outputs), 2, 3)
   return y.reshape(b, h * block[0], w * block[1], outputs)[:, : sizes[0], : sizes[1]]
+
+
+def _sizes(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads) -> list[int]:
+  """Rows and columns of the result."""
+  sizes = zip(x.shape[1:3], pads, strict=True)
+  return [max(0, (n + sum(pair) - kernel.shape[0]) // stride + 1) for n, pair in sizes]
 
 
 def _block(side: int, outputs: int) -> tuple[int, int]:
@@ -169,7 +190,10 @@ def _block(side: int, outputs: int) -> tuple[int, int]:
 def _filled(
   x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
 ) -> jax.Array:
-  """The same by fours of channels, and of at least one row of zeros below, each cut off again."""
+  """That by fours of channels and, of stride 1 and without border, with a row of zeros below it.
+
+  What they add to the result is cut off.
+  """
   inputs, outputs = kernel.shape[2:]
   more = (0, -inputs % 4), (0, -outputs % 4)
   row = stride == 1 and not isinstance(padding, str) and not np.any(padding)

@@ -214,14 +214,20 @@ class Checkpoints:
     ocp.multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
 
 
-@functools.cache
 def _hush_latecomers() -> None:
   """Reads and writes that end after another one failed say so, each in a traceback of its own.
 
   Those that never began say it whenever their memory is freed: as a warning, or to the hook where
   warnings are errors.
   """
+  # Anew for each: whoever made the one before may have taken its filters back.
   warnings.filterwarnings('ignore', re.escape(_UNREAD), RuntimeWarning)
+  _hook()
+
+
+@functools.cache
+def _hook() -> None:
+  """Puts the filter before what tells of errors that nobody can catch, once in a process."""
   tell = sys.unraisablehook
 
   def filtered(unraisable: Any) -> None:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from orbax.checkpoint._src.serialization import serialization
 
 from depthjax import processes
 from depthjax.files.errors import InputError
@@ -193,8 +194,9 @@ def test_reads_that_never_began_are_silent_whenever_they_are_freed(
   """Orbax leaves them behind a read that failed; they are freed in the midst of anything."""
   told = []
   monkeypatch.setattr(sys, 'unraisablehook', told.append)
-  request.addfinalizer(checkpoint._hush_latecomers.cache_clear)
-  checkpoint._hush_latecomers.cache_clear()
+  request.addfinalizer(checkpoint._hook.cache_clear)
+  checkpoint._hook.cache_clear()
+  assert hasattr(serialization, '_read_array_index_and_device_put')  # By this name at Orbax.
 
   async def _read_array_index_and_device_put():
     pass
