@@ -264,7 +264,8 @@ def test_too_much_damage_ends_the_run_from_worker_processes_too(copy):
   _truncate(copy / 'scenes-00002-of-00003.array_record')
   stream = pipeline.stream(ds, workers=1)
   try:
-    with pytest.raises(InputError, match=f'^{copy}: 2 of 24 items cannot be read'):
+    # A worker reads by several threads, of which others may fail before the first has said so.
+    with pytest.raises(InputError, match=f'^{copy}: [2-8] of 24 items cannot be read'):
       for _ in range(4):
         next(stream)
   finally:
