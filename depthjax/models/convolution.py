@@ -106,16 +106,15 @@ def _posed_gradients(
   if not _few(kernel, dilation):
     form = functools.partial(_filled, stride=stride, padding=padding, dilation=dilation)
     return jax.vjp(form, x, kernel)[1](gradient)
-  dtype, pads = x.dtype, _pads(x, kernel, stride, padding)
-  # Of a block's places the kernel's gradients are summed: not in half precision.
-  x, kernel, gradient = (array.astype(jnp.float32) for array in (x, kernel, gradient))
-  backward = jax.vjp(functools.partial(_blocked, stride=stride, pads=pads), x, kernel)[1]
-  of_x, of_kernel = backward(gradient)
+  # The kernel's gradient by blocks would be larger to sum over devices, and no faster to speak of.
+  form = functools.partial(_plain, stride=stride, padding=padding, dilation=dilation)
+  of_x, of_kernel = jax.vjp(form, x, kernel)[1](gradient)
   if stride == 1 and gradient.size:
     # A convolution as well, by the kernel turned around.
+    pads = _pads(x, kernel, stride, padding)
     rest = [tuple(kernel.shape[0] - 1 - n for n in pair) for pair in pads]
     of_x = _posed(gradient, jnp.swapaxes(kernel[::-1, ::-1], 2, 3), 1, rest, 1)
-  return of_x.astype(dtype), of_kernel.astype(dtype)
+  return of_x, of_kernel
 
 
 def _few(kernel: jax.Array, dilation: int) -> bool:
