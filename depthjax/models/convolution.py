@@ -1,11 +1,10 @@
 """A convolution that XLA computes faster on processors, posed otherwise where it has few channels.
 
 Of at most 16 channels in and out, XLA (of jaxlib 0.10) leaves convolutions to Eigen, which copies
-the window of every output and multiplies 16 outputs in the time of one: there outputs of
-neighbouring places, up to 16 together, are computed as one place's. Of one channel in, nothing is
-as fast as a sum of moved maps. Of more channels, its own kernels take up to three times as long
-where they are no multiple of four, and several times as long where there is no border: there zeros
-are added.
+the window of every place and multiplies all outputs of one together: there the outputs of
+neighbouring places, up to 16, are computed as one place's. Of one channel in, nothing is as fast as
+a sum of moved maps. Of more channels, its own kernels take up to three times as long where they are
+no multiple of four, and several times as long where there is no border: there zeros are added.
 """
 
 import functools
@@ -49,7 +48,7 @@ class Conv(nn.Module):
     if not isinstance(self.padding, str):
       for border in np.ravel(self.padding):
         if not 0 <= border <= reach:
-          raise ValueError(f'a border of {border} pixels; the kernel reaches {reach}')
+          raise ValueError(f'a border of {border} pixels; it can be 0 to {reach} here')
     shape = self.kernel, self.kernel, x.shape[-1], self.width
     kernel = self.param('kernel', self.kernel_init, shape).astype(self.dtype)
     y = _convolved(x.astype(self.dtype), kernel, self.stride, self.padding, self.dilation)
