@@ -19,7 +19,8 @@ from rich import progress
 
 from depthjax.files import depth, images
 from depthjax.ops import colour
-from depthjax.pipelines import refocus, scoring
+from depthjax.pipelines.refocus import refocus
+from depthjax.scoring import photographs
 
 # Focus is searched at these quantiles of the disparity where no mask says where it is.
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> table.Report:
     args.pictures.mkdir(parents=True, exist_ok=True)
   report = table.Report()
   # With the learned renderer comes the hybrid one.
-  ways = scoring.renderers(refocus.load(args.weights) if args.weights else None)
+  ways = photographs.renderers(refocus.load(args.weights) if args.weights else None)
   rows = []
   for stem, word, paths in progress.track(files, description='photographs'):
     pair = read(stem, word, paths, args.width)
@@ -128,7 +129,7 @@ def matched(photo: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def search(pair: Pair, render, radii: list[float]) -> Best:
   """The renderer at the focus and the radius that come nearest to the target, by PSNR."""
-  lenses = (scoring.Lens(focus, radius) for focus in pair.focuses for radius in radii)
+  lenses = (photographs.Lens(focus, radius) for focus in pair.focuses for radius in radii)
   found = (
     _best(pair, lens, render(pair.photo, pair.disparity, **lens._asdict())) for lens in lenses
   )
@@ -136,11 +137,11 @@ def search(pair: Pair, render, radii: list[float]) -> Best:
 
 
 def untouched(pair: Pair) -> Best:
-  return _best(pair, scoring.Lens(pair.focuses[0], 0.0), pair.photo)
+  return _best(pair, photographs.Lens(pair.focuses[0], 0.0), pair.photo)
 
 
-def _best(pair: Pair, lens: scoring.Lens, picture: np.ndarray) -> Best:
-  return Best(**scoring.compare(picture, pair.target), **lens._asdict(), picture=picture)
+def _best(pair: Pair, lens: photographs.Lens, picture: np.ndarray) -> Best:
+  return Best(**photographs.compare(picture, pair.target), **lens._asdict(), picture=picture)
 
 
 def side_by_side(path: pathlib.Path, pair: Pair, found: dict[str, Best]) -> None:

@@ -19,13 +19,14 @@ import records
 import table
 from absl import flags
 
-from depthjax.data import objects, painting, pipeline, scenes, splits
+from depthjax.data import pipeline, splits
 from depthjax.data.errors import silhouettes
+from depthjax.data.scenes import draw, objects, painting
 
 STAGES = {
   'silhouettes': (objects, 'draw_objects'),
   'painting': (painting, 'paint_layers'),
-  'planes': (scenes, 'draw_planes'),
+  'planes': (draw, 'draw_planes'),
   'corruption': (silhouettes, 'corrupt'),
 }
 

@@ -15,7 +15,8 @@ import numpy as np
 import table
 from array_record.python import array_record_module
 
-from depthjax.data import shards, splits
+from depthjax.data import splits
+from depthjax.data.sources import shards
 from depthjax.prepare import scenes
 
 Record = dict[str, np.ndarray]

@@ -21,7 +21,9 @@ from depthjax.files import colormaps, images
 from depthjax.files.errors import InputError
 from depthjax.metrics import aligned
 from depthjax.ops import guided
-from depthjax.pipelines import baselines, depth_scoring, maps, refine
+from depthjax.pipelines import maps
+from depthjax.pipelines.refine import baselines, refine
+from depthjax.scoring import maps as map_scoring
 
 # A case -> disparity of the size of the scene, [h w 1].
 Method = Callable[[Case], np.ndarray]
@@ -65,7 +67,7 @@ def main(argv: list[str] | None = None) -> table.Report | None:
   report, values = table.Report(), {}
   for name, load in progress.track(scenes.items(), description='scenes'):
     scene = load()
-    truth = depth_scoring.Truth(scene.disparity, scene.valid, scene.photo)
+    truth = map_scoring.Truth(scene.disparity, scene.valid, scene.photo)
     for seed in range(args.seeds):
       case = refinement_scenes.case(scene, seed)
       results = {way: method(case)[..., 0] for way, method in ways.items()}

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from depthjax.data import predictions
-from depthjax.data.prediction_config import PredictionConfig
+from depthjax.data.records import predictions
+from depthjax.data.records.prediction_config import PredictionConfig
 from depthjax.files import depth, images
 from depthjax.pipelines import maps
 

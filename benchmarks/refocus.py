@@ -19,10 +19,10 @@ import numpy as np
 import table
 import torch_twin
 
-from depthjax.models import discs
-from depthjax.models.lensblur import LensBlur
-from depthjax.pipelines import learned as learned_lib
-from depthjax.pipelines import refocus
+from depthjax.models.deeplens import discs
+from depthjax.models.deeplens.lensblur import LensBlur
+from depthjax.pipelines.refocus import learned as learned_lib
+from depthjax.pipelines.refocus import refocus
 
 _SMALL = {'width': 24, 'upsampler_width': 12, 'features': (18, 18, 12, 12)}
 _NETWORKS = {

@@ -1,6 +1,6 @@
 """Depth refinement by SDDR: its network against PyTorch, windows in batches, and peak memory.
 
-python benchmarks/sddr.py [--sizes 1024 2048 --dtype bfloat16 --precision tf32 --json sddr.json]
+python benchmarks/sddr.py [--sizes 1024 2048 --dtype bfloat16 --precision tf32 --json fusenet.json]
 python benchmarks/sddr.py --parity
 """
 
@@ -21,8 +21,8 @@ import sddr_costs
 import table
 
 from depthjax.convert import sddr as convert
-from depthjax.models import sddr
-from depthjax.pipelines import refine
+from depthjax.models.refinement import fusenet
+from depthjax.pipelines.refine import refine
 
 try:
   import sddr_twin
@@ -205,8 +205,8 @@ def theirs(
   return call
 
 
-def _model(args: argparse.Namespace) -> sddr.FuseNet:
-  return sddr.FuseNet(dtype=jnp.dtype(args.dtype))
+def _model(args: argparse.Namespace) -> fusenet.FuseNet:
+  return fusenet.FuseNet(dtype=jnp.dtype(args.dtype))
 
 
 @functools.cache

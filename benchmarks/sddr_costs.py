@@ -6,7 +6,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from depthjax.models import mit, sddr
+from depthjax.models.encoders import mit
+from depthjax.models.refinement import fusenet
 from depthjax.plan import work
 
 
@@ -17,8 +18,8 @@ def macs(side: int, sides: bool) -> int:
   too. `sides` counts the outputs that only training needs.
   """
   x = jax.ShapeDtypeStruct((1, side, side, 1), jnp.float32)
-  variables = jax.eval_shape(functools.partial(sddr.initial, sddr.FuseNet()))
-  apply = jax.jit(functools.partial(sddr.FuseNet().apply, sides=sides))
+  variables = jax.eval_shape(functools.partial(fusenet.initial, fusenet.FuseNet()))
+  apply = jax.jit(functools.partial(fusenet.FuseNet().apply, sides=sides))
   total = _depthwise(side)
   for equation, times in work._equations(apply.trace(variables, x, x).jaxpr.jaxpr, 1):
     size = times * sum(math.prod(y.aval.shape) for y in equation.outvars)
@@ -33,7 +34,7 @@ def macs(side: int, sides: bool) -> int:
 
 def bicubic_macs(side: int, sides: bool) -> int:
   """Those of the enlargements: four for each value in rows, then in columns."""
-  net = sddr.FuseNet()
+  net = fusenet.FuseNet()
   # Channels of what is enlarged, and how much smaller than the maps it is.
   widths = [*net.widths[::-1], *net.stem[::-1]]
   scales = [128, 64, 32, 16, 8, 4, 2]

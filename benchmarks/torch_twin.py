@@ -1,4 +1,4 @@
-"""The layers of models.lensblur in PyTorch, with the same weights: preset 'release', evaluation."""
+"""The layers of models.deeplens.lensblur in PyTorch: same weights, preset 'release', evaluation."""
 
 import math
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from depthjax.models import discs
-from depthjax.models.lensblur import LensBlur, Upsampler
+from depthjax.models.deeplens import discs
+from depthjax.models.deeplens.lensblur import LensBlur, Upsampler
 
 try:
   import torch

@@ -12,7 +12,7 @@ import skimage.data
 from depthjax import configuring
 from depthjax.files import colormaps, depth, images, plots
 from depthjax.files.report import Report
-from depthjax.pipelines import refocus
+from depthjax.pipelines.refocus import refocus
 from depthjax.train import evaluate, log, loop
 
 # Disparities in focus: the motorcycle's tank and headlight; the shelves and the wall behind it.

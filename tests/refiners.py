@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from depthjax.files import weights
-from depthjax.models import refiners
-from depthjax.pipelines.refine import Refiner
+from depthjax.models.refinement import refiners
+from depthjax.pipelines.refine.refine import Refiner
 
 SIDE = 128
 FIELDS = {

@@ -13,11 +13,11 @@ import pytest
 from depthjax import configuring, tasks
 from depthjax.configuring import ConfigError
 from depthjax.data import splits
-from depthjax.data.prediction_config import PredictionConfig
-from depthjax.data.scenes import SceneConfig
-from depthjax.models.depthnet import DepthNet
-from depthjax.models.lensblur import LensBlur
-from depthjax.tasks import depth, dof, lensblur
+from depthjax.data.records.prediction_config import PredictionConfig
+from depthjax.data.scenes.draw import SceneConfig
+from depthjax.models.deeplens.depthnet import DepthNet
+from depthjax.models.deeplens.lensblur import LensBlur
+from depthjax.tasks import deeplens_depth, dof, lensblur
 from tests import tiny
 
 _REFINEMENT = ('predictions', 'depth_source')  # What `data` has for one task alone.
@@ -243,9 +243,9 @@ def test_the_fields_of_depth_are_those_of_its_model_and_its_loss():
   config = _module(tiny.ROOT / 'configs/depth.py').get_config()
   model = {field.name for field in dataclasses.fields(DepthNet)} - {'parent', 'name'}
   assert set(config.model) == model - {'axis_name'}
-  terms = inspect.signature(depth.terms).parameters
+  terms = inspect.signature(deeplens_depth.terms).parameters
   assert set(config.loss) == set(terms) - {'outputs', 'inputs'}
-  assert depth.model_of(config.model).width == 64
+  assert deeplens_depth.model_of(config.model).width == 64
 
 
 @pytest.mark.parametrize('preset', ['release', 'paper'])

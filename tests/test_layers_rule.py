@@ -23,7 +23,8 @@ _ROOMS = {
   'ldi': 'ops jax numpy',
   'windows': 'numpy',
   'tasks': 'models ops losses metrics windows jax numpy ml_collections',
-  'pipelines': 'models ops ldi metrics files windows jax numpy scipy cv2',
+  'pipelines': 'models ops ldi files windows jax numpy scipy cv2',
+  'scoring': 'pipelines metrics ops data files jax numpy',
   'files': 'numpy cv2 PIL safetensors OpenEXR imageio_ffmpeg matplotlib',
   'data': 'files windows numpy grain cv2 PIL skimage scipy tensorflow_datasets fsspec',
   'configuring': 'ml_collections',
@@ -34,7 +35,7 @@ _ROOMS = {
     'tasks parallel processes configuring rules data files '
     'jax numpy flax optax orbax ml_collections rich tensorboardX'
   ),
-  'reproduce': 'configuring train files data ops pipelines cv2 numpy ml_collections',
+  'reproduce': 'configuring train files data ops pipelines scoring cv2 numpy ml_collections',
   'plan': 'configuring train data jax numpy ml_collections rich',
   'convert': 'models files jax numpy safetensors torch',
   'prepare': 'files data numpy cv2 h5py tensorflow_datasets array_record',

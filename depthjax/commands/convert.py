@@ -10,8 +10,8 @@ from depthjax.convert import checkpoints, mit, resnet50, sddr
 from depthjax.files import atomic
 from depthjax.files import weights as weight_files
 from depthjax.files.errors import InputError
-from depthjax.models.refiners import described
-from depthjax.models.sddr import FuseNet
+from depthjax.models.refinement.fusenet import FuseNet
+from depthjax.models.refinement.refiners import described
 
 
 class Network(enum.StrEnum):

@@ -17,9 +17,10 @@ from depthjax.files import atomic, colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import maps, resolutions, two_stage
-from depthjax.pipelines import refine as refine_lib
-from depthjax.pipelines.resolutions import Predictor
+from depthjax.pipelines import maps
+from depthjax.pipelines.refine import refine as refine_lib
+from depthjax.pipelines.refine import resolutions, two_stage
+from depthjax.pipelines.refine.resolutions import Predictor
 
 
 class Map(NamedTuple):

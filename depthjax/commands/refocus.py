@@ -17,7 +17,7 @@ from depthjax.configuring import ConfigError
 from depthjax.files import atomic, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
-from depthjax.pipelines import refocus as refocus_lib
+from depthjax.pipelines.refocus import refocus as refocus_lib
 
 
 class Settings(NamedTuple):

@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 from depthjax import main as main_lib
 from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
-from depthjax.pipelines import refine
+from depthjax.pipelines.refine import refine
 from depthjax.reproduce import deeplens, sddr, table
 from depthjax.reproduce.lab import Lab
 

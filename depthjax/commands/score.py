@@ -18,17 +18,17 @@ from rich.table import Table
 from depthjax import main as main_lib
 from depthjax.commands.refocus_options import Method
 from depthjax.configuring import ConfigError
-from depthjax.data import records as records_lib
+from depthjax.data.records import evaluation as records_lib
 from depthjax.files import atomic
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import refocus as refocus_lib
-from depthjax.pipelines import scoring
+from depthjax.pipelines.refocus import refocus as refocus_lib
+from depthjax.scoring import photographs
 
 Record = dict[str, Any]
 # By what is scored (a renderer, a prediction), then by metric.
-Scores = dict[str, scoring.Scores]
+Scores = dict[str, photographs.Scores]
 
 # What is averaged: the head of its column, and how it is printed.
 _COLUMNS = {
@@ -40,8 +40,8 @@ _COLUMNS = {
   'mae_spline': ('MAE after spline', '.4f'),
 }
 _EDGES = (
-  f'At edges: within 1/{1 / scoring.EDGE_BAND:.0f} of the long side from a step of the disparity '
-  'that the record itself has.'
+  f'At edges: within 1/{1 / photographs.EDGE_BAND:.0f} of the long side from a step of the '
+  'disparity that the record itself has.'
 )
 _DEPTH = (
   'Mean absolute error of disparity over valid pixels, the truth from 0 to 1, after the best '
@@ -151,7 +151,7 @@ def _job(found: records_lib.Records, options: Options) -> Job:
   if options.method or options.weights or options.radius:
     wrong = 'the records have no targets to refocus to'
     raise ConfigError(f'{where}: {wrong}; leave out --method, --weights and --radius')
-  return Job(lambda record: scoring.score_depth(record, predict(record)), _DEPTH)
+  return Job(lambda record: photographs.score_depth(record, predict(record)), _DEPTH)
 
 
 def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> Job:
@@ -163,17 +163,17 @@ def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> 
   if methods == {Method.classical}:
     if options.weights is not None:
       raise ConfigError('--method=classical uses no weights; leave out --weights or --method')
-    ways = scoring.renderers()
+    ways = photographs.renderers()
   else:
     path = options.weights
-    ways = scoring.renderers(refocus_lib.builtin() if path is None else refocus_lib.load(path))
+    ways = photographs.renderers(refocus_lib.builtin() if path is None else refocus_lib.load(path))
   ways = {name: render for name, render in ways.items() if name in methods}
   known = with_lens and predict is None and not options.radius
   lens = 'as the records say' if known else 'for each renderer the one that suits it best'
 
   def work(record: Record) -> Scores:
     seen = None if predict is None else predict(record)
-    return scoring.score_pair(record, ways, disparity=seen, radii=options.radius)
+    return photographs.score_pair(record, ways, disparity=seen, radii=options.radius)
 
   return Job(work, f'Lens: {lens}. {_EDGES}')
 

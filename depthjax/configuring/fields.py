@@ -61,7 +61,7 @@ def defaults() -> ml_collections.ConfigDict:
 
 
 def scenes() -> ml_collections.ConfigDict:
-  """The drawn scenes that every system trains on: the fields of data.scenes.SceneConfig.
+  """The drawn scenes that every system trains on: the fields of SceneConfig.
 
   And where photographs come from: 'builtin' (those inside scikit-image), a folder, 'tfds:NAME', or
   '' for procedural textures alone; foregrounds likewise, from a folder of photos and mattes.
@@ -101,7 +101,7 @@ def scenes() -> ml_collections.ConfigDict:
 
 
 def predictions() -> ml_collections.ConfigDict:
-  """The table `data.predictions` of a refinement network: fields of data.PredictionConfig.
+  """The table `data.predictions` of a refinement network: fields of PredictionConfig.
 
   With it `data` takes `depth_source` as well: '' to simulate predictions of drawn scenes.
   Amplitudes are shares of a map's range; those of `high` are those of windows, too.

@@ -21,7 +21,7 @@ import numpy as np
 
 from depthjax.convert import naming
 from depthjax.files.errors import InputError
-from depthjax.models import mit
+from depthjax.models.encoders import mit
 
 # Paths of ours in a MixTransformer, and the names of SegFormer's authors.
 RULES = (

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from depthjax.files.errors import InputError
-from depthjax.models import resnet
+from depthjax.models.encoders import resnet
 
 # Theirs and ours, within a bottleneck.
 _CONVS = {'conv1': 'reduce', 'conv2': 'conv', 'conv3': 'expand'}

@@ -13,7 +13,7 @@ import numpy as np
 
 from depthjax.convert import mit, naming
 from depthjax.files.errors import InputError
-from depthjax.models import refiners
+from depthjax.models.refinement import refiners
 
 SIDE = 2048  # Of the maps that it refines in one stage.
 # Model and data of a config, as models.refiners.described asks for them.
@@ -57,7 +57,7 @@ _ALIASES = ((r'encoder\.layer_(\d)\.', r'en_layer\1.'), (r'cross\.', r'cvt.cvt_1
 
 
 def convert(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> dict[str, Any]:
-  """Variables of models.sddr.FuseNet() from the state dict of the release.
+  """Variables of models.refinement.fusenet.FuseNet() from the state dict of the release.
 
   Args:
     tensors: by name; all of them, in their shapes, and no others.

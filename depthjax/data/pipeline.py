@@ -6,8 +6,8 @@ from typing import Any
 import grain
 import numpy as np
 
-from depthjax.data import scenes
-from depthjax.data.scene_config import SceneConfig
+from depthjax.data.scenes import draw
+from depthjax.data.scenes.config import SceneConfig
 from depthjax.data.workers import end_with_parent
 
 # Scenes are drawn anew for every index, so the length of an epoch means nothing in training; it
@@ -158,8 +158,8 @@ class DrawScene(grain.transforms.RandomMap):
     self.config, self.photos, self.foregrounds = config, photos, foregrounds
 
   def random_map(self, element, rng):
-    """The scene record of `depthjax.data.scenes.draw`; the element is not looked at."""
-    return scenes.draw(rng, self.config, self.photos, self.foregrounds)
+    """The scene record of `draw.draw_scene`; the element is not looked at."""
+    return draw.draw_scene(rng, self.config, self.photos, self.foregrounds)
 
 
 class Number(grain.transforms.MapWithIndex):

@@ -6,17 +6,13 @@ from typing import Any
 import grain
 import numpy as np
 
-from depthjax.data import (
-  depth_sources,
-  mixtures,
-  pipeline,
-  predictions,
-  scenes,
-  shards,
-  sources,
-)
-from depthjax.data.prediction_config import PredictionConfig
-from depthjax.data.scene_config import SceneConfig
+from depthjax.data import pipeline
+from depthjax.data.records import predictions
+from depthjax.data.records.prediction_config import PredictionConfig
+from depthjax.data.scenes.config import SceneConfig
+from depthjax.data.sources import depth as depth_sources
+from depthjax.data.sources import mixtures, shards
+from depthjax.data.sources import photos as photo_sources
 
 DRAWN = 'drawn'  # As a part of `scene_source`: no prepared scenes, but drawing.
 # Evaluation sets are the same for every run: their seeds don't depend on the run's.
@@ -35,7 +31,7 @@ def batches(
   """Batches of a split ('train', 'val', 'test'), its photographs disjoint from the others'.
 
   The scenes of 'train' come from `scene_source`; those of the others are always drawn. With a
-  table `predictions` they are records of depthjax.data.predictions instead, of all splits from
+  table `predictions` they are records of records.predictions instead, of all splits from
   `depth_source`.
 
   Args:
@@ -82,7 +78,7 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
     draw = predictions.DrawPredictions(config, _prediction_config(fields), None, train=True)
     mixtures.parse(fields.get('depth_source', ''))
     return {**draw.random_map(None, np.random.default_rng(0)), 'index': np.uint32(0)}
-  return {**scenes.draw(np.random.default_rng(0), config), 'index': np.uint32(0)}
+  return {**draw.draw_scene(np.random.default_rng(0), config), 'index': np.uint32(0)}
 
 
 def scene_config(fields: dict[str, Any]) -> SceneConfig:
@@ -116,7 +112,7 @@ def _predictions(fields: dict[str, Any], split: str, seed: int) -> grain.MapData
 def _predicted(fields: dict[str, Any], where: str, split: str, seed: int) -> grain.MapDataset:
   config, scene, train = _prediction_config(fields), scene_config(fields), split == 'train'
   if where == DRAWN:
-    foregrounds = _items(fields['foreground_source'], split, sources.open_foregrounds)
+    foregrounds = _items(fields['foreground_source'], split, photo_sources.open_foregrounds)
     draw = predictions.DrawPredictions(scene, config, foregrounds, train=train)
     return pipeline.examples(range(pipeline.EPOCH), [draw], seed=seed)
   side = scene.height
@@ -132,7 +128,7 @@ def _predicted(fields: dict[str, Any], where: str, split: str, seed: int) -> gra
       where, split, side, levels=config.levels, window_side=config.window_side
     )
     transform = predictions.TakeStored(config, train=train)
-  source = sources.Skipping(source, where, sound='records that can be read')
+  source = photo_sources.Skipping(source, where, sound='records that can be read')
   return pipeline.examples(source, [transform], seed=seed)
 
 
@@ -162,22 +158,22 @@ def _part(fields: dict[str, Any], where: str, seed: int) -> grain.MapDataset:
   if where == DRAWN:
     return drawn(fields, seed)[0]
   source = shards.open_scenes(where, scene_config(fields))
-  source = sources.Skipping(source, where, sound='records that can be decoded')
+  source = photo_sources.Skipping(source, where, sound='records that can be decoded')
   return pipeline.examples(source, seed=seed)
 
 
 def _drawing(fields: dict[str, Any], split: str) -> tuple:
-  """Arguments of scenes.draw but its random numbers: config, photographs and foregrounds."""
+  """Arguments of draw.draw but its random numbers: config, photographs and foregrounds."""
   return (
     scene_config(fields),
-    _items(fields['photo_source'], split, sources.open_photos),
-    _items(fields['foreground_source'], split, sources.open_foregrounds),
+    _items(fields['photo_source'], split, photo_sources.open_photos),
+    _items(fields['foreground_source'], split, photo_sources.open_foregrounds),
   )
 
 
 def _items(text: str, split: str, opened: Callable[[str, str], Sequence]) -> Sequence | None:
   parts = mixtures.parse(text)
-  ready = [sources.Skipping(opened(part.where, split), part.where) for part in parts]
+  ready = [photo_sources.Skipping(opened(part.where, split), part.where) for part in parts]
   if len(ready) < 2:
     return ready[0] if ready else None
   return mixtures.Mixture(ready, [part.weight for part in parts])

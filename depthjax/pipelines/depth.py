@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from depthjax.files import weights
-from depthjax.models import depthnet
+from depthjax.models.deeplens import depthnet
 from depthjax.ops import disparity as disparity_lib
 from depthjax.ops import resize
 

@@ -1,4 +1,4 @@
-"""Drawing scenes once for many runs: the shards that data.shards reads, written by processes.
+"""Drawing scenes once for many runs: shards for data.sources.shards, written by processes.
 
 A shard is written under a temporary name and renamed when it is whole, and the manifest comes
 first, so that a second start goes on with what is missing and several machines can share a folder.
@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from array_record.python import array_record_module
 
-from depthjax.data import mixtures, shards, splits
+from depthjax.data import splits
+from depthjax.data.sources import mixtures, shards
 from depthjax.data.workers import end_with_parent
 from depthjax.files import atomic
 from depthjax.files.errors import InputError

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from depthjax.data.holdout import members
+from depthjax.data.sources.holdout import members
 from depthjax.files.errors import InputError
 from depthjax.prepare import pictures
 from depthjax.prepare.catalogue import DATASETS

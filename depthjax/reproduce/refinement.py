@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 
 from depthjax.data import splits
-from depthjax.pipelines import baselines, depth_scoring, maps, refine, two_stage
+from depthjax.pipelines import maps
+from depthjax.pipelines.refine import baselines, refine, two_stage
 from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Lab
+from depthjax.scoring import maps as map_scoring
 
 # Disparity of scenes lies in [0, 1]; the farthest is to be this much nearer than infinity.
 _FARTHEST = 0.25
@@ -70,12 +72,12 @@ def scores(lab: Lab, way: Way, names: Sequence[str] = (), **fields: Any) -> dict
 _SCENES = 'sddr'
 
 
-def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[depth_scoring.Truth, Record]]:
+def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[map_scoring.Truth, Record]]:
   batches = splits.batches(data, 'test', seed=0, batch_size=1, count=count)
   for number in range(len(batches)):
     record = {name: x[0] for name, x in batches[number].items()}
     disparity = _FARTHEST + (1 - _FARTHEST) * record['target'][..., 0]
-    yield depth_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=number), record
+    yield map_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=number), record
 
 
 def _method(way: Way, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:

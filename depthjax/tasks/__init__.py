@@ -5,12 +5,12 @@ from typing import Any
 
 import ml_collections
 
-from depthjax.tasks import aperture, depth, lensblur, regression, sddr
+from depthjax.tasks import aperture, deeplens_depth, lensblur, regression, sddr
 from depthjax.tasks.task import Task
 
 _TASKS = {
   'aperture': aperture.make,
-  'depth': depth.make,
+  'depth': deeplens_depth.make,
   'lensblur': lensblur.make,
   'regression': regression.make,
   'sddr': sddr.make,
@@ -37,5 +37,5 @@ def make(
   """
   if config.task not in _TASKS:
     raise ValueError(f'task is {config.task!r}; there are {", ".join(_TASKS)}')
-  function = depth.predictor(*predictor) if predictor else None
+  function = deeplens_depth.predictor(*predictor) if predictor else None
   return _TASKS[config.task](config, each=each, axis_name=axis_name, predictor=function)

@@ -14,10 +14,10 @@ import ml_collections
 
 from depthjax.losses import image as losses
 from depthjax.metrics import depth as depth_metrics
-from depthjax.models import depthnet
+from depthjax.models.deeplens import depthnet
 from depthjax.ops import colour, compositional, resize
 from depthjax.ops import disparity as disparity_lib
-from depthjax.tasks import depth, dof
+from depthjax.tasks import deeplens_depth, dof
 from depthjax.tasks.task import Predictor, Task
 
 
@@ -36,20 +36,20 @@ def make(
   """
   if predictor is not None:
     raise ValueError("the task 'aperture' predicts by itself; predictor.weights must be empty")
-  depth.check_frame(config.data)
+  deeplens_depth.check_frame(config.data)
   fields = dict(config.model)
   long_side = fields.pop('long_side') or max(config.data.height, config.data.width)
   if long_side < 0:
     raise ValueError(f'model.long_side is {long_side}; it must be at least 0')
   if config.loss.levels < 2:
     raise ValueError(f'loss.levels is {config.loss.levels}; it must be at least 2')
-  model = depth.model_of(fields, axis_name=axis_name)
+  model = deeplens_depth.model_of(fields, axis_name=axis_name)
   blur = each(_blur(config.render, config.loss.levels))
 
   def apply(variables, inputs, train):
     frame = inputs['image'].shape[1:3]
     image = resize.photograph(inputs['image'], resize.frame(frame, long_side, depthnet.STRIDE))
-    outputs, state = depth.apply(model, variables, {**inputs, 'image': image}, train)
+    outputs, state = deeplens_depth.apply(model, variables, {**inputs, 'image': image}, train)
     # Focus and lens are in the units of the scene: no range may be made up afterwards.
     disparity = resize.resample(jax.nn.sigmoid(outputs['disparity']), frame)
     parts = {name: inputs[name] for name in ('image', 'focus', 'aperture')}

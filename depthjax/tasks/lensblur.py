@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from depthjax.losses import image as losses
-from depthjax.models import lensblur
+from depthjax.models.deeplens import lensblur
 from depthjax.tasks import dof
 from depthjax.tasks.task import Predictor, Task
 

@@ -13,7 +13,8 @@ import ml_collections
 import numpy as np
 
 from depthjax.losses import image as losses
-from depthjax.models import layers, regression
+from depthjax.models import layers
+from depthjax.models.deeplens import regression
 from depthjax.tasks import dof
 from depthjax.tasks.task import Predictor, Task
 

@@ -16,7 +16,7 @@ from depthjax import windows
 from depthjax.losses import gbdf
 from depthjax.losses import sddr as losses
 from depthjax.metrics import depth as depth_metrics
-from depthjax.models import refiners
+from depthjax.models.refinement import refiners
 from depthjax.ops import alignment, disparity, gradients, regions, resize
 from depthjax.tasks import pseudo_labels
 from depthjax.tasks.task import Predictor, Task

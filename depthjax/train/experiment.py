@@ -137,7 +137,9 @@ def _predictor(path: str) -> tuple[Any, Any, int] | None:
   """Variables, network and long side of a trained depth net, as tasks.make wants them."""
   if not path:
     return None
-  (network, long_side), variables = weights.load_network(path, 'depth', tasks.depth.described)
+  (network, long_side), variables = weights.load_network(
+    path, 'depth', tasks.deeplens_depth.described
+  )
   return variables, network, long_side
 
 

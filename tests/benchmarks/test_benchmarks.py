@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from depthjax.models.lensblur import LensBlur
+from depthjax.models.deeplens.lensblur import LensBlur
 from depthjax.ops import lens, scatter
 from depthjax.train import experiment
 

@@ -11,11 +11,11 @@ import pytest
 
 from depthjax.files import depth as depth_files
 from depthjax.files import images
-from depthjax.models import discs
-from depthjax.models.lensblur import LensBlur
+from depthjax.models.deeplens import discs
+from depthjax.models.deeplens.lensblur import LensBlur
 from depthjax.ops import colour
-from depthjax.pipelines import learned as learned_lib
-from depthjax.pipelines import refocus
+from depthjax.pipelines.refocus import learned as learned_lib
+from depthjax.pipelines.refocus import refocus
 
 ROOT = pathlib.Path(__file__).parents[2]
 _H, _W = 32, 48

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from depthjax.pipelines import refine
+from depthjax.pipelines.refine import refine
 from tests import refiners
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -11,8 +11,8 @@ import pytest
 from depthjax import cli
 from depthjax.files import depth as depth_files
 from depthjax.files import images, weights
-from depthjax.models.lensblur import LensBlur
-from depthjax.pipelines import learned as learned_lib
+from depthjax.models.deeplens.lensblur import LensBlur
+from depthjax.pipelines.refocus import learned as learned_lib
 from tests import tiny
 
 H, W = 36, 52

@@ -16,7 +16,7 @@ from depthjax import cli
 from depthjax.commands import convert as command
 from depthjax.convert import resnet50
 from depthjax.files import weights
-from depthjax.models.depthnet import DepthNet
+from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.train import initialise
 from depthjax.train.step import TrainState
 from tests import messages

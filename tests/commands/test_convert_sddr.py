@@ -13,8 +13,8 @@ import safetensors.numpy
 from depthjax import cli
 from depthjax.convert import checkpoints, mit, naming, sddr
 from depthjax.files import weights
-from depthjax.models.refiners import described
-from depthjax.models.sddr import FuseNet
+from depthjax.models.refinement.fusenet import FuseNet
+from depthjax.models.refinement.refiners import described
 from depthjax.train import initialise
 from depthjax.train.step import TrainState
 from tests import messages

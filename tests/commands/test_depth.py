@@ -12,8 +12,8 @@ from depthjax import cli
 from depthjax.commands import depth as command
 from depthjax.files import depth as depth_files
 from depthjax.files import images, weights
-from depthjax.models import depthnet
-from depthjax.models.depthnet import DepthNet
+from depthjax.models.deeplens import depthnet
+from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.pipelines import depth
 from tests import messages, tiny
 

@@ -9,8 +9,9 @@ import pytest
 from depthjax.files import colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import maps, refine, resolutions, two_stage
-from depthjax.pipelines.two_stage import Settings
+from depthjax.pipelines import maps
+from depthjax.pipelines.refine import refine, resolutions, two_stage
+from depthjax.pipelines.refine.two_stage import Settings
 from tests import refiners
 from tests.commands import made
 

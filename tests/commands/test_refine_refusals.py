@@ -8,7 +8,7 @@ import pytest
 from depthjax.commands import refine as command
 from depthjax.files import depth as depth_files
 from depthjax.files import images
-from depthjax.pipelines import refine
+from depthjax.pipelines.refine import refine
 from tests import messages, refiners
 from tests.commands import made
 

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from depthjax.files import depth as depth_files
 from depthjax.files import images, video
 from depthjax.files.errors import InputError
-from depthjax.pipelines import refocus
+from depthjax.pipelines.refocus import refocus
 from tests import profiles
 from tests.commands import made
 

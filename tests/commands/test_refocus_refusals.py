@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from depthjax.pipelines import refocus
+from depthjax.pipelines.refocus import refocus
 from tests import messages
 from tests.commands import made
 

@@ -12,13 +12,15 @@ import tensorflow_datasets as tfds
 
 from depthjax import cli
 from depthjax.commands import score as command
-from depthjax.data import records
+from depthjax.data.records import evaluation
 from depthjax.files import images, weights
-from depthjax.models import depthnet
-from depthjax.models.depthnet import DepthNet
-from depthjax.models.lensblur import LensBlur
-from depthjax.pipelines import depth, learned, refocus, scoring
+from depthjax.models.deeplens import depthnet
+from depthjax.models.deeplens.depthnet import DepthNet
+from depthjax.models.deeplens.lensblur import LensBlur
+from depthjax.pipelines import depth
+from depthjax.pipelines.refocus import learned, refocus
 from depthjax.prepare import writing
+from depthjax.scoring import photographs
 from tests import messages, tiny
 from tests.prepare import made
 
@@ -107,8 +109,8 @@ def _rows(out):
 def test_renderers_are_scored_by_the_lens_of_the_records(run, root):
   code, out, err, found = run('data/blb --split=all --method=classical')
   assert (code, err.strip()) == (0, '')
-  pairs = records.open_pairs(f'tfds:{root}/data/blb', 'all')
-  expected = {pair['name']: scoring.score_pair(pair, scoring.renderers()) for pair in pairs}
+  pairs = evaluation.open_pairs(f'tfds:{root}/data/blb', 'all')
+  expected = {pair['name']: photographs.score_pair(pair, photographs.renderers()) for pair in pairs}
   assert found['records'] == expected and len(expected) == 3
   assert found['dataset'] == f'tfds:{root}/data/blb' and found['failed'] == []
   for row in expected.values():
@@ -166,8 +168,8 @@ def test_predicted_depth_is_scored_on_rgbd(run, root):
   code, out, err, found = run('data/nyuv2 --split=all --depth-weights=depth.safetensors')
   assert (code, err.strip()) == (0, '')
   network = depth.load('depth.safetensors')
-  for record in records.open_rgbd(f'tfds:{root}/data/nyuv2', 'all'):
-    expected = scoring.score_depth(record, depth.predict(record['image'], network))
+  for record in evaluation.open_rgbd(f'tfds:{root}/data/nyuv2', 'all'):
+    expected = photographs.score_depth(record, depth.predict(record['image'], network))
     assert found['records'][record['name']] == expected
   assert list(_rows(out)) == ['predicted', 'constant']
   constant = found['means']['constant']['mae_spline']

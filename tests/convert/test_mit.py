@@ -8,7 +8,7 @@ import pytest
 
 from depthjax.convert import checkpoints, mit, naming
 from depthjax.files.errors import InputError
-from depthjax.models.mit import MixTransformer
+from depthjax.models.encoders.mit import MixTransformer
 
 
 @functools.cache

@@ -10,7 +10,8 @@ import scipy.signal
 
 from depthjax.convert import resnet50
 from depthjax.files.errors import InputError
-from depthjax.models import layers, resnet
+from depthjax.models import layers
+from depthjax.models.encoders import resnet
 
 
 @functools.cache

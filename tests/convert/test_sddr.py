@@ -9,7 +9,7 @@ import pytest
 
 from depthjax.convert import naming, sddr
 from depthjax.files.errors import InputError
-from depthjax.models.refiners import described
+from depthjax.models.refinement.refiners import described
 
 _KEYS = pathlib.Path(__file__).parents[3] / 'shared' / 'specs' / 'keys' / 'sddr.json'
 

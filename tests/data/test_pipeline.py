@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from absl import flags
 
-from depthjax.data import pipeline, sources
-from depthjax.data.scene_config import SceneConfig
+from depthjax.data import pipeline
+from depthjax.data.scenes.config import SceneConfig
+from depthjax.data.sources import photos as photo_sources
 
 CONFIG = SceneConfig(height=32, width=32, pad=4)
 
@@ -21,7 +22,7 @@ def fixture_parsed_flags():
 
 
 def drawn(**fields):
-  return pipeline.drawn_scenes(CONFIG, sources.open_photos('builtin'), **fields)
+  return pipeline.drawn_scenes(CONFIG, photo_sources.open_photos('builtin'), **fields)
 
 
 def assert_same(one, two):
@@ -147,7 +148,7 @@ def test_bad_photo_is_skipped_in_training(tmp_path, caplog):
     picture = np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / f'{i}.png'), picture)
   (tmp_path / '5.png').write_bytes(b'broken')
-  photos = sources.Skipping(sources.open_photos(str(tmp_path), 'all'), str(tmp_path))
+  photos = photo_sources.Skipping(photo_sources.open_photos(str(tmp_path), 'all'), str(tmp_path))
   config = SceneConfig(height=32, width=32, pad=0, photos=1.0)
   ds = pipeline.drawn_scenes(config, photos, batch_size=8, seed=0)
   for k in range(3):

@@ -9,11 +9,11 @@ import pytest
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
-from depthjax.models import depthnet
-from depthjax.models.depthnet import DepthNet
+from depthjax.models.deeplens import depthnet
+from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.ops import colour
 from depthjax.pipelines import depth
-from depthjax.tasks import depth as task
+from depthjax.tasks import deeplens_depth as task
 from tests import tiny
 
 _LONG_SIDE = 32

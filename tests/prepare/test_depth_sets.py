@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from depthjax.data import records
+from depthjax.data.records import evaluation
 from depthjax.files import depth_formats
 from depthjax.files.errors import InputError
 from depthjax.prepare import catalogue, hdf5, layouts, writing
@@ -30,7 +30,7 @@ def test_what_is_read_back_is_true(name, tmp_path):
   truth = made_maps.MAKERS[name](tmp_path / 'source')
   done = writing.prepare(name, tmp_path / 'source', tmp_path / 'target')
   assert done.skipped == []
-  stored = {record['name']: record for record in records.open_rgbd(f'tfds:{done.folder}', 'all')}
+  stored = {record['name']: record for record in evaluation.open_rgbd(f'tfds:{done.folder}', 'all')}
   assert stored.keys() == truth.keys()
   for key, record in stored.items():
     want = truth[key]

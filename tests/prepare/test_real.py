@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from depthjax.data import records, sources
+from depthjax.data.records import evaluation
+from depthjax.data.sources import photos as photo_sources
 from depthjax.files import images
-from depthjax.pipelines import scoring
 from depthjax.prepare import middlebury, nyuv2, writing
+from depthjax.scoring import photographs
 from tests.prepare import made
 
 _DATA = pathlib.Path(__file__).parents[2].parent / 'shared' / 'data'
@@ -40,14 +41,14 @@ def test_ebb_pairs_are_prepared_and_scored(tmp_path):
   _copied(maps, tmp_path / 'ebb' / 'disparity')
   done = writing.prepare('ebb', tmp_path / 'ebb', tmp_path / 'out', long_side=160)
   assert done.counts == {'train': 1, 'val': 1, 'test': 1} and not done.skipped
-  pairs = list(records.open_pairs(f'tfds:{done.folder}', 'all'))
+  pairs = list(evaluation.open_pairs(f'tfds:{done.folder}', 'all'))
   for record in pairs:
     assert max(record['image'].shape) == 160 and np.ptp(record['disparity']) > 0.9
     # The wide aperture blurs: less detail, the same picture.
     detail = [cv2.Laplacian(record[name], cv2.CV_32F).var() for name in ('image', 'target')]
     assert detail[1] < detail[0]
     assert np.corrcoef(record['image'].ravel(), record['target'].ravel())[0, 1] > 0.8
-  scores = scoring.score_pair(pairs[0], scoring.renderers())
+  scores = photographs.score_pair(pairs[0], photographs.renderers())
   assert scores['classical']['ssim'] > scores['untouched']['ssim']
 
 
@@ -89,7 +90,7 @@ def test_mattes_become_foregrounds(tmp_path):
   shutil.copytree(source / 'alpha', tmp_path / 'aim' / 'alpha')
   done = writing.prepare('aim500', tmp_path / 'aim', tmp_path / 'out', long_side=200)
   assert sum(done.counts.values()) == 4
-  items = sources.open_foregrounds(f'tfds:{done.folder}', 'all')
+  items = photo_sources.open_foregrounds(f'tfds:{done.folder}', 'all')
   for item in items:
     assert max(item.shape) == 200 and item.shape[2] == 4
     assert 0.05 < (item[..., 3] > 128).mean() < 0.95

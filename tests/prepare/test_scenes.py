@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from depthjax.data import shards, splits
+from depthjax.data import splits
+from depthjax.data.sources import shards
 from depthjax.files.errors import InputError
 from depthjax.prepare import scenes
 from tests import messages, tiny

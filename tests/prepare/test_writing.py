@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from depthjax.data import holdout, records
+from depthjax.data.records import evaluation
+from depthjax.data.sources import holdout
 from depthjax.files.errors import InputError
 from depthjax.prepare import catalogue, pictures, writing
 from tests.prepare import made
@@ -283,6 +284,6 @@ def test_sixteen_bit_pictures_become_eight(tmp_path):
   deep = made.picture(0).astype(np.uint16) * 257
   cv2.imwrite(str(place / 'original' / '0.png'), deep[..., ::-1])
   done = writing.prepare('ebb', place, tmp_path / 'a')
-  everything = records.open_pairs(f'tfds:{done.folder}', 'all')
+  everything = evaluation.open_pairs(f'tfds:{done.folder}', 'all')
   zero = next(record for record in everything if record['name'] == '0')
   np.testing.assert_allclose(zero['image'] * 255, made.picture(0), atol=1e-4)

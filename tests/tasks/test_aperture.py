@@ -98,7 +98,7 @@ def test_the_network_is_shown_the_frame_at_its_own_size(monkeypatch, long_side, 
     seen.append(inputs['image'])
     return {'disparity': 4 * inputs['image'][..., :1] - 2}, {}
 
-  monkeypatch.setattr(tasks.depth, 'apply', apply)
+  monkeypatch.setattr(tasks.deeplens_depth, 'apply', apply)
   task = tasks.make(_config(**{'model.long_side': long_side}), each=_each, axis_name=None)
   outputs, _ = task.apply({}, inputs, False)
   (image,) = seen

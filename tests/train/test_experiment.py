@@ -6,8 +6,8 @@ import pytest
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
-from depthjax.models.depthnet import DepthNet
-from depthjax.tasks import depth
+from depthjax.models.deeplens.depthnet import DepthNet
+from depthjax.tasks import deeplens_depth
 from depthjax.train import experiment as experiment_lib
 from tests import tiny
 
@@ -15,7 +15,7 @@ from tests import tiny
 def _save(folder, change=lambda metadata: None):
   """Weights of a depth net, and the metadata that a run would write with them, changed."""
   config = tiny.depth_config().to_dict()
-  _, shapes = depth.described(config)
+  _, shapes = deeplens_depth.described(config)
   metadata = {'task': 'depth', 'step': 1, 'config': config}
   change(metadata)
   variables = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)

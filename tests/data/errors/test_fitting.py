@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from depthjax.data import truths
 from depthjax.data.errors import fitting, noise
-from depthjax.data.scene_config import SceneConfig
+from depthjax.data.scenes import truths
+from depthjax.data.scenes.config import SceneConfig
 from depthjax.files import depth
 
 _REAL = pathlib.Path(__file__).parents[4] / 'shared' / 'data' / 'pred_depth' / 'priorda'
@@ -19,7 +19,7 @@ _HIGH = noise.Amplitudes(offset=0.07, gain=0.5, smooth=0.06, edge=0.2, patch=0.4
 @pytest.fixture(name='truth', scope='module')
 def fixture_truth():
   config = SceneConfig(height=64, width=64, pad=0, layers=4)
-  return truths.draw(np.random.default_rng(3), config, relief=1.0)
+  return truths.draw_truth(np.random.default_rng(3), config, relief=1.0)
 
 
 def predicted(truth, share, amplitudes, seed=11):

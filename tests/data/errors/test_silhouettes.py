@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from depthjax.data import shapes
 from depthjax.data.errors import silhouettes
+from depthjax.data.scenes import shapes
 
 
 def distances(mask):

@@ -1,0 +1,1 @@
+"""Kinds of records that tasks train on, one module each."""

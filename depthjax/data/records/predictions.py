@@ -1,0 +1,241 @@
+"""Training records of a refinement network: a target, and what a predictor sees of it.
+
+All maps are disparity, near is large, each with its own range brought to [0, 1].
+"""
+
+import dataclasses
+
+import cv2
+import grain
+import numpy as np
+
+from depthjax import windows
+from depthjax.data.errors import noise, stereo
+from depthjax.data.records.prediction_config import PredictionConfig
+from depthjax.data.scenes import truths
+from depthjax.data.scenes.config import SceneConfig
+from depthjax.files import depth
+
+# As ops.disparity.normalise.
+_FLAT, _EPSILON = np.float32(1e-6), np.float32(1e-7)
+
+
+def simulate(
+  rng: np.random.Generator,
+  disparity: np.ndarray,
+  valid: np.ndarray | None,
+  config: PredictionConfig,
+  *,
+  train: bool,
+) -> dict[str, np.ndarray]:
+  """A record, all its predictions by the simulated predictor.
+
+  Args:
+    disparity: float32 [s s], the truth.
+    valid: bool [s s], where it is known; None is everywhere.
+    train: whether the target may be degraded and the example flipped and inverted.
+
+  Returns:
+    target, valid, low, high: float32 [s s 1].
+    windows: float32 [n side side 1], levels 1 to `levels` in the order of windows.grid; absent
+      where there are none.
+    natural: float32 [], 1 where the target is what stereo makes of the truth.
+  """
+  flips, inverts, degrades = _chances(rng, config, train)
+  known = np.ones(disparity.shape, bool) if valid is None else valid
+  disparity, known = (flipped(x, flips) for x in (disparity, known))
+  disparity = depth.fill(np.ascontiguousarray(disparity, np.float32), known)
+  target, natural = disparity, not known.all()
+  if degrades and not natural:
+    target, known = stereo.matched(rng, disparity)
+    natural = True
+  maps = {'target': normalise(target, known), **predicted(rng, disparity, config)}
+  return _record(maps, known, natural, inverts)
+
+
+def stored(
+  rng: np.random.Generator,
+  maps: dict[str, np.ndarray],
+  config: PredictionConfig,
+  *,
+  train: bool,
+) -> dict[str, np.ndarray]:
+  """A record, as `simulate`, of stored predictions.
+
+  Args:
+    maps: as depth_sources.Stored has them. The target is natural where some of it is not known.
+  """
+  flips, inverts, _ = _chances(rng, config, train)
+  shape, known = maps['disparity'].shape, flipped(maps['valid'], flips)
+  out = {'target': normalise(flipped(maps['disparity'], flips), known)}
+  out |= {name: normalise(flipped(maps[name], flips)) for name in ('low', 'high')}
+  if config.levels:
+    parts = flipped_windows(maps['windows'], flips, shape, config.levels)
+    out['windows'] = np.stack([normalise(part) for part in parts])
+  return _record(out, known, not known.all(), inverts)
+
+
+def _chances(rng, config, train):
+  """Flips [2], inversion, and degradation of the target; evaluation has none of them."""
+  draws = rng.random(4)  # All are drawn, so that one option does not shift the next draw.
+  augments = train and config.augment
+  return draws[:2] < 0.5 * augments, draws[2] < augments / 3, draws[3] < config.natural * train
+
+
+def _record(maps, known, natural, inverts):
+  """What training takes, of normalised maps."""
+  if inverts:
+    maps = {name: 1 - x for name, x in maps.items()}
+  out = {name: np.ascontiguousarray(x[..., None]) for name, x in maps.items()}
+  valid = np.ascontiguousarray(known[..., None], np.float32)
+  return {**out, 'valid': valid, 'natural': np.float32(natural)}
+
+
+def predicted(
+  rng: np.random.Generator, disparity: np.ndarray, config: PredictionConfig
+) -> dict[str, np.ndarray]:
+  """`low` and `high` [s s] and `windows` [n side side] of a truth [s s], normalised each."""
+  low, high = amplitudes(config, _white(rng, config))
+  seen = noise.believed(rng, disparity, config.noise * config.believed)
+  shape = seen.shape
+  sides = {name: _share(shape, share) for name, share in _resolutions(rng, config).items()}
+  call = noise.simulate
+  out = {
+    'low': normalise(call(rng, seen, resolution=sides['low'], amplitudes=low)),
+    'high': normalise(call(rng, seen, resolution=sides['high'], amplitudes=high)),
+  }
+  if config.levels:
+    side = (config.window_side,) * 2
+    parts = [
+      call(
+        rng, np.ascontiguousarray(seen[part.slices]), resolution=side, shape=side, amplitudes=high
+      )
+      for level in range(1, config.levels + 1)
+      for part in windows.grid(shape, level)
+    ]
+    out['windows'] = np.stack([normalise(part) for part in parts])
+  return out
+
+
+def _resolutions(rng, config):
+  """Of the low and the high prediction of a record, as shares of the side."""
+  shares = {name: getattr(config, name) for name in ('low', 'high')}
+  if config.reach > 1:  # Nothing is drawn where nothing varies.
+    factors = config.reach ** rng.random(2)
+    shares = {name: x / factor for (name, x), factor in zip(shares.items(), factors, strict=True)}
+    shares['high'] = max(shares.values())
+  return shares
+
+
+def _white(rng, config):
+  return config.white_low * max(0.0, rng.uniform(-1, 1)) if config.white_low else 0.0
+
+
+def amplitudes(
+  config: PredictionConfig, white: float = 0.0
+) -> tuple[noise.Amplitudes, noise.Amplitudes]:
+  """Errors of the low prediction, `white` noise among them, and of the high one and of windows."""
+
+  def of(which, cells):
+    fields = {
+      'offset': f'cons_{which}',
+      'gain': f'gain_{which}',
+      'smooth': f'smooth_{which}',
+      'edge': f'edge_{which}',
+    }
+    values = {name: config.noise * getattr(config, field) for name, field in fields.items()}
+    return noise.Amplitudes(**values, patch=getattr(config, f'patch_{which}'), cells=cells)
+
+  low = dataclasses.replace(of('low', 2), white=config.noise * white)
+  return low, of('high', 4)
+
+
+def normalise(disparity: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+  """Least and largest value [h w] to 0 and 1; a constant map becomes zeros.
+
+  Args:
+    valid: bool [h w], what counts; the rest is cut to [0, 1].
+  """
+  known = disparity if valid is None or not valid.any() else disparity[valid]
+  low = known.min()
+  span = known.max() - low
+  if span < _FLAT:
+    return np.zeros_like(disparity)
+  return np.clip((disparity - low) / (span + _EPSILON), 0, 1)
+
+
+def flipped(x: np.ndarray, flips: np.ndarray) -> np.ndarray:
+  """A map [h w] upside down, and left to right, where `flips` [2] says so."""
+  return x[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+
+
+def flipped_windows(
+  parts: np.ndarray, flips: np.ndarray, shape: tuple[int, int], levels: int
+) -> list[np.ndarray]:
+  """The windows of a flipped picture, of those of the picture, in the order of windows.grid.
+
+  The places of a level are not quite symmetric: a window is moved by what its own place differs.
+
+  Args:
+    parts: [n side side], levels 1 to `levels`.
+    shape: (h, w) of the picture.
+  """
+  out, (h, w), side = [], shape, parts.shape[1]
+  for level in range(1, levels + 1):
+    places = windows.grid(shape, level)
+    order = flipped(np.arange(len(places)).reshape(level + 1, level + 1), flips).ravel()
+    first = len(out)
+    for own, source in zip(places, order, strict=True):
+      old = places[source]
+      top = h - old.top - old.height if flips[0] else old.top
+      left = w - old.left - old.width if flips[1] else old.left
+      part = np.ascontiguousarray(flipped(parts[first + source], flips))
+      x, y = (own.left - left) * side / own.width, (own.top - top) * side / own.height
+      out.append(_moved(part, x, y) if x or y else part)
+  return out
+
+
+def _moved(part, x, y):
+  matrix = np.array([[1.0, 0, x], [0, 1, y]])
+  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+  return cv2.warpAffine(
+    part, matrix, part.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
+  )
+
+
+def _share(shape, share):
+  return tuple(max(8, round(share * size)) for size in shape)
+
+
+class DrawPredictions(grain.transforms.RandomMap):
+  """Replaces a record by predictions of a drawn scene: a function of (seed, k) alone."""
+
+  def __init__(self, scene: SceneConfig, config: PredictionConfig, foregrounds, *, train: bool):
+    self.scene, self.config, self.foregrounds, self.train = scene, config, foregrounds, train
+
+  def random_map(self, element, rng):
+    """The record of `simulate`; the element is not looked at."""
+    truth = truths.draw_truth(rng, self.scene, self.foregrounds, relief=self.config.relief)
+    return simulate(rng, truth, None, self.config, train=self.train)
+
+
+class SimulatePredictions(grain.transforms.RandomMap):
+  """Replaces a true disparity, as of depth_sources.Truths, by a record of `simulate`."""
+
+  def __init__(self, config: PredictionConfig, *, train: bool):
+    self.config, self.train = config, train
+
+  def random_map(self, element, rng):
+    """The record of `simulate`."""
+    return simulate(rng, element['disparity'], element['valid'], self.config, train=self.train)
+
+
+class TakeStored(grain.transforms.RandomMap):
+  """Replaces stored predictions, as of depth_sources.Stored, by a record of `stored`."""
+
+  def __init__(self, config: PredictionConfig, *, train: bool):
+    self.config, self.train = config, train
+
+  def random_map(self, element, rng):
+    """The record of `stored`."""
+    return stored(rng, element, self.config, train=self.train)

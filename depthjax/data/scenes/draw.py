@@ -1,0 +1,105 @@
+"""Drawing one layered scene: layers, planes, lens, and the silhouettes a predictor would see."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from depthjax.data.errors import silhouettes
+from depthjax.data.scenes import objects, painting
+from depthjax.data.scenes.config import SceneConfig
+
+
+def draw_scene(
+  rng: np.random.Generator,
+  config: SceneConfig,
+  photos: Sequence | None = None,
+  foregrounds: Sequence | None = None,
+) -> dict[str, np.ndarray]:
+  """One scene record.
+
+  Args:
+    photos: uint8 sRGB [h w 3] by number; None for procedural textures only.
+    foregrounds: uint8 [h w 4], straight alpha, complete colour; None for drawn shapes only.
+
+  Returns:
+    layers: uint8 [l h+2p w+2p 4], straight sRGB RGBA, near first, the last one opaque.
+    planes: float32 [l 3], disparity p0 + p1 x + p2 y with x, y in [-.5, .5] over the frame.
+    observed: uint8 [l h w], silhouettes as a simulated predictor sees them.
+    focus, aperture, rotation, highlight: float32 []; blades: int32 []; seed: uint32 [].
+  """
+  items = objects.draw_objects(rng, config, foregrounds)
+  layers = painting.paint_layers(rng, config, items, photos)
+  planes = draw_planes(rng, config, layers[:-1, ..., 3])
+  p, h, w = config.pad, config.height, config.width
+  covered = np.where(layers[:, p : p + h, p : p + w, 3] > 127, np.uint8(255), np.uint8(0))
+  observed = silhouettes.corrupt(
+    rng,
+    covered,
+    scale=max(h, w) / 320,
+    probability=config.corruption,
+    radius=config.corruption_radius,
+    sigma=config.corruption_sigma,
+  )
+  lens = draw_lens(rng, config, planes)
+  seed = np.uint32(rng.integers(0, 2**32, dtype=np.uint32))
+  return {'layers': layers, 'planes': planes, 'observed': observed, **lens, 'seed': seed}
+
+
+def draw_planes(rng: np.random.Generator, config: SceneConfig, alphas: np.ndarray) -> np.ndarray:
+  """Disparity planes, near first: float32 [l 3], p0 + p1 x + p2 y over the frame.
+
+  Foregrounds are flat. The background is flat, or ramps to one side or to the bottom (DeepLens
+  section 4.2) and may then be nearer than a foreground, but nowhere near where that one covers it.
+
+  Args:
+    alphas: uint8 [l-1 h+2p w+2p] of the foregrounds.
+  """
+  count, margin = len(alphas), config.margin + 1e-4  # the rest is for rounding to float32
+  room = 1 - count * margin
+  background = np.zeros(3)
+  if rng.random() < config.slanted:
+    background, behind = _ramp(rng, config, alphas, room)
+  else:
+    background[0] = behind = 0.0 if rng.random() < 0.3 else rng.uniform(0, 0.6 * room)
+  lowest = behind + margin
+  # Sorted uniform numbers with gaps of at least the margin.
+  steps = np.sort(rng.uniform(0, 1 - lowest - (count - 1) * margin, count))
+  planes = np.zeros((count + 1, 3))
+  planes[:-1, 0] = (lowest + steps + margin * np.arange(count))[::-1]
+  planes[-1] = background
+  return planes.astype(np.float32)
+
+
+def _ramp(rng, config, alphas, room):
+  """A ramp plane [3] and its largest disparity beneath, or within reach of, any foreground."""
+  far = 1e-6 if rng.random() < 0.3 else rng.uniform(1e-6, 0.35)  # no rounding below zero
+  near = rng.uniform(far + 0.1, max(room, far + 0.1))
+  horizontal, sign = rng.random() < 0.4, 1.0
+  if horizontal and rng.random() < 0.5:
+    sign = -1.0  # a wall to the left instead of the right; the ground is always at the bottom
+  frame = config.width if horizontal else config.height
+  reach = 0.5 + config.pad / frame  # of the padded canvas, in frame coordinates
+  slope = sign * (near - far) / (2 * reach)
+  plane = np.array([(near + far) / 2, slope, 0.0] if horizontal else [(near + far) / 2, 0.0, slope])
+  lines = np.flatnonzero(alphas.any(axis=(0, 1) if horizontal else (0, 2)))
+  at = (lines[-1] + 1 + config.pad if sign > 0 else lines[0] - config.pad) / frame - reach
+  return plane, plane[0] + slope * np.clip(at, -reach, reach)
+
+
+def draw_lens(
+  rng: np.random.Generator, config: SceneConfig, planes: np.ndarray
+) -> dict[str, np.ndarray]:
+  """Focus (a disparity), aperture, its blades and rotation, and the gain of clipped highlights."""
+  plane, at = planes[rng.integers(len(planes))], rng.uniform(-0.5, 0.5, 2)
+  focus = plane[0] + plane[1:] @ at if rng.random() < config.on_plane else rng.random()
+  aperture = 1.0 if rng.random() < config.full_aperture else rng.uniform(0.2, 1)
+  blades = rng.integers(5, 10) if rng.random() < config.polygon else 0
+  boosted = rng.random() < config.highlight
+  gain = np.exp(rng.uniform(0, np.log(config.highlight_max))) if boosted else 1.0
+  return {
+    'focus': np.float32(focus),
+    'aperture': np.float32(aperture),
+    'blades': np.int32(blades),
+    'rotation': np.float32(rng.uniform(0, 2 * np.pi)),
+    'highlight': np.float32(gain),
+  }

@@ -1,0 +1,153 @@
+"""Placing the foregrounds of a scene: drawn shapes and cut-outs on the padded canvas."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from depthjax.data.scenes import shapes
+from depthjax.data.scenes.config import SceneConfig
+from depthjax.data.sources import mixtures
+
+TRIES = 12  # attempts at an object that is neither hidden nor everything
+SEEN = 0.3  # share of an object's part in the frame that nearer objects must leave
+OPEN = 0.12  # share of the frame that all foregrounds together must leave to the background
+
+
+def draw_objects(
+  rng: np.random.Generator, config: SceneConfig, foregrounds: Sequence | None = None
+) -> list[np.ndarray]:
+  """The foregrounds of a scene, near first.
+
+  Returns:
+    l - 1 arrays, uint8 [h+2p w+2p] (an alpha to be painted) or [h+2p w+2p 4] (cut from a photo).
+  """
+  free = np.full((config.height, config.width), 255, np.uint8)  # not yet covered
+  cut = config.mattes if foregrounds is not None and len(foregrounds) else 0.0
+  objects = []
+  for _ in range(config.layers - 1):
+    for _ in range(TRIES):
+      draw = _cut_out(rng, config, foregrounds) if rng.random() < cut else _shape(rng, config)
+      if draw is not None and _fits(config, draw, free):
+        break
+    else:
+      draw = _disc(rng, config, free)
+    objects.append(draw)
+    cv2.bitwise_and(free, cv2.bitwise_not(_in_frame(config, draw)), free)
+  return objects
+
+
+def place(
+  rng: np.random.Generator, alpha: np.ndarray, h: int, w: int, *, visible: float
+) -> tuple[int, int] | None:
+  """Where to put an object: row and column of its top left corner in the frame [h w].
+
+  The centre mostly lies well inside the frame, else anywhere up to a quarter outside it, so that
+  objects also enter from the border.
+
+  Args:
+    alpha: uint8 [height width].
+    visible: least share of the object's area that lies in the frame.
+
+  Returns:
+    None where none of a few tries shows enough.
+  """
+  total = cv2.integral(alpha)  # areas of all rectangles by four look-ups
+  height, width = alpha.shape
+  for _ in range(8):
+    margin = rng.choice([-0.2, 0.25])
+    y, x = rng.uniform(-margin, 1 + margin, 2) * (h, w) - (height / 2, width / 2)
+    top, left = int(np.floor(y)), int(np.floor(x))
+    y0, y1 = np.clip([-top, h - top], 0, height)
+    x0, x1 = np.clip([-left, w - left], 0, width)
+    inside = total[y1, x1] - total[y0, x1] - total[y1, x0] + total[y0, x0]
+    if inside >= visible * total[-1, -1] > 0:
+      return top, left
+  return None
+
+
+def paste(patch: np.ndarray, top: int, left: int, canvas: np.ndarray) -> np.ndarray:
+  """Writes a patch [height width ...] into a canvas in place, cut at the canvas's border."""
+  y0, x0 = max(0, top), max(0, left)
+  y1 = min(canvas.shape[0], top + patch.shape[0])
+  x1 = min(canvas.shape[1], left + patch.shape[1])
+  if y1 > y0 and x1 > x0:
+    canvas[y0:y1, x0:x1] = patch[y0 - top : y1 - top, x0 - left : x1 - left]
+  return canvas
+
+
+def _shape(rng, config):
+  """A drawn silhouette on the padded canvas, or None where it found no place."""
+  family = shapes.draw_family(rng)
+  largest = max(config.height, config.width)
+  size = int(largest * rng.uniform(0.55, 1.5))
+  softness = np.exp(rng.uniform(*np.log(np.maximum(config.softness, 0.05))))
+  if family == 'fence':  # it has no outline of its own: it fills the padded canvas
+    whole = shapes.outline(rng, family, largest + 2 * config.pad, softness=softness)
+    return whole[: config.height + 2 * config.pad, : config.width + 2 * config.pad]
+  alpha = shapes.outline(rng, family, size, softness=softness)
+  corner = place(rng, alpha, config.height, config.width, visible=config.visible)
+  return None if corner is None else _on_canvas(config, alpha, corner)
+
+
+def _cut_out(rng, config, foregrounds):
+  """A foreground from a photo: scaled, turned a little, perhaps mirrored."""
+  source = foregrounds[mixtures.pick(rng, foregrounds)]
+  x, y, width, height = cv2.boundingRect(source[..., 3])
+  source = source[y : y + height, x : x + width]
+  if rng.random() < 0.5:
+    source = cv2.flip(source, 1)
+  scale = max(config.height, config.width) * rng.uniform(0.5, 0.95) / max(height, width)
+  if scale < 1:
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    source, scale = cv2.resize(source, size, interpolation=cv2.INTER_AREA), 1.0
+  height, width = source.shape[:2]
+  angle = rng.uniform(-10, 10)
+  matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
+  cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+  box = int(cos * width + sin * height) + 4, int(sin * width + cos * height) + 4
+  matrix[:, 2] += (np.array(box) - (width, height)) / 2
+  colour = np.ascontiguousarray(source[..., :3])
+  alpha = cv2.warpAffine(np.ascontiguousarray(source[..., 3]), matrix, box)
+  corner = place(rng, alpha, config.height, config.width, visible=config.visible)
+  if corner is None:
+    return None
+  # The colour covers the whole canvas: beyond the cut-out its border colours go on.
+  p = config.pad
+  matrix[:, 2] += (corner[1] + p, corner[0] + p)
+  canvas = config.width + 2 * p, config.height + 2 * p
+  colour = cv2.warpAffine(colour, matrix, canvas, borderMode=cv2.BORDER_REPLICATE)
+  return np.dstack([colour, _on_canvas(config, alpha, corner)])
+
+
+def _disc(rng, config, free):
+  """The object that always fits: a disc around a point that nothing covers yet."""
+  rows, columns = np.nonzero(free > 127)
+  at = rng.integers(len(rows))
+  canvas = np.zeros((config.height + 2 * config.pad, config.width + 2 * config.pad), np.uint8)
+  radius = 0.18 * min(config.height, config.width)
+  centre = int((columns[at] + config.pad) * 16), int((rows[at] + config.pad) * 16)
+  return cv2.circle(canvas, centre, int(radius * 16), 255, -1, cv2.LINE_AA, 4)
+
+
+def _on_canvas(config, alpha, corner):
+  p = config.pad
+  canvas = np.zeros((config.height + 2 * p, config.width + 2 * p), np.uint8)
+  return paste(alpha, corner[0] + p, corner[1] + p, canvas)
+
+
+def _in_frame(config, item):
+  p = config.pad
+  alpha = item if item.ndim == 2 else item[..., 3]
+  return np.ascontiguousarray(alpha[p : p + config.height, p : p + config.width])
+
+
+def _fits(config, item, free):
+  """Whether an object covers neither too little nor too much, shows, and leaves background."""
+  alpha = _in_frame(config, item)
+  inside = cv2.compare(alpha, 127, cv2.CMP_GT)
+  covered = cv2.countNonZero(inside)
+  shown = cv2.countNonZero(cv2.bitwise_and(inside, free))
+  low, high = np.multiply(config.covers, alpha.size)
+  left = cv2.countNonZero(free) - shown
+  return low <= covered <= high and shown >= SEEN * covered and left >= OPEN * alpha.size

@@ -1,0 +1,1 @@
+"""Where records come from: folders, prepared datasets, shards of scenes, and mixtures of them."""

@@ -1,0 +1,1 @@
+"""The networks of DeepLens (SIGGRAPH Asia 2018) and of its baselines."""

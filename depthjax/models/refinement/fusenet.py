@@ -1,0 +1,265 @@
+"""The refinement network of SDDR (Li et al., NeurIPS 2024): two predictions of disparity into one.
+
+The released graph, which is what the paper's parameters and costs belong to: eight blocks of
+attention across the streams, where the text has four, and sums where it has fusion modules. A low
+and a high stream share stem and backbone; a decoder mixes their features by masks it predicts.
+
+Shapes: b batch, h w rows and columns, multiples of 128, c channels, n = 2 streams (low, high).
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from depthjax.models import layers
+from depthjax.models.convolution import Conv
+from depthjax.models.encoders import mit
+from depthjax.models.upsampling import doubled_cubic
+
+# The coarsest features are this much smaller than the maps.
+STRIDE = 128
+_GROUP = 8  # Channels of a group.
+_HEADS = 8
+_EPSILON = 1e-5
+_SLOPE = 0.01
+_narrow = nn.initializers.normal(0.01)
+_linear = nn.initializers.truncated_normal(0.02)
+
+
+class FuseNet(nn.Module):
+  """Refined disparity of a consistent prediction `low` and a sharp one `high`, [b h w 1] in [0, 1].
+
+  Returns `fusion` [b h w 1], disparity up to scale and offset; `mask_half` [b h/2 w/2 1] and
+  `mask_quarter` [b h/4 w/4 1] in [0, 1], the weights of the low features there (the paper's Omega
+  is 1 less them); and unless `sides` is False, `half` and `quarter` [b h/2 ..], [b h/4 ..], the
+  disparity at these sizes, for training. All are float32.
+
+  Fields: `stem`, `widths`, `depths` are channels of the stem's and the backbone's stages and blocks
+  of the latter; `attention` blocks across the streams; `drop` as in mit.MixTransformer; `remat`
+  recomputes stem and decoder stages in the backward pass; `dtype` of the computation.
+  """
+
+  stem: Sequence[int] = (8, 16, 32)
+  widths: Sequence[int] = mit.SIZES['b0'][0]
+  depths: Sequence[int] = mit.SIZES['b0'][1]
+  attention: int = 8
+  drop: float = 0.1
+  remat: bool = False
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self,
+    low: jax.Array,
+    high: jax.Array,
+    train: bool = False,
+    sides: bool = True,
+    keys: jax.Array | None = None,
+  ) -> dict[str, jax.Array]:
+    """In training with `drop`, `keys` [b] are the examples' typed keys."""
+    b, h, w, _ = low.shape
+    if h % STRIDE or w % STRIDE:
+      raise ValueError(f'maps of {h} x {w} pixels; both must be multiples of {STRIDE}')
+    stage = nn.remat(StemBlock) if self.remat else StemBlock
+    high = layers.BorderConv(1, 5, 'edge', _narrow, dtype=self.dtype, name='grad')(high)
+    x = _joined(low.astype(self.dtype), high)
+    features = []
+    for i, width in enumerate(self.stem):
+      x = stage(width, dtype=self.dtype, name=f'encoder_{i + 1}')(x)
+      features.append(x)
+    backbone = mit.MixTransformer(
+      self.widths, self.depths, self.drop if train else 0.0, dtype=self.dtype, name='backbone'
+    )
+    if train and self.drop:
+      keys = _joined(*(jax.vmap(jax.random.fold_in, (0, None))(keys, i) for i in (0, 1)))
+    # Of the second stage of the stem, not of the third, which goes to the decoder alone.
+    features += backbone(features[1], keys if train and self.drop else None)
+    *features, deepest = (x.reshape(b, 2, *x.shape[1:]) for x in features)
+    deepest = deepest + CrossAttention(self.attention, dtype=self.dtype, name='cross')(deepest)
+    pairs = [(x[:, 0], x[:, 1]) for x in features]
+    decoder = Decoder((1, *self.stem, *self.widths), self.remat, dtype=self.dtype, name='decoder')
+    outputs = decoder(deepest.sum(axis=1), pairs, sides)
+    return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
+
+
+class StemBlock(nn.Module):
+  """Residual block of stride 2: [b h w c] -> [b h/2 w/2 width]."""
+
+  width: int
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    def conv(kernel, stride, name):
+      border = kernel // 2
+      padding = ((border, border),) * 2
+      fields = {'padding': padding, 'kernel_init': _narrow, 'dtype': self.dtype}
+      return Conv(self.width, kernel, stride, name=name, **fields)
+
+    def norm(name):
+      return _group_norm(self.width // _GROUP, self.dtype, name)
+
+    y = nn.leaky_relu(norm('bn1')(conv(3, 2, 'conv1')(x)), _SLOPE)
+    y = norm('bn2')(conv(3, 1, 'conv2')(y))
+    return nn.leaky_relu(y + norm('shortcut_bn')(conv(1, 2, 'shortcut')(x)), _SLOPE)
+
+
+class CrossAttention(nn.Module):
+  """Attention among all places of both streams, [b n h w c] -> [b n h w c].
+
+  After each block the released code reads the buffer of tokens [b (n h w) c] as [b n c h w] without
+  turning it back, which permutes places and channels. The weights were trained with it.
+  """
+
+  blocks: int
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    b, n, h, w, c = x.shape
+    dense = functools.partial(nn.Dense, c, use_bias=False, kernel_init=_linear, dtype=self.dtype)
+    # Depthwise 1 x 1 convolutions: a scale by channel, and behind also an offset.
+    scale = self.param('sep_conv', _narrow, (c,)).astype(self.dtype)
+    x = dense(name='sep_conv_pointwise')(x * scale)
+    place = jnp.tile(_positions(h, w, c).reshape(h * w, c), (n, 1)).astype(self.dtype)
+    for i in range(self.blocks):
+      tokens = TokenBlock(dtype=self.dtype, name=f'decoder_{i}')(x.reshape(b, -1, c), place)
+      x = jnp.moveaxis(tokens.reshape(b, n, c, h, w), 2, -1)
+    scale = self.param('sep_deconv', _narrow, (c,)).astype(self.dtype)
+    offset = self.param('sep_deconv_bias', nn.initializers.zeros, (c,)).astype(self.dtype)
+    return dense(name='sep_deconv_pointwise')(x * scale + offset)
+
+
+class TokenBlock(nn.Module):
+  """Transformer block over tokens [b t c] at places [t c]."""
+
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, place: jax.Array) -> jax.Array:
+    b, t, c = x.shape
+
+    def dense(width, bias, name):
+      return nn.Dense(width, use_bias=bias, kernel_init=_linear, dtype=self.dtype, name=name)
+
+    def norm(name):
+      return nn.LayerNorm(_EPSILON, self.dtype, use_fast_variance=False, name=name)
+
+    y = norm('norm1')(x)
+    q, k, v = (
+      dense(c, False, name)(z).reshape(b, t, _HEADS, c // _HEADS)
+      for name, z in (('q', y + place), ('k', y + place), ('v', y))
+    )
+    x = x + dense(c, True, 'proj')(mit.attend(q, k, v).reshape(b, t, c))
+    y = nn.gelu(dense(4 * c, True, 'fc1')(norm('norm2')(x)), approximate=False)
+    return x + dense(c, True, 'fc2')(y)
+
+
+class Decoder(nn.Module):
+  """From the streams' deepest sum [b h/128 w/128 c] and their shallower features to disparity.
+
+  `channels` are those of the result, of the stem's and of the backbone's stages.
+  """
+
+  channels: Sequence[int]
+  remat: bool = False
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self, x: jax.Array, pairs: Sequence[tuple[jax.Array, jax.Array]], sides: bool
+  ) -> dict[str, jax.Array]:
+    *channels, deepest = self.channels
+    stage = nn.remat(Upsampling) if self.remat else Upsampling
+    up = functools.partial(stage, dtype=self.dtype)
+    x = nn.leaky_relu(up(channels[-1], deepest // _GROUP, name='layer_0')(x), _SLOPE)
+    outputs = {}
+    for k, (width, (low, high)) in enumerate(zip(channels[::-1][1:], pairs[::-1], strict=True), 1):
+      groups = max(1, x.shape[-1] // _GROUP)
+      mask = Mask(groups, dtype=self.dtype, name=f'layer_{k}_f')(x)
+      x = x + high + mask * (low - high)
+      last = k == len(pairs)
+      if k >= len(pairs) - 1:
+        outputs['mask_half' if last else 'mask_quarter'] = mask
+      if sides and k in _SIDES:
+        name, side_groups = _SIDES[k]
+        outputs[name] = up(1, side_groups, name=f'mid_out_{name}')(x)
+      # One group where the width halves to the stem's first: as the release has it.
+      groups = 1 if k == len(pairs) - 1 else groups
+      x = up(width, groups, 5 if last else 3, name=f'layer_{k}')(x)
+      x = x if last else nn.leaky_relu(x, _SLOPE)
+    return {'fusion': x, **outputs}
+
+
+# Disparity at a quarter and a half of the size, from what goes into these stages; groups.
+_SIDES = {4: ('quarter', 2), 5: ('half', 1)}
+
+
+class Upsampling(nn.Module):
+  """Group norm, bicubic x2, convolution: [b h w c] -> [b 2h 2w width]."""
+
+  width: int
+  groups: int
+  kernel: int = 3
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    x = _group_norm(max(1, self.groups), self.dtype, 'norm')(x)
+    x = doubled_cubic(x, self.kernel // 2)
+    return layers.BorderConv(
+      self.width, self.kernel, 'there', _narrow, dtype=self.dtype, name='conv'
+    )(x)
+
+
+class Mask(nn.Module):
+  """Group norm, convolution, sigmoid: [b h w c] -> [b h w 1], the weight of the low stream."""
+
+  groups: int
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    x = _group_norm(self.groups, self.dtype, 'norm')(x)
+    conv = layers.BorderConv(1, 3, kernel_init=_narrow, dtype=self.dtype, name='conv')
+    return nn.sigmoid(conv(x))
+
+
+def _joined(low: jax.Array, high: jax.Array) -> jax.Array:
+  """Both streams as one batch, each example's two in turn: [b ...] twice -> [2b ...].
+
+  One behind the other, they would cross from chip to chip where the batch is sharded.
+  """
+  return jnp.stack([low, high], axis=1).reshape(2 * len(low), *low.shape[1:])
+
+
+def initial(model: FuseNet) -> dict[str, Any]:
+  """Variables of any value, of the shapes that the network has."""
+  x = jnp.zeros((1, STRIDE, STRIDE, 1))
+  return model.init(jax.random.key(0), x, x)
+
+
+def _group_norm(groups: int, dtype: layers.Dtype, name: str) -> nn.GroupNorm:
+  return nn.GroupNorm(
+    max(1, groups), epsilon=_EPSILON, dtype=dtype, use_fast_variance=False, name=name
+  )
+
+
+def _positions(h: int, w: int, c: int) -> np.ndarray:
+  """Sine code of places [h w c]: rows in the first half of the channels, columns in the other."""
+  i = np.arange(c // 2)
+  frequency = 10000.0 ** -(2 * (i // 2) / (c // 2))
+
+  def code(size):
+    angle = np.arange(1, size + 1)[:, None] * frequency
+    return np.where(i % 2, np.cos(angle), np.sin(angle))
+
+  rows, columns = code(h)[:, None], code(w)[None]
+  shape = (h, w, c // 2)
+  both = [np.broadcast_to(x, shape) for x in (rows, columns)]
+  return np.concatenate(both, axis=-1).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Photographs with shallow depth of field."""

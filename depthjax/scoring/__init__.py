@@ -1,0 +1,1 @@
+"""Renderers and depth predictors scored on records of prepared datasets."""

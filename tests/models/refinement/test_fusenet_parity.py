@@ -1,0 +1,92 @@
+"""The refinement network against its twin in PyTorch, which was written without a look at it.
+
+With random weights that leave no part without effect; the norms and biases are random too.
+"""
+
+import importlib
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from depthjax.convert import sddr as convert
+from depthjax.models.refinement.fusenet import FuseNet
+
+_BENCHMARKS = pathlib.Path(__file__).parents[3] / 'benchmarks'
+_SEEDS = (0, 1, 2)
+
+
+@pytest.fixture(scope='module', name='twin')
+def fixture_twin():
+  pytest.importorskip('torch', reason="torch is in the extra 'parity'")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(_BENCHMARKS))
+    yield importlib.import_module('sddr_twin')
+
+
+def _pair(twin, seed, shape):
+  """The twin, our variables of its weights, and two maps."""
+  net = twin.random(seed)
+  tensors = {name: x.numpy() for name, x in net.state_dict().items()}
+  maps = np.random.default_rng(seed).random((2, 2, *shape, 1), np.float32)
+  return net, convert.convert(tensors, 'twin'), maps
+
+
+def _channels_first(twin, x):
+  return twin.torch.tensor(np.moveaxis(x, -1, 1).copy())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('shape', [(128, 128), (256, 128)])
+def test_all_outputs_are_those_of_the_twin(twin, shape):
+  apply = jax.jit(FuseNet().apply)
+  for seed in _SEEDS:
+    net, variables, maps = _pair(twin, seed, shape)
+    ours = apply(variables, *maps)
+    theirs = net(*(_channels_first(twin, x) for x in maps))
+    assert ours.keys() == theirs.keys()
+    for name, x in theirs.items():
+      x = np.moveaxis(x.numpy(), 1, -1)
+      assert x.std() > 0.1, 'a map that is nearly constant would show little'
+      np.testing.assert_allclose(ours[name], x, atol=1e-4 * np.abs(x).max(), err_msg=name)
+
+
+@pytest.mark.slow
+def test_gradients_are_those_of_the_twin(twin):
+  # More than one key in every attention, or queries have no gradient.
+  net, variables, maps = _pair(twin, 0, (256, 128))
+  net.requires_grad_(True)
+  theirs = net(*(_channels_first(twin, x) for x in maps))
+  rng = np.random.default_rng(3)
+  weights = {name: rng.standard_normal(x.shape, np.float32) for name, x in theirs.items()}
+  sum((x * twin.torch.tensor(weights[name])).sum() for name, x in theirs.items()).backward()
+
+  @jax.jit
+  def gradients(variables, low, high):
+    def total(variables):
+      outputs = FuseNet().apply(variables, low, high)
+      return sum((x * jnp.moveaxis(weights[name], 1, -1)).sum() for name, x in outputs.items())
+
+    return jax.grad(total)(variables)
+
+  ours = convert.to_state_dict(jax.device_get(gradients(variables, *maps)))
+  expected = {name: x.grad.numpy() for name, x in net.named_parameters()}
+  assert expected.keys() <= ours.keys()
+  sizes = {name: np.abs(x).max() for name, x in expected.items()}
+  # Those of keys' biases are zero but for rounding: a softmax does not see them.
+  least = 1e-4 * max(sizes.values())
+  for name, x in expected.items():
+    atol = 1e-3 * max(sizes[name], least)
+    np.testing.assert_allclose(ours[name], x, atol=atol, err_msg=name)
+
+
+def test_inference_needs_no_side_outputs():
+  """Nor their weights."""
+  low = high = jax.ShapeDtypeStruct((1, 128, 128, 1), jnp.float32)
+  outputs, variables = jax.eval_shape(
+    lambda key, *x: FuseNet().init_with_output(key, *x, sides=False), jax.random.key(0), low, high
+  )
+  assert outputs.keys() == {'fusion', 'mask_half', 'mask_quarter'}
+  assert not [name for name in variables['params']['decoder'] if name.startswith('mid_out')]

@@ -1,0 +1,111 @@
+"""A refined map takes the consistent one's values in every place, and keeps its edges."""
+
+import cv2
+import numpy as np
+import pytest
+
+from depthjax.pipelines import maps
+from depthjax.pipelines.refine import local_alignment
+
+_H, _W = 240, 320
+
+
+def _scene():
+  """A true map in [0, 1], its blurred view, and a sharp one whose values drift."""
+  rows, columns = np.mgrid[:_H, :_W].astype(np.float32)
+  truth = 0.2 + 0.2 * rows / _H + 0.4 * (columns > 0.4 * _W) * (rows > 0.3 * _H)
+  low = cv2.GaussianBlur(truth, (0, 0), 2)
+  drift = 0.5 * np.sin(columns / 60) * np.cos(rows / 50)
+  return [x[..., None].astype(np.float32) for x in (truth, low, (1 + drift) * truth + 0.4 * drift)]
+
+
+def _error(x, truth):
+  return float(abs(x - truth).mean())
+
+
+def test_values_are_those_of_the_consistent_map_and_edges_of_the_sharp_ones():
+  truth, low, high = _scene()
+  refined = 0.6 * truth + 0.4 * high
+  result = local_alignment.aligned(refined, low, maps.unit(high, 'high').values)
+  assert result.shape == truth.shape and result.dtype == np.float32
+  assert _error(result, truth) < 0.1 * _error(refined, truth)
+  beside = (slice(100, 200), slice(120, 136))
+  assert _error(result[beside], truth[beside]) < 0.7 * _error(low[beside], truth[beside])
+  steepest = lambda x: np.abs(np.diff(x[150, :, 0])).max()  # noqa: E731
+  assert steepest(result) > 0.3 > 3 * steepest(low)
+
+
+def test_nothing_overshoots_beside_an_edge():
+  """Where the sharp map has a bump by an edge of which the others know nothing."""
+  high = np.zeros((_H, _W, 1), np.float32)
+  high[:, _W // 2 :] = 0.8
+  low = cv2.GaussianBlur(high, (0, 0), 2)[..., None]
+  high[100:110, 164:170] += 0.3
+  high[:, 250:270] = low[:, 250:270] = 1  # What is far from the edge does not matter there.
+  result = local_alignment.aligned(low, low, high)
+  loose = local_alignment.fitted(low, [low, high], [5e-4, 1e-5])
+  part = (slice(60, 180), slice(140, 220))
+  assert loose[part].max() > low[part].max() + 0.004
+  assert low[part].min() <= result[part].min() and result[part].max() <= low[part].max()
+
+
+def test_a_refined_map_that_agrees_stays():
+  truth, *_ = _scene()
+  rough = np.random.default_rng(0).random((_H, _W, 1), np.float32)
+  result = local_alignment.aligned(truth, truth, rough)
+  np.testing.assert_allclose(result, truth, atol=0.05)
+  assert _error(result, truth) < 0.003
+
+
+def test_one_map_for_both_is_refined_all_the_same():
+  """A copy may have another size, and the steps of 8 bits; a map that is sharper is none."""
+  truth, low, _ = _scene()
+  half = maps.resized(low, (_H // 2, _W // 2))
+  for copy in (low.copy(), np.round(low * 255) / 255, half):
+    assert local_alignment.aligned(truth, low, copy) is truth
+    assert local_alignment.aligned(truth, copy, low) is truth
+  assert local_alignment.aligned(low, low, truth) is not low
+
+
+@pytest.mark.parametrize('shape', [(24, 32), (480, 640), (240, 6)])
+def test_sizes_are_free(shape):
+  truth, low, high = (maps.resized(x, shape) for x in _scene())
+  small = maps.resized(low, (24, 32))
+  small = small.astype(np.float64)
+  result = local_alignment.aligned(high, small, maps.resized(high, (97, 130)))
+  assert result.shape == truth.shape and result.dtype == np.float32
+  assert _error(result, truth) < _error(high, truth)
+
+
+def test_edges_are_those_of_the_refined_map_and_small_relief_that_of_the_sharp_one():
+  """Of an edge the sharp map has in the wrong place, and of ripples which the network lost."""
+  rows, columns = np.mgrid[:_H, :_W].astype(np.float32)
+  step = lambda at: 0.5 * (columns > at)[..., None]  # noqa: E731
+  ripples = (0.01 * np.sin(columns / 12))[..., None]
+  low = cv2.GaussianBlur((step(160) + ripples)[..., 0].astype(np.float32), (0, 0), 4)[..., None]
+  high = (0.4 * step(166) + 0.8 * ripples).astype(np.float32)
+  result = local_alignment.aligned(step(160).astype(np.float32), low, high)
+  edge = np.abs(np.diff(result[120, :, 0]))
+  assert edge.argmax() == 160 and edge.max() > 0.3 > 2 * edge[165:168].max()
+  part = (slice(None), slice(20, 120))
+  assert np.corrcoef(result[part].ravel(), ripples[part].ravel())[0, 1] > 0.98
+  np.testing.assert_allclose(result[part].std(), ripples[part].std(), rtol=0.25)
+
+
+def test_of_relief_that_the_refined_map_alone_has_a_quarter_is_kept():
+  """Of stripes too low for windows to follow them, where the others are flat."""
+  flat = np.full((_H, _W, 1), 0.2, np.float32)
+  flat[:, :40] = 1
+  high, refined = flat.copy(), flat.copy()
+  high[:, :60] = 0.9
+  refined[:, 100:] += 0.01 * (np.arange(100, _W, dtype=np.float32) // 4 % 2 - 0.5)[:, None]
+  result = local_alignment.aligned(refined, flat, high)
+  np.testing.assert_allclose(np.ptp(result[120, 140:280]), 0.25 * 0.01, rtol=0.1)
+
+
+def test_a_guide_is_followed_from_its_variance_on():
+  _, low, high = _scene()
+  stiff = local_alignment.fitted(low, [high, low], [1e3, 1e-6])
+  np.testing.assert_allclose(stiff, low, atol=2e-3)
+  both = local_alignment.fitted(low, [high, low[::-1]], [1e-4, 1e3])
+  np.testing.assert_allclose(both, local_alignment.fitted(low, [high], [1e-4]), atol=2e-3)
