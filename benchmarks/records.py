@@ -16,6 +16,7 @@ import table
 from array_record.python import array_record_module
 
 from depthjax.data import splits
+from depthjax.data.records import scene
 from depthjax.data.sources import shards
 from depthjax.prepare import scenes
 
@@ -70,7 +71,7 @@ def encodings(report: table.Report, config: ml_collections.ConfigDict, args: Any
 
 
 def _encodings(config: ml_collections.ConfigDict) -> dict[str, Encoding]:
-  form = shards.layout(splits.scene_config(config.data.to_dict()))
+  form = shards.layout(scene.config(config.data.to_dict()))
   raw = functools.partial(shards.encode, form=form), functools.partial(shards.decode, form=form)
   png = _png, functools.partial(_from_png, form=form)
   return {

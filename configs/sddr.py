@@ -38,7 +38,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.task = 'sddr'
   config.model, config.loss = _model(), _loss()
   config.optimizer.weight_decay = 0.01
-  config.data.predictions, config.data.depth_source = configuring.predictions(), ''
+  config.data.kind, config.data.depth_source = 'predictions', ''
+  config.data.predictions = configuring.predictions()
   # Nothing of a scene is seen but its disparity: many layers, of many sizes.
   config.data.photo_source, config.data.pad = '', 0
   config.data.layers, config.data.margin, config.data.covers = 8, 0.03, (0.005, 0.6)

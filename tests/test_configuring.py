@@ -12,7 +12,7 @@ import pytest
 
 from depthjax import configuring, tasks
 from depthjax.configuring import ConfigError
-from depthjax.data import splits
+from depthjax.data.records import scene
 from depthjax.data.records.prediction_config import PredictionConfig
 from depthjax.data.scenes.draw import SceneConfig
 from depthjax.models.deeplens.depthnet import DepthNet
@@ -31,7 +31,7 @@ def test_every_stage_of_refinement_is_whole(size, stage):
   config = _module(tiny.ROOT / 'configs' / 'sddr.py').get_config(f'{size},stage={stage}')
   configuring.check(config)
   fields = config.data.to_dict()
-  splits.scene_config(fields)
+  scene.config(fields)
   seen = PredictionConfig(**fields['predictions'])
   # Windows serve labels alone, and labels the losses that ask for them.
   assert (seen.levels > 0) == (config.loss.gradient > 0) == (stage in ('both', 'second'))
@@ -187,7 +187,7 @@ def test_an_error_of_a_config_is_no_value_error():
 def test_the_scenes_of_a_config_are_those_that_the_data_draws():
   scenes = configuring.scenes().to_dict()
   assert scenes.pop('photo_source') == 'builtin' and scenes.pop('foreground_source') == ''
-  assert scenes.pop('scene_source') == ''
+  assert scenes.pop('scene_source') == '' and scenes.pop('kind') == 'scene'
   assert scenes == dataclasses.asdict(SceneConfig())
 
 
@@ -207,7 +207,7 @@ def test_every_size_of_every_config_is_whole(path, size):
       assert {*value.keys()} == known
   assert config.keys() == defaults.keys()
   fields = config.data.to_dict()
-  splits.scene_config(fields)
+  scene.config(fields)
   PredictionConfig(**fields.get('predictions', {}))
   with pytest.raises(AttributeError, match='Did you mean "steps"'):
     config.lock().stepz = 3

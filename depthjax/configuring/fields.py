@@ -71,6 +71,7 @@ def scenes() -> ml_collections.ConfigDict:
   """
   return ml_collections.ConfigDict(
     {
+      'kind': 'scene',  # A module of data/records.
       'scene_source': '',
       'photo_source': 'builtin',
       'foreground_source': '',

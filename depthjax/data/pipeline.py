@@ -6,8 +6,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from depthjax.data.scenes import draw
-from depthjax.data.scenes.config import SceneConfig
+from depthjax.data.sources.mixtures import Part
 from depthjax.data.workers import end_with_parent
 
 # Scenes are drawn anew for every index, so the length of an epoch means nothing in training; it
@@ -15,22 +14,6 @@ from depthjax.data.workers import end_with_parent
 EPOCH = 2**30
 LONGEST = 2**32 - 1  # Records that grain can shuffle.
 MIX = 1024  # Examples of a mixture that are put in a random order together.
-
-
-def batches(
-  source: Sequence,
-  transforms: Sequence[grain.transforms.Transformation],
-  *,
-  batch_size: int,
-  seed: int,
-  shard: tuple[int, int] = (0, 1),
-  train: bool = True,
-) -> grain.MapDataset:
-  """Random-access batches of one process: `examples` of a source, `batched`."""
-  if not train and len(source) < batch_size:
-    raise ValueError(f'{len(source)} records do not fill one batch of {batch_size}')
-  ds = examples(source, transforms, seed=seed, train=train)
-  return batched(ds, batch_size=batch_size, shard=shard, train=train)
 
 
 def examples(
@@ -78,6 +61,19 @@ def mixed(
   # Half the range of seeds: grain adds the number of the window to it.
   half = np.random.SeedSequence(seed).generate_state(1)[0] >> 1
   return grain.experimental.WindowShuffleMapDataset(ds, window_size=MIX, seed=int(half))
+
+
+def mixture(
+  parts: Sequence[Part], seed: int, opened: Callable[[str, int], grain.MapDataset]
+) -> grain.MapDataset:
+  """Endless examples of all parts by their weights; `opened` gives those of a path at a seed."""
+  if len(parts) == 1:
+    return opened(parts[0].where, seed)
+  # Drawing for a mixture has a seed of its own: with the run's it would draw once more what was
+  # prepared at that seed.
+  seeds = np.random.SeedSequence(seed).generate_state(len(parts)).tolist()
+  ready = [opened(part.where, own) for part, own in zip(parts, seeds, strict=True)]
+  return mixed(ready, [part.weight for part in parts], seed=seed)
 
 
 def batched(
@@ -146,46 +142,9 @@ def _start_worker(index: int, count: int) -> None:
   end_with_parent()
 
 
-class DrawScene(grain.transforms.RandomMap):
-  """Replaces a record by a drawn scene: the scene of index k depends on (seed, k) alone."""
-
-  def __init__(
-    self,
-    config: SceneConfig,
-    photos: Sequence | None = None,
-    foregrounds: Sequence | None = None,
-  ):
-    self.config, self.photos, self.foregrounds = config, photos, foregrounds
-
-  def random_map(self, element, rng):
-    """The scene record of `draw.draw_scene`; the element is not looked at."""
-    return draw.draw_scene(rng, self.config, self.photos, self.foregrounds)
-
-
 class Number(grain.transforms.MapWithIndex):
   """Adds `index`, the example's place in the stream of all processes, modulo 2^32: uint32 []."""
 
   def map_with_index(self, index, element):
     """The record with its number; consecutive ones make up a batch."""
     return {**element, 'index': np.uint32(index % 2**32)}
-
-
-def drawn_scenes(
-  config: SceneConfig,
-  photos: Sequence | None = None,
-  foregrounds: Sequence | None = None,
-  *,
-  batch_size: int,
-  seed: int,
-  shard: tuple[int, int] = (0, 1),
-  count: int | None = None,
-) -> grain.MapDataset:
-  """Batches of drawn scenes: without end, or the first `count` scenes of a fixed set.
-
-  Args:
-    count: None to train; for evaluation the number of scenes, cut to whole batches.
-  """
-  transforms = [DrawScene(config, photos, foregrounds), Number()]
-  source = range(EPOCH if count is None else count)
-  options = {'batch_size': batch_size, 'seed': seed, 'shard': shard}
-  return batches(source, transforms, **options, train=count is None)

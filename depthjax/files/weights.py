@@ -15,6 +15,8 @@ from depthjax.files.errors import InputError, readable_file
 
 FILE_NAME = 'weights.safetensors'
 _KEY = 'depthjax'
+# Tasks by the names that older versions wrote.
+RENAMED_TASKS = {'depth': 'deeplens_depth'}
 _RIGHT = 'a .safetensors file written by depthjax'
 
 
@@ -139,7 +141,7 @@ def _shapes(variables: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def _metadata(path: Path, stored: dict[str, str] | None, task: str | None) -> dict[str, Any]:
   try:
     metadata = json.loads((stored or {})[_KEY])
-    of = metadata['task']
+    of = metadata['task'] = RENAMED_TASKS.get(metadata['task'], metadata['task'])
   except (KeyError, TypeError, ValueError) as error:
     raise InputError(path, 'has no depthjax metadata', _RIGHT) from error
   if task is not None and of != task:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from array_record.python import array_record_module
 
 from depthjax.data import splits
+from depthjax.data.records import scene
 from depthjax.data.sources import mixtures, shards
 from depthjax.data.workers import end_with_parent
 from depthjax.files import atomic
@@ -79,13 +80,13 @@ def plan(
   """
   if not 1 <= count_shards <= count:
     raise ValueError(f'{count_shards} shards of {count} scenes; 1 to {count} shards are right')
-  if [part.where for part in mixtures.parse(fields['scene_source'])] not in ([], [splits.DRAWN]):
+  if [part.where for part in mixtures.parse(fields['scene_source'])] not in ([], [scene.DRAWN]):
     raise ValueError(f"scene_source is {fields['scene_source']!r}; '' draws the scenes")
   target = pathlib.Path(target).expanduser()
   ds, items = splits.drawn(fields, seed)
-  form = shards.layout(splits.scene_config(fields))
+  form = shards.layout(scene.config(fields))
   first = shards.digest(shards.encode(ds[0], form))
-  data = {name: value for name, value in fields.items() if name != 'scene_source'}
+  data = {name: value for name, value in fields.items() if name not in ('kind', 'scene_source')}
   manifest = shards.Manifest(data, seed, count, count_shards, items, first, form)
   _agree(target, manifest)
   own = range(part[0], count_shards, part[1])

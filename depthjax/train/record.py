@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
-from depthjax.files import atomic
+from depthjax.files import atomic, weights
 from depthjax.files.errors import InputError
 
 NAME = 'config.json'
@@ -48,7 +48,14 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   if missing:
     wrong = 'does not hold the config of the run'
     raise InputError(path, wrong, 'the file that the run wrote, or none')
-  return table
+  return _current(table)
+
+
+def _current(table: dict[str, Any]) -> dict[str, Any]:
+  """The config that an older version recorded, by today's names."""
+  kind = 'predictions' if 'predictions' in table['data'] else 'scene'
+  task = weights.RENAMED_TASKS.get(table['task'], table['task'])
+  return {**table, 'task': task, 'data': {'kind': kind, **table['data']}}
 
 
 def deciding(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -16,7 +16,7 @@ from depthjax.data import pipeline
 
 if __name__ == '__main__':
   flags.FLAGS.mark_as_parsed()
-  ds = pipeline.batches(range(100), [], batch_size=2, seed=0)
+  ds = pipeline.batched(pipeline.examples(range(100), seed=0), batch_size=2)
   stream = pipeline.stream(ds, workers=1)
   next(stream)
   print(*(child.pid for child in multiprocessing.active_children()), flush=True)

@@ -46,7 +46,7 @@ def test_every_config_can_be_planned(path):
   ratio = sum(plan.train.work.matrix.values()) / sum(plan.evaluate.work.matrix.values())
   # With pseudo-labels the step refines four windows of each picture as well, which are cut out and
   # laid over it by products, too.
-  assert 2 < ratio <= (12 if 'predictions' in config.data else 3.1)
+  assert 2 < ratio <= (12 if config.data.kind == 'predictions' else 3.1)
   assert not plan.train.costs.collectives and plan.train.work.unknown_loops == 0
   assert report.verdict(plan).startswith('FITS')
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from depthjax.data import splits
+from depthjax.data.records import scene
 from depthjax.data.sources import shards
 from depthjax.files.errors import InputError
 from depthjax.prepare import scenes
@@ -34,7 +35,7 @@ def names(folder):
 
 
 def stored(folder):
-  return list(shards.open_scenes(str(folder), splits.scene_config(FIELDS)))
+  return list(shards.open_scenes(str(folder), scene.config(FIELDS)))
 
 
 def assert_whole(folder):

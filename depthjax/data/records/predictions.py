@@ -4,20 +4,82 @@ All maps are disparity, near is large, each with its own range brought to [0, 1]
 """
 
 import dataclasses
+from typing import Any
 
-import cv2
 import grain
 import numpy as np
 
 from depthjax import windows
+from depthjax.data import pipeline
 from depthjax.data.errors import noise, stereo
+from depthjax.data.records import scene as scene_records
+from depthjax.data.records.flips import flipped, flipped_windows
 from depthjax.data.records.prediction_config import PredictionConfig
 from depthjax.data.scenes import truths
 from depthjax.data.scenes.config import SceneConfig
+from depthjax.data.sources import depth as depth_sources
+from depthjax.data.sources import photos as photo_sources
 from depthjax.files import depth
 
 # As ops.disparity.normalise.
 _FLAT, _EPSILON = np.float32(1e-6), np.float32(1e-7)
+
+
+def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
+  """One record, of a drawn scene.
+
+  Raises:
+    ValueError: a field out of range.
+  """
+  scene_records.parts(fields.get('depth_source', ''))  # Its errors come before compiling.
+  draw = DrawPredictions(scene_records.config(fields), _config(fields), None, train=True)
+  return draw.random_map(None, np.random.default_rng(0))
+
+
+def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
+  """Endless records of a split from `depth_source`.
+
+  Raises:
+    ValueError: a field out of range, or a source that cannot be read.
+  """
+  config, scene, train = _config(fields), scene_records.config(fields), split == 'train'
+
+  def opened(where: str, own: int) -> grain.MapDataset:
+    if where == scene_records.DRAWN:
+      foregrounds = photo_sources.open_items(
+        fields['foreground_source'], split, photo_sources.open_foregrounds
+      )
+      draw = DrawPredictions(scene, config, foregrounds, train=train)
+      return pipeline.examples(range(pipeline.EPOCH), [draw], seed=own)
+    source, transform = _stored(where, split, scene.height, config)
+    source = photo_sources.Skipping(source, where, sound='records that can be read')
+    return pipeline.examples(source, [transform], seed=own)
+
+  return pipeline.mixture(scene_records.parts(fields.get('depth_source', '')), seed, opened)
+
+
+def _stored(where, split, side, config):
+  """The maps of a path, and what makes records of them."""
+  train = split == 'train'
+  if where == 'builtin':
+    return depth_sources.open_builtin(split, side), SimulatePredictions(config, train=train)
+  if where.startswith('tfds:'):
+    return depth_sources.open_truths(where, split, side), SimulatePredictions(config, train=train)
+  options = {'levels': config.levels, 'window_side': config.window_side}
+  source = depth_sources.open_stored(where, split, side, **options)
+  return source, TakeStored(config, train=train)
+
+
+def _config(fields):
+  if fields['height'] != fields['width']:
+    raise ValueError(
+      f'height is {fields["height"]} and width {fields["width"]}; predictions are squares'
+    )
+  if fields['scene_source']:
+    raise ValueError(
+      f'scene_source is {fields["scene_source"]!r}; predictions come from depth_source'
+    )
+  return PredictionConfig(**fields['predictions'])
 
 
 def simulate(
@@ -162,45 +224,6 @@ def normalise(disparity: np.ndarray, valid: np.ndarray | None = None) -> np.ndar
   if span < _FLAT:
     return np.zeros_like(disparity)
   return np.clip((disparity - low) / (span + _EPSILON), 0, 1)
-
-
-def flipped(x: np.ndarray, flips: np.ndarray) -> np.ndarray:
-  """A map [h w] upside down, and left to right, where `flips` [2] says so."""
-  return x[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
-
-
-def flipped_windows(
-  parts: np.ndarray, flips: np.ndarray, shape: tuple[int, int], levels: int
-) -> list[np.ndarray]:
-  """The windows of a flipped picture, of those of the picture, in the order of windows.grid.
-
-  The places of a level are not quite symmetric: a window is moved by what its own place differs.
-
-  Args:
-    parts: [n side side], levels 1 to `levels`.
-    shape: (h, w) of the picture.
-  """
-  out, (h, w), side = [], shape, parts.shape[1]
-  for level in range(1, levels + 1):
-    places = windows.grid(shape, level)
-    order = flipped(np.arange(len(places)).reshape(level + 1, level + 1), flips).ravel()
-    first = len(out)
-    for own, source in zip(places, order, strict=True):
-      old = places[source]
-      top = h - old.top - old.height if flips[0] else old.top
-      left = w - old.left - old.width if flips[1] else old.left
-      part = np.ascontiguousarray(flipped(parts[first + source], flips))
-      x, y = (own.left - left) * side / own.width, (own.top - top) * side / own.height
-      out.append(_moved(part, x, y) if x or y else part)
-  return out
-
-
-def _moved(part, x, y):
-  matrix = np.array([[1.0, 0, x], [0, 1, y]])
-  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-  return cv2.warpAffine(
-    part, matrix, part.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
-  )
 
 
 def _share(shape, share):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from depthjax.data.sources import places, prepared, reading
+from depthjax.data.sources import mixtures, places, prepared, reading
 from depthjax.data.sources.holdout import members
 from depthjax.files.errors import InputError
 
@@ -129,6 +129,21 @@ class Skipping(Sequence):
       raise InputError(self.where, wrong, right) from error
     # Not before: threads that read ahead would go on to say so while the run ends.
     logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
+
+
+def open_items(text: str, split: str, opened: Callable[[str, str], Sequence]) -> Sequence | None:
+  """The items of all parts of a source of a config, as `opened(path, split)` gives them.
+
+  Undecodable ones are skipped. None where the source is ''.
+
+  Raises:
+    ValueError: as mixtures.parse and `opened`.
+  """
+  parts = mixtures.parse(text)
+  ready = [Skipping(opened(part.where, split), part.where) for part in parts]
+  if len(ready) < 2:
+    return ready[0] if ready else None
+  return mixtures.Mixture(ready, [part.weight for part in parts])
 
 
 def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source:

@@ -24,7 +24,7 @@ OPTIONS = {'levels': LEVELS, 'window_side': WINDOW}
 def fields(**changes):
   """A config's `data`, tiny."""
   data = configuring.scenes()
-  data.predictions, data.depth_source = configuring.predictions(), ''
+  data.kind, data.predictions, data.depth_source = 'predictions', configuring.predictions(), ''
   data.photo_source, data.height, data.width, data.pad = '', SIDE, SIDE, 0
   data.predictions.levels, data.predictions.window_side = LEVELS, WINDOW
   data.predictions.augment = False
@@ -245,6 +245,7 @@ def test_folders_without_predictions_are_refused(tmp_path):
     ({'depth_source': 'tfds:nothing'}, 'not prepared'),
     ({'depth_source': 'a,b'}, 'no weight'),
     ({'predictions.levels': 9}, 'levels is 9'),
+    ({'kind': 'scenery'}, "data.kind is 'scenery'; it can be predictions or scene"),
   ],
 )
 def test_configs_that_cannot_work_are_refused(changes, message):
@@ -253,7 +254,7 @@ def test_configs_that_cannot_work_are_refused(changes, message):
 
 
 def test_scenes_of_such_a_config_are_not_prepared():
-  with pytest.raises(ValueError, match='not prepared'):
+  with pytest.raises(ValueError, match='only scenes are prepared'):
     splits.drawn(fields(), 0)
 
 

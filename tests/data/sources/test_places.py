@@ -15,8 +15,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from depthjax.data import splits
-from depthjax.data.records import evaluation
+from depthjax.data.records import evaluation, scene
 from depthjax.data.sources import photos as photo_sources
 from depthjax.data.sources import places, shards
 from depthjax.files.errors import InputError
@@ -208,7 +207,7 @@ def test_a_prepared_dataset_behind_a_url(bucket, tmp_path):
 
 
 def _scenes(where):
-  return shards.open_scenes(where, splits.scene_config(test_shards.FIELDS))
+  return shards.open_scenes(where, scene.config(test_shards.FIELDS))
 
 
 def test_prepared_scenes_behind_a_url(bucket):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from depthjax.data import pipeline, splits
+from depthjax.data.records import scene
 from depthjax.data.scenes import draw
 from depthjax.data.scenes.config import SceneConfig
 from depthjax.data.sources import shards
@@ -48,7 +49,7 @@ def batches(source, seed=0, batch_size=4, **options):
 
 
 def opened(folder):
-  return shards.open_scenes(str(folder), splits.scene_config(FIELDS))
+  return shards.open_scenes(str(folder), scene.config(FIELDS))
 
 
 def assert_same(one, two):
