@@ -51,7 +51,9 @@ def training(report: table.Report, args: argparse.Namespace) -> None:
   experiment = experiment_lib.build(config)
   held = [experiment.runner.init(experiment_lib.seed_key(0))]
   kept = experiment.runner.put(next(experiment.batches('train', 0)))
-  step = experiment.runner.step.lower(held[0], kept).compile()
+  frozen = experiment.frozen()
+  compiled = experiment.runner.step.lower(held[0], frozen, kept).compile()
+  step = lambda state, batch: compiled(state, frozen, batch)  # noqa: E731
   waits = collections.defaultdict(list)
 
   def drawn(name: str, workers: int, ahead: bool) -> float:

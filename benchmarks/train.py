@@ -101,13 +101,15 @@ def training(
     return experiment.runner.init(experiment_lib.seed_key(0))
 
   batch = experiment.runner.put(next(experiment.batches('train', 0)))
-  step = Program(experiment.runner.step, state(), batch, donates=True)
+  frozen = experiment.frozen()
+  step = Program(experiment.runner.step, state(), frozen, batch, donates=True)
   jax.block_until_ready(step())
   used = jax.devices()[0].memory_stats()
-  render = Program(jax.jit(experiment.task.inputs), batch)
+  render = Program(jax.jit(experiment.task.inputs), frozen, batch)
   inputs = render()
-  forward = Program(jax.jit(functools.partial(_loss, experiment.task)), state(), inputs)
-  update = Program(_update(experiment.task, config), state(), inputs, donates=True)
+  loss = jax.jit(functools.partial(_loss, experiment.task))
+  forward = Program(loss, state(), frozen, inputs)
+  update = Program(_update(experiment.task, config), state(), frozen, inputs, donates=True)
   products = _products(config.model.dtype, args.matmul)
   programs = {'step': step, 'render': render, 'forward': forward, 'update': update, **products}
   measures = {name: table.timed(program) for name, program in programs.items()}
@@ -162,16 +164,16 @@ def _rate_rows(products: dict[str, Program], rates: dict[str, list[float]]) -> l
   ]
 
 
-def _loss(task: Task, state: Any, inputs: Any) -> jax.Array:
+def _loss(task: Task, state: Any, frozen: Any, inputs: Any) -> jax.Array:
   key = jax.random.wrap_key_data(state.key)
   variables = {'params': state.params, **state.model_state}
-  terms, _ = task.loss(task.apply, variables, inputs, key)
+  terms, _ = task.loss(variables, frozen, inputs, key, state.step)
   return sum(jnp.mean(term) for term in terms.values())
 
 
 def _update(task: Task, config: ml_collections.ConfigDict) -> Any:
   """The train step without its rendering: it takes what `task.inputs` returns."""
-  rendered = task._replace(inputs=lambda inputs: inputs)
+  rendered = task._replace(inputs=lambda frozen, inputs: inputs)
   grads = functools.partial(step_lib.gradients, task=rendered)
   step = functools.partial(
     step_lib.train_step,
@@ -211,7 +213,8 @@ def compile_seconds(config: ml_collections.ConfigDict) -> dict[str, float]:
   experiment = experiment_lib.build(config)
   batch = experiment.runner.put(next(experiment.batches('train', 0)))
   begin = time.perf_counter()
-  lowered = experiment.runner.step.lower(experiment.runner.abstract, batch)
+  runner = experiment.runner
+  lowered = runner.step.lower(runner.abstract, runner.frozen, batch)
   traced = time.perf_counter()
   lowered.compile()
   return {'trace': traced - begin, 'compile': time.perf_counter() - traced}

@@ -2,8 +2,8 @@
 
   depthjax train --config=configs/aperture.py:small --workdir=runs/aperture
 
-The depth net of configs/depth.py, without segmentation, learns from pictures through a lens alone.
-Scenes, lens and scores are those of configs/lensblur.py, but for a frame of half the size at
+The network of configs/deeplens_depth.py, without segmentation, learns from pictures through a lens
+alone. Scenes, lens and scores are those of configs/lensblur.py, but for a frame of half the size at
 `base`. How it compares, on frames of one size: `depthjax reproduce deeplens/table2`.
 """
 

@@ -2,7 +2,7 @@
 
 The mesh has two axes: over `data` and `fsdp` together the batch is split, over `fsdp` alone also
 the parameters whose rule says so. This is the only file that names them. A step sees none of it:
-`Runner` takes pure functions of (state, batch) and returns them compiled.
+`Runner` takes pure functions of (state, frozen, batch) and returns them compiled.
 """
 
 import functools
@@ -28,24 +28,28 @@ Batch = Any
 
 
 class Runner(NamedTuple):
-  """Pure functions of a state and a batch, compiled for the devices at hand.
+  """Pure functions of a state, frozen networks and a batch, compiled for the devices at hand.
 
   Fields:
     init: key data -> state, laid out by the rules.
     abstract: the state's shapes, types and shardings, for restoring it from a checkpoint.
-    step: (state, batch) -> (state, scalars). The state given is used up.
-    read: a function (state, batch) -> arrays of leading size b, to the same one compiled, its
-      results whole on every process.
+    frozen: the same of the frozen networks' variables, which are laid out by the same rules.
+    step: (state, frozen, batch) -> (state, scalars). The state given is used up.
+    read: a function (state, frozen, batch) -> arrays of leading size b, to the same one compiled,
+      its results whole on every process.
     whole: a tree of arrays -> the same arrays, whole on every device.
     put: this process's part of a batch on the host -> the batch on the devices.
+    put_frozen: the frozen networks' variables on the host -> those on the devices.
   """
 
   init: Callable[[jax.Array], State]
   abstract: State
-  step: Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
-  read: Callable[[Callable], Callable[[State, Batch], Any]]
+  frozen: Any
+  step: Callable[[State, Any, Batch], tuple[State, dict[str, jax.Array]]]
+  read: Callable[[Callable], Callable[[State, Any, Batch], Any]]
   whole: Callable[[Any], Any]
   put: Callable[[Batch], Batch]
+  put_frozen: Callable[[Any], Any]
 
 
 def make_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -80,7 +84,7 @@ def axis_name(mode: str) -> str | None:
   return _PMAP if mode == 'pmap' else None
 
 
-def each(mode: str, mesh: Mesh) -> Callable[[Callable], Callable]:
+def map_examples(mode: str, mesh: Mesh) -> Callable[[Callable], Callable]:
   """A transformation that runs a function of one example over a batch, on the example's device.
 
   Unlike vmap it leaves `dynamic_slice` with starts of the example's own a slice (vmap makes it a
@@ -103,56 +107,74 @@ def averaged(gradients: Callable, mode: str) -> Callable:
   """
   if mode != 'pmap':
     return gradients
-  return lambda state, batch: jax.lax.pmean(gradients(state, batch), _PMAP)
+  return lambda *arguments: jax.lax.pmean(gradients(*arguments), _PMAP)
 
 
 def gathered(gradients: Callable, mode: str, mesh: Mesh) -> Callable:
   """The gradient function with the parameters that it is given whole on every device.
 
-  So each is gathered once a step, as it is used, and its gradient is summed as one array. Left to
-  itself the compiler splits convolutions by the channels that a parameter is split along, and
-  sends activations about instead.
+  Frozen networks likewise. So each is gathered once a step, as it is used, and its gradient is
+  summed as one array. Left to itself the compiler splits convolutions by the channels that a
+  parameter is split along, and sends activations about instead.
   """
   if mode == 'pmap':
     return gradients
-  return lambda state, batch: gradients(state.replace(params=_whole(state.params, mesh)), batch)
+
+  def of_whole(state: State, frozen: Any, batch: Batch) -> Any:
+    params, frozen = _whole((state.params, frozen), mesh)
+    return gradients(state.replace(params=params), frozen, batch)
+
+  return of_whole
 
 
 def jit_runner(
-  init: Callable, step: Callable, mesh: Mesh, layouts: Sequence, *, smallest: int = 1
+  init: Callable,
+  step: Callable,
+  mesh: Mesh,
+  layouts: Sequence,
+  *,
+  smallest: int = 1,
+  frozen: Any = None,
 ) -> Runner:
-  """The runner for jit with NamedSharding: the default, on any number of processes."""
+  """The runner for jit with NamedSharding: the default, on any number of processes.
+
+  Args:
+    layouts, smallest: as in `state_shardings`.
+    frozen: variables of frozen networks, or their shapes.
+  """
   whole = NamedSharding(mesh, P())
   split = NamedSharding(mesh, _BATCH)
   abstract = jax.eval_shape(init, _key_spec())
   shardings = state_shardings(abstract, layouts, mesh, smallest=smallest)
+  of_frozen = state_shardings(frozen or {}, layouts, mesh, smallest=smallest)
+  layout = (shardings, of_frozen, split)
 
   def read(function: Callable) -> Callable:
-    of_whole = lambda state, batch: function(_whole(state, mesh), batch)  # noqa: E731
-    return jax.jit(of_whole, in_shardings=(shardings, split), out_shardings=whole)
+    of_whole = lambda state, frozen, batch: function(*_whole((state, frozen), mesh), batch)  # noqa: E731
+    return jax.jit(of_whole, in_shardings=layout, out_shardings=whole)
 
   return Runner(
     init=_compiled_init(init, shardings),
     abstract=_with_shardings(abstract, shardings),
+    frozen=_with_shardings(frozen or {}, of_frozen),
     # Without out_shardings the compiler is free to move the state, and does, step by step.
-    step=jax.jit(
-      step, in_shardings=(shardings, split), out_shardings=(shardings, whole), donate_argnums=0
-    ),
+    step=jax.jit(step, in_shardings=layout, out_shardings=(shardings, whole), donate_argnums=0),
     read=read,
     whole=jax.jit(_same, out_shardings=whole),
     put=lambda batch: jax.tree.map(
       lambda x: jax.make_array_from_process_local_data(split, np.asarray(x)), batch
     ),
+    put_frozen=lambda frozen: jax.tree.map(_put_whole, frozen, of_frozen),
   )
 
 
-def pmap_runner(init: Callable, step: Callable, mesh: Mesh) -> Runner:
-  """The same functions under jax.pmap: the state whole on every device, the batch split."""
+def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any = None) -> Runner:
+  """The same functions under jax.pmap: state and frozen networks replicated, the batch split."""
   devices = list(mesh.devices.flat)
   count = len(devices)
   whole = NamedSharding(mesh, P())
   abstract = jax.eval_shape(init, _key_spec())
-  shardings = jax.tree.map(lambda _: whole, abstract)
+  shardings, of_frozen = jax.tree.map(lambda _: whole, (abstract, frozen or {}))
   pmap = functools.partial(jax.pmap, axis_name=_PMAP, devices=devices)
 
   split = NamedSharding(Mesh(np.array(devices), (_PMAP,)), P(_PMAP))
@@ -162,20 +184,22 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh) -> Runner:
     return jax.device_put(parts, split)
 
   def read(function: Callable) -> Callable:
-    mapped = pmap(function, in_axes=(None, 0))
+    mapped = pmap(function, in_axes=(None, None, 0))
 
-    def joined(state: State, batch: Batch) -> Any:
-      return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), mapped(state, batch))
+    def joined(*arguments: Any) -> Any:
+      return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), mapped(*arguments))
 
     return joined
 
   return Runner(
     init=_compiled_init(init, shardings),
     abstract=_with_shardings(abstract, shardings),
-    step=pmap(step, in_axes=(None, 0), out_axes=(None, None)),
+    frozen=_with_shardings(frozen or {}, of_frozen),
+    step=pmap(step, in_axes=(None, None, 0), out_axes=(None, None)),
     read=read,
     whole=jax.jit(_same, out_shardings=whole),
     put=put,
+    put_frozen=lambda frozen: jax.tree.map(_put_whole, frozen, of_frozen),
   )
 
 
@@ -223,6 +247,12 @@ def _with_shardings(abstract: State, shardings: State) -> State:
 
 def _whole(tree: Any, mesh: Mesh) -> Any:
   return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
+
+
+def _put_whole(x: Any, sharding: NamedSharding) -> jax.Array:
+  """An array that every process has, laid out over the devices of all."""
+  x = np.asarray(x)
+  return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
 
 def _same(tree: Any) -> Any:

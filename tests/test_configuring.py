@@ -18,6 +18,7 @@ from depthjax.data.scenes.draw import SceneConfig
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.deeplens.lensblur import LensBlur
 from depthjax.tasks import deeplens_depth, dof, lensblur
+from depthjax.tasks.task import Env
 from tests import tiny
 
 _REFINEMENT = ('predictions', 'depth_source')  # What `data` has for one task alone.
@@ -224,14 +225,14 @@ def test_the_fields_of_lensblur_are_those_of_its_model_and_its_rendering():
 
 @pytest.mark.parametrize('field', ['kind', 'alpha', 'upsampler', 'differentiate_weights'])
 def test_the_loss_of_lensblur_needs_its_fields_and_has_no_other(field):
-  config = tiny.config().unlock()
+  config = tiny.lensblur_config().unlock()
   assert field in config.loss and len(config.loss) == 4
   image = np.ones((1, 2, 2, 3), np.float32)
   outputs, inputs = {'low': image, 'high': image}, {'target_low': 0 * image, 'target': 0 * image}
 
   def loss():
-    task = tasks.make(config, each=lambda function: function, axis_name=None)
-    return task.loss(lambda variables, inputs, train: (outputs, {}), {}, inputs, None)
+    tasks.make(config, Env())
+    return lensblur.terms(outputs, inputs, config.loss)
 
   loss()
   del config.loss[field]
@@ -240,7 +241,7 @@ def test_the_loss_of_lensblur_needs_its_fields_and_has_no_other(field):
 
 
 def test_the_fields_of_depth_are_those_of_its_model_and_its_loss():
-  config = _module(tiny.ROOT / 'configs/depth.py').get_config()
+  config = _module(tiny.ROOT / 'configs/deeplens_depth.py').get_config()
   model = {field.name for field in dataclasses.fields(DepthNet)} - {'parent', 'name'}
   assert set(config.model) == model - {'axis_name'}
   terms = inspect.signature(deeplens_depth.terms).parameters

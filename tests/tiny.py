@@ -1,10 +1,14 @@
-"""The smallest run of the real task: what tests of the engine train, in process or by command."""
+"""The smallest runs: what tests of the engine train, in process or by command.
+
+The engine is tested with the regression of the DeepLens paper: rendered scenes, batch statistics
+and metrics like those of the lens blur, at a seventh of its time to compile.
+"""
 
 import pathlib
 
 import ml_collections
 
-from configs import depth, lensblur, sddr
+from configs import deeplens_depth, lensblur, regression, sddr
 
 ROOT = pathlib.Path(__file__).parents[1]
 FIELDS = {
@@ -16,10 +20,8 @@ FIELDS = {
   'eval.examples': 8,
   'eval.pictures': 0,
   'checkpoint.every': 0,
-  'model.width': 4,
-  'model.upsampler_width': 4,
-  'model.features': (6, 6, 3, 3),
-  'model.upsampler_features': (6, 6, 3, 3),
+  'model.width': 8,
+  'model.depth': 2,
   'optimizer.warmup': 0,
   'parallel.smallest': 64,
   'data.height': 32,
@@ -29,6 +31,14 @@ FIELDS = {
   'data.corruption_radius': 2,
   'render.samples': 8,
   'render.radius': 4,
+}
+# The same of the lens blur.
+LENSBLUR_FIELDS = {
+  **{name: value for name, value in FIELDS.items() if not name.startswith('model.')},
+  'model.width': 4,
+  'model.upsampler_width': 4,
+  'model.features': (6, 6, 3, 3),
+  'model.upsampler_features': (6, 6, 3, 3),
 }
 # The same of the depth net, without what only a lens needs.
 DEPTH_FIELDS = {
@@ -56,25 +66,28 @@ SDDR_FIELDS = {
 
 def config(**fields) -> ml_collections.ConfigDict:
   """The config with fields replaced; '__' in a name stands for the dot."""
-  result = lensblur.get_config('smoke')
-  fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  result.update_from_flattened_dict({**FIELDS, **fields})
-  return result.lock()
+  return _changed(regression, FIELDS, fields)
+
+
+def lensblur_config(**fields) -> ml_collections.ConfigDict:
+  """The lens blur's config, likewise."""
+  return _changed(lensblur, LENSBLUR_FIELDS, fields)
 
 
 def depth_config(**fields) -> ml_collections.ConfigDict:
   """The depth net's config, likewise."""
-  result = depth.get_config('smoke')
-  fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  result.update_from_flattened_dict({**DEPTH_FIELDS, **fields})
-  return result.lock()
+  return _changed(deeplens_depth, DEPTH_FIELDS, fields)
 
 
 def sddr_config(**fields) -> ml_collections.ConfigDict:
   """The config of depth refinement, likewise."""
-  result = sddr.get_config('smoke')
+  return _changed(sddr, SDDR_FIELDS, fields)
+
+
+def _changed(module, small, fields) -> ml_collections.ConfigDict:
+  result = module.get_config('smoke')
   fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  result.update_from_flattened_dict({**SDDR_FIELDS, **fields})
+  result.update_from_flattened_dict({**small, **fields})
   return result.lock()
 
 
@@ -82,4 +95,4 @@ def arguments(workdir, **fields) -> list[str]:
   """The same config as arguments of `depthjax train`."""
   fields = {name.replace('__', '.'): value for name, value in fields.items()}
   flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **fields}.items()]
-  return [f'--config={ROOT}/configs/lensblur.py:smoke', f'--workdir={workdir}', *flags]
+  return [f'--config={ROOT}/configs/regression.py:smoke', f'--workdir={workdir}', *flags]

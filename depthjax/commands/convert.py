@@ -60,7 +60,7 @@ def _sddr(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, A
 
 def _back(file: pathlib.Path, output: pathlib.Path) -> None:
   checkpoints.check_output(output)
-  (model, *_), variables = weight_files.load_network(file, 'sddr', described)
+  (model, *_), variables = weight_files.load_network(file, {'sddr': described})
   if not isinstance(model, FuseNet):
     raise InputError(file, 'holds the network of GBDF', "a run's with model.network=fusenet")
   checkpoints.write(output, sddr.to_state_dict(variables), 'net')

@@ -8,6 +8,7 @@ import typer
 from depthjax import main as main_lib
 from depthjax.files import atomic, images
 from depthjax.files import depth as depth_files
+from depthjax.models.predictors import predictor as predictors
 from depthjax.pipelines import depth as depth_lib
 
 
@@ -24,5 +25,5 @@ def depth(
   predictor = depth_lib.load(weights)
   main_lib.use_compilation_cache()
   depth_files.write_depth(output, depth_lib.predict(picture, predictor))
-  h, w = depth_lib.frame(picture.shape[:2], predictor.long_side)
+  h, w = predictors.frame(predictor, picture.shape[:2])
   print(f'{output}: disparity, near is large; the network saw {w} x {h} pixels')

@@ -20,7 +20,6 @@ from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refine import resolutions, two_stage
-from depthjax.pipelines.refine.resolutions import Predictor
 
 
 class Map(NamedTuple):
@@ -51,7 +50,7 @@ class Job(NamedTuple):
 
   options: Options
   refiner: refine_lib.Refiner
-  predictor: Predictor | None
+  predictor: resolutions.Predict | None
   size: tuple[int, int] | None
   settings: two_stage.Settings
 
@@ -119,10 +118,11 @@ def _job(options: Options) -> Job:
     InputError: weights that cannot be read, or are of another task.
     ConfigError: a size that is none.
   """
-  size, net = options_lib.size(options.size), None
+  size, net, input_size = options_lib.size(options.size), None, None
   refiner = refine_lib.builtin() if options.weights is None else refine_lib.load(options.weights)
   if options.predictor is not None:
-    net = two_stage.of_depth_net(depth_lib.load(options.predictor))
+    predictor = depth_lib.load(options.predictor)
+    net, input_size = two_stage.of_predictor(predictor), predictor.input_size
   settings = two_stage.Settings(
     **{'levels': options.levels} if options.levels else {},
     adaptive=options.adaptive,
@@ -131,6 +131,7 @@ def _job(options: Options) -> Job:
     nearest=options.nearest,
     ensemble=options.ensemble,
     local=options.align is options_lib.Align.local,
+    input_size=input_size,
   )
   if options.side is not None:
     try:
@@ -187,11 +188,11 @@ def _read(
 
 def _predicted(job: Job, photo: np.ndarray, low: Map | None, show: bool) -> tuple[np.ndarray, Map]:
   """`_refined` with what the predictor says of the photograph, and the low map."""
-  net = job.predictor
+  net, side = job.predictor, job.settings.input_size
   if low is None:
-    seen = resolutions.predict(net, photo, net.side)
+    seen = resolutions.predict(net, photo, side)
     low = Map(maps.unit(seen, 'predicted').values, 'the prediction')
-  finer = job.options.high_resolution or min(2 * net.side, resolutions.FINEST)
+  finer = job.options.high_resolution or min(2 * side, resolutions.FINEST)
   high = Map(resolutions.predict(net, photo, finer), 'the prediction')
   return _refined(job, photo, low, high, show), low
 

@@ -27,10 +27,25 @@ def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int
     raise ConfigError("task is ''; name a module of depthjax.tasks")
   if not 0 <= config.ema < 1:
     raise ConfigError(f'ema is {config.ema}; a decay in [0, 1)')
+  _check_optimizer(config.optimizer)
   devices = _check_parallel(config, devices, processes)
   parts = devices * config.microbatches
   _divides(config, 'batch_size', parts, f'{devices} devices x {config.microbatches} microbatches')
   _divides(config, 'eval.examples', config.batch_size, 'batch_size')
+
+
+def _check_optimizer(config: ml_collections.ConfigDict) -> None:
+  known = {
+    'name': ('adam', 'adamw', 'nadam', 'sgd'),
+    'schedule': ('cosine', 'polynomial', 'exponential', 'onecycle', 'constant'),
+  }
+  for field, values in known.items():
+    if config[field] not in values:
+      raise ConfigError(f'optimizer.{field} is {config[field]!r}; it can be {", ".join(values)}')
+  if config.name == 'adam' and config.weight_decay:
+    raise ConfigError(f'optimizer.weight_decay is {config.weight_decay}; adam has none, adamw does')
+  if config.schedule == 'exponential' and not config.end > 0:
+    raise ConfigError(f'optimizer.end is {config.end}; exponential decay ends above 0')
 
 
 def _check_parallel(config: ml_collections.ConfigDict, devices: int, processes: int) -> int:

@@ -17,19 +17,9 @@ def defaults() -> ml_collections.ConfigDict:
   config.data = scenes()
   config.render = ml_collections.ConfigDict()
   config.predictor = ml_collections.ConfigDict()
-  config.predictor.weights = ''  # Of a run of 'depth', for a task that looks through its eyes.
+  config.predictor.weights = ''  # Of a frozen depth predictor, for a task that uses one.
 
-  config.optimizer = ml_collections.ConfigDict()
-  config.optimizer.peak = 1e-4  # Learning rate after the warmup, before the cosine decay.
-  config.optimizer.end = 1e-6
-  config.optimizer.warmup = 0  # Steps.
-  config.optimizer.beta1 = 0.9
-  config.optimizer.beta2 = 0.999
-  config.optimizer.clip = 1.0  # Global norm of the gradient; 0 does not clip.
-  config.optimizer.weight_decay = 0.0
-  # (regex, factor) pairs over parameter paths, first match wins; factor 0 of `rates` freezes.
-  config.optimizer.decays = (('kernel$', 1.0), ('.*', 0.0))
-  config.optimizer.rates = (('.*', 1.0),)
+  config.optimizer = _optimizer()
 
   config.initialise = ml_collections.ConfigDict()
   config.initialise.weights = ''  # A run's folder or its weights.safetensors.
@@ -58,6 +48,27 @@ def defaults() -> ml_collections.ConfigDict:
 
   config.log_every = 50
   return config
+
+
+def _optimizer() -> ml_collections.ConfigDict:
+  return ml_collections.ConfigDict(
+    {
+      'name': 'adamw',  # Or 'adam', 'nadam', 'sgd' (whose momentum is beta1).
+      # After the warmup: 'cosine', 'polynomial', 'exponential', 'onecycle' or 'constant'.
+      'schedule': 'cosine',
+      'peak': 1e-4,  # Learning rate after the warmup.
+      'end': 1e-6,  # And at the last step.
+      'warmup': 0,  # Steps.
+      'power': 1.0,  # Of the polynomial schedule.
+      'beta1': 0.9,
+      'beta2': 0.999,
+      'clip': 1.0,  # Global norm of the gradient; 0 does not clip.
+      'weight_decay': 0.0,
+      # (regex, factor) pairs over parameter paths, first match wins; factor 0 of `rates` freezes.
+      'decays': (('kernel$', 1.0), ('.*', 0.0)),
+      'rates': (('.*', 1.0),),
+    }
+  )
 
 
 def scenes() -> ml_collections.ConfigDict:

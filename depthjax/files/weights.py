@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +67,12 @@ def save_weights(
   return path
 
 
-def load_weights(
-  path: str | os.PathLike, task: str | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def load_weights(path: str | os.PathLike, *tasks: str) -> tuple[dict[str, Any], dict[str, Any]]:
   """Reads what `save_weights` wrote: (nested arrays, metadata); floats come as float32.
 
   Args:
     path: the file, or a folder that holds `weights.safetensors`.
-    task: the task the weights must be of; None takes any.
+    tasks: what the weights may be of; none takes any.
 
   Raises:
     InputError: missing, truncated, not safetensors, not from depthjax, another task's weights, NaN
@@ -88,7 +86,7 @@ def load_weights(
   path = readable_file(path)
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
-      metadata = _metadata(path, file.metadata(), task)
+      metadata = _metadata(path, file.metadata(), tasks)
       variables: dict[str, Any] = {}
       for name in file.keys():
         _insert(variables, name, _checked(path, name, file.get_tensor(name)))
@@ -110,22 +108,22 @@ def is_ours(path: str | os.PathLike) -> bool:
 
 def load_network(
   path: str | os.PathLike,
-  task: str,
-  describe: Callable[[Mapping[str, Any]], tuple[Any, Mapping[str, Any]]],
+  described: Mapping[str, Callable[[Mapping[str, Any]], tuple[Any, Mapping[str, Any]]]],
 ) -> tuple[Any, dict[str, Any]]:
   """The network that a run's weights are of, and its variables.
 
   Args:
-    path, task: as in `load_weights`.
-    describe: the run's config -> (the network, its variables or others of the same shapes).
+    path: as in `load_weights`.
+    described: for each task that the weights may be of, the run's config -> (the network, its
+      variables or others of the same shapes).
 
   Raises:
     InputError: as `load_weights`; no config of such a network; arrays that are not the network's.
   """
-  variables, metadata = load_weights(path, task)
+  variables, metadata = load_weights(path, *described)
   right = 'weights that a training run wrote'
   try:
-    network, expected = describe(metadata['config'])
+    network, expected = described[metadata['task']](metadata['config'])
   except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
     wrong = f'does not describe its network ({type(error).__name__}: {error})'
     raise InputError(path, wrong, right) from error
@@ -138,14 +136,15 @@ def _shapes(variables: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
   return {name: tuple(array.shape) for name, array in _flatten(variables)}
 
 
-def _metadata(path: Path, stored: dict[str, str] | None, task: str | None) -> dict[str, Any]:
+def _metadata(path: Path, stored: dict[str, str] | None, tasks: Collection[str]) -> dict[str, Any]:
   try:
     metadata = json.loads((stored or {})[_KEY])
     of = metadata['task'] = RENAMED_TASKS.get(metadata['task'], metadata['task'])
   except (KeyError, TypeError, ValueError) as error:
     raise InputError(path, 'has no depthjax metadata', _RIGHT) from error
-  if task is not None and of != task:
-    raise InputError(path, f'holds weights of the task {of!r}', f'weights of the task {task!r}')
+  if tasks and of not in tasks:
+    right = f'weights of the task {" or ".join(map(repr, tasks))}'
+    raise InputError(path, f'holds weights of the task {of!r}', right)
   return metadata
 
 

@@ -34,7 +34,7 @@ class Memory(NamedTuple):
   """Bytes of one device that a step takes.
 
   Fields:
-    arguments: state and batch.
+    arguments: state, frozen networks and batch.
     ahead: the batches that are sent before their step, and the one in the sender's hand.
     outputs: results that do not take the place of an argument.
     temporaries: everything in between, at its largest.
@@ -131,13 +131,15 @@ def plan(
   used = topology.devices[: config.parallel.devices or None]
   topology = topology._replace(devices=used, island=min(topology.island, len(used)))
   experiment, batch = _built(config, topology)
-  state = experiment.runner.abstract
+  state, frozen = experiment.runner.abstract, experiment.runner.frozen
   say(f'compiling the train step, batch {config.batch_size}')
   compiled = functools.partial(_compiled, topology=topology, ahead=config.input.ahead)
-  train = compiled(experiment.runner.step, state, batch, quick=quick)
+  arguments = state, frozen, batch
+  train = compiled(experiment.runner.step, arguments, quick=quick)
   say(f'compiling the evaluation step, batch {config.batch_size}')
-  evaluate = compiled(experiment.evaluate, state, batch, quick=quick)
-  unit, fixed = len(topology.devices) * config.microbatches, _state_bytes(state)
+  evaluate = compiled(experiment.evaluate, arguments, quick=quick)
+  unit = len(topology.devices) * config.microbatches
+  fixed = _bytes((state, frozen))
   known = search and (quick or not topology.exact)
   tried = {config.batch_size: (train.fits, train.used)} if known else {}
   size: int | None = config.batch_size
@@ -189,16 +191,17 @@ def _tries(config: ml_collections.ConfigDict, topology: Topology, size: int) -> 
   with config.unlocked():
     config.batch_size = config.eval.examples = size
   experiment, batch = _built(config, topology)
-  state, ahead = experiment.runner.abstract, config.input.ahead
-  done = _compiled(experiment.runner.step, state, batch, topology=topology, ahead=ahead, quick=True)
+  runner, ahead = experiment.runner, config.input.ahead
+  arguments = runner.abstract, runner.frozen, batch
+  done = _compiled(runner.step, arguments, topology=topology, ahead=ahead, quick=True)
   return done.fits, done.used
 
 
 def _compiled(
-  step: Any, state: Any, batch: Any, *, topology: Topology, ahead: int, quick: bool
+  step: Any, arguments: tuple, *, topology: Topology, ahead: int, quick: bool
 ) -> Compiled:
-  begin = time.perf_counter()
-  traced = step.trace(state, batch)
+  begin, batch = time.perf_counter(), arguments[-1]
+  traced = step.trace(*arguments)
   work = work_lib.work(traced.jaxpr)
   size = jax.tree.leaves(batch)[0].shape[0]
   limit = topology.chip.hbm * topology.chip.usable
@@ -229,8 +232,8 @@ def _memory(analysis: Any, ahead: int) -> Memory:
   )
 
 
-def _state_bytes(abstract: Any) -> int:
-  """Bytes of the state on one device."""
+def _bytes(abstract: Any) -> int:
+  """Bytes of abstract arrays on one device."""
   return sum(
     int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize
     for x in jax.tree.leaves(abstract)

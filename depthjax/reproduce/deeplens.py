@@ -36,9 +36,9 @@ EXPERIMENTS = {
     ),
     Experiment('regression', 'regression'),
     Experiment('aperture', 'aperture'),
-    Experiment('depth', 'depth'),
-    Experiment('depth-alone', 'depth', {'loss.segmentation': 0.0}),
-    Experiment('depth-procedural', 'depth', {'data.photo_source': ''}),
+    Experiment('depth', 'deeplens_depth'),
+    Experiment('depth-alone', 'deeplens_depth', {'loss.segmentation': 0.0}),
+    Experiment('depth-procedural', 'deeplens_depth', {'data.photo_source': ''}),
   )
 }
 

@@ -18,24 +18,17 @@ from depthjax.models.deeplens import depthnet
 from depthjax.ops import colour, compositional, resize
 from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks import deeplens_depth, dof
-from depthjax.tasks.task import Predictor, Task
+from depthjax.tasks.task import Env, Task, forward, refuse_frozen
 
 
-def make(
-  config: ml_collections.ConfigDict,
-  *,
-  each: Callable,
-  axis_name: str | None,
-  predictor: Predictor | None = None,
-) -> Task:
+def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/aperture.py.
 
   Raises:
     ValueError: a frame the network cannot take, a field of `render` that cannot be, a negative
       `model.long_side`, or a predictor.
   """
-  if predictor is not None:
-    raise ValueError("the task 'aperture' predicts by itself; predictor.weights must be empty")
+  refuse_frozen(env, config.task)
   deeplens_depth.check_frame(config.data)
   fields = dict(config.model)
   long_side = fields.pop('long_side') or max(config.data.height, config.data.width)
@@ -43,35 +36,39 @@ def make(
     raise ValueError(f'model.long_side is {long_side}; it must be at least 0')
   if config.loss.levels < 2:
     raise ValueError(f'loss.levels is {config.loss.levels}; it must be at least 2')
-  model = deeplens_depth.model_of(fields, axis_name=axis_name)
-  blur = each(_blur(config.render, config.loss.levels))
+  model = deeplens_depth.model_of(fields, axis_name=env.axis_name)
+  blur = env.map_examples(_blur(config.render, config.loss.levels))
 
-  def apply(variables, inputs, train):
+  def shown(inputs):
     frame = inputs['image'].shape[1:3]
-    image = resize.photograph(inputs['image'], resize.frame(frame, long_side, depthnet.STRIDE))
-    outputs, state = deeplens_depth.apply(model, variables, {**inputs, 'image': image}, train)
-    # Focus and lens are in the units of the scene: no range may be made up afterwards.
-    disparity = resize.resample(jax.nn.sigmoid(outputs['disparity']), frame)
-    parts = {name: inputs[name] for name in ('image', 'focus', 'aperture')}
-    return {'high': blur({**parts, 'disparity': disparity}), 'disparity': disparity}, state
+    return resize.photograph(inputs['image'], resize.frame(frame, long_side, depthnet.STRIDE))
 
-  def loss(apply, variables, inputs, key):
-    del key  # The scenes bring all that is random.
-    outputs, state = apply(variables, inputs, True)
-    return {'l1': losses.l1(outputs['high'], inputs['target'])}, state
+  def blurred(outputs, inputs):
+    # Focus and lens are in the units of the scene: no range may be made up afterwards.
+    disparity = jax.nn.sigmoid(outputs['disparity'])
+    disparity = resize.resample(disparity, inputs['image'].shape[1:3])
+    parts = {name: inputs[name] for name in ('image', 'focus', 'aperture')}
+    return {'high': blur({**parts, 'disparity': disparity}), 'disparity': disparity}
+
+  def apply(variables, inputs):
+    return blurred(model.apply(variables, shown(inputs), False), inputs)
+
+  def loss(variables, frozen, inputs, key, step):
+    del frozen, key, step  # The scenes bring all that is random.
+    outputs, state = forward(model, variables, shown(inputs), True)
+    return {'l1': losses.l1(blurred(outputs, inputs)['high'], inputs['target'])}, state
 
   def metrics(outputs, inputs):
     limit, band = 2 * config.render.radius, config.render.band
-    truth = disparity_lib.normalise(inputs['disparity'])  # As the task 'depth' is measured.
+    truth = disparity_lib.normalise(inputs['disparity'])  # As the task deeplens_depth is.
     spline = depth_metrics.mae_spline(outputs['disparity'], truth)
     return {**dof.metrics(outputs, inputs, limit=limit, band=band), 'mae_spline': spline}
 
   return Task(
     init=lambda key, inputs: model.init(key, inputs['image'], True),
     apply=apply,
-    inputs=dof.rendering(config, each),
+    inputs=dof.rendering(config, env),
     loss=loss,
-    predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
     metrics=metrics,
     pictures=_pictures,
   )

@@ -5,7 +5,6 @@ segmentation from different data sets and mixes both in every batch; here one sc
 and its number says which it is (DeepLens, sections 3.1 and 4.2, eq. 1).
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,46 +15,35 @@ from depthjax.losses import image as losses
 from depthjax.metrics import depth as metrics_lib
 from depthjax.metrics import image as image_metrics
 from depthjax.models.deeplens import depthnet
-from depthjax.ops import colour, layers, resize
+from depthjax.ops import colour, layers
 from depthjax.ops import disparity as disparity_lib
-from depthjax.tasks.task import Predictor, Task
+from depthjax.tasks.task import Env, Task, forward, refuse_frozen
 
 Images = dict[str, jax.Array]
-# What a run of this task trained; the engine knows tasks alone, no networks.
-described = depthnet.described
 
 
-def make(
-  config: ml_collections.ConfigDict,
-  *,
-  each: Callable,
-  axis_name: str | None,
-  predictor: Predictor | None = None,
-) -> Task:
-  """The task of a config with the fields of configs/depth.py.
+def make(config: ml_collections.ConfigDict, env: Env) -> Task:
+  """The task of a config with the fields of configs/deeplens_depth.py.
 
   Raises:
     ValueError: a frame that the network cannot take, or a predictor.
   """
-  if predictor is not None:
-    raise ValueError("the task 'depth' predicts by itself; predictor.weights must be empty")
+  refuse_frozen(env, config.task)
   check_frame(config.data)
-  model = model_of(config.model, axis_name=axis_name)
+  model = model_of(config.model, axis_name=env.axis_name)
+  render = env.map_examples(lambda record: render_example(record, pad=config.data.pad))
 
-  def example(record):
-    return render_example(record, pad=config.data.pad)
-
-  def loss(apply, variables, inputs, key):
+  def loss(variables, frozen, inputs, key, step):
+    del frozen, step
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, inputs['index'])
-    outputs, state = apply(variables, {**inputs, 'keys': keys}, True)
+    outputs, state = forward(model, variables, inputs['image'], True, keys)
     return terms(outputs, inputs, **config.loss), state
 
   return Task(
     init=lambda key, inputs: model.init(key, inputs['image'], True),
-    apply=lambda variables, inputs, train: apply(model, variables, inputs, train),
-    inputs=each(example),
+    apply=lambda variables, inputs: model.apply(variables, inputs['image'], False),
+    inputs=lambda frozen, records: render(records),
     loss=loss,
-    predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
     metrics=metrics,
     pictures=pictures,
   )
@@ -67,20 +55,6 @@ def model_of(fields: Any, *, axis_name: str | None = None) -> depthnet.DepthNet:
     **{**fields, 'dtype': jnp.dtype(fields['dtype'])},
     axis_name=axis_name,
   )
-
-
-def predictor(variables: Mapping[str, Any], model: depthnet.DepthNet, long_side: int) -> Predictor:
-  """Normalised disparity of photographs of any size, [b h w 3] -> [b h w 1], by a trained network.
-
-  It is shown them at the size it was trained at, `long_side` pixels, as photographs elsewhere.
-  """
-
-  def predict(image: jax.Array) -> jax.Array:
-    shape = resize.frame(image.shape[1:3], long_side, depthnet.STRIDE)
-    network = lambda x: model.apply(variables, x, False)['disparity']  # noqa: E731
-    return disparity_lib.predict(network, image, shape)
-
-  return predict
 
 
 def check_frame(data: Any) -> None:
@@ -154,15 +128,3 @@ def pictures(outputs: Images, inputs: Images) -> Images:
     row += [outputs['segmentation'], inputs['foreground']]
   row = [jnp.broadcast_to(x, inputs['image'].shape) for x in row]
   return {'depth': jnp.concatenate([inputs['image'], *row], axis=2)}
-
-
-def apply(
-  model: depthnet.DepthNet, variables: Any, inputs: Images, train: bool
-) -> tuple[Images, Any]:
-  """The network's outputs and its new state; `inputs` has `image` and, for dropout, `keys`."""
-  state = {name: tree for name, tree in variables.items() if name != 'params'}
-  mutable = list(state) if train else []
-  outputs, changed = model.apply(
-    variables, inputs['image'], train, inputs.get('keys'), mutable=mutable
-  )
-  return outputs, {**state, **changed}

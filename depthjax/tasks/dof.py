@@ -11,20 +11,19 @@ import jax
 import jax.numpy as jnp
 
 from depthjax.metrics import image as metrics_lib
+from depthjax.models.predictors import predictor as predictors
 from depthjax.ops import colour, layers, lens, resize, scatter
-from depthjax.tasks.task import Predictor
+from depthjax.tasks.task import Env, Frozen
 
 Images = dict[str, jax.Array]
 DISPARITIES = ('corrupted', 'true', 'predicted')
 
 
-def rendering(
-  config: Any, each: Callable, predictor: Predictor | None = None
-) -> Callable[[Images], Images]:
-  """What renders a batch of records, by the fields `render` and `data` of a config.
+def rendering(config: Any, env: Env) -> Callable[[Frozen, Images], Images]:
+  """Renders a batch of records, by the fields `render` and `data` of a config.
 
   `render.disparity` says what the networks see: the true one, the one that errs as a simulated
-  predictor does, or that of `predictor`, a function of images [b h w 3].
+  predictor does, or that of the frozen network 'predictor'.
 
   Raises:
     ValueError: a field of `render` that cannot be, or no predictor where one is needed.
@@ -38,17 +37,19 @@ def rendering(
     )
   if seen not in DISPARITIES:
     raise ValueError(f'render.disparity is {seen!r}; it can be {", ".join(DISPARITIES)}')
+  predictor = env.frozen.get('predictor')
   if seen == 'predicted' and predictor is None:
     raise ValueError("render.disparity is 'predicted', and predictor.weights names no predictor")
   slanted = (config.data.layers - 1,) if config.data.slanted else ()
   fixed = {'pad': config.data.pad, 'slanted': slanted, 'corrupted': seen == 'corrupted'}
-  examples = each(lambda record: render_example(record, **fixed, **render))
-  if seen != 'predicted':
-    return examples
+  examples = env.map_examples(lambda record: render_example(record, **fixed, **render))
 
-  def inputs(records):
+  def inputs(frozen, records):
     batch = examples(records)
-    disparity = aligned(predictor(batch['image']), batch['disparity'])
+    if seen != 'predicted':
+      return batch
+    disparity = predictors.disparity(predictor, frozen['predictor'], batch['image'])
+    disparity = aligned(disparity, batch['disparity'])
     defocus = _defocus(disparity, batch, render['radius'], render['steepness'])
     return {**batch, 'defocus': defocus, 'defocus_low': resize.downsample(defocus, 2)}
 

@@ -4,7 +4,6 @@ The networks get photograph and disparity at half the size, and the photograph (
 3.2 and 4.2).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,16 +13,10 @@ import ml_collections
 from depthjax.losses import image as losses
 from depthjax.models.deeplens import lensblur
 from depthjax.tasks import dof
-from depthjax.tasks.task import Predictor, Task
+from depthjax.tasks.task import Env, Task, forward
 
 
-def make(
-  config: ml_collections.ConfigDict,
-  *,
-  each: Callable,
-  axis_name: str | None,
-  predictor: Predictor | None = None,
-) -> Task:
+def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/lensblur.py.
 
   Raises:
@@ -31,27 +24,35 @@ def make(
   """
   if config.loss.kind not in ('normalised', 'l1'):
     raise ValueError(f"loss.kind is {config.loss.kind!r}; 'normalised' or 'l1'")
-  model = model_of(config.model, radius=config.render.radius, axis_name=axis_name)
+  model = model_of(config.model, radius=config.render.radius, axis_name=env.axis_name)
 
-  def loss(apply, variables, inputs, key):
-    del key  # The scenes bring all that is random.
-    outputs, state = apply(variables, inputs, True)
-    low = _loss(outputs['low'], inputs['target_low'], config.loss)
-    high = _loss(outputs['high'], inputs['target'], config.loss)
-    return {'blur': low, 'upsampler': config.loss.upsampler * high}, state
+  def apply(variables, inputs):
+    low, high = model.apply(variables, *_arguments(inputs), False)
+    return {'low': low, 'high': high}
+
+  def loss(variables, frozen, inputs, key, step):
+    del frozen, key, step  # The scenes bring all that is random.
+    (low, high), state = forward(model, variables, *_arguments(inputs), True)
+    return terms({'low': low, 'high': high}, inputs, config.loss), state
 
   def measure(outputs, inputs):
     return dof.metrics(outputs, inputs, limit=2 * config.render.radius, band=config.render.band)
 
   return Task(
     init=lambda key, inputs: model.init(key, *_arguments(inputs), True),
-    apply=lambda variables, inputs, train: _apply(model, variables, inputs, train),
-    inputs=dof.rendering(config, each, predictor),
+    apply=apply,
+    inputs=dof.rendering(config, env),
     loss=loss,
-    predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
     metrics=measure,
     pictures=dof.pictures,
   )
+
+
+def terms(outputs: dof.Images, inputs: dof.Images, fields: Any) -> dof.Images:
+  """The two terms of eq. 6 for each example [b], by the `loss` fields of a config."""
+  low = _loss(outputs['low'], inputs['target_low'], fields)
+  high = _loss(outputs['high'], inputs['target'], fields)
+  return {'blur': low, 'upsampler': fields.upsampler * high}
 
 
 def model_of(fields: Any, *, radius: int, axis_name: str | None = None) -> lensblur.LensBlur:
@@ -62,13 +63,6 @@ def model_of(fields: Any, *, radius: int, axis_name: str | None = None) -> lensb
 
 def _arguments(inputs: dof.Images) -> tuple[jax.Array, jax.Array, jax.Array]:
   return inputs['image_low'], inputs['defocus_low'], inputs['image']
-
-
-def _apply(model: Any, variables: Any, inputs: dof.Images, train: bool) -> tuple[dof.Images, Any]:
-  state = {name: tree for name, tree in variables.items() if name != 'params'}
-  mutable = list(state) if train else []
-  (low, high), changed = model.apply(variables, *_arguments(inputs), train, mutable=mutable)
-  return {'low': low, 'high': high}, {**state, **changed}
 
 
 def _loss(prediction: jax.Array, target: jax.Array, config: Any) -> jax.Array:

@@ -4,7 +4,6 @@ The baseline of DeepLens without a depth: a pix2pix-like generator with an L1 lo
 where the focus is and how wide the lens, and must find out the rest.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,37 +15,28 @@ from depthjax.losses import image as losses
 from depthjax.models import layers
 from depthjax.models.deeplens import regression
 from depthjax.tasks import dof
-from depthjax.tasks.task import Predictor, Task
+from depthjax.tasks.task import Env, Task, forward
 
 _SHARP = 0.02  # Disparity this far from the focus counts as in focus by 1/e.
 _AROUND = 0.08  # What is around a pixel, likewise the next: shares of the long side.
 _SPREAD = 0.03  # Of the spot that marks the focal point.
 
 
-def make(
-  config: ml_collections.ConfigDict,
-  *,
-  each: Callable,
-  axis_name: str | None,
-  predictor: Predictor | None = None,
-) -> Task:
+def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/regression.py.
 
   Raises:
     ValueError: a field of `model` or `render` that cannot be.
   """
-  model = _model(config.model, axis_name)
+  model = _model(config.model, env.axis_name)
 
-  def apply(variables, inputs, train):
-    state = {name: tree for name, tree in variables.items() if name != 'params'}
-    mutable = list(state) if train else []
-    image, changed = model.apply(variables, arguments(inputs), train, mutable=mutable)
-    return {'high': image}, {**state, **changed}
+  def apply(variables, inputs):
+    return {'high': model.apply(variables, arguments(inputs), False)}
 
-  def loss(apply, variables, inputs, key):
-    del key  # The scenes bring all that is random.
-    outputs, state = apply(variables, inputs, True)
-    return {'l1': losses.l1(outputs['high'], inputs['target'])}, state
+  def loss(variables, frozen, inputs, key, step):
+    del frozen, key, step  # The scenes bring all that is random.
+    image, state = forward(model, variables, arguments(inputs), True)
+    return {'l1': losses.l1(image, inputs['target'])}, state
 
   def measure(outputs, inputs):
     return dof.metrics(outputs, inputs, limit=2 * config.render.radius, band=config.render.band)
@@ -54,9 +44,8 @@ def make(
   return Task(
     init=lambda key, inputs: model.init(key, arguments(inputs), True),
     apply=apply,
-    inputs=dof.rendering(config, each, predictor),
+    inputs=dof.rendering(config, env),
     loss=loss,
-    predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
     metrics=measure,
     pictures=dof.pictures,
   )

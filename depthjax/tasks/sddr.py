@@ -4,7 +4,6 @@ The first steps learn from ground truth alone (L_gt); then the model's own coars
 gives pseudo-labels of edges for L_grad and L_fusion (eq. 10), under stop-gradient inside the step.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,61 +18,51 @@ from depthjax.metrics import depth as depth_metrics
 from depthjax.models.refinement import refiners
 from depthjax.ops import alignment, disparity, gradients, regions, resize
 from depthjax.tasks import pseudo_labels
-from depthjax.tasks.task import Predictor, Task
+from depthjax.tasks.task import Env, Task, forward, refuse_frozen
 
 Images = dict[str, jax.Array]
 _EDGE = 0.05  # Share of pixels that count as edges in the metric.
 
 
-def make(
-  config: ml_collections.ConfigDict,
-  *,
-  each: Callable,
-  axis_name: str | None,
-  predictor: Predictor | None = None,
-) -> Task:
+def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/sddr.py.
 
   Raises:
     ValueError: a field that the network or the losses cannot take, or a predictor.
   """
-  del axis_name  # There are no statistics of batches.
-  if predictor is not None:
-    raise ValueError("the task 'sddr' has simulated predictors; predictor.weights must be empty")
+  refuse_frozen(env, config.task)
   model = refiners.network(config.model)
   _check(config)
   fields, levels = config.loss.to_dict(), config.data.predictions.levels
   enlarge = config.model.enlarge
 
-  def loss(apply, variables, inputs, key):
+  def apply(variables, inputs):
+    return _shrunk(model.apply(variables, *_shown(inputs, enlarge), False, False), enlarge)
+
+  def loss(variables, frozen, inputs, key, step):
+    del frozen
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, inputs['index'])
-    outputs, state = apply(variables, {**inputs, 'keys': keys}, True)
+    outputs, state = forward(model, variables, *_shown(inputs, enlarge), True, True, keys)
+    outputs = _shrunk(outputs, enlarge)
     terms = _supervised(outputs, inputs, keys, fields)
     if fields['gradient'] or fields['fusion']:
-      refine = _refine(apply, variables)
-      # The number of the step: consecutive examples make a batch.
-      on = inputs['index'].max() // config.batch_size >= fields['start']
+      refine, on = _refine(apply, variables), step >= fields['start']
       terms |= _distilled(on, refine, outputs, inputs, keys, {**fields, 'levels': levels})
     return terms, state
 
   return Task(
     init=lambda key, inputs: model.init(key, *_shown(inputs, enlarge)),
-    apply=functools.partial(_apply, model, enlarge),
-    inputs=each(lambda record: record),
+    apply=apply,
+    inputs=lambda frozen, records: records,
     loss=loss,
-    predict=lambda apply, variables, inputs: apply(variables, inputs, False)[0],
     metrics=metrics,
     pictures=pictures,
   )
 
 
-def _apply(
-  model: Any, enlarge: int, variables: Any, inputs: Images, train: bool
-) -> tuple[Images, Any]:
+def _shrunk(outputs: Images, enlarge: int) -> Images:
   """The network's outputs for maps that it sees enlarged, at the size they would have otherwise."""
-  outputs = model.apply(variables, *_shown(inputs, enlarge), train, train, inputs.get('keys'))
-  outputs = {name: resize.downsample(x, enlarge) for name, x in outputs.items()}
-  return outputs, {name: x for name, x in variables.items() if name != 'params'}
+  return {name: resize.downsample(x, enlarge) for name, x in outputs.items()}
 
 
 def _shown(inputs: Images, enlarge: int) -> tuple[jax.Array, jax.Array]:
@@ -201,7 +190,7 @@ def _refine(apply: Callable, variables: Any) -> pseudo_labels.Refine:
   frozen = jax.lax.stop_gradient(variables)
 
   def refine(low, high):
-    refined = apply(frozen, {'low': low, 'high': high}, False)[0]['fusion']
+    refined = apply(frozen, {'low': low, 'high': high})['fusion']
     return disparity.normalise(refined)
 
   return refine

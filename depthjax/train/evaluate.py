@@ -33,7 +33,7 @@ def evaluate(
   values: dict[str, list[np.ndarray]] = {}
   for batch in _batches(experiment, config, split):
     each()
-    scores = experiment.evaluate(state, experiment.runner.put(batch))
+    scores = experiment.evaluate(state, experiment.frozen(), experiment.runner.put(batch))
     for name, value in jax.device_get(scores).items():
       values.setdefault(name, []).append(value)
   return {name: float(np.nanmean(np.concatenate(parts))) for name, parts in values.items()}
@@ -66,7 +66,8 @@ def draw(
   if not config.eval.pictures:
     return {}
   batch = next(experiment.batches(split, 0))
-  pictures = jax.device_get(experiment.pictures(state, experiment.runner.put(batch)))
+  frozen, batch = experiment.frozen(), experiment.runner.put(batch)
+  pictures = jax.device_get(experiment.pictures(state, frozen, batch))
   count = min(config.eval.pictures, config.batch_size)
   return {name: np.concatenate(list(rows[:count])) for name, rows in pictures.items()}
 

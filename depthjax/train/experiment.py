@@ -14,7 +14,7 @@ import optax
 from depthjax import configuring, parallel, tasks
 from depthjax.data import pipeline, splits
 from depthjax.files import weights
-from depthjax.tasks.task import Task
+from depthjax.tasks.task import Env, Task
 from depthjax.train import optimizer
 from depthjax.train import step as step_lib
 
@@ -24,8 +24,9 @@ class Experiment(NamedTuple):
 
   Fields:
     task: the pure functions that the compiled ones were made of.
-    runner: the compiled functions of state and batch.
-    evaluate, pictures: compiled (state, batch) -> arrays by name.
+    runner: the compiled functions of state, frozen networks and batch.
+    frozen: () -> variables of the frozen networks on the devices.
+    evaluate, pictures: compiled (state, frozen, batch) -> arrays by name.
     schedule: learning rate of a step.
     batches: (split, start) -> an iterator over host batches from number `start` on.
     feed: start -> an iterator over training batches on the devices, sent there ahead of their step.
@@ -33,8 +34,9 @@ class Experiment(NamedTuple):
 
   task: Task
   runner: parallel.Runner
-  evaluate: Callable[[Any, Any], dict[str, jax.Array]]
-  pictures: Callable[[Any, Any], dict[str, jax.Array]]
+  frozen: Callable[[], Any]
+  evaluate: Callable[[Any, Any, Any], dict[str, jax.Array]]
+  pictures: Callable[[Any, Any, Any], dict[str, jax.Array]]
   schedule: optax.Schedule
   batches: Callable[[str, int], Iterator[dict[str, np.ndarray]]]
   feed: Callable[[int], Iterator[dict[str, jax.Array]]]
@@ -50,7 +52,8 @@ def build(
 
   Raises:
     configuring.ConfigError: a field that cannot work here.
-    files.errors.InputError: `predictor.weights` names no depth net, or other arrays than its own.
+    files.errors.InputError: `predictor.weights` holds no depth predictor, or other arrays than its
+      own.
   """
   processes = jax.process_count() if devices is None else 1
   devices = jax.devices() if devices is None else devices
@@ -58,25 +61,24 @@ def build(
   mode = config.parallel.mode
   devices = devices[: config.parallel.devices or None]
   mesh = parallel.make_mesh(config.parallel.fsdp, devices)
-  predictor = _predictor(config.predictor.weights)
+  networks, frozen = _frozen(config)
   with _refusals():
-    each, axis_name = parallel.each(mode, mesh), parallel.axis_name(mode)
-    task = tasks.make(config, each=each, axis_name=axis_name, predictor=predictor)
-    inputs = _placeholders(config, predictor)
+    env = Env(parallel.map_examples(mode, mesh), parallel.axis_name(mode), networks)
+    task = tasks.make(config, env)
+    inputs = _placeholders(config, networks, frozen)
   tx = optimizer.make(config.optimizer, config.steps)
   step = _step(config, task, tx, mesh)
   init = functools.partial(step_lib.init_state, task=task, tx=tx, inputs=inputs)
   with _refusals():
-    runner = (
-      parallel.pmap_runner(init, step, mesh)
-      if mode == 'pmap'
-      else parallel.jit_runner(
-        init, step, mesh, config.parallel.layouts, smallest=config.parallel.smallest
-      )
-    )
+    if mode == 'pmap':
+      runner = parallel.pmap_runner(init, step, mesh, frozen=frozen)
+    else:
+      layouts, smallest = config.parallel.layouts, config.parallel.smallest
+      runner = parallel.jit_runner(init, step, mesh, layouts, smallest=smallest, frozen=frozen)
   return Experiment(
     task=task,
     runner=runner,
+    frozen=functools.cache(lambda: runner.put_frozen(frozen)),
     evaluate=runner.read(functools.partial(step_lib.evaluate_step, task=task)),
     pictures=runner.read(functools.partial(step_lib.pictures_step, task=task)),
     schedule=optimizer.schedule(config.optimizer, config.steps),
@@ -87,7 +89,8 @@ def build(
 
 def _step(config: ml_collections.ConfigDict, task: Task, tx: Any, mesh: Any) -> Callable:
   mode = config.parallel.mode
-  grads = functools.partial(step_lib.gradients, task=task)
+  trained = functools.partial(optimizer.trained, rates=config.optimizer.rates)
+  grads = functools.partial(step_lib.gradients, task=task, trained=trained)
   grads = step_lib.accumulate(grads, config.microbatches)
   grads = parallel.gathered(parallel.averaged(grads, mode), mode, mesh)
   return functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
@@ -133,20 +136,18 @@ def _batches(
   )
 
 
-def _predictor(path: str) -> tuple[Any, Any, int] | None:
-  """Variables, network and long side of a trained depth net, as tasks.make wants them."""
-  if not path:
-    return None
-  (network, long_side), variables = weights.load_network(
-    path, 'depth', tasks.deeplens_depth.described
-  )
-  return variables, network, long_side
+def _frozen(config: ml_collections.ConfigDict) -> tuple[dict[str, Any], dict[str, Any]]:
+  """The networks that the task uses and does not train, by name: descriptions, and variables."""
+  if not config.predictor.weights:
+    return {}, {}
+  predictor, variables = weights.load_network(config.predictor.weights, tasks.PREDICTORS)
+  return {'predictor': predictor}, {'predictor': variables}
 
 
-def _placeholders(config: ml_collections.ConfigDict, predictor: Any) -> Any:
+def _placeholders(config: ml_collections.ConfigDict, networks: Any, frozen: Any) -> Any:
   """Arrays of one example in the shapes of `task.inputs`, to initialise the model with."""
-  task = tasks.make(config, each=jax.vmap, axis_name=None, predictor=predictor)
+  task = tasks.make(config, Env(frozen=networks))
   record = splits.example(config.data.to_dict())
   batch = jax.tree.map(lambda x: np.asarray(x)[None], record)
-  inputs = jax.eval_shape(task.inputs, batch)
+  inputs = jax.eval_shape(task.inputs, frozen, batch)
   return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), inputs)

@@ -106,6 +106,7 @@ class _Run:
 
   def steps(self, state: Any, start: int, batches: Iterator) -> Any:
     config, compiled, pending = self.config, None, None
+    frozen = self.experiment.frozen()
     # A run that was killed in an evaluation has saved the step and not evaluated it.
     owed = processes.agreed(start > 0 and not self.log.has('eval'))
     for step in range(start, config.steps):
@@ -124,9 +125,9 @@ class _Run:
         self.evaluate(state, step)
       with self.clock.waiting():
         batch = next(batches)
-      compiled = compiled or self.compile(state, batch)
+      compiled = compiled or self.compile(state, frozen, batch)
       with self.traces.step(step) as results:
-        state, scalars = compiled(state, batch)
+        state, scalars = compiled(state, frozen, batch)
         results.append(scalars)
       if pending:
         self.write(*pending, state)
@@ -135,11 +136,11 @@ class _Run:
       self.write(*pending, state)
     return state
 
-  def compile(self, state: Any, batch: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
+  def compile(self, *arguments: Any) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
     """The step for arrays of these shapes and layouts alone: others it refuses."""
     with self.clock.paused():
       begin = time.perf_counter()
-      compiled = self.experiment.runner.step.lower(state, batch).compile()
+      compiled = self.experiment.runner.step.lower(*arguments).compile()
       # Devices that meet for the first time, in a step, do not wait for one that compiles long.
       processes.together()
       self.log.say(f'compiled the step in {time.perf_counter() - begin:.1f} s')

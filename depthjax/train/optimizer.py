@@ -1,4 +1,4 @@
-"""The optimiser of every run: Adam with decoupled weight decay, warmup and cosine decay."""
+"""Optimisers and learning-rate schedules by the fields of a config, thin over optax."""
 
 from typing import Any
 
@@ -8,23 +8,36 @@ import optax
 
 from depthjax import rules
 
+# PyTorch's OneCycleLR starts at this fraction of its peak.
+_ONECYCLE_START = 1 / 25
+
 
 def schedule(config: ml_collections.ConfigDict, steps: int) -> optax.Schedule:
-  """Learning rate of a step: linear warmup to `peak`, cosine to `end` at the last step."""
+  """Learning rate of a step: linear warmup to `peak`, then `schedule` to `end` at the last step.
+
+  'cosine', 'polynomial' (of `power`; 1 is linear), 'exponential', 'onecycle' (linear, from a 25th
+  of the peak up and down) and 'constant', which stays at the peak.
+  """
   warmup = min(config.warmup, steps)
-  return optax.warmup_cosine_decay_schedule(
-    init_value=0.0,
-    peak_value=config.peak,
-    warmup_steps=warmup,
-    decay_steps=max(steps, warmup + 1),
-    end_value=config.end,
-  )
+  rest, peak, end = max(steps - warmup, 1), config.peak, config.end
+  ratio = end / peak if peak else 0.0
+  decays = {
+    'cosine': lambda: optax.cosine_decay_schedule(peak, rest, alpha=ratio),
+    'polynomial': lambda: optax.polynomial_schedule(peak, end, config.power, rest),
+    'exponential': lambda: optax.exponential_decay(peak, rest, ratio, end_value=end),
+    'onecycle': lambda: optax.linear_schedule(peak, end, rest),
+    'constant': lambda: optax.constant_schedule(peak),
+  }
+  start = _ONECYCLE_START * peak if config.schedule == 'onecycle' else 0.0
+  rise = optax.linear_schedule(start, peak, warmup)
+  return optax.join_schedules([rise, decays[config.schedule]()], [warmup])
 
 
 def make(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransformation:
-  """Clip, Adam, weight decay and rate by the rules of `config` (configuring.defaults).
+  """Clip, optimiser, weight decay and rate by the rules of `config` (configuring.defaults).
 
-  Parameters whose rate is 0 are frozen: they keep no moments and take no decay.
+  Weight decay is decoupled (Loshchilov and Hutter, ICLR 2019). Parameters whose rate is 0 are
+  frozen: they keep no moments and take no decay.
   """
   decays = tuple(config.decays)
   rates = tuple(config.rates)
@@ -33,9 +46,9 @@ def make(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransfo
     factors = rules.match(rates, params)
     return jax.tree.map(lambda update, factor: update * factor, updates, factors)
 
-  trained = optax.chain(
+  optimised = optax.chain(
     optax.clip_by_global_norm(config.clip) if config.clip else optax.identity(),
-    optax.scale_by_adam(config.beta1, config.beta2),
+    _scale(config),
     *_weight_decay(config.weight_decay, decays),
     optax.scale_by_learning_rate(schedule(config, steps)),
     optax.stateless(scale_by_rates),
@@ -46,7 +59,34 @@ def make(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransfo
       lambda factor: 'frozen' if factor == 0 else 'trained', rules.match(rates, params)
     )
 
-  return optax.partition({'trained': trained, 'frozen': optax.set_to_zero()}, label)
+  return optax.partition({'trained': optimised, 'frozen': optax.set_to_zero()}, label)
+
+
+def trained(params: Any, model_state: Any, *, rates: Any) -> tuple[Any, Any]:
+  """Which leaves of the parameters and of the model state are trained: a boolean for each.
+
+  Those are the parameters whose rate is not 0. State, such as batch statistics, goes with the
+  parameters of its module, or of the nearest module around it that has any.
+  """
+  own = jax.tree.map(lambda factor: factor != 0, rules.match(tuple(rates), params))
+  flat = jax.tree_util.tree_leaves_with_path(own)
+
+  def of_state(path: tuple, _: Any) -> bool:
+    module = path[1:-1]  # Without the collection and the leaf's own name.
+    for length in range(len(module), -1, -1):
+      found = [is_own for keys, is_own in flat if keys[:length] == module[:length]]
+      if found:
+        return any(found)
+    return True
+
+  return own, jax.tree_util.tree_map_with_path(of_state, model_state)
+
+
+def _scale(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+  """The direction of an update by `config.name`; adam is adamw, whose decay must be 0."""
+  if config.name == 'sgd':
+    return optax.trace(config.beta1)
+  return optax.scale_by_adam(config.beta1, config.beta2, nesterov=config.name == 'nadam')
 
 
 def _weight_decay(strength: float, decays: tuple) -> list[optax.GradientTransformation]:

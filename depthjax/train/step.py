@@ -1,4 +1,4 @@
-"""The train step: one pure function of state and batch for every task.
+"""The train step: one pure function of state, frozen networks and batch for every task.
 
 Features wrap its parts: `accumulate` and `parallel.averaged` take a gradient function and return
 one; nothing in here knows a task, a mesh or a file.
@@ -38,7 +38,16 @@ class TrainState:
   finite: jax.Array
 
 
-Gradients = Callable[[TrainState, Any], tuple[Any, Any, dict[str, jax.Array]]]
+# (state, frozen, batch) -> gradients, None where a parameter is not trained; model state; scalars.
+Gradients = Callable[[TrainState, Any, Any], tuple[Any, Any, dict[str, jax.Array]]]
+
+
+# (parameters, model state) -> a boolean for each of their leaves.
+Trained = Callable[[Any, Any], tuple[Any, Any]]
+
+
+def _all_trained(params: Any, model_state: Any) -> tuple[Any, Any]:
+  return jax.tree.map(lambda _: True, (params, model_state))
 
 
 def init_state(
@@ -55,19 +64,31 @@ def init_state(
   )
 
 
-def gradients(state: TrainState, batch: Any, *, task: Task) -> tuple[Any, Any, dict]:
-  """Gradients of the mean loss of a batch, the new model state, and scalars by name."""
-  key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-  inputs = jax.lax.stop_gradient(task.inputs(batch))
+def gradients(
+  state: TrainState, frozen: Any, batch: Any, *, task: Task, trained: Trained = _all_trained
+) -> tuple[Any, Any, dict]:
+  """Gradients of the mean loss of a batch, the new model state, and scalars by name.
 
-  def loss(params):
+  Args:
+    frozen: variables of the networks that the task uses and does not train, by name.
+    trained: says of the parameters and of the model state which leaves are trained. The others
+      have None for a gradient, cost no backward pass, and stay as they are.
+  """
+  key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+  inputs = jax.lax.stop_gradient(task.inputs(frozen, batch))
+  of_params, of_state = trained(state.params, state.model_state)
+  own = jax.tree.map(lambda x, is_own: x if is_own else None, state.params, of_params)
+
+  def loss(own):
+    params = jax.tree.map(lambda x, y: y if x is None else x, own, state.params, is_leaf=_is_none)
     variables = {'params': params, **state.model_state}
-    terms, model_state = task.loss(task.apply, variables, inputs, key)
+    terms, model_state = task.loss(variables, frozen, inputs, key, state.step)
     terms = jax.tree.map(jnp.mean, terms)
     return sum(terms.values()), (terms, model_state)
 
-  (value, (terms, model_state)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
-  return grads, model_state, {'loss': value, **terms}
+  (value, (terms, new)), grads = jax.value_and_grad(loss, has_aux=True)(own)
+  new = jax.tree.map(lambda x, y, is_own: x if is_own else y, new, state.model_state, of_state)
+  return grads, new, {'loss': value, **terms}
 
 
 def accumulate(gradients: Gradients, parts: int) -> Gradients:
@@ -82,15 +103,18 @@ def accumulate(gradients: Gradients, parts: int) -> Gradients:
   def split(x):
     return jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
 
-  def accumulated(state, batch):
+  def accumulated(state, frozen, batch):
     def body(carry, microbatch):
       total, model_state = carry
-      grads, model_state, scalars = gradients(state.replace(model_state=model_state), microbatch)
+      state_now = state.replace(model_state=model_state)
+      grads, model_state, scalars = gradients(state_now, frozen, microbatch)
       return (jax.tree.map(jnp.add, total, grads), model_state), scalars
 
-    zeros = jax.tree.map(jnp.zeros_like, state.params)
-    carry = (zeros, state.model_state)
-    (total, model_state), scalars = jax.lax.scan(body, carry, jax.tree.map(split, batch))
+    batches = jax.tree.map(split, batch)
+    first = jax.tree.map(lambda x: x[0], batches)
+    shapes = jax.eval_shape(gradients, state, frozen, first)[0]
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    (total, model_state), scalars = jax.lax.scan(body, (zeros, state.model_state), batches)
     grads = jax.tree.map(lambda x: x / parts, total)
     return grads, model_state, jax.tree.map(lambda x: x.mean(axis=0), scalars)
 
@@ -99,6 +123,7 @@ def accumulate(gradients: Gradients, parts: int) -> Gradients:
 
 def train_step(
   state: TrainState,
+  frozen: Any,
   batch: Any,
   *,
   gradients: Gradients,
@@ -111,25 +136,36 @@ def train_step(
   start too. After a loss or gradient that is not finite the state never changes again: it is the
   last good one, and the loop may look at the scalars as late as it likes.
   """
-  grads, model_state, scalars = gradients(state, batch)
+  grads, model_state, scalars = gradients(state, frozen, batch)
+  norm = optax.tree.norm(grads)
+  grads = jax.tree.map(
+    lambda x, y: jnp.zeros_like(y) if x is None else x, grads, state.params, is_leaf=_is_none
+  )
   updates, opt = tx.update(grads, state.opt, state.params)
   params = optax.apply_updates(state.params, updates)
   keep = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
   ema = optax.incremental_update({'params': params, **model_state}, state.ema, 1 - keep)
-  norm = optax.tree.norm(grads)
   finite = state.finite & jnp.isfinite(scalars['loss']) & jnp.isfinite(norm)
   new = state.replace(step=state.step + 1, params=params, model_state=model_state, ema=ema, opt=opt)
   new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
   return new.replace(finite=finite), {**scalars, 'grad_norm': norm}
 
 
-def evaluate_step(state: TrainState, batch: Any, *, task: Task) -> dict[str, jax.Array]:
+def evaluate_step(
+  state: TrainState, frozen: Any, batch: Any, *, task: Task
+) -> dict[str, jax.Array]:
   """The task's metrics of a batch with the averaged variables: each of shape [b]."""
-  inputs = task.inputs(batch)
-  return task.metrics(task.predict(task.apply, state.ema, inputs), inputs)
+  inputs = task.inputs(frozen, batch)
+  return task.metrics(task.outputs(state.ema, frozen, inputs), inputs)
 
 
-def pictures_step(state: TrainState, batch: Any, *, task: Task) -> dict[str, jax.Array]:
+def pictures_step(
+  state: TrainState, frozen: Any, batch: Any, *, task: Task
+) -> dict[str, jax.Array]:
   """The task's pictures of a batch with the averaged variables: each [b h w 3], sRGB."""
-  inputs = task.inputs(batch)
-  return task.pictures(task.predict(task.apply, state.ema, inputs), inputs)
+  inputs = task.inputs(frozen, batch)
+  return task.pictures(task.outputs(state.ema, frozen, inputs), inputs)
+
+
+def _is_none(x: Any) -> bool:
+  return x is None

@@ -50,7 +50,7 @@ def _variables():
 
 def save_weights(folder, task='lensblur'):
   """Untrained weights of a tiny network, as a run writes them."""
-  metadata = {'task': task, 'step': 0, 'config': tiny.config().to_dict()}
+  metadata = {'task': task, 'step': 0, 'config': tiny.lensblur_config().to_dict()}
   return weights.save_weights(folder, _variables(), metadata)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from configs import depth as depth_config
+from configs import deeplens_depth as depth_config
 from depthjax import cli
 from depthjax.commands import convert as command
 from depthjax.convert import resnet50

@@ -43,7 +43,7 @@ def fixture_folder(tmp_path, monkeypatch):
   tensors.pop('grad.bias')
   safetensors.numpy.save_file(tensors, 'short.safetensors')
   other = {'params': {'conv': np.ones(2)}}
-  weights.save_weights('other.safetensors', other, {'task': 'depth'})
+  weights.save_weights('other.safetensors', other, {'task': 'deeplens_depth'})
   weights.save_weights('strange.safetensors', other, {'task': 'sddr', 'config': sddr.CONFIG})
   return tmp_path
 
@@ -83,7 +83,10 @@ _BAD = {
     'short.safetensors -o a.safetensors',
     "short.safetensors: has no 'grad.bias'; expected the 528 tensors",
   ),
-  'of another task': ('other.safetensors -o a.pt', "other.safetensors: holds task 'depth'"),
+  'of another task': (
+    'other.safetensors -o a.pt',
+    "other.safetensors: holds task 'deeplens_depth'",
+  ),
   'not what it says': ('strange.safetensors -o a.pt', 'strange.safetensors: other arrays than'),
   'into a kind that is read only': ('model.safetensors -o a.pt', "a.pt: ends in '.pt'; expected"),
   'back into a folder': ('other.safetensors -o .', '.: is a folder; expected .pt'),

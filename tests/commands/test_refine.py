@@ -8,6 +8,7 @@ import pytest
 
 from depthjax.files import colormaps, images
 from depthjax.files import depth as depth_files
+from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine, resolutions, two_stage
@@ -178,7 +179,7 @@ def net(folder, monkeypatch):
   photo = np.repeat(refiners.smooth(_H, _W), 3, axis=-1)
   photo[..., 0] **= 4
   images.write_image('photo.png', photo, bits=16)
-  net = depth_lib.Predictor(None, {}, 64)
+  net = Predictor('net', None, 64)
   monkeypatch.setattr(depth_lib, 'load', lambda path: net)
   monkeypatch.setattr(depth_lib, 'predict', predict)
   return two_stage.of_depth_net(net)

@@ -56,7 +56,7 @@ def fixture_root(tmp_path_factory):
     writing.prepare(name, root / name, root / 'data')
   model = LensBlur(width=4, upsampler_width=4, features=_WIDTHS, upsampler_features=_WIDTHS)
   variables = jax.jit(functools.partial(learned.initial, model))()
-  _save(root / 'blur.safetensors', 'lensblur', variables, tiny.config())
+  _save(root / 'blur.safetensors', 'lensblur', variables, tiny.lensblur_config())
   variables = jax.jit(functools.partial(depthnet.initial, DepthNet(preset='paper', width=2)))()
   _save(root / 'depth.safetensors', 'depth', variables, tiny.depth_config())
   return root
@@ -229,8 +229,8 @@ _BAD = {
   'data/ebb': 'data/ebb: the records have no disparity; give --depth-weights or --depths',
   'data/nyuv2': 'data/nyuv2: the records have no targets; give --depth-weights or --depths',
   'data/nyuv2 --depths=maps --radius=3': 'data/nyuv2: no targets; leave out --radius',
-  'data/blb --weights=depth.safetensors': "task 'depth'; expected task 'lensblur'",
-  'data/ebb --depth-weights=blur.safetensors': "task 'lensblur'; expected task 'depth'",
+  'data/blb --weights=depth.safetensors': "task 'deeplens_depth'; expected task 'lensblur'",
+  'data/ebb --depth-weights=blur.safetensors': "task 'lensblur'; expected task 'deeplens_depth'",
   'data/ebb --depth-weights=no': 'no: does not exist',
   'data/ebb --depths=no': 'no: does not exist; expected a folder of disparity maps',
   'data/ebb --depths=maps --depth-weights=no': '--depth-weights and --depths give one of them',

@@ -1,19 +1,20 @@
 """Disparity of photographs: any size, the range, and what the network is shown."""
 
 import functools
-import types
 
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.models.deeplens import depthnet
 from depthjax.models.deeplens.depthnet import DepthNet
+from depthjax.models.predictors import predictor as predictors
+from depthjax.models.predictors.predictor import Predictor
 from depthjax.ops import colour
 from depthjax.pipelines import depth
-from depthjax.tasks import deeplens_depth as task
 from tests import tiny
 
 _LONG_SIDE = 32
@@ -28,7 +29,8 @@ def _predictor():
   """A tiny network and its untrained variables."""
   model = DepthNet(preset='paper', width=2)
   variables = jax.jit(functools.partial(depthnet.initial, model))()
-  return depth.Predictor(model, jax.device_get(variables), _LONG_SIDE)
+  described = Predictor('tiny', model, _LONG_SIDE, multiple=depthnet.STRIDE)
+  return described._replace(variables=jax.device_get(variables))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,8 @@ def _predictor():
   ],
 )
 def test_the_network_sees_multiples_of_eight(shape, long_side, expected):
-  assert depth.frame(shape, long_side) == expected
+  predictor = Predictor('tiny', None, long_side, multiple=8)
+  assert predictors.frame(predictor, shape) == expected
 
 
 @pytest.mark.parametrize('shape', [(21, 33), (32, 32), (57, 40), (1, 50)])
@@ -63,7 +66,7 @@ def _shown(monkeypatch, photo, answer):
     seen.append(np.asarray(image))
     return answer(image)
 
-  monkeypatch.setattr(depth, '_compiled', lambda model: network)
+  monkeypatch.setattr(depth, '_compiled', lambda predictor: network)
   return depth.predict(photo, _predictor()), seen
 
 
@@ -102,17 +105,17 @@ def test_what_is_no_photograph_is_refused(shape):
 
 def _metadata(**fields):
   config = tiny.depth_config(data__width=64).to_dict()
-  return {'task': 'depth', 'step': 4, 'config': config, **fields}
+  return {'task': 'deeplens_depth', 'step': 4, 'config': config, **fields}
 
 
 def test_weights_of_a_run_come_back_as_the_network_that_wrote_them(tmp_path):
   weights.save_weights(tmp_path, _predictor().variables, _metadata())
   for path in (tmp_path, tmp_path / weights.FILE_NAME):
     loaded = depth.load(path)
-    assert loaded.long_side == 64
-    assert (loaded.model.width, loaded.model.preset) == (2, 'paper')
+    assert loaded.input_size == 64
+    assert (loaded.network.width, loaded.network.preset) == (2, 'paper')
     jax.tree.map(np.testing.assert_array_equal, loaded.variables, _predictor().variables)
-    hash(loaded.model)  # It is the key under which it is kept compiled.
+    hash(loaded._replace(variables=None))  # The key under which it is kept compiled.
 
 
 def _change(path, value):
@@ -143,23 +146,50 @@ def test_weights_that_do_not_fit_their_description_are_refused(tmp_path, change,
 @pytest.mark.parametrize('task', ['lensblur', 'resnet50'])
 def test_weights_of_another_task_are_refused(tmp_path, task):
   weights.save_weights(tmp_path, _predictor().variables, _metadata(task=task))
-  with pytest.raises(InputError, match=f"weights of the task '{task}'; expected .*'depth'"):
+  with pytest.raises(
+    InputError, match=f"weights of the task '{task}'; expected .*'deeplens_depth'"
+  ):
     depth.load(tmp_path)
 
 
+class _Stub(nn.Module):
+  """Disparity by colour, scaled by a parameter."""
+
+  @nn.compact
+  def predict(self, image):
+    return self.param('scale', nn.initializers.ones, ()) * (image[..., :1] - 2 * image[..., 1:2])
+
+
+_PARAMS = {'params': {'scale': np.float32(3)}}
+
+
 @pytest.mark.parametrize('shape', [(64, 96), (32, 32), (21, 50)])
-def test_scenes_are_seen_as_photographs_are(monkeypatch, shape):
-  """The predictor of a training or a table is this one: the same size, the same disparity."""
-  seen = []
-
-  def network(variables, image):
-    seen.append(image.shape)
-    return image[..., :1] - 2 * image[..., 1:2]
-
-  monkeypatch.setattr(depth, '_compiled', lambda model: network)
+def test_scenes_are_seen_as_photographs_are(shape):
+  """In a training step, where the variables are arguments: the same size, the same disparity."""
+  described = Predictor('stub', _Stub(), _LONG_SIDE, multiple=8, mean=(0.1, 0.2, 0.3), std=(2,) * 3)
   photo = _photo(*shape)
-  expected = depth.predict(photo, depth.Predictor(None, {}, _LONG_SIDE))
-  model = types.SimpleNamespace(apply=lambda *x: {'disparity': network(*x[:2])})
-  result = task.predictor({}, model, _LONG_SIDE)(photo[None])
+  expected = depth.predict(photo, described._replace(variables=_PARAMS))
+  result = predictors.disparity(described, _PARAMS, photo[None])
   np.testing.assert_allclose(result[0], expected, atol=1e-6)
-  assert seen == [(1, *depth.frame(shape, _LONG_SIDE), 3)] * 2
+
+
+@pytest.mark.parametrize('metric', [False, True])
+def test_depth_becomes_disparity(metric):
+  """Near is large: an inverse where depth is in metres, a sign where its scale is unknown."""
+  photo = _photo(32, 32)
+  described = Predictor('stub', _Stub(), _LONG_SIDE, multiple=8, output='depth', metric=metric)
+  bright = photo.copy()
+  bright[..., 0], bright[..., 1] = 1 + photo[..., 0], 0
+  seen = predictors.raw(described, _PARAMS, bright[None])[0, ..., 0]
+  depths = 3 * bright[..., 0]
+  np.testing.assert_allclose(seen, 1 / depths if metric else -depths, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+  'rule, expected', [('long', (48, 96)), ('short', (96, 192)), ('square', (96, 96))]
+)
+def test_the_input_rule_says_which_side_has_the_size(rule, expected):
+  predictor = Predictor('stub', None, 96, input_rule=rule, multiple=16)
+  assert predictors.frame(predictor, (300, 600)) == expected
+  half = tuple(size // 2 for size in expected)
+  assert predictors.frame(predictor, (300, 600), 48) == half if rule != 'long' else (32, 48)

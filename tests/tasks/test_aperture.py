@@ -9,7 +9,9 @@ import pytest
 
 from configs import aperture as aperture_config
 from depthjax import tasks
+from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.ops import colour, compositional, resize
+from depthjax.tasks.task import Env
 
 
 def _config(**fields):
@@ -41,14 +43,14 @@ def _inputs():
 
 @functools.cache
 def _task():
-  task = tasks.make(_config(), each=_each, axis_name=None)
+  task = tasks.make(_config(), Env(_each))
   inputs = _inputs()
   return task, jax.jit(task.init)(jax.random.key(0), inputs), inputs
 
 
 def test_the_picture_is_the_photograph_blurred_by_what_was_predicted():
   task, variables, inputs = _task()
-  outputs, _ = jax.jit(functools.partial(task.apply, train=False))(variables, inputs)
+  outputs = jax.jit(task.apply)(variables, inputs)
   assert outputs['high'].shape == (2, 32, 32, 3) and outputs['disparity'].shape == (2, 32, 32, 1)
   assert 0 <= outputs['disparity'].min() and outputs['disparity'].max() <= 1
   expected = compositional.composite_blur(
@@ -68,7 +70,7 @@ def test_the_picture_alone_teaches_the_network():
 
   @jax.jit
   def loss(params):
-    terms, _ = task.loss(task.apply, {**variables, 'params': params}, inputs, None)
+    terms, _ = task.loss({**variables, 'params': params}, {}, inputs, None, 0)
     return terms['l1'].mean()
 
   value, grads = jax.value_and_grad(loss)(variables['params'])
@@ -81,12 +83,12 @@ def test_the_picture_alone_teaches_the_network():
 
 def test_a_depth_net_that_predicts_for_another_is_refused():
   with pytest.raises(ValueError, match='predictor.weights must be empty'):
-    tasks.aperture.make(_config(), each=_each, axis_name=None, predictor=lambda x: x)
+    tasks.aperture.make(_config(), Env(frozen={'predictor': None}))
 
 
 def test_a_frame_the_network_cannot_take_is_refused():
   with pytest.raises(ValueError, match='data.width is 36; it must be a multiple of 8'):
-    tasks.make(_config(**{'data.width': 36}), each=_each, axis_name=None)
+    tasks.make(_config(**{'data.width': 36}), Env(_each))
 
 
 @pytest.mark.parametrize('long_side, shown', [(0, 32), (32, 32), (16, 16), (64, 64)])
@@ -94,13 +96,13 @@ def test_the_network_is_shown_the_frame_at_its_own_size(monkeypatch, long_side, 
   """And the frame is blurred as it is, by what was predicted."""
   seen, inputs = [], _inputs()
 
-  def apply(model, variables, inputs, train):
-    seen.append(inputs['image'])
-    return {'disparity': 4 * inputs['image'][..., :1] - 2}, {}
+  def apply(model, variables, image, train):
+    seen.append(image)
+    return {'disparity': 4 * image[..., :1] - 2}
 
-  monkeypatch.setattr(tasks.deeplens_depth, 'apply', apply)
-  task = tasks.make(_config(**{'model.long_side': long_side}), each=_each, axis_name=None)
-  outputs, _ = task.apply({}, inputs, False)
+  monkeypatch.setattr(DepthNet, 'apply', apply)
+  task = tasks.make(_config(**{'model.long_side': long_side}), Env(_each))
+  outputs = task.apply({}, inputs)
   (image,) = seen
   assert image.shape == (2, shown, shown, 3)
   np.testing.assert_array_equal(image, resize.photograph(inputs['image'], (shown, shown)))
@@ -111,4 +113,4 @@ def test_the_network_is_shown_the_frame_at_its_own_size(monkeypatch, long_side, 
 
 def test_a_size_that_cannot_be_is_refused():
   with pytest.raises(ValueError, match='model.long_side is -1; it must be at least 0'):
-    tasks.make(_config(**{'model.long_side': -1}), each=_each, axis_name=None)
+    tasks.make(_config(**{'model.long_side': -1}), Env(_each))

@@ -9,6 +9,7 @@ import pytest
 from depthjax import tasks
 from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks import deeplens_depth
+from depthjax.tasks.task import Env
 from depthjax.train import experiment as experiment_lib
 from tests import tiny
 
@@ -22,7 +23,7 @@ def _each(function):
 
 @functools.cache
 def _task(**fields):
-  return tasks.make(tiny.depth_config(data__pad=_PAD, **fields), each=_each, axis_name=None)
+  return tasks.make(tiny.depth_config(data__pad=_PAD, **fields), Env(_each))
 
 
 def _record(index=0, disparity=_DISPARITY, covers=(255, 255)):
@@ -40,7 +41,7 @@ def _record(index=0, disparity=_DISPARITY, covers=(255, 255)):
 
 @functools.cache
 def _rendering():
-  return jax.jit(_task().inputs)
+  return jax.jit(functools.partial(_task().inputs, {}))
 
 
 def _inputs(*records):
@@ -125,24 +126,25 @@ def test_without_a_segmentation_head_all_examples_are_for_depth():
   assert deeplens_depth.pictures(guesses, inputs)['depth'].shape == (2, _SIZE, 3 * _SIZE, 3)
 
 
-def test_the_loss_hands_each_example_its_own_key():
+def test_the_loss_hands_each_example_its_own_key(monkeypatch):
   """Whatever the batch around it and the device it is on."""
   inputs, seen = _inputs(_record(4), _record(9)), []
 
-  def apply(variables, inputs, train):
+  def forward(model, variables, image, train, keys):
     assert train
-    seen.append(jax.random.key_data(inputs['keys']))
-    return _guesses(inputs), {'batch_stats': 3}
+    seen.append(jax.random.key_data(keys))
+    return {'disparity': image[..., :1]}, {'batch_stats': 3}
 
+  monkeypatch.setattr(deeplens_depth, 'forward', forward)
   key = jax.random.key(5)
   for order in (slice(None), slice(None, None, -1), slice(1, 2)):
     part = {name: x[order] for name, x in inputs.items()}
-    _, state = _task().loss(apply, {}, part, key)
+    _, state = _task().loss({}, {}, part, key, 0)
   assert state == {'batch_stats': 3}
   np.testing.assert_array_equal(seen[1], seen[0][::-1])
   np.testing.assert_array_equal(seen[2], seen[0][1:])
   assert (seen[0][0] != seen[0][1]).any()
-  _task().loss(apply, {}, inputs, jax.random.key(6))
+  _task().loss({}, {}, inputs, jax.random.key(6), 0)
   assert (seen[3] != seen[0]).any()
 
 
@@ -176,19 +178,6 @@ def test_pictures_are_rows_of_five_in_range():
     np.testing.assert_allclose(cell, np.broadcast_to(x, cell.shape), atol=1e-6)
 
 
-@pytest.mark.parametrize('train', [True, False])
-def test_the_model_state_changes_in_training_alone(train):
-  task = _task()
-  inputs = _inputs(_record(), _record())
-  variables = jax.eval_shape(task.init, jax.random.key(0), inputs)
-  outputs, state = jax.eval_shape(functools.partial(task.apply, train=train), variables, inputs)
-  assert outputs['disparity'].shape == inputs['disparity'].shape
-  assert state == {'batch_stats': variables['batch_stats']}
-  jaxpr = jax.make_jaxpr(lambda v: task.apply(v, inputs, train)[1])(variables)
-  updated = [x for x in jaxpr.jaxpr.outvars if x not in jaxpr.jaxpr.invars]
-  assert bool(updated) == train
-
-
 def test_a_frame_that_the_network_cannot_take_is_refused():
   with pytest.raises(ValueError, match='data.width is 36; it must be a multiple of 8'):
     _task(data__width=36)
@@ -202,7 +191,8 @@ def _trained(**fields):
   state = experiment.runner.init(experiment_lib.seed_key(config.seed))
   batches, scalars = experiment.batches('train', 0), []
   for _ in range(2):
-    state, values = experiment.runner.step(state, experiment.runner.put(next(batches)))
+    batch = experiment.runner.put(next(batches))
+    state, values = experiment.runner.step(state, experiment.frozen(), batch)
     scalars.append(jax.device_get(values))
   batches.close()
   return scalars

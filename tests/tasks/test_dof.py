@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from depthjax.tasks import dof
+from depthjax.tasks.task import Env
 from tests import tiny
 
 
@@ -47,16 +48,18 @@ def _rendered():
   }
 
 
-def test_networks_may_look_through_the_eyes_of_a_predictor():
-  config = tiny.config(render__disparity='predicted', render__steepness=2.0)
+def test_networks_may_be_given_what_a_frozen_predictor_says(monkeypatch):
+  config = tiny.lensblur_config(render__disparity='predicted', render__steepness=2.0)
   seen = []
 
-  def predictor(image):
-    seen.append(image.shape)
+  def disparity(predictor, variables, image):
+    seen.append((predictor, variables, image.shape))
     return 10 - 4 * (1 - image[..., :1])
 
-  batch = dof.rendering(config, _each(_rendered()), predictor)({})
-  assert seen == [(2, 4, 8, 3)]
+  monkeypatch.setattr(dof.predictors, 'disparity', disparity)
+  env = Env(_each(_rendered()), frozen={'predictor': 'network'})
+  batch = dof.rendering(config, env)({'predictor': 'arrays'}, {})
+  assert seen == [('network', 'arrays', (2, 4, 8, 3))]
   # Twice the disparity from the focus, times the aperture: the signed radius over the largest.
   left, right = batch['defocus'][..., :4, 0], batch['defocus'][..., 4:, 0]
   np.testing.assert_allclose(left[:, 0, 0], [0.0, -0.2], atol=1e-5)
@@ -66,15 +69,15 @@ def test_networks_may_look_through_the_eyes_of_a_predictor():
 
 
 def test_without_a_predictor_there_is_nothing_to_see():
-  config = tiny.config(render__disparity='predicted')
+  config = tiny.lensblur_config(render__disparity='predicted')
   with pytest.raises(ValueError, match='predictor.weights names no predictor'):
-    dof.rendering(config, _each({}))
+    dof.rendering(config, Env(_each({})))
 
 
 @pytest.mark.parametrize(
   'field, value', [('disparity', 'guessed'), ('radius', 0), ('samples', 0), ('band', 0)]
 )
 def test_a_field_of_the_rendering_that_cannot_be_is_refused(field, value):
-  config = tiny.config(**{f'render__{field}': value})
+  config = tiny.lensblur_config(**{f'render__{field}': value})
   with pytest.raises(ValueError, match=f'render.{field} '):
-    dof.rendering(config, _each({}))
+    dof.rendering(config, Env(_each({})))

@@ -7,6 +7,7 @@ import pytest
 from configs import regression as regression_config
 from depthjax import tasks
 from depthjax.tasks import regression
+from depthjax.tasks.task import Env
 
 
 def _inputs(focus, aperture):
@@ -45,12 +46,14 @@ def test_no_disparity_is_given_away():
   np.testing.assert_array_equal(regression.arguments(inputs), regression.arguments(other))
 
 
-def test_the_loss_is_the_mean_difference():
+def test_the_loss_is_the_mean_difference(monkeypatch):
   config = _config()
-  task = tasks.make(config, each=lambda f: f, axis_name=None)
+  task = tasks.make(config, Env(lambda f: f))
   target = np.zeros((2, 4, 4, 3), np.float32)
-  outputs = {'high': target + np.float32([0.1, 0.3])[:, None, None, None]}
-  terms, _ = task.loss(lambda *_: (outputs, {}), {}, {'target': target}, None)
+  image = target + np.float32([0.1, 0.3])[:, None, None, None]
+  monkeypatch.setattr(regression, 'forward', lambda *_: (image, {}))
+  inputs = {**_inputs((0.5, 0.5), (1.0, 1.0)), 'target': target}
+  terms, _ = task.loss({}, {}, inputs, None, 0)
   np.testing.assert_allclose(terms['l1'], [0.1, 0.3], rtol=1e-6)
   assert list(terms) == ['l1']
 
@@ -61,7 +64,7 @@ def test_a_field_that_cannot_be_is_refused(field, value):
   name, leaf = field.split('.')
   config[name][leaf] = value
   with pytest.raises((TypeError, ValueError), match=leaf if name == 'model' else 'disparity'):
-    tasks.make(config, each=lambda f: f, axis_name=None)
+    tasks.make(config, Env(lambda f: f))
 
 
 def _config():

@@ -10,6 +10,7 @@ import pytest
 from depthjax import tasks
 from depthjax.ops import resize
 from depthjax.tasks import sddr
+from depthjax.tasks.task import Env
 from tests import tiny
 
 _SIDE = 128
@@ -17,7 +18,7 @@ _SIDE = 128
 
 @functools.cache
 def _task(**fields):
-  return tasks.make(tiny.sddr_config(**fields), each=jax.vmap, axis_name=None)
+  return tasks.make(tiny.sddr_config(**fields), Env())
 
 
 @functools.cache
@@ -42,12 +43,12 @@ def _batch(count=2, levels=1):
 @functools.cache
 def _loss(start=1):
   task = _task(loss__start=start, batch_size=2)
-  variables = jax.jit(task.init)(jax.random.key(0), task.inputs(_indexed(0)))
+  variables = jax.jit(task.init)(jax.random.key(0), task.inputs({}, _indexed(0)))
 
   @jax.jit
-  def loss(inputs):
+  def loss(inputs, step):
     def total(params):
-      terms, _ = task.loss(task.apply, {'params': params}, inputs, jax.random.key(1))
+      terms, _ = task.loss({'params': params}, {}, inputs, jax.random.key(1), step)
       return sum(x.mean() for x in terms.values()), terms
 
     grads, terms = jax.grad(total, has_aux=True)(variables['params'])
@@ -62,7 +63,7 @@ def _indexed(step):
 
 
 def test_the_models_own_edges_teach_from_the_first_third_on():
-  before, after = (jax.device_get(_loss()(_indexed(step))) for step in (0, 1))
+  before, after = (jax.device_get(_loss()(_indexed(step), step)) for step in (0, 1))
   for terms, _ in (before, after):
     assert terms.keys() == {'truth', 'gradient', 'fusion'}
     assert all(x.shape == (2,) and np.isfinite(x).all() for x in terms.values())
@@ -80,8 +81,8 @@ def test_the_network_can_see_maps_larger_than_they_are():
   inputs = {name: x[:1, ::2, ::2] for name, x in _batch().items() if x.ndim == 4}
   variables = jax.jit(task.init)(jax.random.key(0), inputs)
   double = {name: jnp.asarray(resize.upsample(x, (_SIDE, _SIDE))) for name, x in inputs.items()}
-  expected = jax.jit(lambda x: plain.apply(variables, x, False)[0])(double)
-  found = jax.jit(lambda x: task.apply(variables, x, False)[0])(inputs)
+  expected = jax.jit(lambda x: plain.apply(variables, x))(double)
+  found = jax.jit(lambda x: task.apply(variables, x))(inputs)
   assert found['fusion'].shape == (1, 64, 64, 1) and found['mask_half'].shape == (1, 32, 32, 1)
   for name, x in expected.items():
     np.testing.assert_allclose(found[name], resize.downsample(x, 2), atol=1e-5)
@@ -91,9 +92,7 @@ def test_without_weights_of_the_labels_there_are_none():
   task = _task(loss__gradient=0.0, loss__fusion=0.0)
   inputs = {x: y for x, y in _indexed(5).items() if x != 'windows'}
   shapes = jax.eval_shape(task.init, jax.random.key(0), inputs)
-  terms, _ = jax.eval_shape(
-    functools.partial(task.loss, task.apply), shapes, inputs, jax.random.key(0)
-  )
+  terms, _ = jax.eval_shape(task.loss, shapes, {}, inputs, jax.random.key(0), 0)
   assert terms.keys() == {'truth'}
 
 

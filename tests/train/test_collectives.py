@@ -20,7 +20,8 @@ def _step(config=tiny.config, **fields):
   """Collectives of the compiled step by kind, and the abstract state."""
   experiment = experiment_lib.build(config(**fields))
   batch = experiment.runner.put(next(experiment.batches('train', 0)))
-  text = experiment.runner.step.lower(experiment.runner.abstract, batch).compile().as_text()
+  runner = experiment.runner
+  text = runner.step.lower(runner.abstract, runner.frozen, batch).compile().as_text()
   kinds = collections.defaultdict(list)
   for one in costs.costs(program.parse(text), jax.device_count()).collectives:
     kinds[one.kind].append(one)
@@ -57,7 +58,7 @@ def test_fsdp_gathers_every_split_parameter_once_and_nothing_else():
 def test_an_evaluation_under_fsdp_gathers_the_average_alone():
   experiment = experiment_lib.build(tiny.config(parallel__fsdp=4))
   batch = experiment.runner.put(next(experiment.batches('val', 0)))
-  compiled = experiment.evaluate.lower(experiment.runner.abstract, batch).compile()
+  compiled = experiment.evaluate.lower(experiment.runner.abstract, {}, batch).compile()
   found = costs.costs(program.parse(compiled.as_text()), jax.device_count()).collectives
   gathered = sum(one.result for one in found if one.kind == 'all-gather' and one.result >= 256)
   ema = jax.tree.leaves(experiment.runner.abstract.ema)
@@ -72,10 +73,10 @@ def test_the_compiled_step_takes_its_own_state_again(fields):
   state = experiment.runner.init(experiment_lib.seed_key(0))
   with contextlib.closing(experiment.feed(0)) as feed:
     batch = next(feed)
-    compiled = experiment.runner.step.lower(state, batch).compile()
+    compiled = experiment.runner.step.lower(state, {}, batch).compile()
     with jax.transfer_guard('disallow'):
       for _ in range(2):
-        state, _ = compiled(state, batch)
+        state, _ = compiled(state, {}, batch)
   jax.tree.map(
     lambda x, a: x.sharding.is_equivalent_to(a.sharding, x.ndim) or pytest.fail(str(x.sharding)),
     state,

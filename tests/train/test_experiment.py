@@ -6,8 +6,8 @@ import pytest
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
+from depthjax.models.deeplens import depthnet
 from depthjax.models.deeplens.depthnet import DepthNet
-from depthjax.tasks import deeplens_depth
 from depthjax.train import experiment as experiment_lib
 from tests import tiny
 
@@ -15,8 +15,8 @@ from tests import tiny
 def _save(folder, change=lambda metadata: None):
   """Weights of a depth net, and the metadata that a run would write with them, changed."""
   config = tiny.depth_config().to_dict()
-  _, shapes = deeplens_depth.described(config)
-  metadata = {'task': 'depth', 'step': 1, 'config': config}
+  _, shapes = depthnet.described(config)
+  metadata = {'task': 'deeplens_depth', 'step': 1, 'config': config}
   change(metadata)
   variables = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)
   return weights.save_weights(folder, variables, metadata)

@@ -24,7 +24,8 @@ def _trained(**fields):
   state = experiment.runner.init(experiment_lib.seed_key(config.seed))
   batches, losses = experiment.batches('train', 0), []
   for _ in range(_STEPS):
-    state, scalars = experiment.runner.step(state, experiment.runner.put(next(batches)))
+    batch = experiment.runner.put(next(batches))
+    state, scalars = experiment.runner.step(state, experiment.frozen(), batch)
     losses.append(jax.device_get(scalars))
   return losses, jax.device_get(state), state, experiment
 
@@ -53,7 +54,7 @@ def test_every_mode_trains_as_one_device_does(mode):
 
 def test_fsdp_splits_the_parameters_over_its_devices():
   _, _, state, _ = _trained(**_MODES['fsdp'])
-  kernel = state.params['kernel_net']['mix3']['conv']['conv']['kernel']
+  kernel = state.params['down1']['conv']['kernel']
   assert kernel.sharding.shard_shape(kernel.shape) != kernel.shape
   assert not kernel.sharding.is_fully_replicated
   moments = [x for x in jax.tree.leaves(state.opt) if getattr(x, 'shape', None) == kernel.shape]
@@ -77,12 +78,15 @@ def test_metrics_of_a_batch_are_the_same_in_every_mode():
     batch = next(experiment.batches('val', 0))
     _, _, one, _ = _trained(parallel__devices=1)
     state = jax.tree.map(lambda x, like: jax.device_put(np.asarray(x), like.sharding), one, state)
-    results.append(jax.device_get(experiment.evaluate(state, experiment.runner.put(batch))))
+    batch = experiment.runner.put(batch)
+    results.append(jax.device_get(experiment.evaluate(state, experiment.frozen(), batch)))
   for other in results[1:]:
     assert other.keys() == results[0].keys()
     for name, value in results[0].items():
       assert value.shape == (8,)
-      np.testing.assert_allclose(other[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+      # A pixel at the rim of the band of edges may be in or out of it by rounding.
+      tolerance = {'rtol': 5e-3 if 'edge' in name else 1e-3, 'atol': 1e-4}
+      np.testing.assert_allclose(other[name], value, **tolerance, err_msg=name)
 
 
 def test_layouts_follow_the_first_rule_that_matches():

@@ -1,5 +1,7 @@
 """The train step on functions small enough to know the answer."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,24 +14,23 @@ from depthjax.train import step as step_lib
 _RATE = 0.1
 
 
-def _line(inputs_of=lambda batch: batch) -> Task:
+def _line() -> Task:
   """y = w x + b by squared error, with a running mean of x as its model state."""
 
-  def apply(variables, inputs, train):
-    params = variables['params']
-    mean = 0.9 * variables['stats']['mean'] + 0.1 * inputs['x'].mean()
-    return params['w'] * inputs['x'] + params['b'], {'stats': {'mean': mean}} if train else {}
+  def apply(variables, inputs):
+    return variables['params']['w'] * inputs['x'] + variables['params']['b']
 
-  def loss(apply, variables, inputs, key):
-    outputs, state = apply(variables, inputs, True)
-    return {'squared': (outputs - inputs['y']) ** 2}, state
+  def loss(variables, frozen, inputs, key, step):
+    mean = 0.9 * variables['stats']['mean'] + 0.1 * inputs['x'].mean()
+    squared = (apply(variables, inputs) - inputs['y']) ** 2
+    return {'squared': squared}, {'stats': {'mean': mean}}
 
   def init(key, inputs):
     params = {'w': jnp.ones(()), 'b': jnp.zeros(())}
     return {'params': params, 'stats': {'mean': jnp.zeros(())}}
 
   nothing = lambda *_: {}  # noqa: E731
-  return Task(init, apply, inputs_of, loss, lambda a, v, i: a(v, i, False)[0], nothing, nothing)
+  return Task(init, apply, lambda frozen, batch: batch, loss, nothing, nothing)
 
 
 def _batch(n=8, seed=0):
@@ -44,9 +45,9 @@ def _state(task, tx=None):
 
 
 def _step(task, tx=None, decay=0.9, parts=1):
-  grads = step_lib.accumulate(lambda s, b: step_lib.gradients(s, b, task=task), parts)
+  grads = step_lib.accumulate(functools.partial(step_lib.gradients, task=task), parts)
   tx = tx or optax.sgd(_RATE)
-  return jax.jit(lambda s, b: step_lib.train_step(s, b, gradients=grads, tx=tx, decay=decay))
+  return jax.jit(lambda s, b: step_lib.train_step(s, {}, b, gradients=grads, tx=tx, decay=decay))
 
 
 def test_a_doubled_batch_has_the_same_loss_and_update():

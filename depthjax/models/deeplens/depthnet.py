@@ -18,6 +18,7 @@ from flax import linen as nn
 
 from depthjax.models import layers
 from depthjax.models.encoders.resnet import ResNet50
+from depthjax.models.predictors.predictor import Predictor
 
 # Whether there is a segmentation head: in the paper's training, not in the released graph.
 PRESETS = {'paper': True, 'release': False}
@@ -88,21 +89,29 @@ class DepthNet(nn.Module):
       outputs['segmentation'] = nn.sigmoid(self.segmentation_head(x, train, keys))
     return outputs
 
+  def predict(self, image: jax.Array) -> jax.Array:
+    """The disparity alone, in evaluation: [b h w 1]."""
+    return self(image, False)['disparity']
+
 
 def initial(model: DepthNet) -> Any:
   """Fresh variables of the network."""
   return model.init(jax.random.key(0), jnp.zeros((1, STRIDE, STRIDE, 3)), False)
 
 
-def described(config: Mapping[str, Any]) -> tuple[tuple[DepthNet, int], Any]:
-  """What a run trains, by its whole config: ((network, long side of its frames, px), variables).
+def described(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
+  """The predictor that a run trains, by its config, and the shapes of its variables.
 
-  The variables are shapes alone. A config of something else ends in whatever it lacks.
+  Photographs are shown to it with the long side of the run's frames.
+
+  Raises:
+    AttributeError, KeyError, TypeError, ValueError: the config is of something else.
   """
   fields, data = config['model'], config['data']
   model = DepthNet(**{**fields, 'dtype': jnp.dtype(fields['dtype'])})
   shapes = jax.eval_shape(functools.partial(initial, model))
-  return (model, max(int(data['height']), int(data['width']))), shapes
+  size = max(int(data['height']), int(data['width']))
+  return Predictor('deeplens_depth', model, size, multiple=STRIDE), shapes
 
 
 class Decoder(nn.Module):

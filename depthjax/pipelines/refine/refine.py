@@ -49,7 +49,7 @@ def load(path: str | os.PathLike) -> Refiner:
   Raises:
     files.errors.InputError: the file cannot be read or is of another task.
   """
-  (model, *trained), variables = weights.load_network(path, 'sddr', refiners.described)
+  (model, *trained), variables = weights.load_network(path, {'sddr': refiners.described})
   return Refiner(model, variables, *trained)
 
 

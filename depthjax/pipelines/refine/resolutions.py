@@ -4,7 +4,6 @@ Where there are many edges of depth a finer prediction pays; where there are few
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,26 +20,18 @@ _EDGES = 94
 _FACTORS = (0.8, 1.0, 1.2)
 
 
-class Predictor(NamedTuple):
-  """A depth predictor, N_d.
-
-  Attributes:
-    predict: (sRGB in [0, 1] [h w 3], resolution) -> disparity of any range and size [h' w' 1]. The
-      resolution is that of the long side, in pixels, at which it should look at the picture.
-    side: the resolution that it was trained at.
-  """
-
-  predict: Callable[[np.ndarray, int], np.ndarray]
-  side: int
+# A depth predictor N_d: (sRGB in [0, 1] [h w 3], resolution) -> disparity of any range and size
+# [h' w' 1]. The resolution is that of the long side, in pixels, at which it sees the picture.
+Predict = Callable[[np.ndarray, int], np.ndarray]
 
 
-def predict(predictor: Predictor, picture: np.ndarray, resolution: int) -> np.ndarray:
+def predict(predictor: Predict, picture: np.ndarray, resolution: int) -> np.ndarray:
   """What a predictor says, in [0, 1], zeros if it sees no relief: float32 [h' w' 1].
 
   Raises:
     ValueError: it is no map [h' w' 1] of finite values.
   """
-  result = np.asarray(predictor.predict(picture, resolution))
+  result = np.asarray(predictor(picture, resolution))
   if result.ndim != 3 or result.shape[-1] != 1 or not result.size:
     raise ValueError(f'the predictor gave the shape {list(result.shape)}; it must give [h w 1]')
   if not np.isfinite(result).all():
@@ -94,9 +85,10 @@ def by_edges(
 
 def by_gradients(
   photo: np.ndarray,
-  predictor: Predictor,
+  predictor: Predict,
   disparity: np.ndarray,
   found: Sequence[Window],
+  side: int,
   alpha: float,
   finest: int = FINEST,
   done: Callable[[], None] = lambda: None,
@@ -109,14 +101,14 @@ def by_gradients(
 
   Args:
     photo: sRGB [h w 3].
-    predictor: it is asked once more for each window, at the resolution it was trained at.
+    predictor: it is asked once more for each window, at the resolution `side`.
     disparity: of the whole picture [h w 1].
     found: the windows of a level.
+    side: resolution that the predictor was trained at.
     alpha: mean `steepness` of the truths that the predictor was trained on, or what stands for it.
     finest: no resolution is larger.
     done: called after each prediction.
   """
-  side = predictor.side
   steep = slope(disparity)
   whole = float(steep.mean()) or 1.0
   result = []

@@ -6,6 +6,7 @@ windows of a level see the disparity before it, so the network takes them as one
 Source: Li et al. (NeurIPS 2024), section 3.2; by default the two levels of the authors' program.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,12 +14,13 @@ import cv2
 import numpy as np
 
 from depthjax import windows
+from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import local_alignment, resolutions
 from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refine.refine import Refiner
-from depthjax.pipelines.refine.resolutions import Predictor
+from depthjax.pipelines.refine.resolutions import Predict
 
 # A window of fewer pixels shows no depth.
 _SMALLEST = 8
@@ -38,6 +40,7 @@ class Settings(NamedTuple):
     chunk: windows that the network sees at once; see refine.fuse.
     side: of the network's maps of the picture and of windows, as in refine.refine; without, up to
       1024.
+    input_size: what the predictor was trained at, px; needed with one.
     nearest, ensemble: as there.
     local: as there, of the first stage; and of the result, if windows are cut out of `high`.
   """
@@ -48,18 +51,19 @@ class Settings(NamedTuple):
   finest: int = resolutions.FINEST
   chunk: int | None = None
   side: int | None = None
+  input_size: int | None = None
   nearest: bool = False
   ensemble: int = 1
   local: bool = True
 
 
-def of_depth_net(net: depth_lib.Predictor) -> Predictor:
-  """A trained depth net as a predictor of windows."""
+def of_predictor(predictor: Predictor) -> Predict:
+  """A depth predictor as `refine` asks it."""
+  return functools.partial(_predict, predictor)
 
-  def predict(picture: np.ndarray, resolution: int) -> np.ndarray:
-    return depth_lib.predict(picture, net._replace(long_side=resolution))
 
-  return Predictor(predict, net.long_side)
+def _predict(predictor: Predictor, picture: np.ndarray, resolution: int) -> np.ndarray:
+  return depth_lib.predict(picture, predictor, resolution)
 
 
 def refine(
@@ -69,7 +73,7 @@ def refine(
   *,
   shape: tuple[int, int] | None = None,
   photo: np.ndarray | None = None,
-  predictor: Predictor | None = None,
+  predictor: Predict | None = None,
   views: Sequence[np.ndarray] | None = None,
   settings: Settings | None = None,
   done: Callable[[], None] = lambda: None,
@@ -82,7 +86,7 @@ def refine(
   Args:
     low, high, refiner, shape: as in refine.refine.
     photo: what the predictor is asked about: sRGB in [0, 1], [h w 3]; it has the result's size.
-    predictor: near must be large in what it says.
+    predictor: (window, resolution) -> its disparity, near is large; see resolutions.Predict.
     views: predictions of the windows made beforehand, in place of a predictor: maps [h w 1] of any
       size, those of level 1 first, row by row as windows.grid has them.
     settings: how windows are refined.
@@ -103,7 +107,7 @@ def refine(
   current = refine_lib.refine(unit.values, high, refiner, shape=shape, side=side, **fields)
   done()
   if predictor is not None and settings.adaptive and settings.alpha is None:
-    settings = settings._replace(alpha=_alpha(photo, predictor))
+    settings = settings._replace(alpha=_alpha(photo, predictor, settings.input_size))
     done()
   ready = None
   if predictor is None:
@@ -144,13 +148,15 @@ def calls(settings: Settings, predicts: bool) -> int:
 def _shape(
   shape: tuple[int, int],
   photo: np.ndarray | None,
-  predictor: Predictor | None,
+  predictor: Predict | None,
   settings: Settings,
 ) -> tuple[int, int]:
   """The size of the picture, once it is known to be one that windows can be cut from."""
   if predictor is not None:
     if photo is None or photo.ndim != 3 or photo.shape[-1] != 3:
       raise ValueError('a predictor needs the photograph [h w 3]')
+    if settings.input_size is None:
+      raise ValueError('a predictor needs settings.input_size, the size that it was trained at')
     shape = photo.shape[:2]
   least = _SMALLEST * (settings.levels + 1)
   if settings.levels < 1 or min(shape) < least:
@@ -161,10 +167,10 @@ def _shape(
   return tuple(shape)
 
 
-def _alpha(photo: np.ndarray, predictor: Predictor) -> float:
+def _alpha(photo: np.ndarray, predictor: Predict, side: int) -> float:
   """How steep the predictor sees the whole picture; a flat one has no windows to tell apart."""
-  seen = resolutions.predict(predictor, photo, predictor.side)
-  return resolutions.steepness(seen, predictor.side) or 1.0
+  seen = resolutions.predict(predictor, photo, side)
+  return resolutions.steepness(seen, side) or 1.0
 
 
 def _ready(
@@ -186,20 +192,20 @@ def _ready(
 
 def _predicted(
   photo: np.ndarray,
-  predictor: Predictor,
+  predictor: Predict,
   current: np.ndarray,
   found: Sequence[windows.Window],
   settings: Settings,
   done: Callable[[], None],
 ) -> list[np.ndarray]:
   """What the predictor says of each window."""
-  finest = settings.finest
+  side, finest = settings.input_size, settings.finest
   if settings.adaptive:
     wanted = resolutions.by_gradients(
-      photo, predictor, current, found, settings.alpha, finest, done
+      photo, predictor, current, found, side, settings.alpha, finest, done
     )
   else:
-    wanted = resolutions.by_edges(current, found, predictor.side, finest)
+    wanted = resolutions.by_edges(current, found, side, finest)
   result = {}
   # One resolution after another: a predictor need not change its size to and fro.
   for i in sorted(range(len(found)), key=lambda i: wanted[i]):

@@ -56,7 +56,7 @@ def load(path: str | os.PathLike) -> Learned:
     model = LensBlur(**{**fields, **lists, 'radius': radius, 'dtype': jnp.dtype(fields['dtype'])})
     return model, jax.eval_shape(functools.partial(initial, model))
 
-  model, variables = weights.load_network(path, 'lensblur', describe)
+  model, variables = weights.load_network(path, {'lensblur': describe})
   return Learned(model, variables, model.radius)
 
 

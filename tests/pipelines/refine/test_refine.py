@@ -175,7 +175,7 @@ def test_weights_of_a_run_come_back_as_the_network_that_wrote_them(tmp_path):
 
 def test_weights_of_another_task_are_refused(tmp_path):
   refiners.save(tmp_path, task='depth')
-  with pytest.raises(InputError, match="weights of the task 'depth'; expected .*'sddr'"):
+  with pytest.raises(InputError, match="weights of the task 'deeplens_depth'; expected .*'sddr'"):
     refine.load(tmp_path)
 
 

@@ -7,7 +7,6 @@ from depthjax import windows
 from depthjax.ops import gradients
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import resolutions
-from depthjax.pipelines.refine.resolutions import Predictor
 from depthjax.windows import Window
 from tests import refiners
 
@@ -69,7 +68,7 @@ def test_only_the_steepest_pixels_are_edges():
   assert resolutions.edge_factors(values + ramp, found) == resolutions.edge_factors(values, found)
 
 
-def _asked(answer, side=64):
+def _asked(answer):
   """A predictor that remembers what it is asked."""
   seen = []
 
@@ -77,7 +76,7 @@ def _asked(answer, side=64):
     seen.append((picture.shape, resolution))
     return answer(picture)
 
-  return Predictor(predict, side), seen
+  return predict, seen
 
 
 @pytest.mark.parametrize('alpha, finest', [(0.01, 1024), (0.05, 1024), (0.005, 256)])
@@ -97,7 +96,7 @@ def test_steep_windows_get_finer_resolutions(alpha, finest):
     expected.append(round(wanted / 32) * 32)
   done = []
   got = resolutions.by_gradients(
-    photo, predictor, disparity, found, alpha, finest, lambda: done.append(1)
+    photo, predictor, disparity, found, 64, alpha, finest, lambda: done.append(1)
   )
   assert got == [min(max(x, 64), finest) for x in expected] and got[0] > max(got[1:])
   assert [at for _, at in seen] == [64] * 4 == [64 * x for x in done]

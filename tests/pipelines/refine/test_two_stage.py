@@ -8,7 +8,6 @@ from depthjax import windows
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine, resolutions, two_stage
-from depthjax.pipelines.refine.resolutions import Predictor
 from depthjax.pipelines.refine.two_stage import Settings
 from tests import refiners
 
@@ -22,13 +21,12 @@ def _scene(h, w):
   return low, high, photo
 
 
-def _predictor(side=64):
+_SIDE = 64  # That the predictors here were trained at.
+
+
+def _predictor(picture, resolution):
   """It sees the photograph's first channel as disparity, and the finer, its second."""
-
-  def predict(picture, resolution):
-    return 3 + 2 * picture[..., :1] + resolution / 500 * picture[..., 1:2]
-
-  return Predictor(predict, side)
+  return 3 + 2 * picture[..., :1] + resolution / 500 * picture[..., 1:2]
 
 
 @pytest.mark.parametrize('shape', [(131, 97), (75, 200), (64, 64)])
@@ -49,11 +47,11 @@ def _one_after_another(low, high, photo, refiner, predictor, levels):
   square = (refiner.side,) * 2
   for level in range(1, levels + 1):
     found = windows.grid(photo.shape[:2], level)
-    wanted = resolutions.by_edges(current, found, predictor.side)
+    wanted = resolutions.by_edges(current, found, _SIDE)
     before = current.copy()
     for window, resolution in zip(found, wanted, strict=True):
       old = before[window.slices]
-      sharp = predictor.predict(photo[window.slices], resolution)
+      sharp = predictor(photo[window.slices], resolution)
       pair = (maps.resized(x, square)[None] for x in (old, sharp))
       new = maps.resized(next(refine.fuse(refiner, *pair)), old.shape[:2], cv2.INTER_CUBIC)
       weights = windows.feather(old.shape[:2])[..., None]
@@ -65,11 +63,11 @@ def _one_after_another(low, high, photo, refiner, predictor, levels):
 def test_windows_as_a_batch_are_windows_one_after_another(chunk):
   """By the real network, in chunks of 1 and of 2, which 9 windows do not fill."""
   low, high, photo = _scene(128, 111)
-  expected = _one_after_another(low, high, photo, refiners.tiny(), _predictor(), 2)
+  expected = _one_after_another(low, high, photo, refiners.tiny(), _predictor, 2)
   arguments = {
     'photo': photo,
-    'predictor': _predictor(),
-    'settings': Settings(chunk=chunk, side=128),
+    'predictor': _predictor,
+    'settings': Settings(chunk=chunk, side=128, input_size=_SIDE),
   }
   result = two_stage.refine(low, high, refiners.tiny(), **arguments)
   np.testing.assert_allclose(result, expected, atol=1e-3)
@@ -135,12 +133,12 @@ def test_places_have_the_values_of_the_low_map_unless_windows_know_more():
 
 
 @pytest.mark.parametrize('local', [False, True])
-@pytest.mark.parametrize('predictor', [None, _predictor()])
+@pytest.mark.parametrize('predictor', [None, _predictor])
 def test_windows_bring_detail_that_the_whole_picture_lost(predictor, local):
   """Waves of 6 pixels in 600: the network's 128 cannot hold them, its windows can."""
   low, high, photo = _scene(600, 600)
   whole = refine.refine(low, high, refiners.mixing(1), side=128, local=False)
-  settings = Settings(3, side=128, local=local)
+  settings = Settings(3, side=128, local=local, input_size=_SIDE)
   refined = two_stage.refine(
     low, high, refiners.mixing(1), photo=photo, predictor=predictor, settings=settings
   )
@@ -158,19 +156,19 @@ def test_windows_bring_detail_that_the_whole_picture_lost(predictor, local):
 def test_the_predictor_is_asked_about_each_window(levels, adaptive, alpha):
   """At its own resolution for Eq. 11, then resolution by resolution; `done` tells of every call."""
   low, high, photo = _scene(260, 350)
-  seen, done, side = [], [], 64
+  seen, done, side = [], [], _SIDE
 
   def predict(picture, resolution):
     seen.append((picture.shape, resolution))
     return picture[..., :1]
 
-  settings = Settings(levels, adaptive, alpha)
+  settings = Settings(levels, adaptive, alpha, input_size=side)
   two_stage.refine(
     low,
     high,
     refiners.mixing(0.5),
     photo=photo,
-    predictor=Predictor(predict, side),
+    predictor=predict,
     settings=settings,
     done=lambda: done.append(1),
   )
@@ -192,10 +190,9 @@ def test_the_predictor_is_asked_about_each_window(levels, adaptive, alpha):
 
 def test_a_depth_net_looks_as_finely_as_it_is_asked(monkeypatch):
   asked = []
-  monkeypatch.setattr(depth_lib, 'predict', lambda photo, net: asked.append(net) or photo[..., :1])
-  predictor = two_stage.of_depth_net(depth_lib.Predictor(None, {'a': 1}, 320))
-  predictor.predict(np.zeros((4, 4, 3)), 800)
-  assert predictor.side == 320 and asked == [depth_lib.Predictor(None, {'a': 1}, 800)]
+  monkeypatch.setattr(depth_lib, 'predict', lambda photo, *rest: asked.append(rest))
+  two_stage.of_predictor('net')(np.zeros((4, 4, 3)), 800)
+  assert asked == [('net', 800)]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +202,11 @@ def test_a_depth_net_looks_as_finely_as_it_is_asked(monkeypatch):
     ({'shape': (90, 23)}, 'a picture of 23 x 90 pixels cannot .* and 24 pixels a side'),
     ({'settings': Settings(0)}, 'windows of 0 levels; at least one level'),
     ({'settings': Settings(side=64)}, 'the side is 64 pixels'),
-    ({'predictor': _predictor()}, r'a predictor needs the photograph \[h w 3\]'),
+    ({'predictor': _predictor}, r'a predictor needs the photograph \[h w 3\]'),
+    (
+      {'predictor': _predictor, 'photo': np.zeros((90, 90, 3))},
+      'a predictor needs settings.input_size',
+    ),
     ({'low': np.zeros((30, 30, 1))}, 'the low map is constant'),
     ({'low': 1 - refiners.smooth(30, 30)}, 'run against each other'),
   ],
@@ -220,10 +221,15 @@ def test_windows_without_depth_stay_as_they_are():
   """A constant window, and a predictor that sees nothing, change nothing."""
   low = np.zeros((90, 90, 1), np.float32)
   low[:, 80:] = 1
-  blind = Predictor(lambda picture, _: 0 * picture[..., :1], 64)
+  settings = Settings(1, input_size=_SIDE)
   photo = np.zeros((90, 90, 3), np.float32)
   result = two_stage.refine(
-    low, low, refiners.mixing(0.5), photo=photo, predictor=blind, settings=Settings(1)
+    low,
+    low,
+    refiners.mixing(0.5),
+    photo=photo,
+    predictor=lambda picture, _: 0 * picture[..., :1],
+    settings=settings,
   )
   assert np.isfinite(result).all()
   np.testing.assert_allclose(result[:, :40], 0, atol=1e-3)

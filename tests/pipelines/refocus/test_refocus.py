@@ -232,7 +232,7 @@ def test_what_does_not_fit_is_refused(fields, message):
 
 
 def _metadata(**fields):
-  config = tiny.config().to_dict()
+  config = tiny.lensblur_config().to_dict()
   return {'task': 'lensblur', 'step': 4, 'config': config, **fields}
 
 

@@ -1,6 +1,6 @@
 """Depth prediction (DeepLens, SIGGRAPH Asia 2018): disparity of one photograph, eq. 1.
 
-  depthjax train --config=configs/depth.py:small --workdir=runs/depth
+  depthjax train --config=configs/deeplens_depth.py:small --workdir=runs/depth
 
 An encoder that knows ImageNet, from a file that torchvision or timm wrote (`depthjax convert
 resnet50 FILE -o encoder.safetensors`), fits the widths of `base` and is taken with
@@ -26,7 +26,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """Sizes `smoke`, `small` and `base`; `preset` is `paper`, or `release` without segmentation."""
   arg = configuring.parse_arg(arg, size='base', preset='paper')
   config = configuring.defaults()
-  config.task = 'depth'
+  config.task = 'deeplens_depth'
   config.model = ml_collections.ConfigDict(
     {
       'preset': arg.preset,
