@@ -135,6 +135,10 @@ def test_numbers_below_their_least_are_refused(field, bound):
     ({'ema': -0.1}, {}, 'ema is -0.1; a decay in [0, 1)'),
     ({'ema': float('nan')}, {}, 'ema is nan; a decay'),
     ({'parallel__mode': 'spmd'}, {}, "parallel.mode is 'spmd'; jit or pmap"),
+    ({'optimizer__name': 'lion'}, {}, "optimizer.name is 'lion'; it can be adam, adamw"),
+    ({'optimizer__schedule': 'step'}, {}, "optimizer.schedule is 'step'; it can be cosine"),
+    ({'optimizer__name': 'adam', 'optimizer__weight_decay': 0.1}, {}, 'adam has none, adamw does'),
+    ({'optimizer__schedule': 'exponential', 'optimizer__end': 0.0}, {}, 'optimizer.end is 0.0'),
     ({'parallel__devices': 3}, {'devices': 2}, 'parallel.devices is 3; there are 2'),
     (
       {'parallel__devices': 2},

@@ -11,7 +11,6 @@ import ml_collections
 import numpy as np
 
 from depthjax.configuring import ConfigError
-from depthjax.data import splits
 from depthjax.plan import costs as costs_lib
 from depthjax.plan import program as program_lib
 from depthjax.plan import work as work_lib
@@ -179,11 +178,7 @@ def next_size(
 
 def _built(config: ml_collections.ConfigDict, topology: Topology) -> tuple[Any, Any]:
   experiment = experiment_lib.build(config, topology.devices)
-  record = splits.example(config.data.to_dict())
-  batch = jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct((config.batch_size, *np.shape(x)), np.asarray(x).dtype), record
-  )
-  return experiment, batch
+  return experiment, experiment_lib.placeholder_batch(config)
 
 
 def _tries(config: ml_collections.ConfigDict, topology: Topology, size: int) -> tuple[bool, float]:

@@ -87,6 +87,15 @@ def build(
   )
 
 
+def placeholder_batch(config: ml_collections.ConfigDict, size: int | None = None) -> Any:
+  """Shapes and types of a batch, of `size` examples or of the config's batch size."""
+  size = size or config.batch_size
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct((size, *np.shape(x)), np.asarray(x).dtype),
+    splits.example(config.data.to_dict()),
+  )
+
+
 def _step(config: ml_collections.ConfigDict, task: Task, tx: Any, mesh: Any) -> Callable:
   mode = config.parallel.mode
   trained = functools.partial(optimizer.trained, rates=config.optimizer.rates)
@@ -147,7 +156,5 @@ def _frozen(config: ml_collections.ConfigDict) -> tuple[dict[str, Any], dict[str
 def _placeholders(config: ml_collections.ConfigDict, networks: Any, frozen: Any) -> Any:
   """Arrays of one example in the shapes of `task.inputs`, to initialise the model with."""
   task = tasks.make(config, Env(frozen=networks))
-  record = splits.example(config.data.to_dict())
-  batch = jax.tree.map(lambda x: np.asarray(x)[None], record)
-  inputs = jax.eval_shape(task.inputs, frozen, batch)
+  inputs = jax.eval_shape(task.inputs, frozen, placeholder_batch(config, 1))
   return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), inputs)

@@ -146,9 +146,7 @@ def test_weights_that_do_not_fit_their_description_are_refused(tmp_path, change,
 @pytest.mark.parametrize('task', ['lensblur', 'resnet50'])
 def test_weights_of_another_task_are_refused(tmp_path, task):
   weights.save_weights(tmp_path, _predictor().variables, _metadata(task=task))
-  with pytest.raises(
-    InputError, match=f"weights of the task '{task}'; expected .*'deeplens_depth'"
-  ):
+  with pytest.raises(InputError, match=f"of the task '{task}'; expected .*'deeplens_depth'"):
     depth.load(tmp_path)
 
 

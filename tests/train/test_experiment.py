@@ -1,24 +1,31 @@
-"""What a run is built of: the predictor that it looks through, checked before anything else."""
+"""Frozen networks: checked when a run is built, and arguments of its step like the batch."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from depthjax import tasks
 from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.models.deeplens import depthnet
 from depthjax.models.deeplens.depthnet import DepthNet
+from depthjax.tasks import dof
+from depthjax.tasks.task import Task
 from depthjax.train import experiment as experiment_lib
 from tests import tiny
 
 
-def _save(folder, change=lambda metadata: None):
+def _save(folder, change=lambda metadata: None, **fields):
   """Weights of a depth net, and the metadata that a run would write with them, changed."""
-  config = tiny.depth_config().to_dict()
+  config = tiny.depth_config(**fields).to_dict()
   _, shapes = depthnet.described(config)
   metadata = {'task': 'deeplens_depth', 'step': 1, 'config': config}
   change(metadata)
-  variables = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(lambda x: rng.uniform(0.1, 0.5, x.shape).astype(x.dtype), shapes)
+  kernels = jax.tree.map(lambda x: x - 0.3 * (x.ndim == 4), variables['params'])
+  variables = {**variables, 'params': kernels}
   return weights.save_weights(folder, variables, metadata)
 
 
@@ -51,3 +58,64 @@ def test_a_predictor_sees_frames_of_any_size_at_the_one_it_was_trained_at(tmp_pa
   fields = {'render__disparity': 'predicted', 'predictor__weights': str(tmp_path)}
   experiment_lib.build(tiny.config(data__height=64, data__width=96, **fields))
   assert set(seen) == {(2, (32, 48, 3))}
+
+
+def _toy(config, env):
+  """A task that fits a scale to the defocus that the frozen network gives."""
+
+  def loss(variables, frozen, inputs, key, step):
+    error = variables['params']['scale'] * inputs['defocus'] - inputs['image'][..., :1]
+    return {'squared': (error**2).mean((1, 2, 3))}, {}
+
+  nothing = lambda *_: {}  # noqa: E731
+  init = lambda *_: {'params': {'scale': jnp.ones(())}}  # noqa: E731
+  return Task(init, nothing, dof.rendering(config, env), loss, nothing, nothing)
+
+
+@pytest.fixture(name='built')
+def fixture_built(tmp_path, monkeypatch):
+  """Builds the toy's experiment with a frozen depth net of a width."""
+  monkeypatch.setitem(tasks._TASKS, 'toy', _toy)
+
+  def build(width=2, **fields):
+    (tmp_path / str(width)).mkdir(exist_ok=True)
+    weights = _save(tmp_path / str(width), model__width=width)
+    predicted = {'render__disparity': 'predicted', 'predictor__weights': str(weights)}
+    return experiment_lib.build(tiny.config(task='toy', **{**predicted, **fields}))
+
+  return build
+
+
+def test_the_program_does_not_grow_with_the_frozen_network(built):
+  """Its arrays are arguments: as constants, 16 times as many would be 2 MB of text more."""
+  sizes, counts = [], []
+  for width in (2, 8):
+    runner = built(width, parallel__devices=1).runner
+    batch = experiment_lib.placeholder_batch(tiny.config())
+    sizes.append(len(runner.step.lower(runner.abstract, runner.frozen, batch).as_text()))
+    counts.append(sum(x.size for x in jax.tree.leaves(runner.frozen)))
+  assert counts[1] > 10 * counts[0] and sizes[1] < 1.02 * sizes[0]
+
+
+def _losses(experiment):
+  """The loss of two steps, and the state after them."""
+  state, frozen = experiment.runner.init(experiment_lib.seed_key(0)), experiment.frozen()
+  batches, losses = experiment.batches('train', 0), []
+  for _ in range(2):
+    batch = experiment.runner.put(next(batches))
+    state, scalars = experiment.runner.step(state, frozen, batch)
+    losses.append(float(scalars['loss']))
+  batches.close()
+  return losses, state
+
+
+def test_every_mode_uses_the_frozen_network_as_one_device_does(built):
+  predicted, state = _losses(built(parallel__devices=1))
+  true = built(parallel__devices=1, render__disparity='true')
+  assert np.abs(np.subtract(predicted, _losses(true)[0])).min() > 1e-3
+  assert sum(x.size for x in jax.tree.leaves(state.ema)) == 1  # No part of the state.
+  for fields in ({}, {'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}):
+    experiment = built(**fields)
+    np.testing.assert_allclose(_losses(experiment)[0], predicted, rtol=2e-3)
+    split = [x for x in jax.tree.leaves(experiment.frozen()) if not x.sharding.is_fully_replicated]
+    assert bool(split) == ('parallel__fsdp' in fields)

@@ -140,3 +140,49 @@ def test_any_warmup_goes_with_any_number_of_steps(warmup, steps):
   assert np.isfinite(rates).all() and rates.max() <= 0.1 + 1e-7
   peak = min(warmup, steps)
   np.testing.assert_allclose(rates[peak], 0.1, rtol=1e-6)
+
+
+def _rates(schedule, steps=_STEPS, **fields):
+  function = optimizer.schedule(_config(schedule=schedule, warmup=4, **fields), steps)
+  return np.array([function(k) for k in range(steps + 3)])
+
+
+@pytest.mark.parametrize(
+  'schedule, expected',
+  [
+    ('polynomial', lambda t: 0.01 + 0.09 * (1 - t) ** 2),
+    ('exponential', lambda t: 0.1 * 0.1**t),
+    ('onecycle', lambda t: 0.1 - 0.09 * t),
+    ('constant', lambda t: 0.1 + 0 * t),
+  ],
+)
+def test_other_schedules_fall_from_the_peak_to_the_end(schedule, expected):
+  rates = _rates(schedule, power=2.0)
+  t = np.arange(17) / 16
+  np.testing.assert_allclose(rates[4 : _STEPS + 1], expected(t), rtol=1e-5)
+  start = 0.004 if schedule == 'onecycle' else 0
+  np.testing.assert_allclose(rates[:5], np.linspace(start, 0.1, 5), rtol=1e-5, atol=1e-9)
+  np.testing.assert_allclose(rates[_STEPS:], rates[_STEPS], rtol=1e-6)
+
+
+def _optax_twins():
+  return {
+    'adam': optax.adam(0.1, 0.8, 0.95),
+    'adamw': optax.adamw(0.1, 0.8, 0.95, weight_decay=0.3),
+    'nadam': optax.nadamw(0.1, 0.8, 0.95, weight_decay=0.3),
+    'sgd': optax.sgd(0.1, momentum=0.8),
+  }
+
+
+@pytest.mark.parametrize('name', _optax_twins())
+def test_optimisers_are_those_of_optax(name):
+  decay = 0.3 if name in ('adamw', 'nadam') else 0.0
+  fields = {'beta1': 0.8, 'beta2': 0.95, 'decays': (('.*', 1.0),), 'schedule': 'constant'}
+  grads = [_grads(k) for k in range(3)]
+  result, _ = _trained(_config(name=name, weight_decay=decay, **fields), grads)
+  tx, params = _optax_twins()[name], _params()
+  state = tx.init(params)
+  for grad in grads:
+    updates, state = tx.update(grad, state, params)
+    params = optax.apply_updates(params, updates)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), result, dict(params))

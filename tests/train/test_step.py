@@ -1,5 +1,6 @@
 """The train step on functions small enough to know the answer."""
 
+import contextlib
 import functools
 
 import jax
@@ -8,8 +9,12 @@ import numpy as np
 import optax
 import pytest
 
+from depthjax.plan import work
 from depthjax.tasks.task import Task
+from depthjax.train import experiment as experiment_lib
+from depthjax.train import optimizer
 from depthjax.train import step as step_lib
+from tests import tiny
 
 _RATE = 0.1
 
@@ -103,3 +108,49 @@ def test_after_a_loss_that_is_not_finite_the_state_never_changes():
   assert not np.isfinite(scalars['loss']) and not later.finite
   for name in ('step', 'params', 'ema', 'model_state', 'opt'):
     jax.tree.map(np.testing.assert_array_equal, getattr(later, name), getattr(good, name))
+
+
+def test_what_is_not_trained_stays_and_counts_in_no_norm():
+  task, batch = _line(), _batch()
+  rates = (('w', 0.0), ('.*', 1.0))
+  grads = functools.partial(
+    step_lib.gradients, task=task, trained=functools.partial(optimizer.trained, rates=rates)
+  )
+  step = functools.partial(step_lib.train_step, gradients=grads, tx=optax.sgd(_RATE), decay=0.9)
+  state, scalars = jax.jit(step)(_state(task), {}, batch)
+  slope = 2 * (batch['x'] - batch['y']).mean()
+  np.testing.assert_allclose(scalars['grad_norm'], abs(slope), rtol=1e-5)
+  assert state.params['w'] == 1 and state.params['b'] != 0
+  for parts in (1, 4):
+    found = jax.eval_shape(step_lib.accumulate(grads, parts), _state(task), {}, batch)[0]
+    assert found['w'] is None and found['b'].shape == ()
+
+
+def test_statistics_go_with_the_parameters_of_their_module():
+  params = {'body': {'bn': {'scale': 1}, 'plain': {'kernel': 1}}, 'head': {'bn': {'scale': 1}}}
+  state = {'batch_stats': {'body': {'bn': {'mean': 0}, 'plain': {'free': {'mean': 0}}}}}
+  state['batch_stats']['head'] = {'bn': {'mean': 0}}
+  for rate, expected in (('body', [False, False, True]), ('kernel', [True, False, True])):
+    _, own = optimizer.trained(params, state, rates=((rate, 0.0), ('.*', 1.0)))
+    assert jax.tree.leaves(own) == expected
+
+
+def test_frozen_layers_cost_no_backward_pass_and_keep_their_statistics():
+  """The layers next to the photograph: without them the gradient ends where they begin."""
+  flops, batch = [], experiment_lib.placeholder_batch(tiny.config())
+  for rates in ((('.*', 1.0),), (('down', 0.0), ('.*', 1.0))):
+    experiment = experiment_lib.build(tiny.config(parallel__devices=1, optimizer__rates=rates))
+    runner = experiment.runner
+    jaxpr = runner.step.trace(runner.abstract, {}, batch).jaxpr
+    flops.append(sum(work.work(jaxpr).matrix.values()))
+  assert flops[1] < 0.9 * flops[0]
+  state = runner.init(experiment_lib.seed_key(0))
+  before = jax.device_get(state.model_state['batch_stats'])
+  with contextlib.closing(experiment.feed(0)) as batches:
+    state, _ = runner.step(state, {}, next(batches))
+  after = jax.device_get(state.model_state['batch_stats'])
+  for name, stats in before.items():
+    changed = [
+      (a != b).any() for a, b in zip(*map(jax.tree.leaves, (stats, after[name])), strict=True)
+    ]
+    assert any(changed) == (not name.startswith('down')), name
