@@ -8,12 +8,17 @@ READY := $(VENV)/.ready
 # step and pays for each page again; huge pages make that up to three times cheaper.
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
-.PHONY: demo test lint format lock clean
+.PHONY: demo test test-all lint format lock clean
 
 demo: $(READY)
 	$(BIN)/depthjax demo
 
+# What a day's change can break.
 test: lint
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
+
+# And fault injection, launchers, ahead-of-time plans, twins of large networks: what CI runs.
+test-all: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(READY)
