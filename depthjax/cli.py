@@ -2,16 +2,12 @@
 
 import pathlib
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from depthjax import demo as demo_lib
 from depthjax import main as main_lib
-from depthjax.commands import convert, depth, prepare, refine, refocus, reproduce, score
-from depthjax.configuring import ConfigError
-from depthjax.files.errors import InputError
-from depthjax.train.loop import NotFinite, Terminated
+from depthjax.commands import convert, depth, prepare, refine, refocus, reproduce, runner, score
 
 app = typer.Typer(
   add_completion=False,
@@ -31,35 +27,23 @@ def main() -> None:
   """Runs the command line; bad input is one line on stderr and exit code 2."""
   try:
     sys.exit(app(sys.argv[1:] or ['--help'], prog_name='depthjax', standalone_mode=False))
-  except (InputError, ConfigError) as error:
-    _fail(str(error))
-  except (NotFinite, Terminated) as error:
-    _fail(str(error), main_lib.code_of(error))
+  except runner.EXPECTED as error:
+    sys.exit(runner.report(error))
   except _UsageError as error:
-    _fail(error.format_message())
+    runner.say(error.format_message())
+    sys.exit(2)
 
 
-def _fail(message: str, code: int = 2) -> NoReturn:
-  print('depthjax:', *message.splitlines(), file=sys.stderr)
-  sys.exit(code)
+def _experiment(context: typer.Context) -> None:
+  main_lib.run(context.info_name, context.args)
 
 
-@app.command(context_settings=_FLAGS)
-def train(context: typer.Context) -> None:
-  """Train: --config=configs/lensblur.py:small --workdir=runs/x [--config.steps=100 ...]."""
-  main_lib.run('train', context.args)
-
-
-@app.command(context_settings=_FLAGS)
-def evaluate(context: typer.Context) -> None:
-  """Evaluate a run's newest checkpoint: --config=... --workdir=... [--split=test]."""
-  main_lib.run('evaluate', context.args)
-
-
-@app.command(context_settings=_FLAGS)
-def plan(context: typer.Context) -> None:
-  """What a step would cost on devices that are not here: --config=... --topology=v5e:4x4."""
-  main_lib.run('plan', context.args)
+for _verb, _help in {
+  'train': 'Train: --config=configs/lensblur.py:small --workdir=runs/x [--config.steps=100 ...].',
+  'evaluate': "Evaluate a run's newest checkpoint: --config=... --workdir=... [--split=test].",
+  'plan': 'What a step would cost on devices that are not here: --config=... --topology=v5e:4x4.',
+}.items():
+  app.command(_verb, context_settings=_FLAGS, help=_help)(_experiment)
 
 
 @app.command()
@@ -70,18 +54,17 @@ def demo(
   ),
 ) -> None:
   """Train the smoke size, evaluate it, refocus a real photograph, and write a report."""
-  main_lib.hush()
-  main_lib.use_compilation_cache()
-  demo_lib.run(folder, config)
+  runner.hush()
+  runner.load('demo:run')(folder, config)
 
 
-app.command()(refine.refine)
-app.command()(refocus.refocus)
-app.command()(depth.depth)
-app.command()(convert.convert)
+app.command('refine')(refine.command)
+app.command('refocus')(refocus.command)
+app.command('depth')(depth.command)
+app.command('convert')(convert.command)
 app.add_typer(prepare.app, name='prepare')
-app.command()(reproduce.reproduce)
-app.command()(score.score)
+app.command('reproduce')(reproduce.command)
+app.command('score')(score.command)
 
 
 if __name__ == '__main__':

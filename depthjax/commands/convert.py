@@ -2,75 +2,25 @@
 
 import enum
 import pathlib
-from typing import Annotated, Any
+from typing import Annotated, NamedTuple
 
-import typer
+from typer import Argument
 
-from depthjax.convert import checkpoints, mit, resnet50, sddr
-from depthjax.files import atomic
-from depthjax.files import weights as weight_files
-from depthjax.files.errors import InputError
-from depthjax.models.refinement.fusenet import FuseNet
-from depthjax.models.refinement.refiners import described
+from depthjax.commands import options, runner
+
+# What can be converted.
+Network = enum.StrEnum('Network', 'resnet50 mit sddr')
 
 
-class Network(enum.StrEnum):
-  """What can be converted."""
-
-  resnet50 = 'resnet50'
-  mit = 'mit'
-  sddr = 'sddr'
-
-
-def convert(
-  network: Annotated[Network, typer.Argument(help='What the file holds.')],
-  file: Annotated[pathlib.Path, typer.Argument(help='Its weights: .safetensors, .pth or .pt.')],
-  output: Annotated[
-    pathlib.Path,
-    typer.Option('-o', '--output', help='A .safetensors file or a folder for one; back also .pt.'),
-  ],
-) -> None:
+class Options(NamedTuple):
   """Convert published weights: of encoders, for --config.initialise.weights of a training run; of
   sddr, for depthjax refine, and back where FILE is a run or was written here."""
-  if network is Network.sddr and weight_files.is_ours(file):
-    _back(file, output)
-    return
-  target = output / weight_files.FILE_NAME if output.is_dir() else output
-  atomic.check_output(target, ('.safetensors',))
-  tensors = checkpoints.read(file)
-  variables, metadata, words = _CONVERTERS[network](tensors, file)
-  weight_files.save_weights(target, variables, {'task': network.value, **metadata})
-  print(f'{target}: {words}')
+
+  network: Annotated[Network, Argument(help='What the file holds.')]
+  file: Annotated[pathlib.Path, Argument(help='Its weights: .safetensors, .pth or .pt.')]
+  output: Annotated[
+    pathlib.Path, options.output('A .safetensors file or a folder for one; back also .pt.')
+  ]
 
 
-def _resnet50(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, Any], str]:
-  variables, rest = resnet50.convert(tensors, file)
-  return variables, {}, f'the encoder; left out: {_parts(rest)}'
-
-
-def _mit(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, Any], str]:
-  variables, size, rest = mit.convert(tensors, file)
-  words = f'the backbone, MiT-{size.upper()}; left out: {_parts(rest)}'
-  return variables, {'size': size}, words
-
-
-def _sddr(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, Any], str]:
-  return sddr.convert(tensors, file), {'config': sddr.CONFIG}, 'the refinement network'
-
-
-def _back(file: pathlib.Path, output: pathlib.Path) -> None:
-  checkpoints.check_output(output)
-  (model, *_), variables = weight_files.load_network(file, {'sddr': described})
-  if not isinstance(model, FuseNet):
-    raise InputError(file, 'holds the network of GBDF', "a run's with model.network=fusenet")
-  checkpoints.write(output, sddr.to_state_dict(variables), 'net')
-  print(f"{output}: the refinement network by the release's names")
-
-
-def _parts(rest: list[str]) -> str:
-  # Not worth a word: how many batches a norm of PyTorch has seen.
-  parts = {name.partition('.')[0] for name in rest if 'num_batches_tracked' not in name}
-  return ', '.join(sorted(parts)) or 'nothing'
-
-
-_CONVERTERS = {Network.resnet50: _resnet50, Network.mit: _mit, Network.sddr: _sddr}
+command = runner.command('convert', Options)

@@ -1,291 +1,130 @@
 """`depthjax refine`: a depth map, or a folder of them, with the edges of a sharper one."""
 
-import functools
+import enum
 import pathlib
-from typing import NamedTuple
+import re
+from typing import Annotated, NamedTuple
 
-import numpy as np
-from rich import console, progress
+from typer import Argument, Option
 
-from depthjax import main as main_lib
-from depthjax.commands import folders
-from depthjax.commands import refine_options as options_lib
-from depthjax.commands.refine_options import Options, Scale
-from depthjax.commands.refocus_options import Convention
+from depthjax.commands import options, runner
+from depthjax.commands.options import Convention
 from depthjax.configuring import ConfigError
-from depthjax.files import atomic, colormaps, images
-from depthjax.files import depth as depth_files
-from depthjax.files.errors import InputError
-from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import maps
-from depthjax.pipelines.refine import refine as refine_lib
-from depthjax.pipelines.refine import resolutions, two_stage
+from depthjax.files.errors import MAX_PIXELS, InputError
+
+# Which values a result has.
+Scale = enum.StrEnum('Scale', 'own unit')
+# How the result takes its values from the consistent map.
+Align = enum.StrEnum('Align', 'local whole')
+# Formats of the results in a folder.
+Format = enum.StrEnum('Format', 'png npy pfm exr')
+_Path = pathlib.Path | None
 
 
-class Map(NamedTuple):
-  """A disparity map float32 [h w 1] in [0, 1], and what its file holds: NAME, range, convention."""
-
-  values: np.ndarray
-  name: pathlib.Path | str
-  offset: float = 0.0
-  span: float = 1.0
-  convention: Convention = Convention.disparity
-
-  def in_units(self, values: np.ndarray) -> np.ndarray:
-    """Disparity on the scale of `values` as the file would hold it.
-
-    A depth stays between the nearest and the farthest of the file.
-    """
-    if self.convention is Convention.depth:
-      # Beyond its range a disparity may be none of any depth.
-      values = np.clip(values, 0, 1)
-    disparity = values.astype(np.float64) * self.span + self.offset
-    return (disparity if self.convention is Convention.disparity else 1 / disparity).astype(
-      np.float32
-    )
-
-
-class Job(NamedTuple):
-  """What holds for every picture of a command."""
-
-  options: Options
-  refiner: refine_lib.Refiner
-  predictor: resolutions.Predict | None
-  size: tuple[int, int] | None
-  settings: two_stage.Settings
-
-
-def refine(
-  output: options_lib.Output,
-  photo: options_lib.Photo = None,
-  depth: options_lib.Depth = None,
-  low: options_lib.Low = None,
-  high: options_lib.High = None,
-  size: options_lib.Size = '',
-  weights: options_lib.Weights = None,
-  predictor: options_lib.Predictor = None,
-  high_resolution: options_lib.HighResolution = None,
-  stages: options_lib.Stages = 1,
-  levels: options_lib.Levels = None,
-  adaptive: options_lib.Adaptive = False,
-  alpha: options_lib.Alpha = None,
-  convention: options_lib.Convention_ = Convention.disparity,
-  high_convention: options_lib.HighConvention = None,
-  invalid: options_lib.Invalid = None,
-  scale: options_lib.ScaleOf = None,
-  side: options_lib.Side = None,
-  chunk: options_lib.Chunk = None,
-  nearest: options_lib.Nearest = False,
-  ensemble: options_lib.Ensemble = 1,
-  align: options_lib.Alignment = options_lib.Align.local,
-  ending: options_lib.Ending = options_lib.Format.png,
-  preview: options_lib.Preview = False,
-) -> None:
+class Options(NamedTuple):
   """Refine a depth map: the depth of a consistent one with the edges of a sharp one.
 
   Give a photograph and its depth, or --low and --high without any photograph.
   """
-  _run(Options(**locals()))
 
-
-def _run(options: Options) -> None:
-  """Refines one map, or those of a folder."""
-  paths = {'photo': options.photo, 'low': options.depth or options.low, 'high': options.high}
-  paths = {name: path for name, path in paths.items() if path is not None}
-  many = bool(paths) and next(iter(paths.values())).is_dir()
-  options_lib.check(options)
-  if many:
-    _check_scale(options.output / f'NAME.{options.ending}', options)
-  else:
-    _check_output(options.output, options)
-  job = _job(options)
-  main_lib.use_compilation_cache()
-  if many:
-    work = functools.partial(_refine_one, job, tuple(paths), False)
-    kind = folders.DEPTH_MAP if options.photo is None else folders.PHOTOGRAPH
-    first, *others = paths.values()
-    ending = f'.{options.ending}'
-    folders.map_stems(kind, first, others, options.output, work, lambda _: ending)
-  else:
-    for line in _refine_one(job, tuple(paths), True, *paths.values(), options.output):
-      print(line)
-
-
-def _job(options: Options) -> Job:
-  """Loads what the options name.
-
-  Raises:
-    InputError: weights that cannot be read, or are of another task.
-    ConfigError: a size that is none.
-  """
-  size, net, input_size = options_lib.size(options.size), None, None
-  refiner = refine_lib.builtin() if options.weights is None else refine_lib.load(options.weights)
-  if options.predictor is not None:
-    predictor = depth_lib.load(options.predictor)
-    net, input_size = two_stage.of_predictor(predictor), predictor.input_size
-  settings = two_stage.Settings(
-    **{'levels': options.levels} if options.levels else {},
-    adaptive=options.adaptive,
-    alpha=options.alpha,
-    chunk=options.chunk,
-    nearest=options.nearest,
-    ensemble=options.ensemble,
-    local=options.align is options_lib.Align.local,
-    input_size=input_size,
+  output: Annotated[pathlib.Path, options.output('16-bit PNG, NPY, PFM, EXR; or a folder.')]
+  photo: Annotated[
+    _Path,
+    Argument(
+      help='Photograph, or a folder of them: PNG, JPEG, WebP, TIFF. Only --predictor looks at it; '
+      'else it tells the size of the result.'
+    ),
+  ] = None
+  depth: options.OptionalDepth = None
+  low: Annotated[_Path, Option(help='The consistent map, as DEPTH; needs no photograph.')] = None
+  high: Annotated[
+    _Path, Option(help='The sharp map; default: the predictor, or the same map again.')
+  ] = None
+  size: Annotated[
+    str, Option(help='Rows x columns without a photograph; default: those of --high.')
+  ] = ''
+  weights: options.Weights = None
+  predictor: Annotated[
+    _Path, Option(help='Depth net that makes the sharp map and, without DEPTH, both.')
+  ] = None
+  stages: Annotated[int, Option(min=1, max=2, help='2 refines windows of the picture too.')] = 1
+  levels: Annotated[
+    int | None, Option(min=1, max=4, help='Levels of windows: 2 is 4 + 9, 3 is 16 more.')
+  ] = None
+  convention: options.Values = Convention.disparity
+  high_convention: Annotated[
+    Convention | None, Option(help='The same for the sharp map, if it differs.')
+  ] = None
+  invalid: options.Invalid = None
+  scale: Annotated[
+    Scale | None,
+    Option(help="Values as DEPTH's own, or disparity from 0 to 1; default: own, unit in PNG."),
+  ] = None
+  side: Annotated[
+    int | None,
+    Option(
+      help='Network input size, a multiple of 128; default: 3x the long side, at most 2048 (1024 '
+      'for two stages).'
+    ),
+  ] = None
+  ensemble: Annotated[
+    int,
+    Option(min=1, max=8, help='Mean of so many flips and inversions; slower as many times.'),
+  ] = 1
+  align: Annotated[
+    Align,
+    Option(help='Fit to the consistent map: in windows, or by one scale and offset (the papers).'),
+  ] = Align.local
+  ending: Annotated[Format, Option('--format', help='Of the results in a folder.')] = Format.png
+  preview: Annotated[bool, Option('--preview', help='Write a coloured NAME.preview.png too.')] = (
+    False
   )
-  if options.side is not None:
-    try:
-      refine_lib.checked_side(options.side)
-    except ValueError as error:
-      raise ConfigError(f'--side: {error}') from error
-  return Job(options, refiner, net, size, settings._replace(side=options.side))
+
+  def sources(self) -> dict[str, pathlib.Path]:
+    """What is read, files or folders: photo, low and high, those of them that are given."""
+    paths = {'photo': self.photo, 'low': self.depth or self.low, 'high': self.high}
+    return {name: path for name, path in paths.items() if path is not None}
+
+  def shape(self) -> tuple[int, int] | None:
+    """(h, w) of a --size such as 1080x1920; None without one.
+
+    Raises:
+      ConfigError: another text, no pixels, too many.
+    """
+    if not self.size:
+      return None
+    match = re.fullmatch(r'(\d{1,9})x(\d{1,9})', self.size)
+    if not match:
+      raise ConfigError(f'--size is {self.size!r}; rows x columns, such as 1080x1920')
+    h, w = int(match[1]), int(match[2])
+    if min(h, w) < 2 or h * w > MAX_PIXELS:
+      most = f'{MAX_PIXELS / 1e6:g} million in all'
+      raise ConfigError(f'--size is {self.size}; at least 2 pixels a side, at most {most}')
+    return h, w
 
 
-def _refine_one(job: Job, names: tuple[str, ...], show: bool, *paths: pathlib.Path) -> list[str]:
-  """Refines one map and returns what there is to say of it.
-
-  Args:
-    job: what holds for all.
-    names: of all paths but the last, which is that of the result: photo, low, high.
-    show: whether there is a bar of progress.
-  """
-  *sources, output = paths
-  of, options = dict(zip(names, sources, strict=True)), job.options
-  _check_output(output, options)
-  photo = images.read_image(of['photo']) if 'photo' in of else None
-  low = _read(of['low'], options.convention, options, photo) if 'low' in of else None
-  high = low
-  if 'high' in of:
-    high = _read(of['high'], options.high_convention or options.convention, options, photo)
-    depth_files.needs_resize(high.name, high.values.shape[:2], low.values.shape[:2], low.name)
-  try:
-    if job.predictor is None:
-      result = _refined(job, photo, low, high, show)
-    else:
-      result, low = _predicted(job, photo, low, show)
-    values = _write(output, result, low, options)
-  except InputError:
-    raise
-  except ValueError as error:
-    raise ConfigError(str(error)) from error
-  (h, w), seen = result.shape[:2], _seen(job, result.shape[:2])
-  return [f'{output}: {w} x {h} pixels, {values}; the network saw {seen}']
-
-
-def _read(
-  path: pathlib.Path, convention: Convention, options: Options, photo: np.ndarray | None
-) -> Map:
-  """A depth map at its own size, in the proportions of the photograph."""
-  read = depth_files.read_depth(path, convention=convention.value, invalid=options.invalid)
-  if photo is not None:
-    depth_files.needs_resize(path, read.raw.shape, photo.shape[:2])
-  values = read.raw[read.valid].astype(np.float64)
-  if convention is Convention.depth:
-    values = 1 / values
-  offset = float(values.min())
-  return Map(read.disparity, path, offset, float(values.max()) - offset, convention)
-
-
-def _predicted(job: Job, photo: np.ndarray, low: Map | None, show: bool) -> tuple[np.ndarray, Map]:
-  """`_refined` with what the predictor says of the photograph, and the low map."""
-  net, side = job.predictor, job.settings.input_size
-  if low is None:
-    seen = resolutions.predict(net, photo, side)
-    low = Map(maps.unit(seen, 'predicted').values, 'the prediction')
-  finer = job.options.high_resolution or min(2 * side, resolutions.FINEST)
-  high = Map(resolutions.predict(net, photo, finer), 'the prediction')
-  return _refined(job, photo, low, high, show), low
-
-
-def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool) -> np.ndarray:
-  """Disparity on the scale of low.values, of the size of the photograph or the wanted one."""
-  _check_signs(low, high, job.options)
-  _check_size(job.size, low)
-  shape = job.size if photo is None else photo.shape[:2]
-  if job.options.stages == 1:
-    names = ('side', 'nearest', 'ensemble', 'local')
-    fields = {name: getattr(job.settings, name) for name in names}
-    return refine_lib.refine(low.values, high.values, job.refiner, shape=shape, **fields)
-  total = two_stage.calls(job.settings, predicts=job.predictor is not None)
-  screen = console.Console(stderr=True)
-  # Even what is transient leaves an empty line where nobody watches.
-  show = show and screen.is_interactive
-  with progress.Progress(console=screen, transient=True, disable=not show) as bar:
-    task = bar.add_task('refining', total=total)
-    return two_stage.refine(
-      low.values,
-      high.values,
-      job.refiner,
-      shape=shape,
-      photo=photo,
-      predictor=job.predictor,
-      settings=job.settings,
-      done=lambda: bar.advance(task),
-    )
-
-
-def _seen(job: Job, shape: tuple[int, int]) -> str:
-  """What the network saw of a picture of (h, w) pixels."""
-  if job.options.stages == 1:
-    side = job.settings.side or refine_lib.chosen_side(job.refiner, shape)
-    return f'{side} x {side} pixels'
-  side = two_stage.side_of(job.refiner, shape, job.settings)
-  return f'{side} x {side} pixels and {two_stage.calls(job.settings, predicts=False) - 1} windows'
-
-
-def _check_signs(low: Map, high: Map, options: Options) -> None:
-  """Refuses maps of which one grows where the other falls, and says how to name what they are."""
-  agreement = maps.correlation(low.values, high.values)
-  if agreement >= maps.OPPOSED:
-    return
-  wrong = f'runs against {high.name} (rank correlation {agreement:.2f})'
-  right = f'another --convention than {options.convention}'
-  if options.high is not None:
-    sharp = options.high_convention or options.convention
-    right += f', or another --high-convention than {sharp}: one of them'
-  raise InputError(low.name, wrong, right)
-
-
-def _check_size(size: tuple[int, int] | None, low: Map) -> None:
-  """Maps may be stretched to the size that is asked for, but rows are no columns."""
-  if size is None:
-    return
-  wanted, have = size[1] / size[0], low.values.shape[1] / low.values.shape[0]
-  off, turned = abs(wanted / have - 1), abs(1 / wanted / have - 1)
-  if turned <= depth_files.ASPECT_TOLERANCE < off:
-    h, w = size
-    raise ConfigError(f'--size is {h}x{w}, rows x columns, as if {low.name} were turned; {w}x{h}?')
-
-
-def _scale(output: pathlib.Path, options: Options) -> Scale:
-  return options.scale or (Scale.unit if output.suffix.lower() == '.png' else Scale.own)
-
-
-def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options) -> str:
-  """Writes a result, and its preview, and says what its values are."""
-  unit = maps.unit(result, 'refined').values
-  own = _scale(output, options) is Scale.own
-  depth_files.write_depth(output, low.in_units(result) if own else unit)
-  if options.preview:
-    images.write_image(_preview(output), colormaps.colour(unit))
-  if own:
-    return f'{low.convention} in the units of {low.name}'
-  return 'disparity from 0 to 1, near is large'
-
-
-def _preview(output: pathlib.Path) -> pathlib.Path:
-  return output.with_name(f'{output.stem}.preview.png')
-
-
-def _check_output(output: pathlib.Path, options: Options) -> None:
-  """Refuses an output that could not be written before any work is done for it."""
-  atomic.check_output(output, depth_files.EXTENSIONS)
-  _check_scale(output, options)
-  if options.preview:
-    atomic.check_output(_preview(output), ('.png',))
-
-
-def _check_scale(output: pathlib.Path, options: Options) -> None:
-  if output.suffix.lower() == '.png' and options.scale is Scale.own:
+def _check(given: Options) -> None:
+  """Refuses options that don't go together."""
+  o, low = given, given.depth or given.low
+  alone, no_net = o.photo is None, o.predictor is None
+  for wrong, message in (
+    (o.depth and o.low, 'DEPTH and --low say the same thing; give one of them'),
+    (o.high and not no_net, '--high and --predictor say the same thing; give one of them'),
+    (alone and not no_net, '--predictor needs a photograph to look at'),
+    (alone and not (low and o.high), 'give a photograph and its depth map, or --low and --high'),
+    (not low and no_net, 'a photograph needs its depth map, or --predictor'),
+    (o.size and not alone, '--size is that of the photograph; leave it out'),
+    (o.high_convention and not o.high, '--high-convention is that of --high, which is missing'),
+    (o.levels and o.stages == 1, '--levels is of windows; give --stages=2 as well'),
+  ):
+    if wrong:
+      raise ConfigError(message)
+  o.shape()
+  many = next(iter(o.sources().values())).is_dir()
+  output = o.output / f'NAME.{o.ending}' if many else o.output
+  if output.suffix.lower() == '.png' and o.scale is Scale.own:
     right = '--scale=unit, or a name ending in .npy, .pfm or .exr'
     raise InputError(output, 'holds values from 0 to 1 only', right)
+
+
+command = runner.command('refine', Options, _check)

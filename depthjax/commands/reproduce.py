@@ -1,132 +1,43 @@
 """`depthjax reproduce`: a published table again, ours beside the paper's."""
 
-import ast
 import pathlib
-from collections.abc import Collection
-from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, NamedTuple
 
-import typer
-from absl import flags
-from rich.console import Console
-from rich.table import Table as Grid
+from typer import Argument, Option
 
-from depthjax import main as main_lib
+from depthjax.commands import runner
 from depthjax.configuring import ConfigError
-from depthjax.files.errors import InputError
-from depthjax.pipelines.refine import refine
-from depthjax.reproduce import deeplens, sddr, table
-from depthjax.reproduce.lab import Lab
-
-_PAPERS = (deeplens, sddr)
-_TABLES = {name: paper for paper in _PAPERS for name in paper.TABLES}
+from depthjax.reproduce.names import ALL, Name
 
 
-def reproduce(
-  name: Annotated[str, typer.Argument(help=f'One of {", ".join(_TABLES)}.')],
-  size: Annotated[str, typer.Option(help='Size of the configs to train.')] = 'small',
-  root: Annotated[pathlib.Path, typer.Option(help='Folder of runs; what is there is reused.')] = (
+class Options(NamedTuple):
+  """Train what a table of a paper needs, evaluate it, and print ours beside the paper's."""
+
+  name: Annotated[str, Argument(help=f'One of {ALL}.')]
+  size: Annotated[str, Option(help='Size of the configs to train.')] = 'small'
+  root: Annotated[pathlib.Path, Option(help='Folder of runs; what is there is reused.')] = (
     pathlib.Path('runs/reproduce')
-  ),
-  configs: Annotated[pathlib.Path, typer.Option(help='Folder of the config files.')] = (
-    pathlib.Path('configs')
-  ),
+  )
+  configs: Annotated[pathlib.Path, Option(help='Folder of the config files.')] = pathlib.Path(
+    'configs'
+  )
   change: Annotated[
-    list[str] | None, typer.Option('--set', help='Field of every config, as steps=400.')
-  ] = None,
+    list[str] | None, Option('--set', help='Field of every config, as steps=400.')
+  ] = None
   given: Annotated[
     list[str] | None,
-    typer.Option(help='Weights in place of an experiment, as sddr-first=runs/first.'),
-  ] = None,
+    Option(help='Weights in place of an experiment, as sddr-first=runs/first.'),
+  ] = None
   document: Annotated[
-    pathlib.Path | None, typer.Option(help='Markdown file to write the table into.')
-  ] = pathlib.Path('docs/reproduction.md'),
-) -> None:
-  """Train what a table of a paper needs, evaluate it, and print ours beside the paper's."""
-  if name not in _TABLES:
-    raise ConfigError(f'no table {name!r}; there are {", ".join(_TABLES)}')
-  paper = _TABLES[name]
-  fields = _fields(change or [])
-  _check_paths(document, root)
-  lab = Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS, _places(given, paper))
-  for experiment in paper.EXPERIMENTS:  # A field that one of them lacks, before hours of work.
-    lab.config(experiment)
-  main_lib.use_compilation_cache()
-  main_lib.hush()
-  flags.FLAGS.mark_as_parsed()  # Worker processes of the input read them; this command has none.
-  filled = table.fill(paper.TABLES[name], lab)
-  _print(filled)
-  if document is not None:
-    table.write(
-      document, name, table.markdown(filled, *_origin(name, size, change or [], lab.used))
-    )
-    print(f'written: {document}')
+    pathlib.Path | None, Option(help='Markdown file to write the table into.')
+  ] = pathlib.Path('docs/reproduction.md')
 
 
-def _check_paths(document: pathlib.Path | None, root: pathlib.Path) -> None:
-  """Refuses what could not be written after hours of training."""
-  if root.exists() and not root.is_dir():
-    raise InputError(root, 'is not a folder', 'a folder, or a new name for one')
-  if document is None:
-    return
-  try:
-    document.parent.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise InputError(document, f'cannot be written ({error.strerror})', 'another name') from error
-  table.read(document)
-
-
-def _fields(changes: list[str]) -> dict[str, Any]:
-  """Fields and values of NAME=VALUE; a value that is no Python literal is a string."""
-  fields = {}
-  for change in changes:
-    name, equals, text = change.partition('=')
-    if not equals or not name:
-      raise ConfigError(f'--set is {change!r}; a field and its value, such as steps=400')
-    try:
-      fields[name] = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-      fields[name] = text
-  return fields
-
-
-def _places(given: list[str] | None, paper: ModuleType) -> dict[str, pathlib.Path]:
-  """Experiments and weights of NAME=PATH."""
-  places, experiments = {}, paper.EXPERIMENTS
-  if given and paper is not sddr:
+def _check(options: Options) -> None:
+  if options.name not in tuple(Name):
+    raise ConfigError(f'no table {options.name!r}; there are {ALL}')
+  if options.given and not options.name.startswith('sddr/'):
     raise ConfigError('--given is for tables of sddr; those of others need whole runs')
-  for text in given or []:
-    name, equals, path = text.partition('=')
-    if not equals or not path:
-      raise ConfigError(f'--given is {text!r}; an experiment and weights, as sddr-first=runs/first')
-    if name not in experiments:
-      raise ConfigError(f'--given: no experiment {name!r}; there are {", ".join(experiments)}')
-    refine.load(path)
-    places[name] = pathlib.Path(path).absolute()
-  return places
 
 
-def _origin(name: str, size: str, changes: list[str], given: Collection[str]) -> tuple[str, str]:
-  """The command of a table, and in words what was trained."""
-  options = [*(f'--set={c}' for c in changes), *(f'--given={x}=WEIGHTS' for x in sorted(given))]
-  command = ' '.join([f'depthjax reproduce {name} --size={size}', *options])
-  words = f'configs of size `{size}`'
-  words += f' with {", ".join(changes)}' if changes else ''
-  words += f', {", ".join(sorted(given))} not trained but given' if given else ''
-  return command, f'{words}, evaluated on the split test'
-
-
-def _print(filled: table.Filled) -> None:
-  head, body = table.cells(filled)
-  grid = Grid(title=f'{filled.table.name}: {filled.table.title}')
-  for i, column in enumerate(head):
-    grid.add_column(column, justify='left' if i == 0 else 'right')
-  for row in body:
-    grid.add_row(*row)
-  console = Console()
-  # Numbers that are cut off say nothing: a table that is wider than the terminal wraps its lines.
-  wanted = console.measure(grid, options=console.options.update(max_width=1000)).maximum
-  console = Console(width=max(console.width, wanted))
-  console.print(grid)
-  console.print(f'Data: {filled.table.data}')
-  console.print(f'To be expected: {filled.table.expected}')
+command = runner.command('reproduce', Options, _check)

@@ -1,269 +1,45 @@
 """`depthjax score`: renderers, or a depth network, on a prepared dataset: a table of means."""
 
 import enum
-import functools
-import json
-import math
 import pathlib
-import sys
-from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
-import numpy as np
-import typer
-from rich import progress
-from rich.console import Console
-from rich.table import Table
+from typer import Argument, Option
 
-from depthjax import main as main_lib
-from depthjax.commands.refocus_options import Method
-from depthjax.configuring import ConfigError
-from depthjax.data.records import evaluation as records_lib
-from depthjax.files import atomic
-from depthjax.files import depth as depth_files
-from depthjax.files.errors import InputError
-from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines.refocus import refocus as refocus_lib
-from depthjax.scoring import photographs
+from depthjax.commands import runner
+from depthjax.commands.options import Method
 
-Record = dict[str, Any]
-# By what is scored (a renderer, a prediction), then by metric.
-Scores = dict[str, photographs.Scores]
-
-# What is averaged: the head of its column, and how it is printed.
-_COLUMNS = {
-  'psnr': ('PSNR, dB', '.2f'),
-  'ssim': ('SSIM', '.3f'),
-  'psnr_edge': ('PSNR at edges', '.2f'),
-  'ssim_edge': ('SSIM at edges', '.3f'),
-  'radius': ('radius, px', '.1f'),
-  'mae_spline': ('MAE after spline', '.4f'),
-}
-_EDGES = (
-  f'At edges: within 1/{1 / photographs.EDGE_BAND:.0f} of the long side from a step of the '
-  'disparity that the record itself has.'
-)
-_DEPTH = (
-  'Mean absolute error of disparity over valid pixels, the truth from 0 to 1, after the best '
-  'spline of 5 knots; of all constants the best.'
-)
-
-
-class Split(enum.StrEnum):
-  """Parts of a dataset."""
-
-  train = 'train'
-  val = 'val'
-  test = 'test'
-  all = 'all'
+# Parts of a dataset.
+Split = enum.StrEnum('Split', 'train val test all')
 
 
 class Options(NamedTuple):
-  """What the command line says beside the records, as its options of these names."""
+  """Score renderers on pairs of small and wide aperture, or predicted depth on RGB-D."""
 
-  method: list[Method]
-  weights: pathlib.Path | None
-  radius: list[float]
-  depth_weights: pathlib.Path | None
-  depths: pathlib.Path | None
-
-
-class Job(NamedTuple):
-  """What gives the scores of a record, and a note on them."""
-
-  work: Callable[[Record], Scores]
-  note: str
-
-
-def score(
-  dataset: Annotated[str, typer.Argument(help='Folder of a prepared dataset, or a TFDS name.')],
-  split: Annotated[Split, typer.Option(help='Which of its records.')] = Split.test,
-  examples: Annotated[
-    int | None, typer.Option(min=1, help='Only so many of them, from the first.')
-  ] = None,
+  dataset: Annotated[str, Argument(help='Folder of a prepared dataset, or a TFDS name.')]
+  split: Annotated[Split, Option(help='Which of its records.')] = Split.test
+  examples: Annotated[int | None, Option(min=1, help='Only so many of them, from the first.')] = (
+    None
+  )
   method: Annotated[
-    list[Method] | None, typer.Option(help='Who blurs, may be repeated; default: all three.')
-  ] = None,
+    list[Method] | None, Option(help='Renderer, may be repeated; default: all three.')
+  ] = None
   weights: Annotated[
     pathlib.Path | None,
-    typer.Option(help="Lens blur: a run's folder or weights, not the built in."),
-  ] = None,
+    Option(help="Lens blur: a run's folder or weights, not the built in."),
+  ] = None
   radius: Annotated[
-    list[float] | None, typer.Option(help='Blur in pixels to search the lens by, may be repeated.')
-  ] = None,
+    list[float] | None, Option(help='Blur in pixels to search the lens by, may be repeated.')
+  ] = None
   depth_weights: Annotated[
-    pathlib.Path | None, typer.Option(help="Depth net: a run's folder or weights.")
-  ] = None,
+    pathlib.Path | None, Option(help="Depth net: a run's folder or weights.")
+  ] = None
   depths: Annotated[
-    pathlib.Path | None, typer.Option(help='Or disparity maps: a folder of RECORD.png, .npy, ...')
-  ] = None,
+    pathlib.Path | None, Option(help='Or disparity maps: a folder of RECORD.png, .npy, ...')
+  ] = None
   output: Annotated[
-    pathlib.Path | None, typer.Option('--json', help='File for the scores of every record.')
-  ] = None,
-) -> None:
-  """Score renderers on pairs of small and wide aperture, or predicted depth on RGB-D."""
-  if output is not None:
-    atomic.check_output(output, ('.json',))
-  options = Options(method or [], weights, radius or [], depth_weights, depths)
-  found = _open(dataset, split.value)
-  job = _job(found, options)
-  main_lib.use_compilation_cache()
-  total = min(len(found), examples or len(found))
-  scores, failed = _score_all(found, total, job.work)
-  if scores:
-    means = _means(scores)
-    _print(f'{found.part.where}, {split}: {len(scores)} of {len(found)} records', means, job.note)
-    if output is not None:
-      result = {'dataset': found.part.where, 'split': split, 'in_split': len(found)}
-      result |= {'options': options._asdict(), 'note': job.note, 'means': means}
-      _write(output, {**result, 'records': scores, 'failed': failed})
-  if failed:
-    raise ConfigError(f'{len(failed)} of {total} records failed')
+    pathlib.Path | None, Option('--json', help='File for the scores of every record.')
+  ] = None
 
 
-def _open(dataset: str, split: str) -> records_lib.Records:
-  """The records of a folder, or of what TFDS calls so."""
-  where = dataset
-  if not where.startswith('tfds:'):
-    folder = pathlib.Path(where).expanduser()
-    where = f'tfds:{folder.absolute() if folder.is_dir() else where}'
-  try:
-    return records_lib.open_scored(where, split)
-  except ValueError as error:
-    raise ConfigError(str(error)) from error
-
-
-def _job(found: records_lib.Records, options: Options) -> Job:
-  """Refocusing where the records have targets, else their depth.
-
-  Raises:
-    ConfigError: options that don't fit the records.
-    InputError: weights that cannot be read, or are of another task.
-  """
-  where, pairs = found.part.where, 'target' in found.fields
-  predict = _predictor(options.depth_weights, options.depths)
-  needed = 'disparity' not in found.fields if pairs else True
-  if needed and predict is None:
-    lack = 'no disparity' if pairs else 'no targets, but depth to compare a prediction with'
-    raise ConfigError(f'{where}: the records have {lack}; give --depth-weights or --depths')
-  if pairs:
-    return _refocusing(options, predict, 'blur' in found.fields)
-  if options.method or options.weights or options.radius:
-    wrong = 'the records have no targets to refocus to'
-    raise ConfigError(f'{where}: {wrong}; leave out --method, --weights and --radius')
-  return Job(lambda record: photographs.score_depth(record, predict(record)), _DEPTH)
-
-
-def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> Job:
-  """Scores the renderers by the records' disparity, or by what is predicted in its place."""
-  for radius in options.radius:
-    if not 0 < radius < math.inf:
-      raise ConfigError(f'--radius is {radius:g}; it must be a positive number of pixels')
-  methods = set(options.method or Method)
-  if methods == {Method.classical}:
-    if options.weights is not None:
-      raise ConfigError('--method=classical uses no weights; leave out --weights or --method')
-    ways = photographs.renderers()
-  else:
-    path = options.weights
-    ways = photographs.renderers(refocus_lib.builtin() if path is None else refocus_lib.load(path))
-  ways = {name: render for name, render in ways.items() if name in methods}
-  known = with_lens and predict is None and not options.radius
-  lens = 'as the records say' if known else 'for each renderer the one that suits it best'
-
-  def work(record: Record) -> Scores:
-    seen = None if predict is None else predict(record)
-    return photographs.score_pair(record, ways, disparity=seen, radii=options.radius)
-
-  return Job(work, f'Lens: {lens}. {_EDGES}')
-
-
-def _predictor(
-  weights: pathlib.Path | None, folder: pathlib.Path | None
-) -> Callable[[Record], np.ndarray] | None:
-  """Disparity of a record by a network, or from a folder of maps; or None."""
-  if weights is not None and folder is not None:
-    raise ConfigError('--depth-weights and --depths say the same thing; give one of them')
-  if weights is not None:
-    network = depth_lib.load(weights)
-    return lambda record: depth_lib.predict(record['image'], network)
-  if folder is None:
-    return None
-  if not folder.is_dir():
-    wrong = 'is not a folder' if folder.exists() else 'does not exist'
-    raise InputError(folder, wrong, 'a folder of disparity maps')
-  return functools.partial(_read_map, folder)
-
-
-def _read_map(folder: pathlib.Path, record: Record) -> np.ndarray:
-  """The map with a record's name, at the size of its picture."""
-  stem = folder / record['name']
-  paths = [pathlib.Path(f'{stem}{ending}') for ending in depth_files.READABLE]
-  found = [path for path in paths if path.is_file()]
-  if len(found) != 1:
-    wrong = f'has {len(found) or "no"} disparity maps'
-    raise InputError(stem, wrong, f'one, ending in {", ".join(depth_files.READABLE)}')
-  return depth_files.read_depth(found[0], shape=record['image'].shape[:2]).disparity
-
-
-def _score_all(
-  found: records_lib.Records, total: int, work: Callable[[Record], Scores]
-) -> tuple[dict[str, Scores], list[str]]:
-  """Scores by the name of the record, and a line for each that could not be scored."""
-  scores, failed = {}, []
-  columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
-  with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-    for i in bar.track(range(total), description='records'):
-      name = found.part.names[i]
-      try:
-        record = found[i]
-        name = record.setdefault('name', name)
-        scores[name] = work(record)
-      except ValueError as error:
-        failed.append(f'{name}: {error}')
-        print('depthjax:', *failed[-1].splitlines(), file=sys.stderr)
-  return scores, failed
-
-
-def _means(scores: dict[str, Scores]) -> Scores:
-  """Means over the records of what has a column, NaN aside: an example without edges has none."""
-  result: Scores = {}
-  for name, first in next(iter(scores.values())).items():
-    result[name] = {}
-    for metric in (metric for metric in first if metric in _COLUMNS):
-      values = [record[name][metric] for record in scores.values()]
-      known = [value for value in values if not math.isnan(value)]
-      result[name][metric] = float(np.mean(known)) if known else math.nan
-  return result
-
-
-def _print(title: str, means: Scores, note: str) -> None:
-  """One row for each of what was scored."""
-  shown = [metric for metric in _COLUMNS if any(metric in row for row in means.values())]
-  table = Table()
-  table.add_column('')
-  for metric in shown:
-    table.add_column(_COLUMNS[metric][0], justify='right')
-  for name, row in means.items():
-    values = ((row.get(metric, math.nan), _COLUMNS[metric][1]) for metric in shown)
-    table.add_row(name, *('-' if math.isnan(x) else f'{x:{form}}' for x, form in values))
-  print(title)
-  console = Console()
-  console.print(table)
-  console.print(note)
-
-
-def _write(path: pathlib.Path, result: dict[str, Any]) -> None:
-  """As JSON, whose null is a number that was not measured."""
-  text = json.dumps(_plain(result), indent=2, allow_nan=False)
-  atomic.write_bytes(path, f'{text}\n'.encode(), ('.json',))
-
-
-def _plain(value: Any) -> Any:
-  if isinstance(value, dict):
-    return {key: _plain(part) for key, part in value.items()}
-  if isinstance(value, list):
-    return [_plain(part) for part in value]
-  if isinstance(value, float) and math.isnan(value):
-    return None
-  return str(value) if isinstance(value, pathlib.Path) else value
+command = runner.command('score', Options)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from depthjax.reproduce.lab import Experiment, Lab
+from depthjax.reproduce.names import Name
 from depthjax.reproduce.table import Row, Table
 
 _PAPER = 'Wang et al., "DeepLens", ACM Transactions on Graphics 37(6), 2018'
@@ -71,7 +72,7 @@ def _depth(name: str) -> Callable[[Lab], Sequence[float]]:
 _NO_WEIGHTS = 'its weights cannot be had here'
 
 TABLE1 = Table(
-  'deeplens/table1',
+  Name.DEEPLENS_TABLE1,
   'mean absolute error of depth after a 5-knot linear spline',
   f'{_PAPER}, Table 1; in its second column the baselines are trained on its own data',
   ('as published', 'trained on its data'),
@@ -89,7 +90,7 @@ TABLE1 = Table(
 )
 
 TABLE2 = Table(
-  'deeplens/table2',
+  Name.DEEPLENS_TABLE2,
   'shallow depth of field from one image',
   f'{_PAPER}, Table 2',
   ('PSNR', 'SSIM'),
@@ -123,7 +124,7 @@ TABLE2 = Table(
 )
 
 TABLE3 = Table(
-  'deeplens/table3',
+  Name.DEEPLENS_TABLE3,
   'the disparity that blur and upsampling are trained on',
   f'{_PAPER}, Table 3',
   ('PSNR',),
@@ -158,7 +159,7 @@ TABLE3 = Table(
 )
 
 FIGURE5 = Table(
-  'deeplens/fig5',
+  Name.DEEPLENS_FIGURE5,
   'the normalised loss of eq. 4 against a plain L1',
   f'{_PAPER}, Figure 5, a figure without numbers',
   (),
@@ -172,7 +173,7 @@ FIGURE5 = Table(
 )
 
 FIGURE12 = Table(
-  'deeplens/fig12',
+  Name.DEEPLENS_FIGURE12,
   'how many feature channels a colour',
   f'{_PAPER}, Figure 12, a figure without numbers; quality rises and saturates at 32',
   (),

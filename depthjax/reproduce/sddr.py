@@ -7,6 +7,7 @@ import numpy as np
 
 from depthjax.reproduce import refinement
 from depthjax.reproduce.lab import Experiment, Lab
+from depthjax.reproduce.names import Name
 from depthjax.reproduce.refinement import Way
 from depthjax.reproduce.table import Row, Table
 
@@ -60,7 +61,7 @@ def _measured(way: Way, **fields: Any) -> Callable[[Lab], Sequence[np.ndarray]]:
 _NO_WEIGHTS = 'its weights cannot be had here'
 
 TABLE1 = Table(
-  'sddr/table1',
+  Name.SDDR_TABLE1,
   'refinement in one stage',
   f'{_PAPER}, Table 1; LeReS on Middlebury 2021, δ1, REL and ORD',
   ('δ1', 'REL', 'ORD'),
@@ -87,7 +88,7 @@ TABLE1 = Table(
 )
 
 TABLE2 = Table(
-  'sddr/table2',
+  Name.SDDR_TABLE2,
   'refinement in two stages',
   f'{_PAPER}, Table 2; LeReS on Middlebury 2021, δ1, REL and ORD',
   ('δ1', 'REL', 'ORD'),
@@ -110,7 +111,7 @@ TABLE2 = Table(
 
 _REAL = {'data__depth_source': 'builtin'}
 TABLE3 = Table(
-  'sddr/table3',
+  Name.SDDR_TABLE3,
   'a natural scene, never trained on',
   f'{_PAPER}, Table 3; LeReS on DIML, δ1, REL, ORD and D³R',
   ('δ1', 'REL', 'ORD', 'D³R'),
@@ -129,7 +130,7 @@ TABLE3 = Table(
 )
 
 TABLE4A = Table(
-  'sddr/table4a',
+  Name.SDDR_TABLE4A,
   'levels of windows in the pseudo-labels',
   f'{_PAPER}, Table 4a',
   ('δ1', 'REL', 'ORD', 'D³R'),
@@ -146,7 +147,7 @@ TABLE4A = Table(
 )
 
 TABLE4B = Table(
-  'sddr/table4b',
+  Name.SDDR_TABLE4B,
   'the losses',
   f'{_PAPER}, Table 4b',
   ('δ1', 'REL', 'ORD', 'D³R'),
@@ -163,7 +164,7 @@ TABLE4B = Table(
 )
 
 TABLE4C = Table(
-  'sddr/table4c',
+  Name.SDDR_TABLE4C,
   'the training data',
   f'{_PAPER}, Table 4c',
   ('δ1', 'REL', 'ORD', 'D³R'),
@@ -184,7 +185,7 @@ TABLE4C = Table(
 )
 
 TABLE4D = Table(
-  'sddr/table4d',
+  Name.SDDR_TABLE4D,
   'the labels, and what another network makes of them',
   f'{_PAPER}, Tables 4d and 6',
   ('δ1', 'REL', 'ORD', 'D³R'),
@@ -211,7 +212,7 @@ _WAYS = {
 }
 
 FIGURE7 = Table(
-  'sddr/fig7',
+  Name.SDDR_FIGURE7,
   'more noise in the predictions',
   f'{_PAPER}, Figure 7, a figure without numbers',
   (),

@@ -22,19 +22,12 @@ from depthjax.train import experiment as experiment_lib
 from depthjax.train import lock, record, resume, stopping
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.clock import Clock
+from depthjax.train.errors import NotFinite, Terminated
 from depthjax.train.log import Log, Silent
 from depthjax.train.profile import Profile
 from depthjax.train.stopping import Stops
 
 _ROOM = 'free space there; the same command then goes on from the last checkpoint'
-
-
-class NotFinite(RuntimeError):
-  """A loss or gradient was NaN or infinite; the state before it is saved."""
-
-
-class Terminated(RuntimeError):
-  """The process was asked to stop (SIGTERM) and the state is saved."""
 
 
 def train(

@@ -13,7 +13,7 @@ import safetensors.numpy
 
 from configs import deeplens_depth as depth_config
 from depthjax import cli
-from depthjax.commands import convert as command
+from depthjax.commands.work import convert as command
 from depthjax.convert import resnet50
 from depthjax.files import weights
 from depthjax.models.deeplens.depthnet import DepthNet

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depthjax import cli
-from depthjax.commands import depth as command
+from depthjax.commands.work import depth as command
 from depthjax.files import depth as depth_files
 from depthjax.files import images, weights
 from depthjax.models.deeplens import depthnet

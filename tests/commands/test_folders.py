@@ -2,7 +2,7 @@
 
 import pytest
 
-from depthjax.commands import folders
+from depthjax.commands.work import folders
 from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
 

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from depthjax.commands import refine as command
+from depthjax.commands.work import refine as command
 from depthjax.files import depth as depth_files
 from depthjax.files import images
 from depthjax.pipelines.refine import refine

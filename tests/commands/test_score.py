@@ -11,7 +11,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from depthjax import cli
-from depthjax.commands import score as command
+from depthjax.commands.work import score as command
 from depthjax.data.records import evaluation
 from depthjax.files import images, weights
 from depthjax.models.deeplens import depthnet
@@ -212,7 +212,7 @@ def test_a_number_that_was_not_measured_is_null(run, monkeypatch):
   def scores(record, work, **_):
     return {'untouched': {'psnr': 20.0, 'psnr_edge': next(edges), 'ssim_edge': np.nan}}
 
-  monkeypatch.setattr(command.scoring, 'score_pair', scores)
+  monkeypatch.setattr(command.photographs, 'score_pair', scores)
   code, out, _, found = run('data/blb --split=all --method=classical')
   assert code == 0
   assert found['means']['untouched'] == {'psnr': 20, 'psnr_edge': 35, 'ssim_edge': None}

@@ -1,18 +1,19 @@
-"""Folders of photographs with their depth maps: one after another, and what became of them."""
+"""A file, or a folder of them with their depth maps: one after another, and what failed."""
 
 import collections
 import pathlib
-import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rich import console, progress
 
+from depthjax.commands import runner
 from depthjax.configuring import ConfigError
 from depthjax.files import depth, images
 from depthjax.files.errors import InputError
 
-# From the paths of a photograph, its depth map (or several) and its result to the lines to print.
+# From the paths of a photograph, its depth maps and its result, and whether to show a bar of
+# progress (show=), to the lines to print.
 Work = Callable[..., list[str]]
 
 
@@ -27,51 +28,62 @@ PHOTOGRAPH = Kind('photograph', images.EXTENSIONS)
 DEPTH_MAP = Kind('depth map', depth.READABLE)
 
 
-def map_pairs(
-  photos: pathlib.Path,
-  depths: pathlib.Path,
+def map_files(
+  sources: Sequence[pathlib.Path],
   output: pathlib.Path,
-  work: Work,
+  *,
+  load: Callable[[], Work],
+  check: Callable[[pathlib.Path], None],
   ending: Callable[[pathlib.Path], str],
+  kind: Kind = PHOTOGRAPH,
 ) -> None:
-  """Does `work` for every photograph of a folder, with the depth map of the same stem.
+  """Does the work of a command for a file, or for every file of a folder, and prints its lines.
 
-  As `map_stems`, of which it is the usual case.
-  """
-  map_stems(PHOTOGRAPH, photos, (depths,), output, work, ending)
-
-
-def map_stems(
-  kind: Kind,
-  first: pathlib.Path,
-  depths: Sequence[pathlib.Path],
-  output: pathlib.Path,
-  work: Work,
-  ending: Callable[[pathlib.Path], str],
-) -> None:
-  """Does `work` for every file of a kind in a folder, with the depth maps of the same stem.
-
-  The result has that stem, and the ending that `ending` gives the file. What cannot be done is
-  one line on stderr, and the rest is done nevertheless. The folder `output` is made if need be.
+  In folders a file and its depth maps have the same stem. The result has it too, and the ending
+  that `ending` gives the file. What cannot be done is one line on stderr, and the rest is done
+  nevertheless. The folder `output` is made if need be.
 
   Args:
-    kind: what `first` holds.
-    first: the folder whose files are worked on.
-    depths: folders that hold a depth map for each of them.
-    output: folder of the results.
-    work: called with a file, its depth map of each folder, and the path of its result.
+    sources: a file and its depth maps, if any; or a folder and those of the depth maps.
+    output: the result, or the folder of the results.
+    load: gives the work. A single result is known to be writable by then.
+    check: refuses the path of a result that could not be written.
     ending: from a file to the ending of its result.
+    kind: what the first of the sources is or holds.
 
   Raises:
     InputError: no such folders, none of the kind, or an output that is one of the folders read.
-    ConfigError: at the end, if there were failures: how many.
+    ConfigError: what the work refuses; of folders, at the end, how many files failed.
   """
+  many = sources[0].is_dir()
+  with runner.refusals():
+    if not many:
+      check(output)
+    work = load()
+    if not many:
+      for line in work(*sources, output, show=True):
+        print(line)
+      return
+
+  def do(path: pathlib.Path, *depths: pathlib.Path) -> None:
+    result = output / f'{path.stem}{ending(path)}'
+    check(result)
+    for line in work(path, *depths, result, show=False):
+      print(line)
+
+  _map_stems(do, sources, output, kind)
+
+
+def _map_stems(
+  do: Callable[..., None], sources: Sequence[pathlib.Path], output: pathlib.Path, kind: Kind
+) -> None:
+  first, *depths = sources
   every = _files(first, kind, kind)
   if not every:
     right = f'files ending in {", ".join(kind.extensions)}'
     raise InputError(first, f'holds no {kind.name}', right)
   maps = [(folder, _by_stem(folder, kind)) for folder in depths]
-  _prepare(output, (first, *depths), kind)
+  _prepare(output, sources, kind)
   stems = collections.Counter(path.stem for path in every)
   failed = missing = 0
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
@@ -81,14 +93,11 @@ def map_stems(
         if stems[path.stem] > 1:
           raise InputError(path, f'shares its stem with another {kind.name}', 'one of them')
         missing += not all(by_stem[path.stem] for _, by_stem in maps)
-        found = [_depth_of(path, by_stem[path.stem], folder) for folder, by_stem in maps]
-        for line in work(path, *found, output / f'{path.stem}{ending(path)}'):
-          print(line)
-      except (InputError, ConfigError) as error:
+        do(path, *(_depth_of(path, by_stem[path.stem], folder) for folder, by_stem in maps))
+      except (ValueError, ConfigError) as error:
         failed += 1
         # Of a setting that does not fit, the error alone does not say which file it was.
-        text = str(error) if isinstance(error, InputError) else f'{path}: {error}'
-        print(f'depthjax: {text}', file=sys.stderr)
+        runner.say(str(error) if isinstance(error, InputError) else f'{path}: {error}')
   if failed:
     without = f', {missing} of them without a depth map' if missing else ''
     raise ConfigError(f'{failed} of {len(every)} {kind.name}s failed{without}')

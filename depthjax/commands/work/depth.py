@@ -1,0 +1,17 @@
+"""`depthjax depth`: a photograph read, its disparity predicted and written."""
+
+from depthjax.commands.depth import Options
+from depthjax.files import atomic, images
+from depthjax.files import depth as depth_files
+from depthjax.models.predictors import predictor as predictors
+from depthjax.pipelines import depth as depth_lib
+
+
+def run(options: Options) -> None:
+  """Predicts the disparity of one photograph."""
+  atomic.check_output(options.output, depth_files.EXTENSIONS)
+  picture = images.read_image(options.photo)
+  predictor = depth_lib.load(options.weights)
+  depth_files.write_depth(options.output, depth_lib.predict(picture, predictor))
+  h, w = predictors.frame(predictor, picture.shape[:2])
+  print(f'{options.output}: disparity, near is large; the network saw {w} x {h} pixels')

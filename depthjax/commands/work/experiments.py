@@ -1,0 +1,80 @@
+"""`depthjax train`, `evaluate` and `plan`: what a config can be used for."""
+
+import json
+import pathlib
+import signal
+import sys
+from typing import NoReturn
+
+import jax
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+from rich.console import Console
+
+from depthjax import configuring, processes
+from depthjax.commands import runner
+from depthjax.files import atomic
+from depthjax.files.errors import InputError
+from depthjax.plan import planning, report
+from depthjax.plan import topology as topology_lib
+from depthjax.train import evaluate as evaluate_lib
+from depthjax.train import loop, profile, resume
+
+
+def run(verb: str, values: flags.FlagValues) -> NoReturn:
+  """Trains, evaluates or plans; ends the process with a code of `main.run`."""
+  try:
+    processes.start(values.cluster)
+    {'train': _train, 'evaluate': _evaluate, 'plan': _plan}[verb](values)
+    code = 0
+  except Exception as error:
+    code = runner.report(error)
+    if jax.distributed.is_initialized():
+      processes.leave(code)
+  sys.exit(code)
+
+
+def _workdir(values: flags.FlagValues) -> pathlib.Path:
+  workdir = pathlib.Path(values.workdir).absolute()
+  if workdir.exists() and not workdir.is_dir():
+    raise InputError(workdir, 'is not a folder', 'a folder, or a new name for one')
+  return workdir
+
+
+def _train(values: flags.FlagValues) -> None:
+  workdir = _workdir(values)
+  terms = resume.Terms(change=values.change, plain=_plain(values))
+  loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
+  processes.together()
+  if jax.process_index() == 0:
+    print(f'done: {workdir}')
+
+
+def _plain(values: flags.FlagValues) -> ml_collections.ConfigDict:
+  """The config as its file has it, without the overrides of the command line."""
+  path, _, arg = config_flags.get_config_filename(values['config']).partition(':')
+  return configuring.load(pathlib.Path(path), arg)
+
+
+def _evaluate(values: flags.FlagValues) -> None:
+  signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX's of several processes waits for train's.
+  scores = evaluate_lib.newest(values.config, _workdir(values), values.split)
+  if jax.process_index() == 0:
+    for name, value in scores.items():
+      print(f'{name:24} {value:.4f}')
+
+
+def _plan(values: flags.FlagValues) -> None:
+  config = values.config
+  if values.json:
+    atomic.check_output(values.json, ('.json',))  # Before minutes of compiling.
+  if values.batch_size:
+    config.batch_size = config.eval.examples = values.batch_size
+  topology = topology_lib.find(values.topology)
+  say = Console(soft_wrap=True)
+  plan = planning.plan(config, topology, search=values.search, quick=values.quick, say=say.print)
+  report.show(plan, say)
+  if values.json:
+    text = json.dumps(report.as_json(plan), indent=2) + '\n'
+    atomic.write_bytes(pathlib.Path(values.json), text.encode(), ('.json',))

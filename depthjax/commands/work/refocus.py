@@ -1,0 +1,124 @@
+"""`depthjax refocus`: photographs and depth maps read, rendered by the pipeline and written."""
+
+import contextlib
+import functools
+import pathlib
+from collections.abc import Callable, Generator
+
+import numpy as np
+from rich import progress
+
+from depthjax.commands import runner
+from depthjax.commands.options import Method
+from depthjax.commands.refocus import APERTURE, Focus, Options, Sweep
+from depthjax.commands.work import folders
+from depthjax.files import atomic, images, video
+from depthjax.files import depth as depth_files
+from depthjax.files.errors import InputError
+from depthjax.pipelines.refocus import refocus as refocus_lib
+
+
+def run(options: Options) -> None:
+  """Renders one photograph, or those of a folder."""
+  folders.map_files(
+    (options.photo, options.depth),
+    options.output,
+    load=lambda: functools.partial(_refocus_one, options, options.in_focus(), _learned(options)),
+    check=functools.partial(_check_output, options),
+    ending=functools.partial(_ending, options),
+  )
+
+
+def _refocus_one(
+  options: Options,
+  focus: Focus,
+  learned: refocus_lib.Learned | None,
+  photo: pathlib.Path,
+  depth: pathlib.Path,
+  output: pathlib.Path,
+  *,
+  show: bool,
+) -> list[str]:
+  """Renders one photograph or its animation, and returns what there is to say of it."""
+  # The colours of videos are those of sRGB; a picture keeps its own, and its EXIF.
+  if options.animate:
+    picture, beside = images.read_image(photo), None
+  else:
+    picture, beside = images.read_photo(photo)
+  shape = picture.shape[:2]
+  convention, invalid = options.convention.value, options.invalid
+  read = depth_files.read_depth(depth, convention=convention, shape=shape, invalid=invalid)
+  at, radius = _disparity(focus, read.disparity), options.radius
+  if radius is None:
+    aperture = APERTURE if options.aperture is None else options.aperture
+    radius = refocus_lib.radius_of(aperture, shape)
+  # A focus that moves reaches both ends of the range.
+  moves = options.animate is Sweep.focus
+  largest = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
+  render = functools.partial(
+    refocus_lib.refocus,
+    picture,
+    read.disparity,
+    learned=learned,
+    hybrid=options.method is Method.hybrid,
+    sweep=largest if options.animate else None,
+  )
+  if options.animate is None:
+    result = render(focus=at, radius=radius)
+    images.write_image(output, result, bits=options.bits, beside=beside)
+  else:
+    # Closed here whatever happens: a bar that is left to the garbage collector may be stopped by
+    # the very thread that draws it, which then waits for itself.
+    with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
+      video.write_animation(output, frames, options.fps)
+  resized = f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels'
+  done = f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels'
+  return [resized, done] if read.resized else [done]
+
+
+def _animation(
+  options: Options, focus: float, radius: float, render: Callable, show: bool
+) -> Generator[np.ndarray, None, None]:
+  if options.animate is Sweep.focus:
+    steps = [(at, radius) for at in refocus_lib.focus_sweep(options.frames)]
+  else:
+    steps = [(focus, size) for size in refocus_lib.aperture_sweep(options.frames, radius)]
+  for at, size in progress.track(steps, description='rendering', disable=not show):
+    yield render(focus=at, radius=size)
+
+
+def _disparity(focus: Focus, scene: np.ndarray) -> float:
+  """The disparity in focus in one scene [h w 1]."""
+  if focus.disparity is not None:
+    return focus.disparity
+  h, w = scene.shape[:2]
+  with runner.refusals('--focus: ' if focus.box is None else '--focus-box: '):
+    if focus.box is not None:
+      return refocus_lib.disparity_within(scene, focus.box)
+    return refocus_lib.disparity_at(scene, *(focus.point or (w // 2, h // 2)))
+
+
+def _learned(options: Options) -> refocus_lib.Learned | None:
+  if options.method is Method.classical:
+    return None
+  path = options.weights
+  return refocus_lib.builtin() if path is None else refocus_lib.load(path)
+
+
+def _ending(options: Options, photo: pathlib.Path) -> str:
+  """The ending of a result in a folder: the photograph's own where it can hold the result."""
+  if options.animate:
+    return '.mp4'
+  own = photo.suffix.lower()
+  return own if options.bits == 8 or own in ('.png', '.tif', '.tiff') else '.png'
+
+
+def _check_output(options: Options, output: pathlib.Path) -> None:
+  """Refuses an output that could not be written before any work is done for it."""
+  moving = output.suffix.lower() in video.EXTENSIONS
+  if options.animate and not moving:
+    raise InputError(output, 'cannot hold an animation', 'a name ending in .mp4 or .gif')
+  if moving and not options.animate:
+    raise InputError(output, 'is an animation', '--animate=focus or --animate=aperture')
+  atomic.check_output(output, video.EXTENSIONS if moving else images.EXTENSIONS)
+  images.check_bits(output, options.bits)

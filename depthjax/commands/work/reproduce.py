@@ -1,0 +1,109 @@
+"""`depthjax reproduce`: trains and evaluates what a table needs, prints it and writes it down."""
+
+import ast
+import pathlib
+from collections.abc import Collection
+from typing import Any
+
+from absl import flags
+from rich.console import Console
+from rich.table import Table as Grid
+
+from depthjax.commands import runner
+from depthjax.commands.reproduce import Options
+from depthjax.configuring import ConfigError
+from depthjax.files.errors import InputError
+from depthjax.pipelines.refine import refine
+from depthjax.reproduce import deeplens, sddr, table
+from depthjax.reproduce.lab import Lab
+
+_PAPERS = {'deeplens': deeplens, 'sddr': sddr}
+
+
+def run(options: Options) -> None:
+  """Reproduces one table."""
+  name, size, root, configs, change, given, document = options
+  paper = _PAPERS[name.partition('/')[0]]
+  fields = _fields(change or [])
+  _check_paths(document, root)
+  lab = Lab(
+    root.absolute(), configs, size, fields, paper.EXPERIMENTS, _places(given, paper.EXPERIMENTS)
+  )
+  for experiment in paper.EXPERIMENTS:  # A field that one of them lacks, before hours of work.
+    lab.config(experiment)
+  runner.hush()
+  flags.FLAGS.mark_as_parsed()  # Worker processes of the input read them; this command has none.
+  filled = table.fill(paper.TABLES[name], lab)
+  _print(filled)
+  if document is not None:
+    table.write(
+      document, name, table.markdown(filled, *_origin(name, size, change or [], lab.used))
+    )
+    print(f'written: {document}')
+
+
+def _check_paths(document: pathlib.Path | None, root: pathlib.Path) -> None:
+  """Refuses what could not be written after hours of training."""
+  if root.exists() and not root.is_dir():
+    raise InputError(root, 'is not a folder', 'a folder, or a new name for one')
+  if document is None:
+    return
+  try:
+    document.parent.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise InputError(document, f'cannot be written ({error.strerror})', 'another name') from error
+  table.read(document)
+
+
+def _fields(changes: list[str]) -> dict[str, Any]:
+  """Fields and values of NAME=VALUE; a value that is no Python literal is a string."""
+  fields = {}
+  for change in changes:
+    name, equals, text = change.partition('=')
+    if not equals or not name:
+      raise ConfigError(f'--set is {change!r}; a field and its value, such as steps=400')
+    try:
+      fields[name] = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+      fields[name] = text
+  return fields
+
+
+def _places(given: list[str] | None, experiments: Collection[str]) -> dict[str, pathlib.Path]:
+  """Experiments and weights of NAME=PATH."""
+  places = {}
+  for text in given or []:
+    name, equals, path = text.partition('=')
+    if not equals or not path:
+      raise ConfigError(f'--given is {text!r}; an experiment and weights, as sddr-first=runs/first')
+    if name not in experiments:
+      raise ConfigError(f'--given: no experiment {name!r}; there are {", ".join(experiments)}')
+    refine.load(path)
+    places[name] = pathlib.Path(path).absolute()
+  return places
+
+
+def _origin(name: str, size: str, changes: list[str], given: Collection[str]) -> tuple[str, str]:
+  """The command of a table, and in words what was trained."""
+  options = [*(f'--set={c}' for c in changes), *(f'--given={x}=WEIGHTS' for x in sorted(given))]
+  command = ' '.join([f'depthjax reproduce {name} --size={size}', *options])
+  words = f'configs of size `{size}`'
+  words += f' with {", ".join(changes)}' if changes else ''
+  words += f', {", ".join(sorted(given))} not trained but given' if given else ''
+  return command, f'{words}, evaluated on the split test'
+
+
+def _print(filled: table.Filled) -> None:
+  head, body = table.cells(filled)
+  grid = Grid(title=f'{filled.table.name}: {filled.table.title}')
+  for i, column in enumerate(head):
+    grid.add_column(column, justify='left' if i == 0 else 'right')
+  for row in body:
+    grid.add_row(*row)
+  console = Console()
+  # Numbers that are cut off say nothing: a table that is wider than the terminal wraps its lines.
+  wanted = console.measure(grid, options=console.options.update(max_width=1000)).maximum
+  console = Console(width=max(console.width, wanted))
+  console.print(grid)
+  console.print(f'Data: {filled.table.data}')
+  console.print(f'To be expected: {filled.table.expected}')

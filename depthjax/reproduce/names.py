@@ -1,0 +1,24 @@
+"""The names of the tables, which the help of `depthjax reproduce` lists; imports no paper."""
+
+import enum
+
+
+class Name(enum.StrEnum):
+  """PAPER/TABLE: the table is in TABLES of the module PAPER."""
+
+  DEEPLENS_TABLE1 = 'deeplens/table1'
+  DEEPLENS_TABLE2 = 'deeplens/table2'
+  DEEPLENS_TABLE3 = 'deeplens/table3'
+  DEEPLENS_FIGURE5 = 'deeplens/fig5'
+  DEEPLENS_FIGURE12 = 'deeplens/fig12'
+  SDDR_TABLE1 = 'sddr/table1'
+  SDDR_TABLE2 = 'sddr/table2'
+  SDDR_TABLE3 = 'sddr/table3'
+  SDDR_TABLE4A = 'sddr/table4a'
+  SDDR_TABLE4B = 'sddr/table4b'
+  SDDR_TABLE4C = 'sddr/table4c'
+  SDDR_TABLE4D = 'sddr/table4d'
+  SDDR_FIGURE7 = 'sddr/fig7'
+
+
+ALL = ', '.join(Name)
