@@ -28,10 +28,6 @@ _RUNS = {
     'train --config={config}:huge --workdir={here}/run',
     "size is 'huge'; smoke, small, base",
   ),
-  'unknown argument of a config': (
-    'train --config={config}:size=smoke,lens=1 --workdir={here}/run',
-    "'lens=1' size, preset",
-  ),
   'missing config': (
     'train --config={here}/no.py --workdir={here}/run',
     'no.py; expected configs/lensblur.py',
@@ -58,18 +54,6 @@ _RUNS = {
     'train --config={config}:smoke --workdir={here}/run --config.data.layers=99',
     'layers is 99; [2, 8]',
   ),
-  'blur beyond the padding': (
-    'train --config={config}:smoke --workdir={here}/run --config.render.radius=30',
-    '60.0 px padded',
-  ),
-  'unknown loss': (
-    'train --config={config}:smoke --workdir={here}/run --config.loss.kind=l2',
-    "loss.kind is 'l2'; 'normalised' 'l1'",
-  ),
-  'impossible network': (
-    'train --config={config}:smoke --workdir={here}/run --config.model.preset=papr',
-    "preset is 'papr'; paper, release",
-  ),
   'no Python': (
     'train --config={here}/text.md --workdir={here}/run',
     '--config: not a config file line 1; configs/lensblur.py',
@@ -77,10 +61,6 @@ _RUNS = {
   'one layer': (
     'train --config={aperture}:smoke --workdir={here}/run --config.loss.levels=1',
     'loss.levels is 1; 2',
-  ),
-  'no depth net': (
-    'train --config={config}:smoke --workdir={here}/run --config.render.disparity=predicted',
-    'predictor.weights',
   ),
   'a predictor that is missing': (
     'train --config={config}:smoke --workdir={here}/run --config.predictor.weights=no',
@@ -119,6 +99,7 @@ _RUNS = {
 _FORKS = """
 import os, signal, sys
 from depthjax import cli
+from depthjax.commands.work import experiments, reproduce
 for number, line in enumerate(open('lines').read().splitlines()):
   child = os.fork()
   if not child:

@@ -1,8 +1,7 @@
-"""`depthjax convert`: from a published file to a run that starts from it."""
+"""`depthjax convert`: from a published file to a run that starts from it, and back."""
 
 import functools
-import pathlib
-import sys
+import re
 
 import jax
 import jax.numpy as jnp
@@ -12,116 +11,129 @@ import pytest
 import safetensors.numpy
 
 from configs import deeplens_depth as depth_config
-from depthjax import cli
-from depthjax.commands.work import convert as command
-from depthjax.convert import resnet50
+from depthjax.convert import checkpoints, mit, naming, resnet50, sddr
 from depthjax.files import weights
 from depthjax.models.deeplens.depthnet import DepthNet
+from depthjax.models.refinement.fusenet import FuseNet
+from depthjax.models.refinement.refiners import described
 from depthjax.train import initialise
 from depthjax.train.step import TrainState
-from tests import messages
+from tests import refiners
 
 
-def _published():
-  """A state dict of torchvision of the right shapes, every tensor of a value of its own."""
-  tensors, value = {}, 0.0
+def _resnet50():
+  """A state dict in the names of torchvision, every tensor of a value of its own."""
+  shapes = {'layer4.0.bn1.weight': (512,), 'fc.weight': (10, 2048)}
   for conv, norm, _, shape in resnet50.layers():
-    names = {f'{conv}.weight': shape}
-    names |= {f'{norm}.{key}': shape[:1] for key in resnet50._NORM}
-    for name, size in names.items():
-      value += 1.0
-      tensors[name] = np.full(size, value, np.float32)
-    tensors[f'{norm}.num_batches_tracked'] = np.array(3)
-  rest = {'layer4.0.bn1.weight': np.ones(512), 'fc.weight': np.ones((10, 2048))}
-  return {**tensors, **{name: x.astype(np.float32) for name, x in rest.items()}}
+    shapes[f'{conv}.weight'] = shape
+    shapes |= {f'{norm}.{key}': shape[:1] for key in resnet50._NORM}
+  tensors = {name: np.full(shapes[name], i, np.float32) for i, name in enumerate(shapes)}
+  return tensors | {'bn1.num_batches_tracked': np.array(3)}
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  tensors = _published()
-  safetensors.numpy.save_file(tensors, 'resnet.safetensors')
-  short = {name: x for name, x in tensors.items() if name != 'layer3.5.conv3.weight'}
-  safetensors.numpy.save_file(short, 'short.safetensors')
-  safetensors.numpy.save_file({**tensors, 'bn1.bias': np.ones(32)}, 'shape.safetensors')
-  data = pathlib.Path('resnet.safetensors').read_bytes()
-  pathlib.Path('cut.safetensors').write_bytes(data[: len(data) // 2])
-  pathlib.Path('folder').mkdir()
-  return tmp_path
+def _mit():
+  """The same of timm's smallest backbone."""
+  tensors = {'head.bias': np.zeros(3)}
+  for value, (path, x) in enumerate(naming.leaves(mit._shapes('b0'))):
+    name = naming.theirs(path, mit.RULES)
+    tensors[name] = naming.to_theirs(np.full(x.shape, value, np.float32))
+  return tensors
 
 
-def _run(monkeypatch, line):
-  monkeypatch.setattr(sys, 'argv', ['depthjax', *line.split()])
-  with pytest.raises(SystemExit) as caught:
-    cli.main()
-  return caught.value.code or 0
+@functools.cache
+def _released():
+  """A state dict of the released refinement network."""
+  variables = {}
+  for value, (path, x) in enumerate(naming.leaves(described(sddr.CONFIG)[1])):
+    naming.put(variables, path, np.full(x.shape, value, np.float32))
+  return sddr.to_state_dict(variables)
 
 
-@pytest.mark.parametrize('output', ['encoder.safetensors', 'folder'])
-def test_a_run_starts_from_the_encoder_and_the_rest_stays_fresh(
-  folder, monkeypatch, capsys, output
+def _depth_net():
+  init = functools.partial(DepthNet(preset='paper').init, train=False)
+  return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+
+
+@pytest.mark.parametrize(
+  'published, said, metadata, started, rules, told',
+  [
+    (
+      *(_resnet50, 'the encoder; left out: fc, layer4', {'task': 'resnet50'}, _depth_net),
+      *((('/encoder/', 'load'), ('.*', 'fresh')), depth_config),
+    ),
+    (
+      *(_mit, 'the backbone, MiT-B0; left out: head', {'task': 'mit', 'size': 'b0'}),
+      lambda: described(sddr.CONFIG)[1],
+      *((('/patch_embed1/proj/', 'fresh'), ('/backbone/', 'load'), ('.*', 'fresh')), mit),
+    ),
+  ],
+  ids=['resnet50', 'mit'],
+)
+def test_a_run_starts_from_an_encoder_and_the_rest_stays_fresh(
+  run, tmp_path, published, said, metadata, started, rules, told
 ):
-  """By the rules that the config's own text tells."""
-  assert _run(monkeypatch, f'convert resnet50 resnet.safetensors -o {output}') == 0
-  assert capsys.readouterr().out.endswith(': the encoder; left out: fc, layer4\n')
-  model = DepthNet(preset='paper')
-  init = functools.partial(model.init, train=False)
-  shapes = jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-  fresh = jax.tree.map(lambda x: jnp.full(x.shape, -1.0), dict(shapes))
-  average = jax.tree.map(jnp.copy, fresh)
-  params = fresh.pop('params')
+  """By the rules that the text of the config or of the converter tells."""
+  assert str(rules) in told.__doc__.replace('\n', ' ')
+  safetensors.numpy.save_file(published(), tmp_path / 'published.safetensors')
+  (tmp_path / 'folder').mkdir()
+  line = f'convert {metadata["task"]} published.safetensors -o folder'
+  assert run(line) == (0, f'folder/weights.safetensors: {said}\n', '')
+  assert weights.load_weights('folder')[1] == metadata
+  ema = jax.tree.map(lambda x: jnp.full(x.shape, -1.0), dict(started()))
+  rest = jax.tree.map(jnp.copy, ema)
   state = TrainState(
     step=jnp.int32(0),
-    params=params,
-    model_state=fresh,
-    ema=average,
+    params=rest.pop('params'),
+    model_state=rest,
+    ema=ema,
     opt=(),
     key=jnp.zeros(2, jnp.uint32),
     finite=jnp.bool_(True),
   )
-  rules = (('/encoder/', 'load'), ('.*', 'fresh'))
-  assert str(rules) in depth_config.__doc__
-  config = ml_collections.ConfigDict({'weights': output, 'rules': rules})
+  config = ml_collections.ConfigDict({'weights': 'folder', 'rules': rules})
   state = initialise.from_weights(state, config)
-  for tree in (state.params, state.ema['params'], state.model_state['batch_stats']):
-    loaded = {float(np.unique(x).item()) for x in jax.tree.leaves(tree['encoder'])}
-    kept = {float(np.unique(x).item()) for x in jax.tree.leaves(tree['decoder'])}
-    assert min(loaded) >= 0 and len(loaded) > 80 and kept == {-1.0}
-  # By their order in the file: conv1's own, and what its norm has seen.
-  encoder, seen = state.params['encoder']['conv1'], state.model_state['batch_stats']['encoder']
-  assert np.all(np.asarray(encoder['conv']['kernel']) == 1)
-  assert np.all(np.asarray(seen['conv1']['bn']['var']) == 5)
-  assert weights.load_weights(output)[1] == {'task': 'resnet50'}
+  for tree in (state.params, state.ema, state.model_state):
+    for path, x in naming.leaves(tree):
+      rule = next(rule for rule in rules if re.search(rule[0], f'/{"/".join(path)}/'))
+      assert (np.unique(x).item() == -1) == (rule[1] == 'fresh'), path
 
 
-_BAD = {
-  'missing': ('resnet50 no.safetensors -o a.safetensors', 'no.safetensors: does not exist'),
-  'truncated': ('resnet50 cut.safetensors -o a.safetensors', 'cut.safetensors: is truncated'),
-  'missing tensor': (
-    'resnet50 short.safetensors -o a.safetensors',
-    "short.safetensors: has no tensor 'layer3.5.conv3.weight'; expected ResNet-50",
-  ),
-  'another shape': (
-    'resnet50 shape.safetensors -o a.safetensors',
-    "shape.safetensors: has 'bn1.bias' as [32]; expected [64]",
-  ),
-  'another kind of file': ('resnet50 folder -o a.safetensors', 'folder: is a folder; expected'),
-  'output of another kind': ('resnet50 resnet.safetensors -o a.pth', "a.pth: ends in '.pth'"),
-  'output nowhere': ('resnet50 resnet.safetensors -o no/a.safetensors', 'no folder no; expected'),
-  'another network': ('vgg16 resnet.safetensors -o a.safetensors', "'vgg16' 'resnet50'"),
-}
+def test_released_weights_are_read_here_and_written_back_the_same(run, tmp_path):
+  safetensors.numpy.save_file(_released(), tmp_path / 'model.safetensors')
+  (tmp_path / 'run').mkdir()
+  code, out, _ = run('convert sddr model.safetensors -o run')
+  assert (code, out) == (0, 'run/weights.safetensors: the refinement network\n')
+  (model, *trained), variables = weights.load_network('run', {'sddr': described})
+  assert model == FuseNet() and trained == [2048, 1]
+  assert len(list(naming.leaves(variables))) == 383
+  assert run('convert sddr run -o back.safetensors')[0] == 0
+  _assert_released(checkpoints.read('back.safetensors'))
 
 
-def _not_to_be_called(*args, **kwargs):
-  raise AssertionError('read what could not be written')
+def test_a_run_is_written_for_pytorch(run, tmp_path):
+  torch = pytest.importorskip('torch', reason="torch is in the extra 'parity'")
+  metadata = {'task': 'sddr', 'config': sddr.CONFIG}
+  weights.save_weights(tmp_path, sddr.convert(_released(), ''), metadata)
+  assert run('convert sddr . -o back.pt')[0] == 0
+  _assert_released(torch.load('back.pt', weights_only=True)['net'])
+  # What has two names is stored once: 10.3 M numbers, not 16.8 M.
+  assert (tmp_path / 'back.pt').stat().st_size < 4.2 * 10_302_483
 
 
-@pytest.mark.parametrize('case', _BAD)
-def test_bad_input_is_one_line_and_no_output(folder, monkeypatch, capsys, case):
-  line, words = _BAD[case]
-  if case.startswith('output'):
-    monkeypatch.setattr(command.checkpoints, 'read', _not_to_be_called)
-  before = sorted(folder.rglob('*'))
-  assert _run(monkeypatch, f'convert {line}') == 2
-  messages.assert_one_line(capsys.readouterr().err, words)
-  assert sorted(folder.rglob('*')) == before
+def _assert_released(found):
+  assert found.keys() == _released().keys()
+  for name, x in _released().items():
+    np.testing.assert_array_equal(found[name], x)
+
+
+def test_bad_input_is_one_line_and_no_output(refuse, tmp_path, monkeypatch):
+  safetensors.numpy.save_file({'x': np.ones(2)}, tmp_path / 'x.safetensors')
+  size = {'height': refiners.SIDE, 'width': refiners.SIDE}
+  gbdf = {'model': {**refiners.FIELDS, 'network': 'gbdf', 'levels': 3}, 'data': size}
+  variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), dict(described(gbdf)[1]))
+  weights.save_weights(tmp_path / 'gbdf.safetensors', variables, {'task': 'sddr', 'config': gbdf})
+  refuse('convert resnet50 x.safetensors -o a.safetensors', 'x.safetensors: has no tensor')
+  refuse('convert sddr gbdf.safetensors -o a.safetensors', 'gbdf.safetensors: network of GBDF')
+  monkeypatch.setattr(checkpoints, 'read', None)
+  refuse('convert resnet50 x.safetensors -o a.pth', "a.pth: ends in '.pth'; expected .safetensors")
+  refuse('convert sddr gbdf.safetensors -o .', '.: is a folder; expected .pt')

@@ -1,4 +1,4 @@
-"""Photographs and depth maps find each other by their stems; what does not is named."""
+"""Files of folders and their depth maps find each other by stem; what does not is named."""
 
 import pytest
 
@@ -15,56 +15,80 @@ def _folders(tmp_path, photos, depths):
   return tmp_path / 'photos', tmp_path / 'depths', tmp_path / 'out'
 
 
+def _map(photos, depths, out, work, ending='.png', check=lambda path: None):
+  """`work` gets the paths of a photograph, its depth map and its result."""
+
+  def do(*paths, show):
+    assert show == photos.is_file()
+    return work(*paths) or []
+
+  folders.map_files(
+    (photos, depths), out, load=lambda: do, check=check, ending=lambda photo: ending
+  )
+
+
 def test_pairs_have_the_same_stem_and_come_by_name(tmp_path):
   photos = 'b.jpg a.TIF c.d.webp ._a.tif notes.txt e.png.bak'
   paths = _folders(tmp_path, photos, 'a.npy b.exr c.d.pfm c.png a.txt f.png')
-  seen = []
-  folders.map_pairs(*paths, lambda *pair: seen.append(pair) or [], lambda photo: '.gif')
+  seen, checked = [], []
+  _map(*paths, lambda *pair: seen.append(pair), '.gif', checked.append)
   names = [tuple(path.relative_to(tmp_path).as_posix() for path in pair) for pair in seen]
   assert names == [
     ('photos/a.TIF', 'depths/a.npy', 'out/a.gif'),
     ('photos/b.jpg', 'depths/b.exr', 'out/b.gif'),
     ('photos/c.d.webp', 'depths/c.d.pfm', 'out/c.d.gif'),
   ]
+  assert checked == [result for *_, result in seen]
 
 
-def test_what_is_ambiguous_is_named_and_nothing_replaced(tmp_path, capsys):
-  paths = _folders(tmp_path, 'a.jpg b.jpg b.png c.png', 'a.npy a.png b.png c.png')
-  done = []
-  with pytest.raises(ConfigError, match='^3 of 4 photographs failed$'):
-    folders.map_pairs(*paths, lambda *pair: done.append(pair[0].name) or [], lambda photo: '.png')
-  assert done == ['c.png']
-  error = capsys.readouterr().err
-  assert 'a.jpg: has several depth maps (a.npy and a.png); expected one of them in' in error
-  assert error.count('shares its stem with another photograph; expected one of them') == 2
+def test_one_file_is_checked_before_anything_is_loaded(tmp_path, capsys):
+  photos, depths, out = _folders(tmp_path, 'a.jpg', 'a.npy')
+  pair = photos / 'a.jpg', depths / 'a.npy', out / 'b.png'
+  _map(*pair, lambda *paths: [' '.join(path.name for path in paths)], None)
+  assert capsys.readouterr().out == 'a.jpg a.npy b.png\n'
+
+  def refuse(path):
+    raise InputError(path, 'is full', 'room')
+
+  with pytest.raises(InputError, match='b.png: is full'):
+    folders.map_files(pair[:2], pair[2], load=pytest.fail, check=refuse, ending=None)
 
 
-def test_a_failure_says_which_photograph_it_was(tmp_path, capsys):
+def test_what_fails_is_named_with_its_file_and_the_rest_is_done(tmp_path, capsys):
   def work(photo, *_):
-    if photo.stem == 'a':
-      raise ConfigError('--focus: the point is outside')
-    raise InputError(photo, 'is truncated', 'a complete file')
+    if photo.stem == 'c':
+      return ['done']
+    kinds = {'d': ConfigError('--x: outside'), 'e': ValueError('too large')}
+    raise kinds.get(photo.stem, InputError(photo, 'is truncated', 'a complete file'))
 
-  paths = _folders(tmp_path, 'a.jpg b.jpg', 'a.npy b.npy')
-  with pytest.raises(ConfigError, match='2 of 2 photographs failed'):
-    folders.map_pairs(*paths, work, lambda photo: '.jpg')
-  lines = [line for line in capsys.readouterr().err.splitlines() if 'depthjax' in line]
-  assert lines == [
-    f'depthjax: {paths[0]}/a.jpg: --focus: the point is outside',
-    f'depthjax: {paths[0]}/b.jpg: is truncated; expected a complete file',
+  depths = 'a.npy a.png b.png c.png d.png e.png f.png'
+  paths = _folders(tmp_path, 'a.jpg b.jpg b.png c.png d.png e.png f.png g.png', depths)
+  with pytest.raises(ConfigError, match='^7 of 8 photographs failed, 1 of them without a depth'):
+    _map(*paths, work)
+  out, error = capsys.readouterr()
+  lines = [line.partition(f'{paths[0]}/')[2] for line in error.splitlines() if 'depthjax' in line]
+  assert out == 'done\n'
+  assert lines[0].startswith('a.jpg: has several depth maps (a.npy and a.png); expected one of')
+  assert lines[1] == 'b.jpg: shares its stem with another photograph; expected one of them'
+  assert lines[3:6] == [
+    'd.png: --x: outside',
+    'e.png: too large',
+    'f.png: is truncated; expected a complete file',
   ]
+  assert lines[6].startswith('g.png: has no depth map; expected ')
 
 
 def test_folders_are_refused_before_any_work(tmp_path):
   photos, depths, out = _folders(tmp_path, 'a.jpg', 'a.npy')
-  work = pytest.fail
-  with pytest.raises(InputError, match='depths: holds no photograph'):
-    folders.map_pairs(depths, photos, out, work, str)
-  with pytest.raises(InputError, match='a.npy: is not a folder'):
-    folders.map_pairs(photos, depths / 'a.npy', out, work, str)
-  with pytest.raises(InputError, match='no: does not exist'):
-    folders.map_pairs(photos, tmp_path / 'no', out, work, str)
-  for source in (photos, depths):
-    with pytest.raises(InputError, match='is a folder that is read'):
-      folders.map_pairs(photos, depths, source / '..' / source.name, work, str)
+  for paths, wrong in (
+    ((depths, photos, out), 'depths: holds no photograph; expected files ending in .png'),
+    ((photos, depths / 'a.npy', out), 'a.npy: is not a folder; expected a folder, as the photo'),
+    ((photos, tmp_path / 'no', out), 'no: does not exist'),
+    ((photos, depths, photos / '..' / 'photos'), 'is a folder that is read; expected another'),
+    ((photos, depths, depths / '..' / 'depths'), 'is a folder that is read'),
+    ((photos, depths, photos / 'a.jpg'), 'a.jpg: is not a folder'),
+    ((photos, depths, out / 'out'), r'out: cannot be made \(No such file'),
+  ):
+    with pytest.raises(InputError, match=wrong):
+      _map(*paths, pytest.fail)
   assert not out.exists()

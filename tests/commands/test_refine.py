@@ -14,9 +14,9 @@ from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine, resolutions, two_stage
 from depthjax.pipelines.refine.two_stage import Settings
 from tests import refiners
-from tests.commands import made
 
 _H, _W = 72, 104
+_MAPS = 'refine --low=low.npy --high=high.pfm'
 
 
 def _low():
@@ -31,21 +31,21 @@ def _high():
   return 100 * refiners.smooth(_H, _W)[..., 0] + 9 * noise
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-  """The working folder: a photograph, low and high maps, weights, and files that are not right."""
+  """The working folder: a photograph, low and high maps, and weights."""
   monkeypatch.chdir(tmp_path)
   images.write_image('photo.png', np.random.default_rng(0).random((_H, _W, 3), np.float32))
   np.save('low.npy', _low())
   depth_files.write_depth('high.pfm', _high())
   refiners.save(tmp_path)
   # A network that needs no training: the command is about files.
-  monkeypatch.setattr(refine, 'load', lambda path: refiners.mixing(0.6, 2, 1))
+  monkeypatch.setattr(refine, 'builtin', _net)
   return tmp_path
 
 
-def _run(monkeypatch, line):
-  return made.run(monkeypatch, f'refine {line} --weights=.')
+def _net():
+  return refiners.mixing(0.6, 2, 1)
 
 
 def _filled():
@@ -53,128 +53,93 @@ def _filled():
   return depth_files.fill(_low(), np.isfinite(_low()))[..., None]
 
 
-def _assert_refined(name, expected, tolerance=1e-4):
+def _refined(low=None, high=None, net=None, **fields):
+  low, high = (_filled() if low is None else low), (_high()[..., None] if high is None else high)
+  return refine.refine(low, high, net or _net(), **fields)
+
+
+def _assert_wrote(name, expected, tolerance=1e-4):
   found = depth_files.read_raw(name)
   assert found.shape == expected.shape[:2]
   np.testing.assert_allclose(found, expected[..., 0], atol=tolerance * np.ptp(expected))
 
 
-@pytest.mark.parametrize('ending', ['npy', 'pfm', 'exr'])
-def test_two_maps_without_a_photograph(folder, monkeypatch, capsys, ending):
+@pytest.mark.parametrize(
+  'options, fields, side',
+  [
+    ('', {}, 384),
+    ('--size=90x70', {'shape': (90, 70)}, 384),
+    ('--side=256', {'side': 256}, 256),
+    ('--align=whole', {'local': False}, 384),
+  ],
+)
+def test_two_maps_without_a_photograph(run, options, fields, side):
   """In the units of the low map, at the size of the high one."""
-  assert _run(monkeypatch, f'--low=low.npy --high=high.pfm -o out.{ending}') == 0
-  expected = refine.refine(_filled(), _high()[..., None], refine.load('.'))
-  _assert_refined(f'out.{ending}', expected)
-  assert capsys.readouterr().out == (
-    f'out.{ending}: 104 x 72 pixels, disparity in the units of low.npy; '
-    'the network saw 384 x 384 pixels\n'
+  code, out, _ = run(f'{_MAPS} -o out.pfm {options}')
+  expected = _refined(**fields)
+  h, w = expected.shape[:2]
+  _assert_wrote('out.pfm', expected, 1e-5)
+  assert code == 0 and out == (
+    f'out.pfm: {w} x {h} pixels, disparity in the units of low.npy; '
+    f'the network saw {side} x {side} pixels\n'
   )
 
 
-def test_a_size_is_rows_by_columns(folder, monkeypatch):
-  assert _run(monkeypatch, '--low=low.npy --high=high.pfm -o out.npy --size=90x70') == 0
-  expected = refine.refine(_filled(), _high()[..., None], refine.load('.'), shape=(90, 70))
-  _assert_refined('out.npy', expected)
+def test_a_trained_network_is_loaded_and_an_ensemble_asked_for(run):
+  assert run(f'{_MAPS} -o out.npy --side=128 --ensemble=2 --weights=.')[0] == 0
+  _assert_wrote('out.npy', _refined(net=refiners.tiny(), side=128, ensemble=2))
 
 
-def test_a_trained_network_is_loaded(folder, monkeypatch):
-  monkeypatch.undo()
-  monkeypatch.chdir(folder)
-  line = '--low=low.npy --high=high.pfm -o out.npy --side=128'
-  assert _run(monkeypatch, line) == 0
-  expected = refine.refine(_filled(), _high()[..., None], refiners.tiny(), side=128)
-  _assert_refined('out.npy', expected)
-
-
-def test_sixteen_bits_hold_disparity_from_0_to_1_and_a_preview_its_colours(
-  folder, monkeypatch, capsys
-):
-  assert _run(monkeypatch, 'photo.png low.npy -o out.png --high=high.pfm --preview') == 0
-  expected = refine.refine(_filled(), _high()[..., None], refine.load('.'))
-  unit = maps.unit(expected, '').values
+def test_sixteen_bits_hold_disparity_from_0_to_1_and_a_preview_its_colours(run):
+  code, out, _ = run('refine photo.png low.npy -o out.png --high=high.pfm --preview')
+  unit = maps.unit(_refined(), '').values
+  assert code == 0 and 'disparity from 0 to 1, near is large' in out
   assert images.read_pixels('out.png').dtype == np.uint16
-  _assert_refined('out.png', 65535 * unit)
+  _assert_wrote('out.png', 65535 * unit)
   colours = images.read_image('out.preview.png')
   np.testing.assert_allclose(colours, colormaps.colour(unit), atol=0.02)
-  assert 'disparity from 0 to 1, near is large' in capsys.readouterr().out
 
 
-def test_one_map_is_low_and_high_at_once(folder, monkeypatch):
-  """At the photograph's size, as the name of an argument or of an option."""
-  expected = refine.refine(_filled(), _filled(), refine.load('.'), shape=(_H, _W))
-  for line in ('photo.png low.npy -o out.npy', 'photo.png --low=low.npy -o other.npy'):
-    assert _run(monkeypatch, line) == 0
-  _assert_refined('out.npy', expected)
-  _assert_refined('other.npy', expected)
+def test_one_map_is_low_and_high_at_once(run):
+  """At the photograph's size, as an argument or as an option; a value can mark what is missing."""
+  np.save('marked.npy', np.nan_to_num(_low(), nan=-1))
+  expected = _refined(high=_filled(), shape=(_H, _W))
+  for line in ('low.npy', '--low=low.npy', 'marked.npy --invalid=-1'):
+    assert run(f'refine photo.png {line} -o out.npy')[0] == 0
+    _assert_wrote('out.npy', expected)
 
 
-def test_an_ensemble_is_asked_for(folder, monkeypatch):
-  monkeypatch.undo()
-  monkeypatch.chdir(folder)
-  assert _run(monkeypatch, '--low=low.npy --high=high.pfm -o out.npy --ensemble=4') == 0
-  pair = _filled(), _high()[..., None], refiners.tiny()
-  _assert_refined('out.npy', refine.refine(*pair, ensemble=4))
-  assert np.abs(np.load('out.npy') - refine.refine(*pair)[..., 0]).max() > 1e-3
-
-
-@pytest.mark.parametrize('stages', [1, 2])
-def test_one_line_for_the_whole_picture_is_asked_for(folder, monkeypatch, stages):
-  line = f'--low=low.npy --high=high.pfm -o out.npy --align=whole --stages={stages}'
-  assert _run(monkeypatch, line) == 0
-  maps_, net = (_filled(), _high()[..., None]), refine.load('.')
-  if stages == 1:
-    local, whole = (refine.refine(*maps_, net, local=x) for x in (True, False))
-  else:
-    local, whole = (
-      two_stage.refine(*maps_, net, settings=Settings(local=x)) for x in (True, False)
-    )
-  _assert_refined('out.npy', whole, 1e-5)
-  assert np.abs(local - whole).max() > 1e-3
-
-
-def test_depth_stays_depth(folder, monkeypatch, capsys):
+def test_depth_stays_depth(run):
   """Far is large in the low map, in metres, and near in the high one."""
   np.save('depth.npy', 1 / _low())
-  line = 'photo.png depth.npy --high=high.pfm -o {} --convention=depth --high-convention=disparity'
-  assert _run(monkeypatch, line.format('out.npy')) == 0
-  expected = refine.refine(_filled(), _high()[..., None], refine.load('.'))
-  _assert_refined('out.npy', 1 / np.clip(expected, _filled().min(), _filled().max()))
-  assert 'depth in the units of depth.npy' in capsys.readouterr().out
-  assert _run(monkeypatch, line.format('out.pfm') + ' --scale=unit') == 0
-  _assert_refined('out.pfm', maps.unit(expected, '').values)
-
-
-def test_a_value_can_mark_what_is_missing(folder, monkeypatch):
-  np.save('low.npy', np.nan_to_num(_low(), nan=-1))
-  assert _run(monkeypatch, '--low=low.npy --high=high.pfm -o out.npy --invalid=-1') == 0
-  _assert_refined('out.npy', refine.refine(_filled(), _high()[..., None], refine.load('.')))
+  line = 'refine photo.png depth.npy --high=high.pfm --convention=depth'
+  line += ' --high-convention=disparity'
+  code, out, _ = run(f'{line} -o out.npy')
+  expected = _refined()
+  _assert_wrote('out.npy', 1 / np.clip(expected, _filled().min(), _filled().max()))
+  assert code == 0 and 'depth in the units of depth.npy' in out
+  assert run(f'{line} -o out.pfm --scale=unit')[0] == 0
+  _assert_wrote('out.pfm', maps.unit(expected, '').values)
 
 
 @pytest.mark.parametrize(
-  'options', ['', ' --levels=3 --chunk=2 --side=256', ' --nearest', ' --ensemble=2']
+  'options, fields', [('', {}), ('--levels=3 --side=256 --align=whole', {'levels': 3, 'side': 256})]
 )
-def test_two_stages_on_windows_of_a_stored_map(folder, monkeypatch, capsys, options):
-  line = f'--low=low.npy --high=high.pfm -o out.npy --stages=2{options}'
-  assert _run(monkeypatch, line) == 0
-  settings = Settings()
-  if 'levels' in options:
-    settings = Settings(levels=3, side=256)
-  if 'nearest' in options:
-    settings = Settings(nearest=True)
-  if 'ensemble' in options:
-    settings = Settings(ensemble=2)
-  expected = two_stage.refine(_filled(), _high()[..., None], refine.load('.'), settings=settings)
-  _assert_refined('out.npy', expected, 1e-5)
-  side, count = settings.side or 384, 29 if 'levels' in options else 13
-  assert f'saw {side} x {side} pixels and {count} windows\n' in capsys.readouterr().out
+def test_two_stages_on_windows_of_a_stored_map(run, options, fields):
+  code, out, _ = run(f'{_MAPS} -o out.npy --stages=2 {options}')
+  settings = Settings(**fields, local=not fields)
+  expected = two_stage.refine(_filled(), _high()[..., None], _net(), settings=settings)
+  _assert_wrote('out.npy', expected, 1e-5)
+  said = '256 x 256 pixels and 29 windows' if fields else '384 x 384 pixels and 13 windows'
+  assert code == 0 and out.endswith(f'saw {said}\n')
 
 
 @pytest.fixture
-def net(folder, monkeypatch):
+def net(monkeypatch):
   """A depth net that sees the green of a photograph; the finer it looks, the more of the red."""
 
-  def predict(photo, net):
-    return photo[..., 1:2] + net.long_side / 64 * photo[..., :1]
+  def predict(photo, net, input_size):
+    return photo[..., 1:2] + input_size / 64 * photo[..., :1]
 
   photo = np.repeat(refiners.smooth(_H, _W), 3, axis=-1)
   photo[..., 0] **= 4
@@ -182,34 +147,21 @@ def net(folder, monkeypatch):
   net = Predictor('net', None, 64)
   monkeypatch.setattr(depth_lib, 'load', lambda path: net)
   monkeypatch.setattr(depth_lib, 'predict', predict)
-  return two_stage.of_depth_net(net)
+  return two_stage.of_predictor(net)
 
 
-def test_a_predictor_sees_the_sharp_map(net, monkeypatch):
-  assert _run(monkeypatch, 'photo.png low.npy -o out.npy --predictor=run') == 0
-  sharp = resolutions.predict(net, images.read_image('photo.png'), 128)
-  _assert_refined('out.npy', refine.refine(_filled(), sharp, refine.load('.')))
-
-
-@pytest.mark.parametrize('resolution', [None, 48])
-def test_a_predictor_alone_sees_both_maps(net, monkeypatch, capsys, resolution):
-  option = f' --high-resolution={resolution}' if resolution else ''
-  assert _run(monkeypatch, f'photo.png -o out.npy --predictor=run{option}') == 0
+def test_a_predictor_sees_the_sharp_map_and_the_other_where_none_is_given(run, net):
   photo = images.read_image('photo.png')
-  low, high = (resolutions.predict(net, photo, at) for at in (64, resolution or 128))
-  _assert_refined('out.npy', refine.refine(low, high, refine.load('.')), 1e-5)
-  assert 'disparity in the units of the prediction' in capsys.readouterr().out
-
-
-@pytest.mark.parametrize('options', ['', ' --adaptive', ' --adaptive --alpha=0.002'])
-def test_a_predictor_is_asked_about_windows(net, monkeypatch, options):
-  assert _run(monkeypatch, f'photo.png low.npy -o out.npy --predictor=run --stages=2{options}') == 0
-  photo = images.read_image('photo.png')
-  sharp = resolutions.predict(net, photo, 128)
-  alpha = 0.002 if 'alpha' in options else None
-  settings = Settings(adaptive='adaptive' in options, alpha=alpha)
-  fields = {'photo': photo, 'predictor': net, 'settings': settings}
-  _assert_refined('out.npy', two_stage.refine(_filled(), sharp, refine.load('.'), **fields), 1e-5)
+  low, high = (resolutions.predict(net, photo, at) for at in (64, 128))
+  line = 'refine photo.png {} --predictor=run'
+  assert run(line.format('low.npy -o out.npy'))[0] == 0
+  _assert_wrote('out.npy', _refined(high=high))
+  code, out, _ = run(line.format('-o out.npy'))
+  _assert_wrote('out.npy', _refined(low, high), 1e-5)
+  assert code == 0 and 'disparity in the units of the prediction' in out
+  assert run(line.format('low.npy -o out.npy --stages=2'))[0] == 0
+  fields = {'photo': photo, 'predictor': net, 'settings': Settings(input_size=64)}
+  _assert_wrote('out.npy', two_stage.refine(_filled(), high, _net(), **fields), 1e-5)
 
 
 def _fill(name, **files):
@@ -218,46 +170,49 @@ def _fill(name, **files):
     shutil.copy(source, f'{name}/{stem}{pathlib.Path(source).suffix}')
 
 
-def test_folders_of_photographs_but_for_what_cannot_be(folder, monkeypatch, capsys):
-  np.save('square.npy', _low()[:, :36])
+def test_folders_of_photographs_but_for_what_cannot_be(run, folder):
   depth_files.write_depth('depth.pfm', 1 / _high())
-  _fill('photos', a='photo.png', b='photo.png', c='photo.png', d='photo.png', e='photo.png')
-  _fill('lows', a='low.npy', b='low.npy', c='square.npy', d='low.npy', e='low.npy')
-  _fill('highs', a='high.pfm', b='high.pfm', c='high.pfm', d='depth.pfm')
-  assert _run(monkeypatch, 'photos lows --high=highs -o out --format=npy') == 2
-  assert sorted(path.name for path in folder.glob('out/*')) == ['a.npy', 'b.npy']
-  _assert_refined('out/b.npy', refine.refine(_filled(), _high()[..., None], refine.load('.')))
-  out, error = capsys.readouterr()
-  assert len(out.splitlines()) == 2
-  lines = [line for line in error.splitlines() if line.startswith('depthjax: ')]
-  for line, words in zip(
-    lines,
-    ['lows/c.npy: is 36 x 36', 'lows/d.npy: runs against highs/d.pfm', 'e.png: has no depth map']
-    + ['3 of 5 photographs failed, 1 of them without a depth map'],
-    strict=True,
-  ):
-    assert words in line
+  _fill('photos', a='photo.png', b='photo.png')
+  _fill('lows', a='low.npy', b='low.npy')
+  _fill('highs', a='high.pfm', b='depth.pfm')
+  code, out, error = run('refine photos lows --high=highs -o out --format=npy')
+  assert [path.name for path in folder.glob('out/*')] == ['a.npy']
+  _assert_wrote('out/a.npy', _refined())
+  assert code == 2 and len(out.splitlines()) == 1
+  assert 'lows/b.npy: runs against highs/b.pfm' in error and '1 of 2 photographs' in error
 
 
-def test_folders_of_maps_alone(folder, monkeypatch, capsys):
+def test_folders_of_maps_alone(run, folder):
   _fill('lows', a='low.npy', b='low.npy')
   _fill('highs', a='high.pfm', b='high.pfm')
-  assert _run(monkeypatch, '--low=lows --high=highs -o out') == 0
+  code, out, _ = run('refine --low=lows --high=highs -o out')
+  assert code == 0 and out.splitlines()[-1] == 'out: 2 depth maps'
   assert sorted(path.name for path in folder.glob('out/*')) == ['a.png', 'b.png']
-  assert capsys.readouterr().out.splitlines()[-1] == 'out: 2 depth maps'
 
 
-def test_in_a_folder_too_nothing_is_done_that_cannot_be_written(folder, monkeypatch, capsys):
-  _fill('lows', a='low.npy')
-  _fill('highs', a='high.pfm')
-  (folder / 'out' / 'a.png').mkdir(parents=True)
-  monkeypatch.setattr(refine, 'refine', None)
-  assert _run(monkeypatch, '--low=lows --high=highs -o out') == 2
-  error = capsys.readouterr().err
-  assert 'a.png: is a folder' in error and '1 of 1 depth maps failed' in error
+# Files that are bad, or fit neither each other nor the options.
+_BAD = {
+  'photo.png square.npy -o out.png': 'square.npy: is 36 x 36 pixels but the photo is 104 x 72;',
+  '--low=low.npy --high=square.npy -o out.npy': 'square.npy: is 36 x 36 low.npy is 52 x 36;',
+  '--low=thin.npy --high=thin.npy -o out.npy': 'low map is 1 x 36 at least 2',
+  '--low=low.npy --high=high.pfm -o out.npy --size=52x36': (
+    '--size is 52x36, rows x columns, as if low.npy were turned; 36x52?'
+  ),
+  '--low=low.npy --high=far.npy -o out.npy': (
+    'low.npy: runs against far.npy (rank correlation -1.00); expected another --convention '
+    'than disparity another --high-convention than disparity one of them'
+  ),
+  'photo.png low.npy -o out.npy --side=200': '--side: the side is 200 pixels; multiple of 128',
+  'photo.png low.npy -o out.png --preview': 'out.preview.png: is a folder;',
+}
 
 
-def test_a_folder_for_a_predictor_alone(net, monkeypatch, folder):
-  _fill('photos', a='photo.png')
-  assert _run(monkeypatch, 'photos -o out --predictor=run') == 0
-  assert [path.name for path in folder.glob('out/*')] == ['a.png']
+@pytest.mark.parametrize('line', _BAD)
+def test_bad_input_is_one_line_and_no_output(line, refuse, monkeypatch):
+  np.save('far.npy', 1 / _low())
+  np.save('square.npy', _low()[:, :36])
+  np.save('thin.npy', _low()[:, :1])
+  pathlib.Path('out.preview.png').mkdir()
+  if 'thin' not in line:
+    monkeypatch.setattr(refine, 'refine', None)
+  refuse(f'refine {line}', _BAD[line])

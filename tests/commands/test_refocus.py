@@ -2,7 +2,6 @@
 
 import pathlib
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -15,213 +14,156 @@ from depthjax.pipelines.refocus import refocus
 from tests import profiles
 from tests.commands import made
 
+_H, _W = 36, 52
+_OK = 'refocus photo.png depth.png -o out.png'
+_CLASSICAL = f'{_OK} --method=classical'  # Which compiles at once.
 
-@pytest.fixture
+
+def _photo():
+  """Noise, float32 [h w 3]."""
+  return np.random.default_rng(0).random((_H, _W, 3), np.float32)
+
+
+def _depth():
+  """Disparity: the left half far, the right half near, the farthest and nearest in corners."""
+  result = np.full((_H, _W), 0.2, np.float32)
+  result[:, _W // 2 :] = 0.7
+  result[0, 0], result[-1, -1] = 0, 1
+  return result
+
+
+@pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-  """The working folder, with a photograph, its depth, and files that are not right."""
+  """The working folder: a photograph, its depth, one of another size, and weights of a run."""
   monkeypatch.chdir(tmp_path)
-  made.write()
+  images.write_image('photo.png', _photo(), bits=16)
+  depth_files.write_depth('depth.png', _depth())
+  depth_files.write_depth('square.png', _depth()[:, :_H])
+  made.save_lensblur('weights.safetensors')
   return tmp_path
 
 
-def _expected(focus, radius, depth=None):
+def _expected(focus, radius, **fields):
   """What the pipeline makes of the same input."""
-  depth = made.depth() if depth is None else depth
-  photo = np.round(made.photo() * 65535).astype(np.float32) / 65535
-  return refocus.refocus(photo, depth[..., None], focus=focus, radius=radius)
+  photo = np.round(_photo() * 65535).astype(np.float32) / 65535
+  return refocus.refocus(photo, _depth()[..., None], focus=focus, radius=radius, **fields)
 
 
 def _assert_wrote(name, expected, tolerance=1 / 255):
   np.testing.assert_allclose(images.read_image(name), expected, atol=tolerance)
 
 
-def test_a_picture_is_focused_at_a_point(folder, monkeypatch, capsys):
-  line = 'refocus photo.png depth.png -o out.png --focus=40,10 --radius=4'
-  assert made.run(monkeypatch, line) == 0
-  out = capsys.readouterr().out.splitlines()
-  assert out[-1] == 'out.png: in focus at disparity 0.700, blur radius up to 2.8 pixels'
-  expected = _expected(0.7, 4)
+@pytest.mark.parametrize(
+  'options, focus, radius',
+  [
+    ('--focus=40,10 --radius=4', 0.7, 4),
+    ('--radius=4', 0.7, 4),  # The middle.
+    ('--focus-box=15,5,35,25 --radius=4', 0.2, 4),  # Mostly far, though its middle is near.
+    ('--focus-disparity=0.2 --aperture=0.8', 0.2, 0.8 * _W / 20),
+    ('--focus-disparity=0.2', 0.2, 0.5 * _W / 20),
+  ],
+)
+def test_a_picture_is_focused(run, options, focus, radius):
+  code, out, _ = run(f'{_CLASSICAL} {options}')
+  largest = max(focus, 1 - focus) * radius
+  said = f'out.png: in focus at disparity {focus:.3f}, blur radius up to {largest:.1f} pixels\n'
+  assert (code, out) == (0, said)
+  expected = _expected(focus, radius)
   _assert_wrote('out.png', expected)
-  near = np.abs(images.read_image('out.png') - made.photo())[4:-4, made.W // 2 + 4 : -4]
-  assert near.max() < 2 / 255 < 0.05 < np.abs(expected - made.photo()).max()
+  assert np.abs(expected - _photo()).max() > 0.05
 
 
-def test_a_picture_is_focused_on_a_box(folder, monkeypatch, capsys):
-  """The median of 20 x 20 pixels of which most are far, though their middle is near."""
-  line = 'refocus photo.png depth.png -o out.png --focus-box=15,5,35,25 --radius=4'
-  assert made.run(monkeypatch, line) == 0
-  assert 'in focus at disparity 0.200' in capsys.readouterr().out
-  _assert_wrote('out.png', _expected(0.2, 4))
-
-
-def test_a_folder_is_rendered_but_for_what_cannot_be(folder, monkeypatch, capsys):
+def test_a_folder_is_rendered_but_for_what_cannot_be(run, folder):
   for name in ('photos', 'depths'):
     pathlib.Path(name).mkdir()
-  for source, *names in (
-    ('photo.png', 'photos/a.png', 'photos/b.PNG', 'photos/cut-depth.png', 'photos/lone.png'),
-    ('cut.png', 'photos/cut.png'),
-    ('depth.png', 'depths/a.png', 'depths/cut.png'),
-    ('square.png', 'depths/cut-depth.png'),
-  ):
-    for name in names:
-      shutil.copy(source, name)
-  np.save('depths/b.npy', made.depth())
-  assert made.run(monkeypatch, 'refocus photos depths -o out --radius=4 --focus=40,10') == 2
-  assert sorted(path.name for path in folder.glob('out/*')) == ['a.png', 'b.png']
-  for name in ('out/a.png', 'out/b.png'):
-    _assert_wrote(name, _expected(0.7, 4))
-  out, error = capsys.readouterr()
-  assert out.splitlines() == [
-    f'out/{name}.png: in focus at disparity 0.700, blur radius up to 2.8 pixels' for name in 'ab'
-  ]
+  for name in ('b.PNG', 'square.png'):
+    shutil.copy('photo.png', f'photos/{name}')
+  images.write_image('photos/c.jpg', _photo())
+  shutil.copy('square.png', 'depths')
+  for stem in 'bc':
+    np.save(f'depths/{stem}.npy', _depth())
+  code, out, error = run('refocus photos depths -o out --radius=4 --method=classical --bits=16')
+  # JPEG holds 8 bits.
+  assert sorted(path.name for path in folder.glob('out/*')) == ['b.png', 'c.png']
+  assert images.read_pixels('out/c.png').dtype == np.uint16
+  _assert_wrote('out/b.png', _expected(0.7, 4), 2e-5)
+  said = 'in focus at disparity 0.700, blur radius up to 2.8 pixels'
+  assert out.splitlines() == [f'out/{name}.png: {said}' for name in 'bc']
   lines = [line for line in error.splitlines() if line.startswith('depthjax: ')]
-  for line, words in zip(
-    lines,
-    ['depths/cut-depth.png: is 36 x 36', 'photos/cut.png: is truncated', 'lone.png: has no depth']
-    + ['3 of 5 photographs failed, 1 of them without a depth map'],
-    strict=True,
-  ):
-    assert words in line
-  assert error.splitlines()[-1] == lines[-1]
+  assert code == 2 and len(lines) == 2 and 'square.png: is 36 x 36' in lines[0]
+  assert error.splitlines()[-1] == lines[1] == 'depthjax: 1 of 3 photographs failed'
 
 
-def test_a_folder_without_failures_ends_well(folder, monkeypatch, capsys):
-  for name in ('photos', 'depths', 'out'):
-    pathlib.Path(name).mkdir()
-  for stem in 'ab':
-    images.write_image(f'photos/{stem}.jpg', made.photo())
-    shutil.copy('depth.png', f'depths/{stem}.png')
-  assert made.run(monkeypatch, 'refocus photos depths -o out --radius=4 --bits=16') == 0
-  out, error = capsys.readouterr()
-  assert out.splitlines()[-1] == 'out: 2 photographs' and 'depthjax: ' not in error
-  assert images.read_pixels('out/b.png').dtype == np.uint16  # JPEG holds 8 bits.
-
-
-def test_sixteen_bits_and_the_middle_by_default(folder, monkeypatch):
-  assert made.run(monkeypatch, 'refocus photo.png depth.png -o out.png --radius=4 --bits=16') == 0
-  assert images.read_pixels('out.png').dtype == np.uint16
-  _assert_wrote('out.png', _expected(0.7, 4), 2e-5)
-
-
-def test_an_aperture_is_a_share_of_the_long_side(folder, monkeypatch, capsys):
-  line = 'refocus photo.png depth.png -o out.tif --focus-disparity=0.2 --aperture=0.8'
-  assert made.run(monkeypatch, line) == 0
-  assert (
-    f'disparity 0.200, blur radius up to {0.8**2 * made.W / 20:.1f} pixels'
-    in capsys.readouterr().out
-  )
-  _assert_wrote('out.tif', _expected(0.2, 0.8 * made.W / 20))
-
-
-@pytest.mark.parametrize('ending', ['npy', 'pfm', 'exr'])
-def test_depth_far_is_large_is_inverted(folder, monkeypatch, ending):
+def test_depth_far_is_large_is_inverted_and_a_smaller_one_resized(run):
   """1 / z of these depths are the disparities 0.5, 1.75 and the ends 0 and 2.5 of the range."""
-  metres = (1 / (2.5 * made.depth() + 0.1)).astype(np.float32)
-  if ending == 'npy':
-    np.save('depth.npy', metres)
-  else:
-    depth_files.write_depth(f'depth.{ending}', metres)
-  line = f'refocus photo.png depth.{ending} -o out.png --convention=depth --focus=3,5 --radius=4'
-  assert made.run(monkeypatch, line) == 0
+  np.save('depth.npy', (1 / (2.5 * _depth() + 0.1)).astype(np.float32))
+  line = _CLASSICAL.replace('depth.png', 'depth.npy')
+  assert run(f'{line} --convention=depth --focus=3,5 --radius=4')[0] == 0
   _assert_wrote('out.png', _expected(0.2, 4))
+  np.save('depth.npy', _depth()[::2, ::2])
+  code, out, _ = run(f'{line} --radius=1')
+  assert code == 0 and 'depth.npy: resized to the photograph, 52 x 36 pixels' in out
+  assert images.read_image('out.png').shape == (_H, _W, 3)
 
 
-def test_a_smaller_depth_is_resized_and_said_so(folder, monkeypatch, capsys):
-  depth_files.write_depth('half.pfm', made.depth()[::2, ::2])
-  assert made.run(monkeypatch, 'refocus photo.png half.pfm -o out.png --radius=1') == 0
-  assert 'half.pfm: resized to the photograph, 52 x 36 pixels' in capsys.readouterr().out
-  assert images.read_image('out.png').shape == (made.H, made.W, 3)
+def test_trained_weights_are_used_by_both_methods(run):
+  learned = refocus.load('weights.safetensors')
+  pictures = [_expected(0.7, 4, learned=learned, hybrid=hybrid) for hybrid in (False, True)]
+  for method, expected in zip(('learned', 'hybrid'), pictures, strict=True):
+    assert run(f'{_OK} --radius=4 --weights=. --method={method}')[0] == 0
+    _assert_wrote('out.png', expected)
+  assert np.abs(pictures[0] - pictures[1]).max() > 0.02
 
 
-@pytest.mark.parametrize(
-  'name, options, frames', [('out.mp4', '--animate=focus', 3), ('out.gif', '--animate=aperture', 4)]
-)
-def test_animations(folder, monkeypatch, name, options, frames):
-  ffmpeg = pytest.importorskip('imageio_ffmpeg')
-  line = f'refocus photo.png depth.png -o {name} --radius=4 --frames={frames} --fps=5 {options}'
-  assert made.run(monkeypatch, line) == 0
-  command = [ffmpeg.get_ffmpeg_exe(), '-i', name, *'-f rawvideo -pix_fmt rgb24 -'.split()]
-  raw = subprocess.run(command, capture_output=True, check=True).stdout
-  read = np.frombuffer(raw, np.uint8).reshape(-1, made.H, made.W, 3) / 255
-  assert len(read) == frames
-  left, right = (
-    [np.abs(np.diff(frame[:, half], axis=1)).mean() for frame in read]
-    for half in (slice(3, made.W // 2 - 3), slice(made.W // 2 + 3, -3))
-  )
-  if options == '--animate=focus':  # At disparity 1, then twice at 0.25.
-    assert left[0] < 0.7 * left[1] and right[0] > 1.2 * right[1]
-  else:  # Closed, half open, wide, half open; in focus is the right half.
-    assert left[0] > 1.2 * left[1] > 1.2 * left[2] and left[3] > 1.1 * left[2]
-    assert right[2] > 0.9 * right[0]
-
-
-@pytest.mark.parametrize('given', ['weights.safetensors', '.'])
-def test_trained_weights_are_used(folder, monkeypatch, given):
-  """By the file or by the run's folder."""
-  made.save_weights(folder)
-  line = f'refocus photo.png depth.png -o out.png --radius=4 --weights={given}'
-  assert made.run(monkeypatch, line) == 0
-  photo = images.read_image('photo.png')
-  learned = refocus.load(given)
-  arguments = {'focus': 0.7, 'radius': 4, 'learned': learned}
-  _assert_wrote('out.png', refocus.refocus(photo, made.depth()[..., None], **arguments))
-
-
-def test_the_renderer_that_ships_is_the_default(folder, monkeypatch):
+def test_the_renderer_that_ships_is_the_default(run):
   """Without a word about it, offline; it keeps what is in focus and blurs what is not."""
-  line = 'refocus photo.png depth.png -o out.png --radius=4 --focus-disparity=0.7'
-  assert made.run(monkeypatch, line, method=None) == 0
-  photo = images.read_image('photo.png')
-  arguments = {'focus': 0.7, 'radius': 4, 'learned': refocus.builtin()}
-  _assert_wrote('out.png', refocus.refocus(photo, made.depth()[..., None], **arguments))
-  result, classical = images.read_image('out.png'), _expected(0.7, 4)
+  assert run(f'{_OK} --radius=4 --focus-disparity=0.7')[0] == 0
+  _assert_wrote('out.png', _expected(0.7, 4, learned=refocus.builtin()))
+  result, photo, classical = images.read_image('out.png'), _photo(), _expected(0.7, 4)
   # The nearest pixel of all, in a corner, is out of focus too.
-  near, far = np.s_[4:-16, made.W // 2 + 10 : -4], np.s_[12:-4, 4 : made.W // 2 - 6]
+  near, far = np.s_[4:-16, _W // 2 + 10 : -4], np.s_[12:-4, 4 : _W // 2 - 6]
   assert np.abs(result - photo)[near].mean() < 0.5 / 255 + 1 / 510
   assert np.abs(result - photo)[far].mean() > 0.1
   assert np.abs(result - classical)[far].mean() < 0.3 * np.abs(result - photo)[far].mean()
 
 
-def test_the_hybrid_renderer_is_one_of_the_methods(folder, monkeypatch):
-  made.save_weights(folder)
-  line = 'refocus photo.png depth.png -o out.png --radius=4 --method=hybrid'
-  assert made.run(monkeypatch, f'{line} --weights=weights.safetensors') == 0
-  photo, learned = images.read_image('photo.png'), refocus.load('weights.safetensors')
-  arguments = {'focus': 0.7, 'radius': 4, 'learned': learned}
-  expected = refocus.refocus(photo, made.depth()[..., None], **arguments, hybrid=True)
-  _assert_wrote('out.png', expected)
-  other = refocus.refocus(photo, made.depth()[..., None], **arguments)
-  assert np.abs(expected - other).max() > 0.02
-
-
-def test_frames_of_an_opening_aperture_know_of_the_widest(folder, monkeypatch):
+@pytest.mark.parametrize(
+  'name, sweep, frames',
+  [
+    # In focus is 0.7 of the range: the farthest is blurred by 0.7 of the radius.
+    ('out.mp4', 'aperture', [(0.7, 0, 4.2), (0.7, 3, 4.2), (0.7, 6, 4.2), (0.7, 3, 4.2)]),
+    ('out.gif', 'focus', [(at, 6, 6) for at in refocus.focus_sweep(4)]),
+  ],
+)
+def test_frames_of_an_animation_know_of_the_widest_blur(run, monkeypatch, name, sweep, frames):
+  pytest.importorskip('imageio_ffmpeg')
   seen = []
 
-  def render(*_, radius, sweep, **__):
-    seen.append((radius, sweep))
-    return made.photo()
+  def render(*_, focus, radius, sweep, **__):
+    seen.append((focus, radius, sweep))
+    return _photo()
 
   monkeypatch.setattr(refocus, 'refocus', render)
-  pytest.importorskip('imageio_ffmpeg')
-  line = 'refocus photo.png depth.png -o out.mp4 --animate=aperture --frames=4 --radius=6'
-  assert made.run(monkeypatch, line) == 0
-  # In focus is 0.7 of the range: the farthest is blurred by 0.7 of the radius.
-  np.testing.assert_allclose(seen, [(0, 4.2), (3, 4.2), (6, 4.2), (3, 4.2)], atol=1e-3)
+  line = _CLASSICAL.replace('out.png', name)
+  assert run(f'{line} --animate={sweep} --frames=4 --radius=6')[0] == 0
+  np.testing.assert_allclose(seen, frames, atol=1e-3)
+  assert len(np.unique(np.float32(frames), axis=0)) > 1 and pathlib.Path(name).stat().st_size
 
 
-def test_a_picture_keeps_its_profile_and_maker(folder, monkeypatch):
+def test_a_picture_keeps_its_profile_and_maker(run):
   exif = Image.Exif()
   exif[ExifTags.Base.Make] = 'Maker'
   profile = profiles.matrix_profile(*profiles.P3)
   with Image.open('photo.png') as image:
     image.convert('RGB').save('photo.jpg', exif=exif, icc_profile=profile)
-  assert made.run(monkeypatch, 'refocus photo.jpg depth.png -o out.tif --radius=4 --bits=16') == 0
+  line = 'refocus photo.jpg depth.png -o out.tif --radius=4 --bits=16 --method=classical'
+  assert run(line)[0] == 0
   with Image.open('out.tif') as image:
     assert image.info['icc_profile'] == profile
     assert image.getexif()[ExifTags.Base.Make] == 'Maker'
 
 
-def test_an_animation_that_fails_leaves_no_bar_behind(folder, monkeypatch):
+def test_an_animation_that_fails_leaves_no_bar_behind(run, monkeypatch):
   """Its threads would live until the garbage collector comes, on whichever thread that is."""
   taken = []
 
@@ -232,5 +174,27 @@ def test_an_animation_that_fails_leaves_no_bar_behind(folder, monkeypatch):
 
   monkeypatch.setattr(video, 'write_animation', fail)
   line = 'refocus photo.png depth.png -o out.mp4 --animate=focus --frames=3 --radius=4'
-  assert made.run(monkeypatch, line) == 2
+  assert run(f'{line} --method=classical')[0] == 2
   assert taken[0].gi_frame is None
+
+
+# Files that are bad, or fit neither each other nor the options.
+_BAD = {
+  'refocus no.png depth.png -o out.png': 'no.png: does not exist; expected',
+  'refocus photo.png square.png -o out.png': 'square.png: is 36 x 36 the photo is 52 x 36;',
+  'refocus photo.png depth.png -o out.bmp': "out.bmp: ends in '.bmp'; expected .png .jpg",
+  'refocus photo.png depth.png -o out.jpg --bits=16': 'out.jpg: cannot hold 16 bits; .png',
+  'refocus photo.png depth.png -o out.mp4': 'out.mp4: is an animation; --animate=focus',
+  f'{_OK} --animate=focus': 'out.png: animation; .mp4 .gif',
+  f'{_OK} --focus=52,3': '--focus: the point 52,3 is outside 52 x 36 pixels',
+  f'{_OK} --focus-box=5,2,53,9': '--focus-box: box not within 52 x 36 pixels',
+  f'{_OK} --radius=13 --weights=.': 'radius of 9.1 pixels is too large at most 8 pixels',
+  f'{_OK} --radius=19': 'radius is 13.3 pixels; up to 13',
+}
+
+
+@pytest.mark.parametrize('line', _BAD)
+def test_bad_input_is_one_line_and_no_output(line, refuse, monkeypatch):
+  if 'radius' not in line:  # Of which only the renderer can tell.
+    monkeypatch.setattr(refocus, 'refocus', None)
+  refuse(line if 'weights' in line else f'{line} --method=classical', _BAD[line])

@@ -2,23 +2,24 @@
 
 import pytest
 
-from depthjax import cli
+from depthjax.reproduce import deeplens, sddr
+from depthjax.reproduce.names import Name
 from depthjax.train import loop
 from tests import refiners, tiny
 
 
-def test_given_networks_are_measured_and_the_document_says_so(tmp_path, monkeypatch):
+def test_every_name_is_a_table_of_its_paper():
+  assert [*deeplens.TABLES, *sddr.TABLES] == list(Name)
+
+
+def test_given_networks_are_measured_and_the_document_says_so(run, tmp_path, monkeypatch):
   names = ('sddr', 'sddr-natural', 'sddr-natural-truth', 'gbdf')  # The last is in no row of it.
   given = [f'--given={name}={refiners.save(tmp_path / f"{name}.safetensors")}' for name in names]
-  document = tmp_path / 'tables.md'
-  options = ['--size=smoke', '--set=eval.examples=2', f'--document={document}', *given]
-  places = [f'--root={tmp_path / "runs"}', f'--configs={tiny.ROOT / "configs"}']
-  monkeypatch.setattr('sys.argv', ['depthjax', 'reproduce', 'sddr/table4c', *options, *places])
+  options = ['--size=smoke', '--set=eval.examples=2', '--document=tables.md', *given]
   monkeypatch.setattr(loop, 'train', lambda *_: pytest.fail('there is nothing to train'))
-  with pytest.raises(SystemExit) as caught:
-    cli.main()
-  assert not caught.value.code
-  text = document.read_text()
+  places = f'--root=runs --configs={tiny.ROOT}/configs'
+  assert run(f'reproduce sddr/table4c {places} {" ".join(options)}')[0] == 0
+  text = (tmp_path / 'tables.md').read_text()
   # The same network thrice: rows do not differ.
   assert '| Natural alone, L_gt alone | +0.0000 ± 0.0000 |' in text
   used = ', '.join(sorted(names[:3]))
