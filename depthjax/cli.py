@@ -25,6 +25,7 @@ _UsageError = typer.BadParameter.__base__
 
 def main() -> None:
   """Runs the command line; bad input is one line on stderr and exit code 2."""
+  runner.use_compilation_cache()
   try:
     sys.exit(app(sys.argv[1:] or ['--help'], prog_name='depthjax', standalone_mode=False))
   except runner.EXPECTED as error:

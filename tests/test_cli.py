@@ -1,8 +1,12 @@
 """The command line itself: help for every verb, at once and without loading anything."""
 
+import os
 import subprocess
 import sys
 
+import pytest
+
+from depthjax.commands import runner
 from tests import tiny
 from tests.commands.conftest import fixture_run  # noqa: F401
 
@@ -40,3 +44,17 @@ def test_every_verb_has_help_that_loads_neither_jax_nor_numpy():
 def test_without_a_command_there_is_help(run):
   code, out, _ = run('')
   assert code == 0 and all(f' {verb} ' in out for verb in _VERBS)
+
+
+@pytest.mark.parametrize(
+  'variables, expected',
+  [
+    ({'JAX_COMPILATION_CACHE_DIR': '/a'}, '/a'),
+    ({'JAX_COMPILATION_CACHE_DIR': '', 'XDG_CACHE_HOME': '/b'}, '/b/depthjax/xla'),
+  ],
+)
+def test_compiled_programs_are_kept(monkeypatch, variables, expected):
+  for name, value in variables.items():
+    monkeypatch.setenv(name, value)
+  runner.use_compilation_cache()
+  assert os.environ['JAX_COMPILATION_CACHE_DIR'] == expected

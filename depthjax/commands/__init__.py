@@ -1,1 +1,1 @@
-"""The photo tools of the command line, a module each; cli.py gathers them."""
+"""The commands: their options, a module each; runner.py runs them, and work/ is what they do."""

@@ -27,13 +27,7 @@ EXPECTED = tuple(_CODES)
 
 
 def load(name: str) -> Any:
-  """Imports what needs jax, numpy or cv2: an object of the package by its name `module:object`.
-
-  Compiled programs are kept between runs, in JAX_COMPILATION_CACHE_DIR or the user's cache.
-  """
-  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):  # JAX reads it when it is imported.
-    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache'))
-    os.environ['JAX_COMPILATION_CACHE_DIR'] = str(cache / 'depthjax' / 'xla')
+  """Imports what needs jax, numpy or cv2: an object of the package by its name `module:object`."""
   return pkgutil.resolve_name(f'depthjax.{name}')
 
 
@@ -62,7 +56,10 @@ def command(
 def refusals(
   prefix: str = '', kinds: tuple[type[Exception], ...] = (ValueError,)
 ) -> Iterator[None]:
-  """Turns errors of these kinds, which say that a value is wrong, into ConfigErrors."""
+  """Turns errors of these kinds, which say that a value is wrong, into ConfigErrors.
+
+  An InputError, which names a file, stays what it is.
+  """
   try:
     yield
   except InputError:
@@ -85,6 +82,16 @@ def say(message: str) -> None:
   """Prints a message in one line on stderr."""
   # In one piece: other threads may have something to say as well.
   sys.stderr.write(f'depthjax: {" ".join(message.splitlines())}\n')
+
+
+def use_compilation_cache() -> None:
+  """Keeps compiled programs between runs, in JAX_COMPILATION_CACHE_DIR or the user's cache.
+
+  Called before anything imports jax, which then reads the variable.
+  """
+  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache'))
+    os.environ['JAX_COMPILATION_CACHE_DIR'] = str(cache / 'depthjax' / 'xla')
 
 
 def hush() -> None:

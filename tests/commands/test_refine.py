@@ -170,7 +170,7 @@ def _fill(name, **files):
     shutil.copy(source, f'{name}/{stem}{pathlib.Path(source).suffix}')
 
 
-def test_folders_of_photographs_but_for_what_cannot_be(run, folder):
+def test_folders_but_for_what_cannot_be(run, folder):
   depth_files.write_depth('depth.pfm', 1 / _high())
   _fill('photos', a='photo.png', b='photo.png')
   _fill('lows', a='low.npy', b='low.npy')
@@ -180,14 +180,10 @@ def test_folders_of_photographs_but_for_what_cannot_be(run, folder):
   _assert_wrote('out/a.npy', _refined())
   assert code == 2 and len(out.splitlines()) == 1
   assert 'lows/b.npy: runs against highs/b.pfm' in error and '1 of 2 photographs' in error
-
-
-def test_folders_of_maps_alone(run, folder):
-  _fill('lows', a='low.npy', b='low.npy')
-  _fill('highs', a='high.pfm', b='high.pfm')
-  code, out, _ = run('refine --low=lows --high=highs -o out')
-  assert code == 0 and out.splitlines()[-1] == 'out: 2 depth maps'
-  assert sorted(path.name for path in folder.glob('out/*')) == ['a.png', 'b.png']
+  shutil.copy('high.pfm', 'highs/b.pfm')
+  code, out, _ = run('refine --low=lows --high=highs -o maps')  # Without any photograph.
+  assert code == 0 and out.splitlines()[-1] == 'maps: 2 depth maps'
+  assert sorted(path.name for path in folder.glob('maps/*')) == ['a.png', 'b.png']
 
 
 # Files that are bad, or fit neither each other nor the options.

@@ -82,7 +82,8 @@ def test_a_folder_is_rendered_but_for_what_cannot_be(run, folder):
   shutil.copy('square.png', 'depths')
   for stem in 'bc':
     np.save(f'depths/{stem}.npy', _depth())
-  code, out, error = run('refocus photos depths -o out --radius=4 --method=classical --bits=16')
+  line = 'refocus photos depths --radius=4 --method=classical'
+  code, out, error = run(f'{line} -o out --bits=16')
   # JPEG holds 8 bits.
   assert sorted(path.name for path in folder.glob('out/*')) == ['b.png', 'c.png']
   assert images.read_pixels('out/c.png').dtype == np.uint16
@@ -92,6 +93,8 @@ def test_a_folder_is_rendered_but_for_what_cannot_be(run, folder):
   lines = [line for line in error.splitlines() if line.startswith('depthjax: ')]
   assert code == 2 and len(lines) == 2 and 'square.png: is 36 x 36' in lines[0]
   assert error.splitlines()[-1] == lines[1] == 'depthjax: 1 of 3 photographs failed'
+  run(f'{line} -o other')
+  assert sorted(path.name for path in folder.glob('other/*')) == ['b.png', 'c.jpg']
 
 
 def test_depth_far_is_large_is_inverted_and_a_smaller_one_resized(run):

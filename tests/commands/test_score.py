@@ -113,6 +113,7 @@ def test_all_renderers_are_scored_with_the_weights_that_ship(score, root, monkey
   monkeypatch.setattr(refocus, 'builtin', lambda: ours)
   code, out, _, found = score('data/blb --examples=1')
   assert code == 0 and list(_rows(out)) == ['untouched', 'classical', 'learned', 'hybrid']
+  assert found['options']['method'] == []
   monkeypatch.setattr(refocus, 'builtin', None)
   code, _, _, other = score('data/blb --examples=1 --method=learned --weights=blur.safetensors')
   assert code == 0 and list(other['means']) == ['untouched', 'learned']

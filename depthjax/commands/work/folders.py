@@ -77,6 +77,7 @@ def map_files(
 def _map_stems(
   do: Callable[..., None], sources: Sequence[pathlib.Path], output: pathlib.Path, kind: Kind
 ) -> None:
+  """Calls `do` with every file of the first folder and the depth maps of its stem."""
   first, *depths = sources
   every = _files(first, kind, kind)
   if not every:
