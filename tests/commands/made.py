@@ -18,7 +18,9 @@ def save_lensblur(path):
 
 
 def save_depth(path):
-  _save(path, 'deeplens_depth', depthnet.initial, depthnet.DepthNet('paper', 2), tiny.depth_config())
+  _save(
+    path, 'deeplens_depth', depthnet.initial, depthnet.DepthNet('paper', 2), tiny.depth_config()
+  )
 
 
 @functools.cache
