@@ -22,25 +22,24 @@ class Dataset(NamedTuple):
   @property
   def title(self) -> str:
     """The work, as the reader's docstring begins with it."""
-    return self._told().partition('\n')[0].partition(': ')[0]
+    return _docstring(self.reader).partition('\n')[0].partition(': ')[0]
 
   @property
   def guide(self) -> str:
     """The reader's docstring but for what it raises, a line a paragraph."""
-    told, _, _ = self._told().partition('\n\nRaises:')
+    told, _, _ = _docstring(self.reader).partition('\n\nRaises:')
     return '\n\n'.join(' '.join(part.split()) for part in told.split('\n\n'))
 
-  def _told(self) -> str:
-    module, _, name = self.reader.partition(':')
-    return _docstrings(module)[name]
+
+def _docstring(reader: str) -> str:
+  """As in the source of the reader: importing it takes a second."""
+  module, _, name = reader.partition(':')
+  return next(ast.get_docstring(x) for x in _parsed(module).body if getattr(x, 'name', '') == name)
 
 
 @functools.cache
-def _docstrings(module: str) -> dict[str, str]:
-  """Of the functions of a module, read from its source: importing it takes a second."""
-  text = pathlib.Path(__file__).with_name(f'{module}.py').read_text(encoding='utf-8')
-  functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
-  return {node.name: ast.get_docstring(node) for node in functions}
+def _parsed(module: str) -> ast.Module:
+  return ast.parse(pathlib.Path(__file__).with_name(f'{module}.py').read_text(encoding='utf-8'))
 
 
 DATASETS = {

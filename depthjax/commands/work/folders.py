@@ -39,13 +39,12 @@ def map_files(
 ) -> None:
   """Does the work of a command for a file, or for every file of a folder, and prints its lines.
 
-  In folders a file and its depth maps have the same stem. The result has it too, and the ending
-  that `ending` gives the file. What cannot be done is one line on stderr, and the rest is done
-  nevertheless. The folder `output` is made if need be.
+  In folders a file, its depth maps and its result have the same stem. What cannot be done is one
+  line on stderr, and the rest is done nevertheless.
 
   Args:
     sources: a file and its depth maps, if any; or a folder and those of the depth maps.
-    output: the result, or the folder of the results.
+    output: the result, or the folder of the results, which is made if need be.
     load: gives the work. A single result is known to be writable by then.
     check: refuses the path of a result that could not be written.
     ending: from a file to the ending of its result.
@@ -55,15 +54,13 @@ def map_files(
     InputError: no such folders, none of the kind, or an output that is one of the folders read.
     ConfigError: what the work refuses; of folders, at the end, how many files failed.
   """
-  many = sources[0].is_dir()
-  with runner.refusals():
-    if not many:
-      check(output)
-    work = load()
-    if not many:
-      for line in work(*sources, output, show=True):
+  if not sources[0].is_dir():
+    check(output)
+    with runner.refusals():
+      for line in load()(*sources, output, show=True):
         print(line)
-      return
+    return
+  work = load()
 
   def do(path: pathlib.Path, *depths: pathlib.Path) -> None:
     result = output / f'{path.stem}{ending(path)}'

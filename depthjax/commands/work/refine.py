@@ -92,14 +92,7 @@ def _job(options: Options) -> Job:
 
 
 def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bool) -> list[str]:
-  """Refines one map and returns what there is to say of it.
-
-  Args:
-    job: what holds for all.
-    names: of all paths but the last, which is that of the result: photo, low, high.
-    paths: the files.
-    show: whether there is a bar of progress.
-  """
+  """Refines one map: `paths` are of what is named (photo, low, high), the last of the result."""
   *sources, output = paths
   of, options = dict(zip(names, sources, strict=True)), job.options
   photo = images.read_image(of['photo']) if 'photo' in of else None

@@ -45,8 +45,6 @@ _DEPTH = (
   'Mean absolute error of disparity over valid pixels, the truth from 0 to 1, after the best '
   'spline of 5 knots; of all constants the best.'
 )
-# The options that the file of scores repeats.
-_TOLD = ('method', 'weights', 'radius', 'depth_weights', 'depths')
 
 
 class Job(NamedTuple):
@@ -71,7 +69,8 @@ def run(options: Options) -> None:
     _print(f'{found.part.where}, {split}: {len(scores)} of {len(found)} records', means, job.note)
     if output is not None:
       result = {'dataset': found.part.where, 'split': split, 'in_split': len(found)}
-      result |= {'options': {name: getattr(options, name) for name in _TOLD}}
+      told = ('method', 'weights', 'radius', 'depth_weights', 'depths')
+      result['options'] = {name: getattr(options, name) for name in told}
       result |= {'note': job.note, 'means': means}
       _write(output, {**result, 'records': scores, 'failed': failed})
   if failed:
