@@ -133,7 +133,7 @@ def test_what_cannot_be_saved_leaves_nothing(tmp_path):
 
 def test_a_network_comes_as_its_config_describes_it(tmp_path, variables):
   save_weights(tmp_path, variables, {**META, 'config': {'width': 8}})
-  network, loaded = load_network(tmp_path, 'lensblur', lambda c: (c['width'], variables))
+  network, loaded = load_network(tmp_path, {'lensblur': lambda c: (c['width'], variables)})
   assert network == 8 and shape_of(loaded) == shape_of(variables)
 
 
@@ -150,4 +150,10 @@ def test_a_network_comes_as_its_config_describes_it(tmp_path, variables):
 )
 def test_arrays_of_another_network_are_refused(tmp_path, describe, wrong):
   path = save_weights(tmp_path, {'gain': np.zeros(1)}, {**META, 'config': {'name': 'a'}})
-  refused(lambda: load_network(path, 'lensblur', describe), path, wrong, 'a training run wrote')
+  described = {'lensblur': describe}
+  refused(lambda: load_network(path, described), path, wrong, 'a training run wrote')
+
+
+def test_tasks_of_older_versions_have_todays_names(tmp_path, variables):
+  save_weights(tmp_path, variables, {'task': 'depth'})
+  assert load_weights(tmp_path, 'deeplens_depth')[1]['task'] == 'deeplens_depth'

@@ -259,8 +259,8 @@ _WITHOUT_TENSORFLOW = """
 import sys
 from depthjax.prepare import writing
 writing.prepare('duts', sys.argv[1], sys.argv[2])
-from depthjax.data import sources
-assert len(sources.open_photos(f'tfds:{sys.argv[2]}/duts', 'all')[0].shape) == 3
+from depthjax.data.sources import photos
+assert len(photos.open_photos(f'tfds:{sys.argv[2]}/duts', 'all')[0].shape) == 3
 assert 'tensorflow' not in sys.modules
 """
 

@@ -35,6 +35,7 @@ def test_data_parallel_sums_gradients_and_gathers_nothing():
   assert summed >= sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.params))
 
 
+@pytest.mark.slow
 def test_both_streams_of_a_refinement_network_stay_on_the_device_of_their_example():
   """Joined one behind the other all would cross; so would what jnp.pad continues as 'edge'."""
   kinds, state = _step(tiny.sddr_config)
@@ -49,7 +50,7 @@ def test_fsdp_gathers_every_split_parameter_once_and_nothing_else():
   assert set(kinds) <= {'all-reduce', 'all-gather', 'reduce-scatter'}
   split = [x for x in jax.tree.leaves(state.params) if not x.sharding.is_fully_replicated]
   sizes = collections.Counter(x.size * x.dtype.itemsize for x in split)
-  assert len(split) > 10
+  assert len(split) > 3
   assert collections.Counter(one.result for one in kinds['all-gather']) == sizes
   # Among the four that share a parameter, not across the data axis.
   assert {one.groups.shape for one in kinds['all-gather']} == {(2, 4)}

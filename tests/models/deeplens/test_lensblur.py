@@ -151,6 +151,7 @@ def _gradients(remat):
   return variables, traced.lower().compile()(*arguments), str(traced.jaxpr)
 
 
+@pytest.mark.slow
 def test_recomputing_blocks_changes_nothing():
   (variables, kept, jaxpr), (again, recomputed, recomputing) = _gradients(False), _gradients(True)
   jax.tree.map(np.testing.assert_array_equal, again, variables)

@@ -68,6 +68,7 @@ def test_both_inputs_count_and_each_in_its_place():
     assert np.abs(run(variables, *inputs)['fusion'] - _outputs()['fusion']).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_recomputing_changes_nothing():
   _, variables, low, high = _tiny()
   model = gbdf.GradientFusion(**_TINY, remat=True)
