@@ -197,7 +197,6 @@ assert not xla_bridge.backends_are_initialized(), 'a device was started'
 """
 
 
-@pytest.mark.slow
 def test_importing_everything_starts_no_device():
   modules = [_module(path) for path in _files()]
   done = subprocess.run(

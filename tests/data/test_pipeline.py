@@ -83,7 +83,6 @@ def test_resume_at_any_batch():
         assert_same(next(stream), batch)
 
 
-@pytest.mark.slow
 def test_two_workers_read_the_same_batches():
   ds = drawn(batch_size=2, seed=1)
   stream = pipeline.stream(ds, start=3, workers=2)

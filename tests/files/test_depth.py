@@ -2,33 +2,15 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from depthjax.files.depth import fill, normalise, read_depth, read_raw, write_depth
-from depthjax.files.errors import InputError
+from tests.messages import refused
 
 H, W = 24, 36
 DATA = Path(__file__).parents[3] / 'shared' / 'data'
-
-
-@pytest.fixture
-def disparity():
-  """Smooth float32 [h w], from exactly 0 to exactly 1."""
-  noise = cv2.GaussianBlur(np.random.default_rng(0).random((H, W)), (0, 0), 3)
-  return ((noise - noise.min()) / (noise.max() - noise.min())).astype(np.float32)
-
-
-def refused(call, *parts):
-  """Runs what must fail and checks that the one-line message has all parts."""
-  with pytest.raises(InputError) as caught:
-    call()
-  message = str(caught.value)
-  assert '\n' not in message and '; expected ' in message
-  for part in parts:
-    assert str(part) in message, message
 
 
 def test_png_of_16_bits_is_exact_and_normalising_it_changes_nothing(tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image, PngImagePlugin
 from depthjax.files.errors import InputError
 from depthjax.files.images import read_image, read_pixels, write_image
 from tests import profiles
+from tests.messages import refused
 
 H, W = 24, 36
 
@@ -26,16 +27,6 @@ def photo():
 def saved(path, image, bits=8):
   write_image(path, image, bits=bits)
   return path
-
-
-def refused(call, *parts):
-  """Runs what must fail and checks that the one-line message has all parts."""
-  with pytest.raises(InputError) as caught:
-    call()
-  message = str(caught.value)
-  assert '\n' not in message and '; expected ' in message
-  for part in parts:
-    assert str(part) in message, message
 
 
 @pytest.mark.parametrize('bits', [8, 16])

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from depthjax.files.errors import InputError
 from depthjax.files.video import write_animation
+from tests.messages import refused
 
 ffmpeg = pytest.importorskip('imageio_ffmpeg')
 
@@ -28,16 +28,6 @@ def read_back(path, h, w):
   about = done.stderr.decode().partition('Output #0')[0]
   assert f', {w}x{h}' in about
   return about, np.frombuffer(done.stdout, np.uint8).reshape(-1, h, w, 3) / 255
-
-
-def refused(call, *parts):
-  """Runs what must fail and checks that the one-line message has all parts."""
-  with pytest.raises(InputError) as caught:
-    call()
-  message = str(caught.value)
-  assert '\n' not in message and '; expected ' in message
-  for part in parts:
-    assert str(part) in message, message
 
 
 @pytest.mark.parametrize('ending', ['.mp4', '.gif'])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from depthjax.files.errors import InputError
 from depthjax.files.weights import FILE_NAME, load_network, load_weights, save_weights
+from tests.messages import refused
 
 META = {'task': 'lensblur', 'step': 12, 'model': {'widths': [8, 16], 'name': 'ü'}}
 
@@ -27,16 +27,6 @@ def leaves(tree):
 
 def shape_of(tree):
   return {k: shape_of(v) if isinstance(v, dict) else np.shape(v) for k, v in tree.items()}
-
-
-def refused(call, *parts):
-  """Runs what must fail and checks that the one-line message has all parts."""
-  with pytest.raises(InputError) as caught:
-    call()
-  message = str(caught.value)
-  assert '\n' not in message and '; expected ' in message
-  for part in parts:
-    assert str(part) in message, message
 
 
 def by_path(tree, prefix=''):

@@ -10,7 +10,6 @@ from depthjax import tasks
 from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks import deeplens_depth
 from depthjax.tasks.task import Env
-from depthjax.train import experiment as experiment_lib
 from tests import tiny
 
 _SIZE, _PAD = 32, 4
@@ -181,31 +180,3 @@ def test_pictures_are_rows_of_five_in_range():
 def test_a_frame_that_the_network_cannot_take_is_refused():
   with pytest.raises(ValueError, match='data.width is 36; it must be a multiple of 8'):
     _task(data__width=36)
-
-
-@functools.cache
-def _trained(**fields):
-  """Scalars of two steps."""
-  config = tiny.depth_config(**fields)
-  experiment = experiment_lib.build(config)
-  state = experiment.runner.init(experiment_lib.seed_key(config.seed))
-  batches, scalars = experiment.batches('train', 0), []
-  for _ in range(2):
-    batch = experiment.runner.put(next(batches))
-    state, values = experiment.runner.step(state, experiment.frozen(), batch)
-    scalars.append(jax.device_get(values))
-  batches.close()
-  return scalars
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('fields', [{'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}], ids=str)
-def test_split_parameters_and_pmap_train_as_one_device_does(fields):
-  """Dropout and the kind of each example included: both go by the example's number."""
-  one, other = _trained(parallel__devices=1), _trained(**fields)
-  for a, b in zip(one, other, strict=True):
-    assert a.keys() == b.keys() >= {'depth', 'segmentation', 'loss'}
-  for name, value in one[0].items():
-    np.testing.assert_allclose(other[0][name], value, rtol=1e-3, err_msg=name)
-  np.testing.assert_allclose(other[1]['loss'], one[1]['loss'], rtol=2e-2)
-  assert one[0]['loss'] != one[1]['loss'] and all(x > 0 for x in one[0].values())

@@ -17,9 +17,9 @@ _STEPS = 3
 
 
 @functools.cache
-def _trained(**fields):
+def _trained(config=tiny.config, **fields):
   """Losses of a few steps, the final state on the host, and the experiment."""
-  config = tiny.config(**fields)
+  config = config(**fields)
   experiment = experiment_lib.build(config)
   state = experiment.runner.init(experiment_lib.seed_key(config.seed))
   batches, losses = experiment.batches('train', 0), []
@@ -50,6 +50,20 @@ def test_every_mode_trains_as_one_device_does(mode):
   jax.tree.map(close, state_other.model_state, state_one.model_state)
   jax.tree.map(close, state_other.params, state_one.params)
   assert one[0]['loss'] != one[-1]['loss']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('mode', ['fsdp', 'pmap'])
+@pytest.mark.parametrize('config', [tiny.lensblur_config, tiny.depth_config])
+def test_larger_networks_train_as_on_one_device(config, mode):
+  """Dropout and the kind of each example included: both go by the example's number."""
+  one, *_ = _trained(config, parallel__devices=1)
+  other, *_ = _trained(config, **_MODES[mode])
+  for name, value in one[0].items():
+    np.testing.assert_allclose(other[0][name], value, rtol=1e-3, err_msg=name)
+  for a, b in zip(one, other, strict=True):
+    np.testing.assert_allclose(b['loss'], a['loss'], rtol=2e-2)
+  assert len({float(scalars['loss']) for scalars in one}) == _STEPS
 
 
 def test_fsdp_splits_the_parameters_over_its_devices():
