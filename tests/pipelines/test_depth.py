@@ -169,6 +169,9 @@ def test_scenes_are_seen_as_photographs_are(shape):
   expected = depth.predict(photo, described._replace(variables=_PARAMS))
   result = predictors.disparity(described, _PARAMS, photo[None])
   np.testing.assert_allclose(result[0], expected, atol=1e-6)
+  seen = (photo - [0.1, 0.2, 0.3]) / 2
+  raw = predictors.raw(described, _PARAMS, photo[None])
+  np.testing.assert_allclose(raw[0], 3 * (seen[..., :1] - 2 * seen[..., 1:2]), atol=1e-5)
 
 
 @pytest.mark.parametrize('metric', [False, True])

@@ -79,8 +79,8 @@ def fixture_built(tmp_path, monkeypatch):
 
   def build(width=2, **fields):
     (tmp_path / str(width)).mkdir(exist_ok=True)
-    weights = _save(tmp_path / str(width), model__width=width)
-    predicted = {'render__disparity': 'predicted', 'predictor__weights': str(weights)}
+    path = _save(tmp_path / str(width), model__width=width)
+    predicted = {'render__disparity': 'predicted', 'predictor__weights': str(path)}
     return experiment_lib.build(tiny.config(task='toy', **{**predicted, **fields}))
 
   return build
@@ -109,13 +109,15 @@ def _losses(experiment):
   return losses, state
 
 
-def test_every_mode_uses_the_frozen_network_as_one_device_does(built):
+def test_every_mode_uses_the_frozen_network_as_one_device_does(built, tmp_path):
   predicted, state = _losses(built(parallel__devices=1))
   true = built(parallel__devices=1, render__disparity='true')
   assert np.abs(np.subtract(predicted, _losses(true)[0])).min() > 1e-3
   assert sum(x.size for x in jax.tree.leaves(state.ema)) == 1  # No part of the state.
   for fields in ({'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}):
     experiment = built(**fields)
+    saved, _ = weights.load_weights(tmp_path / '2')
+    jax.tree.map(np.testing.assert_array_equal, experiment.frozen(), {'predictor': saved})
     np.testing.assert_allclose(_losses(experiment)[0], predicted, rtol=2e-3)
     split = [x for x in jax.tree.leaves(experiment.frozen()) if not x.sharding.is_fully_replicated]
     assert bool(split) == ('parallel__fsdp' in fields)
