@@ -17,7 +17,7 @@ demo: $(READY)
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
 
-# And fault injection, launchers, ahead-of-time plans, twins of large networks: what CI runs.
+# And what takes long: faults, launchers, ahead-of-time plans, large networks. CI runs it.
 test-all: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 

@@ -1,6 +1,6 @@
 """Depth refinement by SDDR: its network against PyTorch, windows in batches, and peak memory.
 
-python benchmarks/sddr.py [--sizes 1024 2048 --dtype bfloat16 --precision tf32 --json fusenet.json]
+python benchmarks/sddr.py [--sizes 1024 2048 --dtype bfloat16 --precision tf32 --json sddr.json]
 python benchmarks/sddr.py --parity
 """
 

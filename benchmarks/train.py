@@ -174,10 +174,11 @@ def _loss(task: Task, state: Any, frozen: Any, inputs: Any) -> jax.Array:
 def _update(task: Task, config: ml_collections.ConfigDict) -> Any:
   """The train step without its rendering: it takes what `task.inputs` returns."""
   rendered = task._replace(inputs=lambda frozen, inputs: inputs)
-  grads = functools.partial(step_lib.gradients, task=rendered)
+  trained = functools.partial(optimizer.trained, rates=config.optimizer.rates)
+  grads = functools.partial(step_lib.gradients, task=rendered, trained=trained)
   step = functools.partial(
     step_lib.train_step,
-    gradients=step_lib.accumulate(grads, config.microbatches),
+    gradients=step_lib.accumulate(grads, config.microbatches, trained=trained),
     tx=optimizer.make(config.optimizer, config.steps),
     decay=config.ema,
   )

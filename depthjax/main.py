@@ -5,6 +5,7 @@ depthjax plan --config=configs/lensblur.py:base --topology=v5e:4x4 --batch_size=
 """
 
 import functools
+import sys
 
 from absl import app, flags
 from ml_collections import config_flags
@@ -78,7 +79,11 @@ def _main(verb: str, _: list[str]) -> None:
   if not getattr(FLAGS, _NEEDS[verb]):
     raise configuring.ConfigError(f'--{_NEEDS[verb]} is missing')
   runner.hush()
-  runner.load('commands.work.experiments:run')(verb, FLAGS)
+  try:
+    work = runner.load('commands.work.experiments:run')
+  except Exception as error:
+    sys.exit(runner.report(error))
+  work(verb, FLAGS)
 
 
 def _innermost(error: Exception) -> str:

@@ -164,7 +164,7 @@ def jit_runner(
     put=lambda batch: jax.tree.map(
       lambda x: jax.make_array_from_process_local_data(split, np.asarray(x)), batch
     ),
-    put_frozen=lambda frozen: jax.tree.map(_put_whole, frozen, of_frozen),
+    put_frozen=lambda frozen: jax.tree.map(_from_host, frozen, of_frozen),
   )
 
 
@@ -199,7 +199,7 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any = Non
     read=read,
     whole=jax.jit(_same, out_shardings=whole),
     put=put,
-    put_frozen=lambda frozen: jax.tree.map(_put_whole, frozen, of_frozen),
+    put_frozen=lambda frozen: jax.tree.map(_from_host, frozen, of_frozen),
   )
 
 
@@ -249,7 +249,7 @@ def _whole(tree: Any, mesh: Mesh) -> Any:
   return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
 
-def _put_whole(x: Any, sharding: NamedSharding) -> jax.Array:
+def _from_host(x: Any, sharding: NamedSharding) -> jax.Array:
   """An array that every process has, laid out over the devices of all."""
   x = np.asarray(x)
   return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])

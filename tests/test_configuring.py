@@ -138,6 +138,8 @@ def test_numbers_below_their_least_are_refused(field, bound):
     ({'optimizer__name': 'lion'}, {}, "optimizer.name is 'lion'; it can be adam, adamw"),
     ({'optimizer__schedule': 'step'}, {}, "optimizer.schedule is 'step'; it can be cosine"),
     ({'optimizer__name': 'adam', 'optimizer__weight_decay': 0.1}, {}, 'adam has none, adamw does'),
+    ({'optimizer__schedule': 'onecycle'}, {}, 'optimizer.warmup is 0; onecycle'),
+    ({'optimizer__power': -1.0}, {}, 'optimizer.power is -1.0'),
     ({'optimizer__schedule': 'exponential', 'optimizer__end': 0.0}, {}, 'optimizer.end is 0.0'),
     ({'parallel__devices': 3}, {'devices': 2}, 'parallel.devices is 3; there are 2'),
     (

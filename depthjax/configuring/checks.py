@@ -19,6 +19,7 @@ def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int
     _at_least(config, field, 1)
   for field in ('steps', 'optimizer.warmup', 'optimizer.clip', 'optimizer.weight_decay'):
     _at_least(config, field, 0)
+  _at_least(config, 'optimizer.power', 0)
   for field in ('eval.every', 'eval.pictures', 'checkpoint.every', 'checkpoint.keep_every'):
     _at_least(config, field, 0)
   for field in ('parallel.devices', 'input.workers'):
@@ -44,6 +45,8 @@ def _check_optimizer(config: ml_collections.ConfigDict) -> None:
       raise ConfigError(f'optimizer.{field} is {config[field]!r}; it can be {", ".join(values)}')
   if config.name == 'adam' and config.weight_decay:
     raise ConfigError(f'optimizer.weight_decay is {config.weight_decay}; adam has none, adamw does')
+  if config.schedule == 'onecycle' and not config.warmup:
+    raise ConfigError('optimizer.warmup is 0; onecycle rises for at least one step')
   if config.schedule == 'exponential' and not config.end > 0:
     raise ConfigError(f'optimizer.end is {config.end}; exponential decay ends above 0')
 

@@ -29,7 +29,8 @@ def defaults() -> ml_collections.ConfigDict:
   config.parallel.mode = 'jit'  # jit over a mesh, or pmap.
   config.parallel.devices = 0  # How many to use of those at hand; 0 is all.
   config.parallel.fsdp = 1  # Devices over which parameters are split; the rest split the batch.
-  config.parallel.layouts = (('.*', 'fsdp'),)  # 'fsdp' or 'replicated'.
+  # 'fsdp' or 'replicated'; paths of a frozen network begin with its name, 'predictor/params/...'.
+  config.parallel.layouts = (('.*', 'fsdp'),)
   config.parallel.smallest = 4096  # Elements; arrays of fewer are never split.
 
   # `workers` are processes; 0 reads ahead with threads alone. `ahead` are batches on the devices
@@ -64,7 +65,8 @@ def _optimizer() -> ml_collections.ConfigDict:
       'beta2': 0.999,
       'clip': 1.0,  # Global norm of the gradient; 0 does not clip.
       'weight_decay': 0.0,
-      # (regex, factor) pairs over parameter paths, first match wins; factor 0 of `rates` freezes.
+      # (regex, factor) pairs over parameter paths, first match wins; factor 0 of `rates` freezes:
+      # batch statistics stay too, though in training a batch is still normalised by its own.
       'decays': (('kernel$', 1.0), ('.*', 0.0)),
       'rates': (('.*', 1.0),),
     }
@@ -82,7 +84,7 @@ def scenes() -> ml_collections.ConfigDict:
   """
   return ml_collections.ConfigDict(
     {
-      'kind': 'scene',  # A module of data/records.
+      'kind': 'scene',  # Of records, as in data/splits.py: 'scene' or 'predictions'.
       'scene_source': '',
       'photo_source': 'builtin',
       'foreground_source': '',

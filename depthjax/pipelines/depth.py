@@ -32,7 +32,7 @@ def predict(photo: np.ndarray, predictor: Predictor, input_size: int | None = No
 
   Args:
     photo: sRGB in [0, 1], [h w 3].
-    predictor: as `load` gives it.
+    predictor: as `load` gives it, with its variables.
     input_size: instead of the size that it was trained at, px.
 
   Returns:

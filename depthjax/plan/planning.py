@@ -148,7 +148,7 @@ def plan(
       break
     say(f'searching: compiling the train step, batch {size}')
     tried[size] = _tries(config, topology, size)
-  return Plan(config, topology, fixed, train, evaluate, unit, tried)
+  return Plan(config, topology, _bytes(state), train, evaluate, unit, tried)
 
 
 def next_size(

@@ -39,7 +39,7 @@ class Way(NamedTuple):
 
 
 def scores(lab: Lab, way: Way, names: Sequence[str] = (), **fields: Any) -> dict[str, np.ndarray]:
-  """By name, for each scene of 'test' [n] (depth_scoring), after training what the way needs.
+  """By name, for each scene of 'test' [n] (scoring.maps), after training what the way needs.
 
   Args:
     names: of the scores that there must be; what was measured without one of them, by an older

@@ -100,7 +100,7 @@ def _step(config: ml_collections.ConfigDict, task: Task, tx: Any, mesh: Any) -> 
   mode = config.parallel.mode
   trained = functools.partial(optimizer.trained, rates=config.optimizer.rates)
   grads = functools.partial(step_lib.gradients, task=task, trained=trained)
-  grads = step_lib.accumulate(grads, config.microbatches)
+  grads = step_lib.accumulate(grads, config.microbatches, trained=trained)
   grads = parallel.gathered(parallel.averaged(grads, mode), mode, mesh)
   return functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
 

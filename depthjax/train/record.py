@@ -19,7 +19,7 @@ FREE = (
   *('loss.chunk', 'loss.sequential'),
 )
 # No record of a run is without them.
-_ALWAYS = ('task', 'seed', 'batch_size', 'data')
+_ALWAYS = ('task', 'seed', 'batch_size', 'data', 'optimizer')
 
 
 class Change(NamedTuple):
@@ -42,20 +42,21 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   """
   try:
     table = json.loads(path.read_text(encoding='utf-8'))
-    missing = [field for field in _ALWAYS if field not in table or not isinstance(table, dict)]
-  except (ValueError, TypeError):
-    missing = list(_ALWAYS)
-  if missing:
+    return _current({field: table[field] for field in _ALWAYS} | table)
+  except (KeyError, TypeError, ValueError) as error:
     wrong = 'does not hold the config of the run'
-    raise InputError(path, wrong, 'the file that the run wrote, or none')
-  return _current(table)
+    raise InputError(path, wrong, 'the file that the run wrote, or none') from error
 
 
 def _current(table: dict[str, Any]) -> dict[str, Any]:
   """The config that an older version recorded, by today's names."""
   kind = 'predictions' if 'predictions' in table['data'] else 'scene'
-  task = weights.RENAMED_TASKS.get(table['task'], table['task'])
-  return {**table, 'task': task, 'data': {'kind': kind, **table['data']}}
+  return {
+    **table,
+    'task': weights.RENAMED_TASKS.get(table['task'], table['task']),
+    'data': {'kind': kind, **table['data']},
+    'optimizer': {'name': 'adamw', 'schedule': 'cosine', 'power': 1.0, **table['optimizer']},
+  }
 
 
 def deciding(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -91,11 +91,11 @@ def gradients(
   return grads, new, {'loss': value, **terms}
 
 
-def accumulate(gradients: Gradients, parts: int) -> Gradients:
+def accumulate(gradients: Gradients, parts: int, *, trained: Trained = _all_trained) -> Gradients:
   """The same gradients from `parts` microbatches in turn: less memory, more time.
 
   Example i goes to microbatch i mod parts, so that each device keeps its own. Batch statistics
-  are those of a microbatch, updated with each.
+  are those of a microbatch, updated with each. `trained` is that of `gradients`.
   """
   if parts == 1:
     return gradients
@@ -111,9 +111,8 @@ def accumulate(gradients: Gradients, parts: int) -> Gradients:
       return (jax.tree.map(jnp.add, total, grads), model_state), scalars
 
     batches = jax.tree.map(split, batch)
-    first = jax.tree.map(lambda x: x[0], batches)
-    shapes = jax.eval_shape(gradients, state, frozen, first)[0]
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    of_params, _ = trained(state.params, state.model_state)
+    zeros = jax.tree.map(lambda x, own: jnp.zeros_like(x) if own else None, state.params, of_params)
     (total, model_state), scalars = jax.lax.scan(body, (zeros, state.model_state), batches)
     grads = jax.tree.map(lambda x: x / parts, total)
     return grads, model_state, jax.tree.map(lambda x: x.mean(axis=0), scalars)

@@ -20,6 +20,8 @@ _BAD = {
   f'{_REFOCUS} --focus-box=1,2,3': "--focus-box is '1,2,3'; a box as x0,y0,x1,y1",
   f'{_REFOCUS} --focus-disparity=nan': '--focus-disparity',
   f'{_REFOCUS} --aperture=1.5': "'--aperture'",
+  f'{_REFOCUS} --aperture=nan': '--aperture',
+  f'{_REFOCUS} --radius=nan': '--radius',
   f'{_REFOCUS} --radius=-1': "'--radius'",
   f'{_REFOCUS} --aperture=0.5 --radius=4': '--aperture --radius give one of',
   f'{_REFOCUS} --method=classical --weights=run': (

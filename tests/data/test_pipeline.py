@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from absl import flags
 
-from depthjax.data import pipeline
+from depthjax.data import pipeline, splits
 from depthjax.data.records import scene
 from depthjax.data.scenes.config import SceneConfig
 from depthjax.data.sources import photos as photo_sources
+from tests import tiny
 
 CONFIG = SceneConfig(height=32, width=32, pad=4)
 
@@ -132,8 +133,17 @@ def test_evaluation_reads_every_record_once_in_order():
   assert len(drawn(batch_size=2, seed=0, count=5)) == 2
 
 
-def test_evaluation_scenes_are_fixed_by_the_seed():
-  assert_same(drawn(batch_size=2, seed=3, count=4)[1], drawn(batch_size=2, seed=3, count=9)[1])
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_evaluation_scenes_depend_on_neither_seed_nor_count(split):
+  fields = {**tiny.config().data.to_dict(), 'height': 32, 'width': 32}
+  sets = [
+    splits.batches(fields, split, seed=seed, batch_size=2, count=count)
+    for seed, count in ((3, 4), (8, 9))
+  ]
+  assert [len(ds) for ds in sets] == [2, 4]
+  assert_same(sets[0][1], sets[1][1])
+  with pytest.raises(ValueError, match='3 records do not fill one batch of 4'):
+    splits.batches(fields, split, seed=0, batch_size=4, count=3)
 
 
 @pytest.mark.parametrize(

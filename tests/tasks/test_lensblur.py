@@ -241,6 +241,8 @@ def test_a_misspelt_loss_is_refused_before_anything_runs():
     _task(loss__kind='normalized')
   with pytest.raises(ValueError, match="task is 'lensflare'; there are .*lensblur"):
     _task(task='lensflare')
+  with pytest.raises(ValueError, match="'predictions'; the task 'lensblur' learns from 'scene'"):
+    _task(data__kind='predictions')
 
 
 def test_pictures_are_rows_of_four_in_range():

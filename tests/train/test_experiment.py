@@ -67,15 +67,15 @@ def _toy(config, env):
     error = variables['params']['scale'] * inputs['defocus'] - inputs['image'][..., :1]
     return {'squared': (error**2).mean((1, 2, 3))}, {}
 
-  nothing = lambda *_: {}  # noqa: E731
   init = lambda *_: {'params': {'scale': jnp.ones(())}}  # noqa: E731
-  return Task(init, nothing, dof.rendering(config, env), loss, nothing, nothing)
+  shown = lambda _, inputs: {'defocus': inputs['defocus'].mean((1, 2, 3))}  # noqa: E731
+  return Task(init, lambda *_: {}, dof.rendering(config, env), loss, shown, shown)
 
 
 @pytest.fixture(name='built')
 def fixture_built(tmp_path, monkeypatch):
   """Builds the toy's experiment with a frozen depth net of a width."""
-  monkeypatch.setitem(tasks._TASKS, 'toy', _toy)
+  monkeypatch.setitem(tasks._TASKS, 'toy', (_toy, 'scene'))
 
   def build(width=2, **fields):
     (tmp_path / str(width)).mkdir(exist_ok=True)
@@ -110,7 +110,14 @@ def _losses(experiment):
 
 
 def test_every_mode_uses_the_frozen_network_as_one_device_does(built, tmp_path):
-  predicted, state = _losses(built(parallel__devices=1))
+  one = built(parallel__devices=1)
+  predicted, state = _losses(one)
+  batch = one.runner.put(next(one.batches('val', 0)))
+  seen = [function(state, one.frozen(), batch) for function in (one.evaluate, one.pictures)]
+  np.testing.assert_array_equal(*(x['defocus'] for x in seen))
+  nothing = jax.tree.map(jnp.zeros_like, one.frozen())
+  other = one.evaluate(state, nothing, batch)['defocus']
+  assert np.abs(seen[0]['defocus'] - other).max() > 1e-3
   true = built(parallel__devices=1, render__disparity='true')
   assert np.abs(np.subtract(predicted, _losses(true)[0])).min() > 1e-3
   assert sum(x.size for x in jax.tree.leaves(state.ema)) == 1  # No part of the state.

@@ -65,6 +65,16 @@ def test_a_doubled_batch_has_the_same_loss_and_update():
   np.testing.assert_allclose(two.params['w'], one.params['w'], rtol=1e-6)
 
 
+def test_the_loss_is_given_the_step_and_the_frozen_networks():
+  def loss(variables, frozen, inputs, key, step):
+    return {'sum': variables['params']['w'] * (step + frozen['net'])}, {'stats': variables['stats']}
+
+  grads = functools.partial(step_lib.gradients, task=_line()._replace(loss=loss))
+  state = _state(_line()).replace(step=jnp.int32(7))
+  found, *_ = grads(state, {'net': 10.0}, _batch())
+  assert found['w'] == 17
+
+
 def test_an_update_is_what_calculus_says():
   task, batch = _line(), _batch()
   state, scalars = _step(task)(_state(task), batch)
@@ -113,16 +123,16 @@ def test_after_a_loss_that_is_not_finite_the_state_never_changes():
 def test_what_is_not_trained_stays_and_counts_in_no_norm():
   task, batch = _line(), _batch()
   rates = (('w', 0.0), ('.*', 1.0))
-  grads = functools.partial(
-    step_lib.gradients, task=task, trained=functools.partial(optimizer.trained, rates=rates)
-  )
+  trained = functools.partial(optimizer.trained, rates=rates)
+  grads = functools.partial(step_lib.gradients, task=task, trained=trained)
   step = functools.partial(step_lib.train_step, gradients=grads, tx=optax.sgd(_RATE), decay=0.9)
   state, scalars = jax.jit(step)(_state(task), {}, batch)
   slope = 2 * (batch['x'] - batch['y']).mean()
   np.testing.assert_allclose(scalars['grad_norm'], abs(slope), rtol=1e-5)
   assert state.params['w'] == 1 and state.params['b'] != 0
   for parts in (1, 4):
-    found = jax.eval_shape(step_lib.accumulate(grads, parts), _state(task), {}, batch)[0]
+    accumulated = step_lib.accumulate(grads, parts, trained=trained)
+    found = jax.eval_shape(accumulated, _state(task), {}, batch)[0]
     assert found['w'] is None and found['b'].shape == ()
 
 

@@ -71,6 +71,8 @@ def _stored(where, split, side, config):
 
 
 def _config(fields):
+  if not fields.get('predictions'):
+    raise ValueError("data.kind is 'predictions', and the table data.predictions is missing")
   if fields['height'] != fields['width']:
     raise ValueError(
       f'height is {fields["height"]} and width {fields["width"]}; predictions are squares'
@@ -125,7 +127,7 @@ def stored(
   """A record, as `simulate`, of stored predictions.
 
   Args:
-    maps: as depth_sources.Stored has them. The target is natural where some of it is not known.
+    maps: as sources.depth.Stored has them. The target is natural where some of it is not known.
   """
   flips, inverts, _ = _chances(rng, config, train)
   shape, known = maps['disparity'].shape, flipped(maps['valid'], flips)
@@ -243,7 +245,7 @@ class DrawPredictions(grain.transforms.RandomMap):
 
 
 class SimulatePredictions(grain.transforms.RandomMap):
-  """Replaces a true disparity, as of depth_sources.Truths, by a record of `simulate`."""
+  """Replaces a true disparity, as of sources.depth.Truths, by a record of `simulate`."""
 
   def __init__(self, config: PredictionConfig, *, train: bool):
     self.config, self.train = config, train
@@ -254,7 +256,7 @@ class SimulatePredictions(grain.transforms.RandomMap):
 
 
 class TakeStored(grain.transforms.RandomMap):
-  """Replaces stored predictions, as of depth_sources.Stored, by a record of `stored`."""
+  """Replaces stored predictions, as of sources.depth.Stored, by a record of `stored`."""
 
   def __init__(self, config: PredictionConfig, *, train: bool):
     self.config, self.train = config, train

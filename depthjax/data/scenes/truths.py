@@ -20,12 +20,12 @@ def draw_truth(
 ) -> np.ndarray:
   """The disparity of a drawn scene, float32 [h w], near is large.
 
-  Silhouettes and planes are as draw.draw has them, but nothing is painted, which is most of the
-  work. A scene has from 2 to `config.layers` layers: of few, each has room for relief. There is
-  none in the records of draw.draw, whose renderers know planes alone.
+  Silhouettes and planes are as draw.draw_scene has them, but nothing is painted, which is most of
+  the work. A scene has from 2 to `config.layers` layers: of few, each has room for relief. There is
+  none in the records of draw.draw_scene, whose renderers know planes alone.
 
   Args:
-    foregrounds: as in draw.draw.
+    foregrounds: as in draw.draw_scene.
     relief: how far surfaces leave their planes, as a share of half the least distance between
       what covers and what is covered; up to 1 the order of the layers stays.
   """

@@ -80,7 +80,7 @@ class Manifest:
   """What was drawn, and how it is stored.
 
   Attributes:
-    data: the config's `data` table, without `scene_source`.
+    data: the config's `data` table, without `kind` and `scene_source`.
     seed: of the run whose scenes these are.
     count, shards: scenes, and the files that they are in.
     items: photographs and foregrounds at hand, by field.

@@ -61,7 +61,9 @@ def frame(
 
 
 def raw(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
-  """Disparity, of the scale and offset that the network gives it, at the network's size.
+  """What grows with nearness, by the network, at the network's size.
+
+  Disparity as the network gives it; of depth its inverse, or its negative where it is not metric.
 
   Args:
     image: sRGB in [0, 1] at the network's size, [b h w 3].

@@ -6,7 +6,6 @@ windows of a level see the disparity before it, so the network takes them as one
 Source: Li et al. (NeurIPS 2024), section 3.2; by default the two levels of the authors' program.
 """
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -59,11 +58,7 @@ class Settings(NamedTuple):
 
 def of_predictor(predictor: Predictor) -> Predict:
   """A depth predictor as `refine` asks it."""
-  return functools.partial(_predict, predictor)
-
-
-def _predict(predictor: Predictor, picture: np.ndarray, resolution: int) -> np.ndarray:
-  return depth_lib.predict(picture, predictor, resolution)
+  return lambda picture, resolution: depth_lib.predict(picture, predictor, resolution)
 
 
 def refine(

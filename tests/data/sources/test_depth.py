@@ -245,6 +245,7 @@ def test_folders_without_predictions_are_refused(tmp_path):
     ({'depth_source': 'tfds:nothing'}, 'not prepared'),
     ({'depth_source': 'a,b'}, 'no weight'),
     ({'predictions.levels': 9}, 'levels is 9'),
+    ({'predictions': None}, 'the table data.predictions is missing'),
     ({'kind': 'scenery'}, "data.kind is 'scenery'; it can be predictions or scene"),
   ],
 )
