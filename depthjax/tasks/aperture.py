@@ -5,6 +5,7 @@ of DeepLens, Tables 1 and 2: the photograph is blurred by the predicted disparit
 differentiable renderer, and the result is compared with the picture through the real lens.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -39,9 +40,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   model = deeplens_depth.model_of(fields, axis_name=env.axis_name)
   blur = env.map_examples(_blur(config.render, config.loss.levels))
 
-  def shown(inputs):
-    frame = inputs['image'].shape[1:3]
-    return resize.photograph(inputs['image'], resize.frame(frame, long_side, depthnet.STRIDE))
+  shown = functools.partial(_shown, long_side=long_side)
 
   def blurred(outputs, inputs):
     # Focus and lens are in the units of the scene: no range may be made up afterwards.
@@ -58,20 +57,27 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     outputs, state = forward(model, variables, shown(inputs), True)
     return {'l1': losses.l1(blurred(outputs, inputs)['high'], inputs['target'])}, state
 
-  def metrics(outputs, inputs):
-    limit, band = 2 * config.render.radius, config.render.band
-    truth = disparity_lib.normalise(inputs['disparity'])  # As the task deeplens_depth is.
-    spline = depth_metrics.mae_spline(outputs['disparity'], truth)
-    return {**dof.metrics(outputs, inputs, limit=limit, band=band), 'mae_spline': spline}
-
   return Task(
     init=lambda key, inputs: model.init(key, inputs['image'], True),
     apply=apply,
     inputs=dof.rendering(config, env),
     loss=loss,
-    metrics=metrics,
+    metrics=functools.partial(_metrics, config.render),
     pictures=_pictures,
   )
+
+
+def _shown(inputs: dof.Images, *, long_side: int) -> jax.Array:
+  """The photographs at the size that the network is shown."""
+  frame = inputs['image'].shape[1:3]
+  return resize.photograph(inputs['image'], resize.frame(frame, long_side, depthnet.STRIDE))
+
+
+def _metrics(render: Any, outputs: dof.Images, inputs: dof.Images) -> dof.Images:
+  truth = disparity_lib.normalise(inputs['disparity'])  # As in the task deeplens_depth.
+  spline = depth_metrics.mae_spline(outputs['disparity'], truth)
+  scores = dof.metrics(outputs, inputs, limit=2 * render.radius, band=render.band)
+  return {**scores, 'mae_spline': spline}
 
 
 def _blur(render: Any, levels: int) -> Callable[[dof.Images], jax.Array]:

@@ -70,11 +70,7 @@ def build(
   step = _step(config, task, tx, mesh)
   init = functools.partial(step_lib.init_state, task=task, tx=tx, inputs=inputs)
   with _refusals():
-    if mode == 'pmap':
-      runner = parallel.pmap_runner(init, step, mesh, frozen=frozen)
-    else:
-      layouts, smallest = config.parallel.layouts, config.parallel.smallest
-      runner = parallel.jit_runner(init, step, mesh, layouts, smallest=smallest, frozen=frozen)
+    runner = _runner(config.parallel, init, step, mesh, frozen)
   return Experiment(
     task=task,
     runner=runner,
@@ -103,6 +99,15 @@ def _step(config: ml_collections.ConfigDict, task: Task, tx: Any, mesh: Any) -> 
   grads = step_lib.accumulate(grads, config.microbatches, trained=trained)
   grads = parallel.gathered(parallel.averaged(grads, mode), mode, mesh)
   return functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
+
+
+def _runner(
+  fields: ml_collections.ConfigDict, init: Callable, step: Callable, mesh: Any, frozen: Any
+) -> parallel.Runner:
+  if fields.mode == 'pmap':
+    return parallel.pmap_runner(init, step, mesh, frozen=frozen)
+  options = {'smallest': fields.smallest, 'frozen': frozen}
+  return parallel.jit_runner(init, step, mesh, fields.layouts, **options)
 
 
 def seed_key(seed: int) -> jax.Array:

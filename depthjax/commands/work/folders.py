@@ -39,8 +39,7 @@ def map_files(
 ) -> None:
   """Does the work of a command for a file, or for every file of a folder, and prints its lines.
 
-  In folders a file, its depth maps and its result have the same stem. What cannot be done is one
-  line on stderr, and the rest is done nevertheless.
+  In folders all have the same stem; what cannot be done is one line on stderr, the rest is done.
 
   Args:
     sources: a file and its depth maps, if any; or a folder and those of the depth maps.
