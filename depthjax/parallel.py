@@ -144,9 +144,9 @@ def jit_runner(
   """
   whole = NamedSharding(mesh, P())
   split = NamedSharding(mesh, _BATCH)
-  abstract = jax.eval_shape(init, _key_spec())
+  abstract, frozen = jax.eval_shape(init, _key_spec()), frozen or {}
   shardings = state_shardings(abstract, layouts, mesh, smallest=smallest)
-  of_frozen = state_shardings(frozen or {}, layouts, mesh, smallest=smallest)
+  of_frozen = state_shardings(frozen, layouts, mesh, smallest=smallest)
   layout = (shardings, of_frozen, split)
 
   def read(function: Callable) -> Callable:
@@ -156,7 +156,7 @@ def jit_runner(
   return Runner(
     init=_compiled_init(init, shardings),
     abstract=_with_shardings(abstract, shardings),
-    frozen=_with_shardings(frozen or {}, of_frozen),
+    frozen=_with_shardings(frozen, of_frozen),
     # Without out_shardings the compiler is free to move the state, and does, step by step.
     step=jax.jit(step, in_shardings=layout, out_shardings=(shardings, whole), donate_argnums=0),
     read=read,
@@ -173,8 +173,8 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any = Non
   devices = list(mesh.devices.flat)
   count = len(devices)
   whole = NamedSharding(mesh, P())
-  abstract = jax.eval_shape(init, _key_spec())
-  shardings, of_frozen = jax.tree.map(lambda _: whole, (abstract, frozen or {}))
+  abstract, frozen = jax.eval_shape(init, _key_spec()), frozen or {}
+  shardings, of_frozen = jax.tree.map(lambda _: whole, (abstract, frozen))
   pmap = functools.partial(jax.pmap, axis_name=_PMAP, devices=devices)
 
   split = NamedSharding(Mesh(np.array(devices), (_PMAP,)), P(_PMAP))
@@ -194,7 +194,7 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any = Non
   return Runner(
     init=_compiled_init(init, shardings),
     abstract=_with_shardings(abstract, shardings),
-    frozen=_with_shardings(frozen or {}, of_frozen),
+    frozen=_with_shardings(frozen, of_frozen),
     step=pmap(step, in_axes=(None, None, 0), out_axes=(None, None)),
     read=read,
     whole=jax.jit(_same, out_shardings=whole),

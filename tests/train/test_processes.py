@@ -9,17 +9,24 @@ import pytest
 
 from depthjax.train import log as log_lib
 from tests import tiny
+from tests.commands import made
 
-_FIELDS = {'steps': 3, 'checkpoint.every': 2}
+_FIELDS = {
+  'steps': 3,
+  'checkpoint.every': 2,
+  'parallel.fsdp': 2,
+  'render.disparity': 'predicted',
+}
 
 
-def _run(workdir, command, devices) -> None:
+def _run(workdir, command, devices, weights) -> None:
   environment = {
     **os.environ,
     'JAX_NUM_CPU_DEVICES': str(devices),
     'PATH': f'{os.path.dirname(sys.executable)}{os.pathsep}{os.environ["PATH"]}',
   }
-  arguments = ['train', *tiny.arguments(workdir, **_FIELDS)]
+  fields = {**_FIELDS, 'predictor.weights': weights}
+  arguments = ['train', *tiny.arguments(workdir, **fields)]
   result = subprocess.run(
     [*command, *arguments],
     env=environment,
@@ -33,14 +40,17 @@ def _run(workdir, command, devices) -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
-  one, two = tmp_path / 'one', tmp_path / 'two'
-  _run(one, ['depthjax'], devices=4)
-  _run(two, ['bash', 'launch/local.sh', '2'], devices=2)
+  """With parameters, and those of a frozen depth net, split over two devices."""
+  one, two, weights = tmp_path / 'one', tmp_path / 'two', tmp_path / 'depth.safetensors'
+  made.save_depth(weights)
+  _run(one, ['depthjax'], devices=4, weights=weights)
+  _run(two, ['bash', 'launch/local.sh', '2'], devices=2, weights=weights)
   for kind in ('train', 'eval'):
     pairs = zip(log_lib.read_metrics(one, kind), log_lib.read_metrics(two, kind), strict=True)
     for a, b in pairs:
       assert a['step'] == b['step'] and a.keys() == b.keys()
       names = ('loss', 'l1', 'grad_norm') if kind == 'train' else a.keys() - {'step', 'kind'}
       for name in names:
-        np.testing.assert_allclose(b[name], a[name], rtol=2e-3, err_msg=name)
+        rtol = 5e-3 if 'edge' in name else 2e-3  # The rim of the band of edges is a threshold.
+        np.testing.assert_allclose(b[name], a[name], rtol=rtol, err_msg=name)
   assert sorted(path.name for path in (two / 'checkpoints').iterdir()) == ['2', '3']
