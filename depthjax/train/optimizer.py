@@ -73,11 +73,11 @@ def trained(params: Any, model_state: Any, *, rates: Any) -> tuple[Any, Any]:
 
   def of_state(path: tuple, _: Any) -> bool:
     module = path[1:-1]  # Without the collection and the leaf's own name.
-    for length in range(len(module), -1, -1):
-      found = [is_own for keys, is_own in flat if keys[:length] == module[:length]]
-      if found:
-        return any(found)
-    return True
+    around = (
+      [is_own for keys, is_own in flat if keys[:length] == module[:length]]
+      for length in range(len(module), -1, -1)
+    )
+    return any(next(filter(None, around)))
 
   return own, jax.tree_util.tree_map_with_path(of_state, model_state)
 

@@ -68,8 +68,13 @@ def _toy(config, env):
     return {'squared': (error**2).mean((1, 2, 3))}, {}
 
   init = lambda *_: {'params': {'scale': jnp.ones(())}}  # noqa: E731
-  shown = lambda _, inputs: {'defocus': inputs['defocus'].mean((1, 2, 3))}  # noqa: E731
-  return Task(init, lambda *_: {}, dof.rendering(config, env), loss, shown, shown)
+
+  def shown(outputs, inputs):
+    assert outputs.keys() == {'predictor'}
+    return {'defocus': inputs['defocus'].mean((1, 2, 3))}
+
+  inputs, given = dof.rendering(config, env), lambda _, frozen, __: frozen  # noqa: E731
+  return Task(init, None, inputs, loss, shown, shown, predict=given)
 
 
 @pytest.fixture(name='built')
