@@ -36,7 +36,7 @@ class Runner(NamedTuple):
     frozen: the same of the frozen networks' variables, which are laid out by the same rules.
     step: (state, frozen, batch) -> (state, scalars). The state given is used up.
     read: a function (state, frozen, batch) -> arrays of leading size b, to the same one compiled,
-      its results whole on every process.
+      its results replicated.
     whole: a tree of arrays -> the same arrays, whole on every device.
     put: this process's part of a batch on the host -> the batch on the devices.
     put_frozen: the frozen networks' variables on the host -> those on the devices.

@@ -176,7 +176,9 @@ def _check_same(
   seen = read(workdir / _EYES)
   # Where a digest is known, that folder may have moved.
   known = tuple(field for field, name in _RECORDED.items() if name in seen)
-  changed = record.changes(config, read(workdir / record.NAME), terms.plain.to_dict())
+  path = workdir / record.NAME
+  recorded = record.read(path) if path.exists() else {}
+  changed = record.changes(config, recorded, terms.plain.to_dict())
   names = [name for name in changed if name not in known]
   another = f'config (in {", ".join(names[:3])})' if names else ''
   if not names and {**eyes, **seen} != eyes:

@@ -42,7 +42,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   """
   try:
     table = json.loads(path.read_text(encoding='utf-8'))
-    return _current({field: table[field] for field in _ALWAYS} | table)
+    return _current(table | {field: table[field] for field in _ALWAYS})
   except (KeyError, TypeError, ValueError) as error:
     wrong = 'does not hold the config of the run'
     raise InputError(path, wrong, 'the file that the run wrote, or none') from error

@@ -61,9 +61,9 @@ def frame(
 
 
 def raw(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
-  """What grows with nearness, by the network, at the network's size.
+  """The network's output, of unknown range and near is large, at the network's size.
 
-  Disparity as the network gives it; of depth its inverse, or its negative where it is not metric.
+  Disparity is returned as it is; depth is inverted, or negated where it is not metric.
 
   Args:
     image: sRGB in [0, 1] at the network's size, [b h w 3].
