@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
   return result
 
 
-def scene(count: int, size: int, pad: int, *, slanted: bool = False) -> Scene:
+def scene(count: int, size: int, pad: int, *, tilted: bool = False) -> Scene:
   """Noise in soft discs before noise: the arguments of `trace` up to the samples."""
   rng = np.random.default_rng(0)
   side = size + 2 * pad
@@ -68,7 +68,7 @@ def scene(count: int, size: int, pad: int, *, slanted: bool = False) -> Scene:
   alpha[-1] = 1
   planes = np.zeros((count, 3))
   planes[:, 0] = np.linspace(0.9, 0.1, count)
-  if slanted:
+  if tilted:
     planes[-1, 1:] = 0.08, 0.1
   return {
     'colour': rng.random((count, side, side, 3), np.float32),
@@ -78,7 +78,7 @@ def scene(count: int, size: int, pad: int, *, slanted: bool = False) -> Scene:
 
 
 def numpy_trace(
-  colour, alpha, planes, samples, *, focus, strength, limit, pad, slanted=()
+  colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted=()
 ) -> np.ndarray:
   """The twin of `lens.trace`: the same samples and taps, one NumPy call after another."""
   count, hp, wp = alpha.shape
@@ -90,7 +90,7 @@ def numpy_trace(
     image = np.zeros((3, h, w), np.float32)
     for i in reversed(range(count)):
       p0, p1, p2 = planes[i]
-      if i in slanted:
+      if i in tilted:
         disparity = p0 + p1 * ((x + 0.5) / w - 0.5) + p2 * ((y + 0.5) / h - 0.5) - focus
         blur = strength * disparity / (1 - strength * (u * p1 / w + v * p2 / h))
         blur = np.clip(blur, -limit, limit).astype(np.float32)
@@ -141,8 +141,8 @@ def opencv_scatter(image: np.ndarray, defocus: np.ndarray, *, limit: int) -> np.
 
 
 def tracer(report: table.Report, args: argparse.Namespace) -> None:
-  """Times the tracer and its twin on a flat and a slanted scene, beside the machine's rates."""
-  cases = {'flat': case(args, ()), 'slanted': case(args, (args.layers - 1,))}
+  """Times the tracer and its twin on a flat and a tilted scene, beside the machine's rates."""
+  cases = {'flat': case(args, ()), 'tilted': case(args, (args.layers - 1,))}
   measures = probes(args)
   for name, each in cases.items():
     measures[name] = table.timed(each.run)
@@ -155,7 +155,7 @@ def tracer(report: table.Report, args: argparse.Namespace) -> None:
     rows.append(_row(f'{name}: tracer', times[name], times[name]))
     twin = [scale * seconds for seconds in times[f'{name} twin']]
     rows.append(_row(f'{name}: NumPy', twin, times[name], f'{each.difference:.0e}'))
-  rows.append(_row('slanted: tracer, over flat', times['slanted'], times['flat']))
+  rows.append(_row('tilted: tracer, over flat', times['tilted'], times['flat']))
   report.table(
     f'tracer: {args.layers} layers, {args.size}x{args.size}, {args.samples} samples',
     rows,
@@ -169,15 +169,15 @@ def tracer(report: table.Report, args: argparse.Namespace) -> None:
   report.table('peak memory of the tracer', [each.memory for each in cases.values()], _MEMORY_NOTE)
 
 
-def case(args: argparse.Namespace, slanted: tuple[int, ...]) -> Case:
+def case(args: argparse.Namespace, tilted: tuple[int, ...]) -> Case:
   """Compiles the tracer for one scene, and compares it with its twin on the twin's samples."""
   limit = args.pad - 2.0
   fields = {'focus': FOCUS, 'strength': limit / 0.4, 'limit': limit, 'pad': args.pad}
-  arrays = scene(args.layers, args.size, args.pad, slanted=bool(slanted)).values()
+  arrays = scene(args.layers, args.size, args.pad, tilted=bool(tilted)).values()
   samples = lens.vogel(args.samples)
   few = lens.vogel(min(args.numpy_samples, args.samples))
-  trace = jax.jit(functools.partial(lens.trace, **fields, slanted=slanted))
-  twin = functools.partial(numpy_trace, *arrays, few, **fields, slanted=slanted)
+  trace = jax.jit(functools.partial(lens.trace, **fields, tilted=tilted))
+  twin = functools.partial(numpy_trace, *arrays, few, **fields, tilted=tilted)
   on_device = jax.device_put((*arrays, samples))
   compiled = trace.lower(*on_device).compile()
   layers = sum(array.nbytes for array in arrays)
@@ -185,7 +185,7 @@ def case(args: argparse.Namespace, slanted: tuple[int, ...]) -> Case:
     run=functools.partial(compiled, *on_device),
     twin=twin,
     difference=float(np.abs(trace(*arrays, few) - twin()).max()),
-    memory=_memory('slanted' if slanted else 'flat', compiled, layers, 'layers', '<= 4'),
+    memory=_memory('tilted' if tilted else 'flat', compiled, layers, 'layers', '<= 4'),
   )
 
 

@@ -22,7 +22,7 @@ class Twin:
   """Both halves of the network; tensors are [b c h w], as PyTorch has them."""
 
   def __init__(self, model: LensBlur, variables: dict[str, Any], dtype: str = 'float32'):
-    if (model.preset, model.light, model.start, model.threshold) != (
+    if (model.preset, model.light, model.initialisation, model.threshold) != (
       'release',
       'linear',
       'disc',

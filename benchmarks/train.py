@@ -174,7 +174,9 @@ def _loss(task: Task, state: Any, frozen: Any, inputs: Any) -> jax.Array:
 def _update(task: Task, config: ml_collections.ConfigDict) -> Any:
   """The train step without its rendering: it takes what `task.inputs` returns."""
   rendered = task._replace(inputs=lambda frozen, inputs: inputs)
-  trained = functools.partial(optimizer.trained, rates=config.optimizer.rates)
+  trained = functools.partial(
+    optimizer.trained, learning_rate_factors=config.optimizer.learning_rate_factors
+  )
   grads = functools.partial(step_lib.gradients, task=rendered, trained=trained)
   step = functools.partial(
     step_lib.train_step,

@@ -30,7 +30,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'features': (),  # Widths of the feature convolutions; () are the preset's.
       'upsampler_features': (),
       'light': 'linear',  # In which the features are mixed; 'srgb' as the released graph.
-      'start': 'disc',  # Feature convolutions start as discs; 'xavier' as the release.
+      'initialisation': 'disc',  # Feature convolutions start as discs; 'xavier' as the release.
       'threshold': 0.0,  # Of what is learned of a weight; above 0 for a trained network alone.
       'momentum': 0.99,
       'renorm': True,  # Batch renormalisation; False as the release.

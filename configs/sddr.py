@@ -78,11 +78,11 @@ def _loss() -> ml_collections.ConfigDict:
       'label': 'gradient',  # 'disparity' is learning from the labels' disparity instead.
       'edges': 0.05,  # Share of the pixels with the strongest labels, for L_grad.
       'regions': 4,  # N_g, into which they are divided ...
-      'regions_by': 'place',  # ... by K-means of their places, or by 'strength'.
-      'share': 0.02,  # a of L_fusion.
+      'regions_by': 'position',  # ... by K-means of their places, or by 'strength'.
+      'fraction': 0.02,  # a of L_fusion.
       'quantiles': 4,  # N_w.
       'sigma': 3.0,  # Of the bilateral filter of the first labels, px ...
-      'tolerance': 0.1,  # ... and as a share of the gradient's 95th percentile.
+      'sigma_range': 0.1,  # ... and as a share of the gradient's 95th percentile.
       'chunk': 4,  # Windows of a picture that the network sees at once; fewer take less memory.
     }
   )
@@ -114,9 +114,9 @@ def _broad(config: ml_collections.ConfigDict) -> None:
   config.optimizer.peak, config.optimizer.end = 0.5 * config.optimizer.peak, 0.0
   config.data.margin = 0.015
   seen = config.data.predictions
-  seen.low, seen.high, seen.reach, seen.white_low = 0.3, 0.9, 5.0, 0.05
+  seen.low, seen.high, seen.max_coarsening, seen.white_low = 0.3, 0.9, 5.0, 0.05
   # Whose edges are blurred: these weights are to find them.
-  seen.natural = 0.0
+  seen.stereo_targets = 0.0
 
 
 def _base(config: ml_collections.ConfigDict) -> None:
@@ -124,7 +124,7 @@ def _base(config: ml_collections.ConfigDict) -> None:
   config.loss.start = 2500
   config.optimizer.peak, config.optimizer.warmup = 3e-4, 500
   config.data.height = config.data.width = 2048
-  config.data.predictions.window_side = 1024
+  config.data.predictions.window_size = 1024
   config.loss.chunk = 1
   config.eval.every = config.checkpoint.every = 500
 
@@ -134,7 +134,7 @@ def _small(config: ml_collections.ConfigDict) -> None:
   config.loss.start = 2000
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   config.data.height = config.data.width = 256
-  config.data.predictions.window_side = 128
+  config.data.predictions.window_size = 128
   config.loss.sigma = 1.0
   config.model.levels = 7
   config.eval.every = config.checkpoint.every = 500
@@ -147,7 +147,7 @@ def _medium(config: ml_collections.ConfigDict) -> None:
   # have half its side.
   config.model.enlarge = 2
   config.data.height = config.data.width = 512
-  config.data.predictions.window_side = 256
+  config.data.predictions.window_size = 256
   config.loss.sigma = 2.0
   config.input.workers = 12
   config.eval.every = config.checkpoint.every = 2000

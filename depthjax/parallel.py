@@ -133,20 +133,20 @@ def jit_runner(
   mesh: Mesh,
   layouts: Sequence,
   *,
-  smallest: int = 1,
+  min_size: int = 1,
   frozen: Any = None,
 ) -> Runner:
   """The runner for jit with NamedSharding: the default, on any number of processes.
 
   Args:
-    layouts, smallest: as in `state_shardings`.
+    layouts, min_size: as in `state_shardings`.
     frozen: variables of frozen networks, or their shapes.
   """
   whole = NamedSharding(mesh, P())
   split = NamedSharding(mesh, _BATCH)
   abstract, frozen = jax.eval_shape(init, _key_spec()), frozen or {}
-  shardings = state_shardings(abstract, layouts, mesh, smallest=smallest)
-  of_frozen = state_shardings(frozen, layouts, mesh, smallest=smallest)
+  shardings = state_shardings(abstract, layouts, mesh, min_size=min_size)
+  of_frozen = state_shardings(frozen, layouts, mesh, min_size=min_size)
   layout = (shardings, of_frozen, split)
 
   def read(function: Callable) -> Callable:
@@ -203,11 +203,11 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any = Non
   )
 
 
-def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh, *, smallest: int = 1) -> State:
+def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh, *, min_size: int = 1) -> State:
   """The sharding of every leaf by the first rule that matches its path.
 
   Args:
-    smallest: arrays of fewer elements stay whole: sending parts of them about saves nothing.
+    min_size: arrays of fewer elements stay whole: sending parts of them about saves nothing.
 
   Raises:
     ConfigError: no rule matches a path, or a rule's layout is not 'fsdp' or 'replicated'.
@@ -216,7 +216,7 @@ def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh, *, smallest:
   def sharding(layout: str, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
     if layout not in ('fsdp', 'replicated'):
       raise ConfigError(f"a layout is 'fsdp' or 'replicated', not {layout!r}")
-    splits = layout == 'fsdp' and math.prod(leaf.shape) >= smallest
+    splits = layout == 'fsdp' and math.prod(leaf.shape) >= min_size
     spec = _fsdp_spec(leaf.shape, mesh.shape[_FSDP]) if splits else P()
     return NamedSharding(mesh, spec)
 

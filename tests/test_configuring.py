@@ -36,7 +36,7 @@ def test_every_stage_of_refinement_is_whole(size, stage):
   seen = PredictionConfig(**fields['predictions'])
   # Windows serve labels alone, and labels the losses that ask for them.
   assert (seen.levels > 0) == (config.loss.gradient > 0) == (stage in ('both', 'second'))
-  assert (seen.reach > 1) == (seen.white_low > 0) == (stage == 'broad')
+  assert (seen.max_coarsening > 1) == (seen.white_low > 0) == (stage == 'broad')
 
 
 def _module(path):
@@ -224,7 +224,7 @@ def test_the_fields_of_lensblur_are_those_of_its_model_and_its_rendering():
   config = _module(tiny.ROOT / 'configs/lensblur.py').get_config()
   model = {field.name for field in dataclasses.fields(LensBlur)} - {'parent', 'name'}
   assert set(config.model) == model - {'axis_name', 'radius'}
-  render = set(inspect.signature(dof.render_example).parameters) - {'record', 'pad', 'slanted'}
+  render = set(inspect.signature(dof.render_example).parameters) - {'record', 'pad', 'tilted'}
   assert set(config.render) == render - {'corrupted'} | {'disparity', 'band'}
   assert lensblur.model_of(config.model, radius=4).dtype == np.float32
 

@@ -23,7 +23,7 @@ FIELDS = {
   'model.width': 8,
   'model.depth': 2,
   'optimizer.warmup': 0,
-  'parallel.smallest': 64,
+  'parallel.min_size': 64,
   'data.height': 32,
   'data.width': 32,
   'data.pad': 8,
@@ -60,7 +60,7 @@ SDDR_FIELDS = {
   'model.stem': (2, 4, 4),
   'model.widths': (4, 8, 10, 8),
   'optimizer.warmup': 0,
-  'parallel.smallest': 64,
+  'parallel.min_size': 64,
 }
 
 

@@ -15,7 +15,7 @@ def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int
   """
   for field in ('batch_size', 'microbatches', 'parallel.fsdp', 'eval.examples'):
     _at_least(config, field, 1)
-  for field in ('input.threads', 'input.ahead', 'checkpoint.keep', 'log_every'):
+  for field in ('input.threads', 'input.prefetch', 'checkpoint.keep', 'log_every'):
     _at_least(config, field, 1)
   for field in ('steps', 'optimizer.warmup', 'optimizer.clip', 'optimizer.weight_decay'):
     _at_least(config, field, 0)

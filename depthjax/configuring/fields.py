@@ -31,11 +31,11 @@ def defaults() -> ml_collections.ConfigDict:
   config.parallel.fsdp = 1  # Devices over which parameters are split; the rest split the batch.
   # 'fsdp' or 'replicated'; paths of a frozen network begin with its name, 'predictor/params/...'.
   config.parallel.layouts = (('.*', 'fsdp'),)
-  config.parallel.smallest = 4096  # Elements; arrays of fewer are never split.
+  config.parallel.min_size = 4096  # Elements; arrays of fewer are never split.
 
-  # `workers` are processes; 0 reads ahead with threads alone. `ahead` are batches on the devices
+  # `workers` are processes; 0 reads ahead with threads alone. `prefetch` are batches on the devices
   # before their step.
-  config.input = ml_collections.ConfigDict({'workers': 0, 'threads': 2, 'ahead': 2})
+  config.input = ml_collections.ConfigDict({'workers': 0, 'threads': 2, 'prefetch': 2})
 
   config.eval = ml_collections.ConfigDict()
   config.eval.every = 500  # Steps; 0 is only at the end.
@@ -67,8 +67,8 @@ def _optimizer() -> ml_collections.ConfigDict:
       'weight_decay': 0.0,
       # (regex, factor) pairs over parameter paths, first match wins; factor 0 of `rates` freezes:
       # batch statistics stay too, though in training a batch is still normalised by its own.
-      'decays': (('kernel$', 1.0), ('.*', 0.0)),
-      'rates': (('.*', 1.0),),
+      'weight_decay_factors': (('kernel$', 1.0), ('.*', 0.0)),
+      'learning_rate_factors': (('.*', 1.0),),
     }
   )
 
@@ -100,7 +100,7 @@ def scenes() -> ml_collections.ConfigDict:
       'softness': (0.5, 3.0),
       'visible': 0.3,
       'covers': (0.03, 0.7),
-      'slanted': 0.5,
+      'tilted_background': 0.5,
       'margin': 0.05,
       'on_plane': 0.5,
       'full_aperture': 0.7,
@@ -123,19 +123,19 @@ def predictions() -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(
     {
       'levels': 3,  # Of windows: 4 + 9 + 16 a picture; 0 is none.
-      'window_side': 128,  # Of the prediction of a window, pixels.
+      'window_size': 128,  # Of the prediction of a window, pixels.
       'low': 0.22,  # Resolution of the prediction that is consistent, as a share of the side.
       'high': 0.6,  # And of the one that is sharp.
-      'reach': 1.0,  # Both are divided by up to this, each record by factors of its own.
-      'natural': 0.5,  # Share of targets as stereo makes them: blurred edges, holes.
+      'max_coarsening': 1.0,  # Both are divided by up to this, each record by factors of its own.
+      'stereo_targets': 0.5,  # Share of targets as stereo makes them: blurred edges, holes.
       'augment': True,  # Flips, and near for far in a third of the examples.
       'relief': 1.0,  # How far surfaces leave their planes, of the room between these.
       'noise': 1.0,  # Factor of all the amplitudes below.
-      'believed': 0.05,  # Smooth error that all predictions of a picture share.
+      'smooth_shared': 0.05,  # Smooth error that all predictions of a picture share.
       'smooth_low': 0.02,  # Smooth error of each prediction.
       'smooth_high': 0.06,
-      'cons_low': 0.02,  # Offsets of regions between edges, patch by patch.
-      'cons_high': 0.07,
+      'offset_low': 0.02,  # Offsets of regions between edges, patch by patch.
+      'offset_high': 0.07,
       'gain_low': 0.1,  # Factors of their own relief.
       'gain_high': 0.5,
       'patch_low': 0.5,  # Sides of the patches, shares of the picture's.

@@ -10,13 +10,12 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from depthjax.files import renamed
 from depthjax.files.atomic import write_bytes
 from depthjax.files.errors import InputError, readable_file
 
 FILE_NAME = 'weights.safetensors'
 _KEY = 'depthjax'
-# Tasks by the names that older versions wrote.
-RENAMED_TASKS = {'depth': 'deeplens_depth'}
 _RIGHT = 'a .safetensors file written by depthjax'
 
 
@@ -139,7 +138,9 @@ def _shapes(variables: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def _metadata(path: Path, stored: dict[str, str] | None, tasks: Collection[str]) -> dict[str, Any]:
   try:
     metadata = json.loads((stored or {})[_KEY])
-    of = metadata['task'] = RENAMED_TASKS.get(metadata['task'], metadata['task'])
+    of = metadata['task'] = renamed.task(metadata['task'])
+    if isinstance(metadata.get('config'), Mapping):
+      metadata['config'] = renamed.config(metadata['config'])
   except (KeyError, TypeError, ValueError) as error:
     raise InputError(path, 'has no depthjax metadata', _RIGHT) from error
   if tasks and of not in tasks:

@@ -52,7 +52,7 @@ def gradient(prediction, label, regions):
   return error / regions.shape[-1]
 
 
-def fusion(omega, label, *, share, levels):
+def fusion(omega, label, *, fraction, levels):
   """L_fusion (eq. 9): weights of the high stream are large at edges and small where all is flat.
 
   At each level n the pixels whose label is below its quantile n a should have weights below theirs,
@@ -61,10 +61,10 @@ def fusion(omega, label, *, share, levels):
   Args:
     omega: weights of the high stream [b h w 1].
     label: gradients of the same size.
-    share: a.
+    fraction: a.
     levels: how many, N_w.
   """
-  at = jnp.arange(1, levels + 1) * share
+  at = jnp.arange(1, levels + 1) * fraction
   at = jnp.concatenate([at, 1 - at])
   bounds, limits = quantiles.quantile(label, at), quantiles.quantile(omega, at)
   loss = 0.0

@@ -114,15 +114,15 @@ class ConvNorm(nn.Module):
 class Weights(nn.Module):
   """Weights of maps, none negative: a convolution [b h w c] -> [b h w channels], float32.
 
-  With `start` the convolution starts near zero and adds to what that gives for `place`, as far as
-  it exceeds `threshold` (soft thresholding). Without one a trace of every map stays in the mixture:
+  With `initialisation` the convolution starts near zero and adds to what that gives for `place`, as
+  far as it exceeds `threshold` (soft thresholding). Without one a trace of every map stays in the mixture:
   a sharp ghost inside a blur, a haze over what is in focus. Below it nothing is learned: a network
   should be trained without one first.
   """
 
   channels: int
   kernel: int
-  start: Callable[..., tuple[jax.Array, jax.Array]] | None
+  initialisation: Callable[..., tuple[jax.Array, jax.Array]] | None
   scale: float = 1.0
   threshold: float = 0.0
   dtype: Dtype = jnp.float32
@@ -130,7 +130,7 @@ class Weights(nn.Module):
   @nn.compact
   def __call__(self, y: jax.Array, *place) -> jax.Array:
     # Positive at first: weights that a ReLU has all cut off would never recover.
-    scale, bias = (self.scale, self.scale) if self.start is None else (0.1, 0.0)
+    scale, bias = (self.scale, self.scale) if self.initialisation is None else (0.1, 0.0)
     weights = Conv(
       self.channels,
       self.kernel,
@@ -139,8 +139,8 @@ class Weights(nn.Module):
       dtype=self.dtype,
       name='conv',
     )(y).astype(jnp.float32)
-    if self.start is not None:
-      prior, factor = self.start(*place)
+    if self.initialisation is not None:
+      prior, factor = self.initialisation(*place)
       beyond = weights - jnp.clip(weights, -self.threshold, self.threshold)
       weights = prior + factor * beyond
     return nn.relu(weights)

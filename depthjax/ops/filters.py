@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 
 
-def bilateral(x, *, sigma, tolerance, radius=None):
+def bilateral(x, *, sigma, sigma_range, radius=None):
   """Bilateral filter (Tomasi and Manduchi, ICCV 1998) of maps [b h w c].
 
   Means over the neighbourhood, by Gaussian weights of distance and of difference in value.
 
   Args:
     sigma: deviation of the distance, px.
-    tolerance: deviation of the difference [b 1 1 1], positive.
+    sigma_range: deviation of the difference [b 1 1 1], positive.
     radius: of the square neighbourhood, px; 2 sigma without.
   """
   radius = max(1, round(2 * sigma)) if radius is None else radius
@@ -22,7 +22,7 @@ def bilateral(x, *, sigma, tolerance, radius=None):
     dy, dx = number // side, number % side
     other = jax.lax.dynamic_slice(padded, (0, dy, dx, 0), x.shape)
     distance = ((dy - radius) ** 2 + (dx - radius) ** 2) / (2 * sigma**2)
-    weight = jnp.exp(-distance - (other - x) ** 2 / (2 * tolerance**2))
+    weight = jnp.exp(-distance - (other - x) ** 2 / (2 * sigma_range**2))
     return sums[0] + weight * other, sums[1] + weight
 
   total, weights = jax.lax.fori_loop(0, side * side, body, (jnp.zeros_like(x), jnp.zeros_like(x)))

@@ -163,7 +163,7 @@ def along_plane(disparity, plane, shift):
   return disparity / jnp.maximum(1 - slope, 1e-3)
 
 
-def view(colour, alpha, planes, shift, pad, *, slanted=None):
+def view(colour, alpha, planes, shift, pad, *, tilted=None):
   """The scene from a camera moved sideways: every layer shifted by disparity * shift.
 
   Args:
@@ -173,7 +173,7 @@ def view(colour, alpha, planes, shift, pad, *, slanted=None):
     shift: (x, y) pixels per unit of disparity by which the content moves [2]; |shift| times the
       largest disparity must not exceed `pad`.
     pad: padding of the layers.
-    slanted: static indices of the layers whose slope counts; None means all. Layers not named
+    tilted: static indices of the layers whose slope counts; None means all. Layers not named
       are treated as flat, which needs no gather.
 
   Returns:
@@ -183,10 +183,10 @@ def view(colour, alpha, planes, shift, pad, *, slanted=None):
   shift = jnp.asarray(shift)
   colour, alpha = premultiplied(colour, alpha)
   centres = plane_disparity(planes, hp - 2 * pad, wp - 2 * pad)
-  slanted = range(count) if slanted is None else slanted
+  tilted = range(count) if tilted is None else tilted
   image, seen = 0.0, 0.0
   for i in reversed(range(count)):
-    if i in slanted:
+    if i in tilted:
       disparity = along_plane(centres[i], planes[i], -shift)
       sampled, offset = displaced, (-shift[0] * disparity, -shift[1] * disparity)
     else:

@@ -76,7 +76,7 @@ def thin_lens_strength(focal_length, f_number, focus_distance, pixel_pitch):
   return magnified / (2 * f_number * pixel_pitch)
 
 
-def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, slanted=()):
+def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted=()):
   """What a lens sees of a layered scene, occlusion included: the mean of its pinhole views.
 
   Map it over a batch with jax.lax.map; jax.vmap would turn its slices into gathers.
@@ -90,7 +90,7 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, slante
     strength: blur radius in pixels per unit of disparity.
     limit: largest blur radius in pixels.
     pad: padding of the layers in pixels, static, not below `limit`.
-    slanted: static indices of the layers whose slope counts. They cost a gather; the others don't.
+    tilted: static indices of the layers whose slope counts. They cost a gather; the others don't.
 
   Returns:
     Image [h w 3] in linear light. A layer in focus comes out bit for bit where nothing nearer
@@ -111,7 +111,7 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, slante
   defocus = layers.plane_disparity(planes, *shape) - focus
 
   def views(i, sample):
-    if i in slanted:
+    if i in tilted:
       blur = strength * layers.along_plane(defocus[i], planes[i], strength * sample)
       blur = jnp.clip(blur, -limit, limit)
       sampled, offset = layers.displaced, (blur * sample[0], blur * sample[1])

@@ -14,7 +14,7 @@ def strongest(x, share):
   return ((x >= least) & (x > 0)).astype(jnp.float32)
 
 
-def by_place(mask, count, keys):
+def by_position(mask, count, keys):
   """Divides the pixels of masks into `count` regions by K-means of their places.
 
   The centres start as in k-means++ (Arthur and Vassilvitskii, SODA 2007), the next each at a pixel

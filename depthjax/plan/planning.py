@@ -132,7 +132,7 @@ def plan(
   experiment, batch = _built(config, topology)
   state, frozen = experiment.runner.abstract, experiment.runner.frozen
   say(f'compiling the train step, batch {config.batch_size}')
-  compiled = functools.partial(_compiled, topology=topology, ahead=config.input.ahead)
+  compiled = functools.partial(_compiled, topology=topology, ahead=config.input.prefetch)
   arguments = state, frozen, batch
   train = compiled(experiment.runner.step, arguments, quick=quick)
   say(f'compiling the evaluation step, batch {config.batch_size}')
@@ -186,7 +186,7 @@ def _tries(config: ml_collections.ConfigDict, topology: Topology, size: int) -> 
   with config.unlocked():
     config.batch_size = config.eval.examples = size
   experiment, batch = _built(config, topology)
-  runner, ahead = experiment.runner, config.input.ahead
+  runner, ahead = experiment.runner, config.input.prefetch
   arguments = runner.abstract, runner.frozen, batch
   done = _compiled(runner.step, arguments, topology=topology, ahead=ahead, quick=True)
   return done.fits, done.used

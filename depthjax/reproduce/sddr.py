@@ -20,7 +20,7 @@ def _second(name: str, fields: dict[str, Any] | None = None, first: str = 'sddr-
 
 
 _TRUTH = {'loss.gradient': 0.0, 'loss.fusion': 0.0, _LEVELS: 0}
-_NATURAL = {'data.predictions.natural': 1.0}
+_NATURAL = {'data.predictions.stereo_targets': 1.0}
 _GBDF = {'model.network': 'gbdf', 'loss.supervision': 'gbdf', 'loss.fusion': 0.0}
 
 EXPERIMENTS = {

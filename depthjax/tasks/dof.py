@@ -40,8 +40,8 @@ def rendering(config: Any, env: Env) -> Callable[[Frozen, Images], Images]:
   predictor = env.frozen.get('predictor')
   if seen == 'predicted' and predictor is None:
     raise ValueError("render.disparity is 'predicted', and predictor.weights names no predictor")
-  slanted = (config.data.layers - 1,) if config.data.slanted else ()
-  fixed = {'pad': config.data.pad, 'slanted': slanted, 'corrupted': seen == 'corrupted'}
+  tilted = (config.data.layers - 1,) if config.data.tilted_background else ()
+  fixed = {'pad': config.data.pad, 'tilted': tilted, 'corrupted': seen == 'corrupted'}
   examples = env.map_examples(lambda record: render_example(record, **fixed, **render))
 
   def inputs(frozen, records):
@@ -60,7 +60,7 @@ def render_example(
   record: Images,
   *,
   pad: int,
-  slanted: tuple[int, ...],
+  tilted: tuple[int, ...],
   samples: int,
   radius: int,
   steepness: float,
@@ -86,7 +86,7 @@ def render_example(
     strength=strength,
     limit=limit,
     pad=pad,
-    slanted=slanted,
+    tilted=tilted,
   )
   alpha = layers.crop(alpha, pad)
   image = layers.composite(layers.crop(light, pad), alpha)

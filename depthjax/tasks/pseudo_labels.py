@@ -53,7 +53,7 @@ def generate(
   *,
   levels: int,
   sigma: float,
-  tolerance: float,
+  sigma_range: float,
   chunk: int = 4,
 ) -> Labels:
   """Pseudo-labels of a batch.
@@ -64,14 +64,14 @@ def generate(
     views: predictions of the windows of levels 1 to `levels`, row by row [b n s s 1]; None for 0.
     levels: S; 0 takes the gradient of D_0 itself.
     sigma: deviation of the bilateral filter of the first gradient, px.
-    tolerance: its deviation in value, as a share of the gradient's 95th percentile.
+    sigma_range: its deviation in value, as a share of the gradient's 95th percentile.
     chunk: windows of each picture that the network sees at once.
 
   Raises:
     ValueError: another number of views than the levels have windows.
   """
   disparity = jax.lax.stop_gradient(jnp.asarray(disparity))
-  start = Labels(_smoothed(gradients.magnitude(disparity), sigma, tolerance), disparity)
+  start = Labels(_smoothed(gradients.magnitude(disparity), sigma, sigma_range), disparity)
   if not levels:
     return jax.lax.stop_gradient(start)
   count = windows_lib.count(levels)
@@ -177,8 +177,8 @@ def _within(size: int, start: jax.Array, length: jax.Array) -> jax.Array:
   return ((centre > start) & (centre < start + length)).astype(jnp.float32)
 
 
-def _smoothed(gradient, sigma, tolerance):
+def _smoothed(gradient, sigma, sigma_range):
   scale = quantiles.quantile(gradient, 0.95)
   return filters.bilateral(
-    gradient, sigma=sigma, tolerance=jnp.maximum(tolerance * scale, np.float32(1e-6))
+    gradient, sigma=sigma, sigma_range=jnp.maximum(sigma_range * scale, np.float32(1e-6))
   )

@@ -128,7 +128,7 @@ def distillation(
     inputs.get('windows'),
     levels=levels,
     sigma=fields['sigma'],
-    tolerance=fields['tolerance'],
+    sigma_range=fields['sigma_range'],
     chunk=fields['chunk'],
   )
   terms = {}
@@ -150,8 +150,8 @@ def distillation(
 def edge_regions(gradient: jax.Array, keys: jax.Array, fields: dict[str, Any]) -> jax.Array:
   """P_n of eq. 7: the strongest gradients divided into regions, {0, 1} [b h w n]."""
   edges = regions.strongest(gradient, fields['edges'])
-  if fields['regions_by'] == 'place':
-    return regions.by_place(edges, fields['regions'], keys)
+  if fields['regions_by'] == 'position':
+    return regions.by_position(edges, fields['regions'], keys)
   return regions.by_strength(edges, gradient, fields['regions'])
 
 
@@ -202,7 +202,7 @@ def _fusion(outputs: Images, gradient: jax.Array, fields: dict[str, Any]) -> jax
   for name in ('mask_half', 'mask_quarter'):
     omega = 1 - outputs[name]
     label = jax.image.resize(gradient, omega.shape, 'bilinear', antialias=True)
-    total += losses.fusion(omega, label, share=fields['share'], levels=fields['quantiles'])
+    total += losses.fusion(omega, label, fraction=fields['fraction'], levels=fields['quantiles'])
   return total / 2
 
 
@@ -216,7 +216,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
   if not 1 <= enlarge <= 4:
     raise ValueError(f'model.enlarge is {enlarge}; it must be 1 to 4')
   sides = {f'data.{name}': data[name] for name in ('height', 'width')}
-  sides['data.predictions.window_side'] = data.predictions.window_side
+  sides['data.predictions.window_size'] = data.predictions.window_size
   for name, side in sides.items():
     if side * enlarge % refiners.STRIDE:
       times = f', times model.enlarge={enlarge},' if enlarge > 1 else ''
@@ -225,7 +225,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
   known = {
     'supervision': ('truth', 'gbdf'),
     'label': ('gradient', 'disparity'),
-    'regions_by': ('place', 'strength'),
+    'regions_by': ('position', 'strength'),
   }
   if loss.fusion and config.model.network != 'fusenet':
     raise ValueError(f'loss.fusion is {loss.fusion}; {config.model.network} has no masks: 0')
@@ -243,6 +243,6 @@ def _check_numbers(loss: ml_collections.ConfigDict) -> None:
     raise ValueError(f'loss.sigma is {loss.sigma}; it must be above 0')
   if not 0 < loss.edges <= 1:
     raise ValueError(f'loss.edges is {loss.edges}; a share above 0, at most 1')
-  if not 0 < loss.share * loss.quantiles <= 0.5:
-    wrong = f'loss.share is {loss.share}, and {loss.quantiles} times it (loss.quantiles)'
+  if not 0 < loss.fraction * loss.quantiles <= 0.5:
+    wrong = f'loss.fraction is {loss.fraction}, and {loss.quantiles} times it (loss.quantiles)'
     raise ValueError(f'{wrong} must be above 0 and at most 0.5')

@@ -94,7 +94,9 @@ def placeholder_batch(config: ml_collections.ConfigDict, size: int | None = None
 
 def _step(config: ml_collections.ConfigDict, task: Task, tx: Any, mesh: Any) -> Callable:
   mode = config.parallel.mode
-  trained = functools.partial(optimizer.trained, rates=config.optimizer.rates)
+  trained = functools.partial(
+    optimizer.trained, learning_rate_factors=config.optimizer.learning_rate_factors
+  )
   grads = functools.partial(step_lib.gradients, task=task, trained=trained)
   grads = step_lib.accumulate(grads, config.microbatches, trained=trained)
   grads = parallel.gathered(parallel.averaged(grads, mode), mode, mesh)
@@ -106,7 +108,7 @@ def _runner(
 ) -> parallel.Runner:
   if fields.mode == 'pmap':
     return parallel.pmap_runner(init, step, mesh, frozen=frozen)
-  options = {'smallest': fields.smallest, 'frozen': frozen}
+  options = {'min_size': fields.min_size, 'frozen': frozen}
   return parallel.jit_runner(init, step, mesh, fields.layouts, **options)
 
 
@@ -146,7 +148,7 @@ def _batches(
     workers=config.input.workers if train else 0,
     threads=config.input.threads,
     transfer=transfer,
-    ahead=config.input.ahead,
+    ahead=config.input.prefetch,
   )
 
 

@@ -39,8 +39,8 @@ def make(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransfo
   Weight decay is decoupled (Loshchilov and Hutter, ICLR 2019). Parameters whose rate is 0 are
   frozen: they keep no moments and take no decay.
   """
-  decays = tuple(config.decays)
-  rates = tuple(config.rates)
+  decays = tuple(config.weight_decay_factors)
+  rates = tuple(config.learning_rate_factors)
 
   def scale_by_rates(updates: Any, params: Any) -> Any:
     factors = rules.match(rates, params)
@@ -62,13 +62,13 @@ def make(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransfo
   return optax.partition({'trained': optimised, 'frozen': optax.set_to_zero()}, label)
 
 
-def trained(params: Any, model_state: Any, *, rates: Any) -> tuple[Any, Any]:
+def trained(params: Any, model_state: Any, *, learning_rate_factors: Any) -> tuple[Any, Any]:
   """Which leaves of the parameters and of the model state are trained: a boolean for each.
 
   Those are the parameters whose rate is not 0. State, such as batch statistics, goes with the
   parameters of its module, or of the nearest module around it that has any.
   """
-  own = jax.tree.map(lambda factor: factor != 0, rules.match(tuple(rates), params))
+  own = jax.tree.map(lambda factor: factor != 0, rules.match(tuple(learning_rate_factors), params))
   flat = jax.tree_util.tree_leaves_with_path(own)
 
   def of_state(path: tuple, _: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
-from depthjax.files import atomic, weights
+from depthjax.files import atomic, renamed
 from depthjax.files.errors import InputError
 
 NAME = 'config.json'
@@ -50,10 +50,11 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 def _current(table: dict[str, Any]) -> dict[str, Any]:
   """The config that an older version recorded, by today's names."""
+  table = renamed.config(table)
   kind = 'predictions' if 'predictions' in table['data'] else 'scene'
   return {
     **table,
-    'task': weights.RENAMED_TASKS.get(table['task'], table['task']),
+    'task': renamed.task(table['task']),
     'data': {'kind': kind, **table['data']},
     'optimizer': {'name': 'adamw', 'schedule': 'cosine', 'power': 1.0, **table['optimizer']},
   }

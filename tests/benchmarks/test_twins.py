@@ -24,11 +24,11 @@ def fixture_modules():
     yield {name: importlib.import_module(name) for name in ('lens', 'ops', 'torch_twin')}
 
 
-@pytest.mark.parametrize('slanted', [(), (2,), (0, 1, 2)])
-def test_numpy_twin_equals_the_tracer(modules, slanted):
+@pytest.mark.parametrize('tilted', [(), (2,), (0, 1, 2)])
+def test_numpy_twin_equals_the_tracer(modules, tilted):
   bench = modules['lens']
-  scene = bench.scene(3, 40, 12, slanted=bool(slanted))
-  fields = {'focus': 0.5, 'strength': 25.0, 'limit': 10.0, 'pad': 12, 'slanted': slanted}
+  scene = bench.scene(3, 40, 12, tilted=bool(tilted))
+  fields = {'focus': 0.5, 'strength': 25.0, 'limit': 10.0, 'pad': 12, 'tilted': tilted}
   trace = jax.jit(lambda *arrays: lens.trace(*arrays, **fields))
   arrays = (*scene.values(), lens.vogel(9))
   expected = np.asarray(trace(*arrays))

@@ -15,7 +15,7 @@ def flat(value, h=12, w=16, c=3):
 
 
 def truth(side=96):
-  """True disparity, float32 [side side]: a disc before bars before a slanted wall."""
+  """True disparity, float32 [side side]: a disc before bars before a tilted wall."""
   y, x = (np.mgrid[:side, :side] + 0.5) / side
   disparity = 0.2 * x
   disparity[(x * 4 % 1 < 0.35) & (y > 0.5)] = 0.5

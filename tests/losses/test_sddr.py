@@ -87,7 +87,7 @@ def stairs():
 
 def test_weights_that_follow_the_edges_have_no_loss(stairs):
   label, omega = stairs
-  assert sddr.fusion(omega, label, share=0.02, levels=4).item() < 1e-6
+  assert sddr.fusion(omega, label, fraction=0.02, levels=4).item() < 1e-6
 
 
 def test_weights_against_the_edges_have_that_of_eq_9(stairs):
@@ -99,8 +99,8 @@ def test_weights_against_the_edges_have_that_of_eq_9(stairs):
     at_low, at_high = (np.quantile(opposed, q) for q in (0.02 * n, 1 - 0.02 * n))
     expected += np.maximum(0, opposed - at_low)[label < low].sum()
     expected += np.maximum(0, at_high - opposed)[label > high].sum()
-  ours = sddr.fusion(opposed, label, share=0.02, levels=4)
+  ours = sddr.fusion(opposed, label, fraction=0.02, levels=4)
   np.testing.assert_allclose(ours, [expected / (4 * 100)], rtol=1e-4)
-  slope = jax.grad(lambda x: sddr.fusion(x, label, share=0.02, levels=4).sum())(opposed)
+  slope = jax.grad(lambda x: sddr.fusion(x, label, fraction=0.02, levels=4).sum())(opposed)
   # Down where all is flat, up at the edges, and nothing between.
   assert slope[0, 0, 0] > 0 > slope[0, -1, -1] and not slope[0, 2:8].any()

@@ -9,7 +9,7 @@ import scipy.ndimage
 from depthjax.ops import colour as colours
 from depthjax.ops import layers
 
-view = jax.jit(layers.view, static_argnames=('pad', 'slanted'))
+view = jax.jit(layers.view, static_argnames=('pad', 'tilted'))
 
 
 def scene(count=3, h=14, w=18, pad=4, seed=0):
@@ -101,12 +101,12 @@ def test_offsets_beyond_the_padding_are_held():
   np.testing.assert_allclose(beyond, held, atol=1e-6)
 
 
-@pytest.mark.parametrize('slanted', [None, ()])
-def test_view_shifts_layers_by_their_disparity(slanted):
+@pytest.mark.parametrize('tilted', [None, ()])
+def test_view_shifts_layers_by_their_disparity(tilted):
   pad, shift = 4, np.float32([3.7, -2.2])
   colour, alpha = scene(count=2, pad=pad)
   planes = np.float32([[0.9, 0, 0], [0.2, 0, 0]])
-  image, disparity = view(colour, alpha, planes, shift, pad=pad, slanted=slanted)
+  image, disparity = view(colour, alpha, planes, shift, pad=pad, tilted=tilted)
   expected, seen = 0.0, 0.0
   for i in (1, 0):
     light = shifted(colour[i] * alpha[i, ..., None], planes[i, 0] * shift, pad)

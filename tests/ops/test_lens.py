@@ -13,8 +13,8 @@ from depthjax.ops import layers, lens
 from depthjax.ops.colour import linear_to_srgb, srgb_to_linear
 from tests.programs import primitives
 
-trace = jax.jit(lens.trace, static_argnames=('limit', 'pad', 'slanted'))
-view = jax.jit(layers.view, static_argnames=('pad', 'slanted'))
+trace = jax.jit(lens.trace, static_argnames=('limit', 'pad', 'tilted'))
+view = jax.jit(layers.view, static_argnames=('pad', 'tilted'))
 
 
 def scene(planes, h=20, w=24, pad=6, seed=0):
@@ -151,7 +151,7 @@ def test_white_stays_white():
   colour, alpha, planes = scene([[0.9, 0, 0], [0.5, 0.1, 0.1], [0.1, 0, 0]])
   image = trace(
     np.ones_like(colour), alpha, planes, lens.vogel(64),
-    focus=0.3, strength=10, limit=6, pad=6, slanted=(1,),
+    focus=0.3, strength=10, limit=6, pad=6, tilted=(1,),
   )  # fmt: skip
   np.testing.assert_allclose(image, 1, atol=1e-5)
 
@@ -183,7 +183,7 @@ def test_a_slanted_layer_without_slope_equals_a_flat_one():
   render = functools.partial(
     trace, colour, alpha, planes, lens.vogel(32), focus=0.45, strength=12, limit=5, pad=6
   )
-  np.testing.assert_allclose(render(slanted=(0, 1, 2)), render(), atol=1e-5)
+  np.testing.assert_allclose(render(tilted=(0, 1, 2)), render(), atol=1e-5)
 
 
 def plane_hits(planes, focus, strength, h, w):
@@ -211,7 +211,7 @@ def test_slanted_layers_equal_rays_that_meet_planes():
   samples = lens.vogel(19)
   image = trace(
     colour, alpha, planes, samples,
-    focus=focus, strength=strength, limit=6, pad=pad, slanted=(0, 2),
+    focus=focus, strength=strength, limit=6, pad=pad, tilted=(0, 2),
   )  # fmt: skip
   expected = traced(colour, alpha, samples, plane_hits(planes, focus, strength, h, w), pad)
   np.testing.assert_allclose(image, expected, atol=2e-5)
@@ -225,7 +225,7 @@ def test_the_slope_of_a_layer_obeys_the_limit():
   colour = np.stack([x, y, np.zeros_like(x)], axis=-1)[None]
   image = trace(
     colour, np.ones((1, *x.shape), np.float32), planes, sample[None],
-    focus=focus, strength=strength, limit=limit, pad=pad, slanted=(0,),
+    focus=focus, strength=strength, limit=limit, pad=pad, tilted=(0,),
   )  # fmt: skip
   column, row = image[..., 0], image[..., 1]
   disparity = planes[0, 0] + planes[0, 1] * ((column + 0.5) / w - 0.5)
@@ -236,13 +236,13 @@ def test_the_slope_of_a_layer_obeys_the_limit():
   np.testing.assert_allclose(row, np.arange(h)[:, None] + radius * sample[1], atol=1e-4)
 
 
-@pytest.mark.parametrize('slanted', [(), (0, 1, 2)])
-def test_a_lens_is_the_mean_of_views(slanted):
+@pytest.mark.parametrize('tilted', [(), (0, 1, 2)])
+def test_a_lens_is_the_mean_of_views(tilted):
   colour, alpha, planes = scene([[0.8, 0.2, -0.1], [0.5, 0, 0], [0.25, -0.1, 0.2]])
-  options = {'focus': 0.5, 'strength': 10, 'limit': 6, 'pad': 6, 'slanted': slanted}
+  options = {'focus': 0.5, 'strength': 10, 'limit': 6, 'pad': 6, 'tilted': tilted}
   samples = lens.vogel(5)
   defocus = planes - np.float32([0.5, 0, 0])
-  views = [view(colour, alpha, defocus, -10 * sample, pad=6, slanted=slanted) for sample in samples]
+  views = [view(colour, alpha, defocus, -10 * sample, pad=6, tilted=tilted) for sample in samples]
   expected = np.mean([image for image, _ in views], axis=0)
   np.testing.assert_allclose(trace(colour, alpha, planes, samples, **options), expected, atol=1e-5)
 
@@ -264,13 +264,13 @@ def test_flat_layers_need_no_gather():
   colour, alpha, planes = scene([[0.9, 0, 0], [0.5, 0, 0], [0.1, 0, 0]])
   samples = lens.vogel(8)
 
-  def render(slanted, examples):
-    options = {'focus': 0.5, 'strength': 12, 'limit': 6, 'pad': 6, 'slanted': slanted}
+  def render(tilted, examples):
+    options = {'focus': 0.5, 'strength': 12, 'limit': 6, 'pad': 6, 'tilted': tilted}
     return jax.lax.map(lambda example: lens.trace(*example, samples, **options), examples)
 
   batch = jax.tree.map(lambda x: np.stack([x, x]), (colour, alpha, planes))
-  flat, slanted = (primitives(functools.partial(render, x), batch)['gather'] for x in ((), (2,)))
-  assert flat == 0 < slanted
+  flat, tilted = (primitives(functools.partial(render, x), batch)['gather'] for x in ((), (2,)))
+  assert flat == 0 < tilted
 
 
 def test_memory_does_not_grow_with_samples():

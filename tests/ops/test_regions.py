@@ -30,7 +30,7 @@ def blobs():
 
 @pytest.mark.parametrize('seed', range(3))
 def test_places_that_are_apart_become_regions(blobs, seed):
-  found = np.asarray(jax.jit(regions.by_place, static_argnums=1)(blobs, 4, _keys(1, seed)))
+  found = np.asarray(jax.jit(regions.by_position, static_argnums=1)(blobs, 4, _keys(1, seed)))
   np.testing.assert_array_equal(found.sum(-1, keepdims=True), blobs)
   assert sorted(found.sum((0, 1, 2))) == [16] * 4
   for i in range(4):
@@ -40,17 +40,17 @@ def test_places_that_are_apart_become_regions(blobs, seed):
 
 def test_regions_of_a_picture_do_not_depend_on_its_place_in_the_batch():
   mask = (np.random.default_rng(0).random((4, 24, 24, 1)) < 0.2).astype(np.float32)
-  whole = np.asarray(regions.by_place(mask, 4, _keys(4)))
-  half = np.asarray(regions.by_place(mask[2:], 4, _keys(4)[2:]))
+  whole = np.asarray(regions.by_position(mask, 4, _keys(4)))
+  half = np.asarray(regions.by_position(mask[2:], 4, _keys(4)[2:]))
   np.testing.assert_array_equal(whole[2:], half)
 
 
 def test_few_pixels_leave_regions_empty(blobs):
   mask = np.zeros_like(blobs)
   mask[0, 5, 5] = 1
-  found = np.asarray(regions.by_place(mask, 4, _keys(1)))
+  found = np.asarray(regions.by_position(mask, 4, _keys(1)))
   assert found.sum() == 1 and np.isfinite(found).all()
-  assert not np.asarray(regions.by_place(0 * mask, 4, _keys(1))).any()
+  assert not np.asarray(regions.by_position(0 * mask, 4, _keys(1))).any()
 
 
 def test_strength_divides_evenly_and_in_order(blobs):

@@ -97,7 +97,7 @@ def test_a_program_too_large_is_said_not_to_fit(planned):
 
 def test_batches_sent_ahead_take_memory(planned):
   (batch,) = {x for x in [planned.train.memory.ahead] if x > 0}
-  config = tiny.config(input__ahead=5)
+  config = tiny.config(input__prefetch=5)
   more = planning.plan(config, planned.topology)
   assert more.train.memory.ahead == batch * 6 // 3
   assert more.train.used - planned.train.used == batch

@@ -52,9 +52,14 @@ def test_what_an_ablation_leaves_out_is_all_that_it_changes(tmp_path):
     'sddr-levels-2': {'data.predictions.levels'},
     'sddr-gradient': {'loss.fusion'},
     'sddr-fusion': {'loss.gradient'},
-    'sddr-natural': {'data.predictions.natural'},
+    'sddr-natural': {'data.predictions.stereo_targets'},
     'sddr-natural-truth': {
-      *('data.predictions.natural', 'data.predictions.levels', 'loss.gradient', 'loss.fusion')
+      *(
+        'data.predictions.stereo_targets',
+        'data.predictions.levels',
+        'loss.gradient',
+        'loss.fusion',
+      )
     },
     'sddr-disparity': {'loss.label'},
   }

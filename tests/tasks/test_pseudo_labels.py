@@ -12,7 +12,7 @@ from depthjax.ops import alignment, gradients
 from depthjax.tasks import pseudo_labels
 
 _SIDE = 64
-_generate = functools.partial(pseudo_labels.generate, sigma=1.0, tolerance=0.1)
+_generate = functools.partial(pseudo_labels.generate, sigma=1.0, sigma_range=0.1)
 
 
 def _scene(blur):

@@ -33,7 +33,7 @@ def _batch(count=2, levels=1):
     'valid': np.ones((*target.shape, 1), np.float32),
     'low': np.clip(low, 0, 1)[..., None],
     'high': np.clip(target + 0.1 * rng.random(target.shape, np.float32), 0, 1)[..., None],
-    'natural': np.zeros(count, np.float32),
+    'stereo_target': np.zeros(count, np.float32),
   }
   if levels:
     batch['windows'] = rng.random((count, 4, _SIDE, _SIDE, 1), np.float32)
@@ -150,7 +150,7 @@ def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
   'fields, message',
   [
     ({'data__height': 200}, 'data.height is 200'),
-    ({'data__predictions__window_side': 100}, 'window_side is 100'),
+    ({'data__predictions__window_size': 100}, 'window_size is 100'),
     ({'data__width': 160, 'model__enlarge': 2}, 'width is 160; it must, times model.enlarge=2, be'),
     ({'model__enlarge': 0}, 'model.enlarge is 0'),
     ({'model__network': 'unet'}, "model.network is 'unet'"),
@@ -163,7 +163,7 @@ def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
     ({'loss__chunk': 0}, 'loss.chunk is 0'),
     ({'loss__sigma': 0.0}, 'loss.sigma is 0'),
     ({'loss__edges': 5.0}, 'loss.edges is 5'),
-    ({'loss__share': 0.2}, 'loss.share is 0.2, and 4 times it'),
+    ({'loss__fraction': 0.2}, 'loss.fraction is 0.2, and 4 times it'),
   ],
 )
 def test_fields_that_cannot_be_are_refused(fields, message):

@@ -122,6 +122,6 @@ def test_small_arrays_are_never_split():
     'a': jax.ShapeDtypeStruct((8, 8), 'float32'),
     'b': jax.ShapeDtypeStruct((4,), 'int32'),
   }
-  shardings = parallel.state_shardings(abstract, (('.*', 'fsdp'),), mesh, smallest=64)
+  shardings = parallel.state_shardings(abstract, (('.*', 'fsdp'),), mesh, min_size=64)
   assert shardings['b'].is_fully_replicated
   assert math.prod(shardings['a'].shard_shape((8, 8))) == 16

@@ -52,8 +52,8 @@ def _moments(state, size):
 def test_steps_are_those_of_adam_with_decay_and_rates_by_rule():
   config = _config(
     weight_decay=0.3,
-    decays=(('head/kernel', 2.0), ('kernel', 1.0), ('.*', 0.0)),
-    rates=(('head', 0.5), ('.*', 1.0)),
+    weight_decay_factors=(('head/kernel', 2.0), ('kernel', 1.0), ('.*', 0.0)),
+    learning_rate_factors=(('head', 0.5), ('.*', 1.0)),
     beta1=0.8,
     beta2=0.95,
     warmup=2,
@@ -86,7 +86,7 @@ def test_decay_shrinks_what_its_rule_says_and_nothing_else():
 
 
 def test_frozen_parameters_stay_bit_for_bit_and_have_no_moments():
-  frozen = _config(rates=(('body', 0.0), ('.*', 1.0)), weight_decay=0.3)
+  frozen = _config(learning_rate_factors=(('body', 0.0), ('.*', 1.0)), weight_decay=0.3)
   result, state = _trained(frozen, [_grads(k) for k in range(3)])
   everything, full = _trained(_config(weight_decay=0.3), [_grads(k) for k in range(3)])
   jax.tree.map(np.testing.assert_array_equal, result['body'], _params()['body'])
@@ -98,7 +98,7 @@ def test_frozen_parameters_stay_bit_for_bit_and_have_no_moments():
 
 def test_gradients_are_clipped_by_the_norm_of_all_that_is_trained():
   """What is frozen takes no part; the first moment shows what came through."""
-  config = _config(clip=0.5, rates=(('body', 0.0), ('.*', 1.0)))
+  config = _config(clip=0.5, learning_rate_factors=(('body', 0.0), ('.*', 1.0)))
   grad = _grads(0)
   norm = np.sqrt(sum((x**2).sum() for x in grad['head'].values()))
   assert norm > 0.6
@@ -116,7 +116,7 @@ def test_a_clip_of_zero_does_not_clip():
   np.testing.assert_allclose(first, 0.1 * grad['body']['kernel'], rtol=1e-5)
 
 
-@pytest.mark.parametrize('field', ['rates', 'decays'])
+@pytest.mark.parametrize('field', ['learning_rate_factors', 'weight_decay_factors'])
 def test_rules_must_cover_every_parameter(field):
   config = _config(weight_decay=0.1, **{field: (('kernel', 1.0),)})
   with pytest.raises(ConfigError, match="no rule matches 'body/bias'"):
@@ -177,7 +177,12 @@ def _optax_twins():
 @pytest.mark.parametrize('name', _optax_twins())
 def test_optimisers_are_those_of_optax(name):
   decay = 0.3 if name in ('adamw', 'nadam') else 0.0
-  fields = {'beta1': 0.8, 'beta2': 0.95, 'decays': (('.*', 1.0),), 'schedule': 'constant'}
+  fields = {
+    'beta1': 0.8,
+    'beta2': 0.95,
+    'weight_decay_factors': (('.*', 1.0),),
+    'schedule': 'constant',
+  }
   grads = [_grads(k) for k in range(3)]
   result, _ = _trained(_config(name=name, weight_decay=decay, **fields), grads)
   tx, params = _optax_twins()[name], _params()

@@ -123,7 +123,7 @@ def test_after_a_loss_that_is_not_finite_the_state_never_changes():
 def test_what_is_not_trained_stays_and_counts_in_no_norm():
   task, batch = _line(), _batch()
   rates = (('w', 0.0), ('.*', 1.0))
-  trained = functools.partial(optimizer.trained, rates=rates)
+  trained = functools.partial(optimizer.trained, learning_rate_factors=rates)
   grads = functools.partial(step_lib.gradients, task=task, trained=trained)
   step = functools.partial(step_lib.train_step, gradients=grads, tx=optax.sgd(_RATE), decay=0.9)
   state, scalars = jax.jit(step)(_state(task), {}, batch)
@@ -141,7 +141,7 @@ def test_statistics_go_with_the_parameters_of_their_module():
   state = {'batch_stats': {'body': {'bn': {'mean': 0}, 'plain': {'free': {'mean': 0}}}}}
   state['batch_stats']['head'] = {'bn': {'mean': 0}}
   for rate, expected in (('body', [False, False, True]), ('kernel', [True, False, True])):
-    _, own = optimizer.trained(params, state, rates=((rate, 0.0), ('.*', 1.0)))
+    _, own = optimizer.trained(params, state, learning_rate_factors=((rate, 0.0), ('.*', 1.0)))
     assert jax.tree.leaves(own) == expected
 
 
@@ -149,7 +149,9 @@ def test_frozen_layers_cost_no_backward_pass_and_keep_their_statistics():
   """The layers next to the photograph: without them the gradient ends where they begin."""
   flops, batch = [], experiment_lib.placeholder_batch(tiny.config())
   for rates in ((('.*', 1.0),), (('down', 0.0), ('.*', 1.0))):
-    experiment = experiment_lib.build(tiny.config(parallel__devices=1, optimizer__rates=rates))
+    experiment = experiment_lib.build(
+      tiny.config(parallel__devices=1, optimizer__learning_rate_factors=rates)
+    )
     runner = experiment.runner
     jaxpr = runner.step.trace(runner.abstract, {}, batch).jaxpr
     flops.append(sum(work.work(jaxpr).matrix.values()))

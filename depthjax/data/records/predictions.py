@@ -65,7 +65,7 @@ def _stored(where, split, side, config):
     return depth_sources.open_builtin(split, side), SimulatePredictions(config, train=train)
   if where.startswith('tfds:'):
     return depth_sources.open_truths(where, split, side), SimulatePredictions(config, train=train)
-  options = {'levels': config.levels, 'window_side': config.window_side}
+  options = {'levels': config.levels, 'window_size': config.window_size}
   source = depth_sources.open_stored(where, split, side, **options)
   return source, TakeStored(config, train=train)
 
@@ -143,7 +143,11 @@ def _chances(rng, config, train):
   """Flips [2], inversion, and degradation of the target; evaluation has none of them."""
   draws = rng.random(4)  # All are drawn, so that one option does not shift the next draw.
   augments = train and config.augment
-  return draws[:2] < 0.5 * augments, draws[2] < augments / 3, draws[3] < config.natural * train
+  return (
+    draws[:2] < 0.5 * augments,
+    draws[2] < augments / 3,
+    draws[3] < config.stereo_targets * train,
+  )
 
 
 def _record(maps, known, natural, inverts):
@@ -152,7 +156,7 @@ def _record(maps, known, natural, inverts):
     maps = {name: 1 - x for name, x in maps.items()}
   out = {name: np.ascontiguousarray(x[..., None]) for name, x in maps.items()}
   valid = np.ascontiguousarray(known[..., None], np.float32)
-  return {**out, 'valid': valid, 'natural': np.float32(natural)}
+  return {**out, 'valid': valid, 'stereo_target': np.float32(natural)}
 
 
 def predicted(
@@ -160,7 +164,7 @@ def predicted(
 ) -> dict[str, np.ndarray]:
   """`low` and `high` [s s] and `windows` [n side side] of a truth [s s], normalised each."""
   low, high = amplitudes(config, _white(rng, config))
-  seen = noise.believed(rng, disparity, config.noise * config.believed)
+  seen = noise.believed(rng, disparity, config.noise * config.smooth_shared)
   shape = seen.shape
   sides = {name: _share(shape, share) for name, share in _resolutions(rng, config).items()}
   call = noise.simulate
@@ -169,7 +173,7 @@ def predicted(
     'high': normalise(call(rng, seen, resolution=sides['high'], amplitudes=high)),
   }
   if config.levels:
-    side = (config.window_side,) * 2
+    side = (config.window_size,) * 2
     parts = [
       call(
         rng, np.ascontiguousarray(seen[part.slices]), resolution=side, shape=side, amplitudes=high
@@ -184,8 +188,8 @@ def predicted(
 def _resolutions(rng, config):
   """Of the low and the high prediction of a record, as shares of the side."""
   shares = {name: getattr(config, name) for name in ('low', 'high')}
-  if config.reach > 1:  # Nothing is drawn where nothing varies.
-    factors = config.reach ** rng.random(2)
+  if config.max_coarsening > 1:  # Nothing is drawn where nothing varies.
+    factors = config.max_coarsening ** rng.random(2)
     shares = {name: x / factor for (name, x), factor in zip(shares.items(), factors, strict=True)}
     shares['high'] = max(shares.values())
   return shares
@@ -202,7 +206,7 @@ def amplitudes(
 
   def of(which, cells):
     fields = {
-      'offset': f'cons_{which}',
+      'offset': f'offset_{which}',
       'gain': f'gain_{which}',
       'smooth': f'smooth_{which}',
       'edge': f'edge_{which}',

@@ -20,7 +20,7 @@ class SceneConfig:
     softness: least and largest width of a silhouette's edge, px.
     visible: least share of an object's area inside the frame.
     covers: least and largest share of the frame a foreground covers.
-    slanted: probability of a background that ramps in disparity.
+    tilted_background: probability of a background that ramps in disparity.
     margin: least difference of disparity where a layer covers another, up to 0.5 / layers.
     on_plane: probability of a focus on one of the planes; else uniform in [0, 1].
     full_aperture: probability of aperture 1; else uniform in [0.2, 1].
@@ -43,7 +43,7 @@ class SceneConfig:
   softness: tuple[float, float] = (0.5, 3.0)
   visible: float = 0.3
   covers: tuple[float, float] = (0.03, 0.7)
-  slanted: float = 0.5
+  tilted_background: float = 0.5
   margin: float = 0.05
   on_plane: float = 0.5
   full_aperture: float = 0.7
@@ -67,8 +67,8 @@ class SceneConfig:
 
 
 _SHARES = (
-  'photos mattes camouflage contrast lights visible slanted on_plane full_aperture polygon '
-  'highlight corruption'
+  'photos mattes camouflage contrast lights visible tilted_background on_plane full_aperture '
+  'polygon highlight corruption'
 ).split()
 _BOUNDS = {
   'height': (32, 4096),

@@ -57,7 +57,7 @@ def draw_planes(rng: np.random.Generator, config: SceneConfig, alphas: np.ndarra
   count, margin = len(alphas), config.margin + 1e-4  # the rest is for rounding to float32
   room = 1 - count * margin
   background = np.zeros(3)
-  if rng.random() < config.slanted:
+  if rng.random() < config.tilted_background:
     background, behind = _ramp(rng, config, alphas, room)
   else:
     background[0] = behind = 0.0 if rng.random() < 0.3 else rng.uniform(0, 0.6 * room)

@@ -96,15 +96,15 @@ class Stored(Sequence):
   """Records of a folder of stored predictions, as squares; picklable.
 
   A record is `disparity` and `valid` as those of Truths, `low` and `high` float32 [s s], and
-  `windows` float32 [n window_side window_side], crops of `high` where none are stored.
+  `windows` float32 [n window_size window_size], crops of `high` where none are stored.
 
   Raises:
     InputError: on access, a file that is missing, cannot be read or is not complete.
   """
 
-  def __init__(self, folders: Sequence[pathlib.Path], side: int, levels: int, window_side: int):
+  def __init__(self, folders: Sequence[pathlib.Path], side: int, levels: int, window_size: int):
     self.folders, self.side, self.levels = list(folders), side, levels
-    self.window_side = window_side
+    self.window_size = window_size
 
   def __len__(self) -> int:
     return len(self.folders)
@@ -134,10 +134,10 @@ class Stored(Sequence):
         row, column = divmod(number, level + 1)
         file = _file(folder / 'windows', f'{level}_{row}_{column}', needed=False)
         own = np.ascontiguousarray(high[part.slices]) if file is None else _complete(file)
-        yield noise.resized(own, (self.window_side, self.window_side))
+        yield noise.resized(own, (self.window_size, self.window_size))
 
 
-def open_stored(where: str, split: str, side: int, *, levels: int, window_side: int) -> Stored:
+def open_stored(where: str, split: str, side: int, *, levels: int, window_size: int) -> Stored:
   """The split 'train', 'val' or 'test' of a folder of predictions, or of its URL.
 
   Raises:
@@ -152,7 +152,7 @@ def open_stored(where: str, split: str, side: int, *, levels: int, window_side: 
   if not found:
     raise InputError(folder, 'holds no prediction', _LAYOUT)
   chosen = members([path.name for path in found], split, where)
-  return Stored([found[i] for i in chosen], side, levels, window_side)
+  return Stored([found[i] for i in chosen], side, levels, window_size)
 
 
 def _file(folder, name, *, needed=True):

@@ -33,20 +33,20 @@ class FeatureNet(nn.Module):
   """Features that 1x1 kernels can mix into a blur: [b h w c] -> [b h w j 3].
 
   Every layer's output is kept. Channel i belongs to colour i mod 3, and j = 0 is the input pixel.
-  With `start='disc'` the features start as discs and half discs of radii up to `radius` within a
-  colour, of the last three channels of the input, so that mixing them is a lens blur from the
-  first step; 'xavier' starts from noise as the released graph does.
+  With `initialisation='disc'` the features start as discs and half discs of radii up to `radius`
+  within a colour, of the last three channels of the input, so that mixing them is a lens blur from
+  the first step; 'xavier' starts from noise as the released graph does.
   """
 
   widths: tuple[int, ...]
-  start: str = 'disc'
+  initialisation: str = 'disc'
   radius: float = 7.5
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     inits = [nn.initializers.xavier_uniform()] * len(self.widths)
-    if self.start == 'disc':
+    if self.initialisation == 'disc':
       inits = [_constant(k) for k in discs.kernels(x.shape[-1], self.widths, self.radius)]
     maps = [x]
     for i, (width, init) in enumerate(zip(self.widths, inits, strict=True)):
@@ -64,12 +64,12 @@ class KernelNet(nn.Module):
 
   A deep branch at a quarter and an eighth of the size sees the defocus alone; the photograph enters
   at full size only, so that edges of the kernels can follow it where the depth is wrong. With
-  `start`, kernels and a factor from the defocus as discs.kernel_start gives, the net learns what
-  to add to these kernels, times that factor.
+  `initialisation`, kernels and a factor from the defocus as discs.kernel_start gives, the net learns
+  what to add to these kernels, times that factor.
   """
 
   channels: int
-  start: Callable[..., tuple[jax.Array, jax.Array]] | None = None
+  initialisation: Callable[..., tuple[jax.Array, jax.Array]] | None = None
   width: int = 64
   normalise: bool = True
   threshold: float = 0.0
@@ -98,7 +98,7 @@ class KernelNet(nn.Module):
     # Eq. 2 has no normalisation: its weights must start at a sum of about 1 by themselves.
     scale = 1.0 if self.normalise else 1 / self.channels
     kernels = layers.Weights(
-      self.channels, 1, self.start, scale, self.threshold, self.dtype, name='kernels'
+      self.channels, 1, self.initialisation, scale, self.threshold, self.dtype, name='kernels'
     )(y, defocus)
     return kernels / _total(kernels) if self.normalise else kernels
 
@@ -115,7 +115,7 @@ class Upsampler(nn.Module):
   head: str = 'features32'
   width: int = 32
   features: tuple[int, ...] = (30, 30, 15, 15)
-  start: str = 'disc'
+  initialisation: str = 'disc'
   radius: float = 8
   threshold: float = 0.0
   norm: Callable[..., nn.Module] = layers.BatchNorm
@@ -147,19 +147,19 @@ class Upsampler(nn.Module):
     enlarged = layers.resize(blurred, guide.shape[1:3])
     maps = jnp.stack([enlarged, sharp], axis=-2)
     if self.head == 'features32':
-      maps = FeatureNet(self.features, self.start, discs.SMALL, self.dtype, name='features')(
-        jnp.concatenate([enlarged, sharp], axis=-1)
-      )
+      maps = FeatureNet(
+        self.features, self.initialisation, discs.SMALL, self.dtype, name='features'
+      )(jnp.concatenate([enlarged, sharp], axis=-1))
 
     y = jnp.concatenate([guide, low], axis=-1)
     for i in range(4):
       y = conv(name=f'weight{i}')(y, train)
-    start = None
-    if self.start == 'disc':
+    initialisation = None
+    if self.initialisation == 'disc':
       features = self.features if self.head == 'features32' else ()
-      start = functools.partial(discs.upsampler_start, features, self.radius)
+      initialisation = functools.partial(discs.upsampler_start, features, self.radius)
     weights = layers.Weights(
-      maps.shape[-2], 3, start, 1.0, self.threshold, self.dtype, name='weights'
+      maps.shape[-2], 3, initialisation, 1.0, self.threshold, self.dtype, name='weights'
     )(y, place, guide.shape[1:3])
     # Divided last: a sum before the mixing has XLA fuse all convolutions into one slow kernel.
     return mix(weights, maps) / _total(weights)
@@ -193,8 +193,8 @@ class LensBlur(nn.Module):
   Fields: `preset` as in PRESETS; `width` scales the kernel net (64 in the paper) and
   `upsampler_width` the upsampler (32); `features` are the widths of the feature convolutions, of
   the preset where empty; `light` is the space that eq. 2 and 3 mix in: 'linear' light, in
-  which a blur is a mean, or 'srgb' values as the released graph does; `start` as in FeatureNet;
-  `threshold` as in layers.Weights; `radius` is the blur in pixels of a defocus of 1; `momentum`,
+  which a blur is a mean, or 'srgb' values as the released graph does; `initialisation` as in
+  FeatureNet; `threshold` as in layers.Weights; `radius` is the blur in pixels of a defocus of 1; `momentum`,
   `renorm` and `axis_name` are as in layers.BatchNorm; `remat` recomputes the wide blocks in the
   backward pass to save memory; `dtype` of the convolutions, the results are float32.
   """
@@ -206,7 +206,7 @@ class LensBlur(nn.Module):
   upsampler_features: tuple[int, ...] = ()
   radius: float = 8
   light: str = 'linear'
-  start: str = 'disc'
+  initialisation: str = 'disc'
   threshold: float = 0.0
   momentum: float = 0.99
   renorm: bool = True
@@ -217,11 +217,13 @@ class LensBlur(nn.Module):
   def setup(self):
     if self.preset not in PRESETS:
       raise ValueError(f'preset is {self.preset!r}; it can be {", ".join(PRESETS)}')
-    for name, known in (('light', ('linear', 'srgb')), ('start', ('disc', 'xavier'))):
+    for name, known in (('light', ('linear', 'srgb')), ('initialisation', ('disc', 'xavier'))):
       if getattr(self, name) not in known:
         raise ValueError(f'{name} is {getattr(self, name)!r}; it can be {" or ".join(known)}')
-    if self.threshold < 0 or (self.threshold and self.start != 'disc'):
-      raise ValueError(f"threshold is {self.threshold}; at least 0, and 0 unless start is 'disc'")
+    if self.threshold < 0 or (self.threshold and self.initialisation != 'disc'):
+      raise ValueError(
+        f"threshold is {self.threshold}; at least 0, and 0 unless initialisation is 'disc'"
+      )
     preset = PRESETS[self.preset]
     widths = self.features or preset['features']
     upsampler_widths = self.upsampler_features or Upsampler.features
@@ -229,18 +231,18 @@ class LensBlur(nn.Module):
       raise ValueError(f'features are {widths}; each must be a multiple of 3, a share a colour')
     norm = layers.norm(self.momentum, self.renorm, dtype=self.dtype, axis_name=self.axis_name)
     shared = {'threshold': self.threshold, 'norm': norm, 'remat': self.remat, 'dtype': self.dtype}
-    self.feature_net = FeatureNet(widths, self.start, self.radius, self.dtype)
-    start = None
-    if self.start == 'disc':
-      start = functools.partial(discs.kernel_start, widths, self.radius)
+    self.feature_net = FeatureNet(widths, self.initialisation, self.radius, self.dtype)
+    initialisation = None
+    if self.initialisation == 'disc':
+      initialisation = functools.partial(discs.kernel_start, widths, self.radius)
     self.kernel_net = KernelNet(
-      1 + sum(widths) // 3, start, self.width, preset['normalise_kernel'], **shared
+      1 + sum(widths) // 3, initialisation, self.width, preset['normalise_kernel'], **shared
     )
     self.upsampler = Upsampler(
       preset['head'],
       self.upsampler_width,
       upsampler_widths,
-      self.start,
+      self.initialisation,
       self.radius,
       **shared,
     )

@@ -14,8 +14,8 @@ from depthjax.ops import disparity
 from tests.data import made
 
 SIDE, WINDOW = 96, 48
-CONFIG = PredictionConfig(levels=2, window_side=WINDOW)
-PLAIN = dataclasses.replace(CONFIG, augment=False, natural=0.0)
+CONFIG = PredictionConfig(levels=2, window_size=WINDOW)
+PLAIN = dataclasses.replace(CONFIG, augment=False, stereo_targets=0.0)
 
 
 @pytest.fixture(name='truth', scope='module')
@@ -40,14 +40,14 @@ def test_a_record_has_the_agreed_arrays(truth, train):
     record = predictions.simulate(np.random.default_rng(seed), truth, None, CONFIG, train=train)
     shapes = {name: x.shape for name, x in record.items()}
     maps = dict.fromkeys(('target', 'valid', 'low', 'high'), (SIDE, SIDE, 1))
-    assert shapes == {**maps, 'windows': (13, WINDOW, WINDOW, 1), 'natural': ()}
+    assert shapes == {**maps, 'windows': (13, WINDOW, WINDOW, 1), 'stereo_target': ()}
     assert all(x.dtype == np.float32 for x in record.values())
     for x in (record['low'], record['high'], *record['windows']):
       assert 0 <= x.min() < 1e-5 and 1 - 1e-5 < x.max() <= 1
     target = record['target'][record['valid'] > 0]
     assert target.min() < 1e-5 and target.max() > 1 - 1e-5
     assert 0 <= record['target'].min() and record['target'].max() <= 1
-    assert set(np.unique(record['valid'])) <= {0, 1} and record['natural'] in (0, 1)
+    assert set(np.unique(record['valid'])) <= {0, 1} and record['stereo_target'] in (0, 1)
 
 
 def test_without_levels_there_are_no_windows(truth):
@@ -59,7 +59,7 @@ def test_evaluation_is_of_the_truth_itself(truth):
     rng = np.random.default_rng(seed)
     record = predictions.simulate(rng, truth, None, CONFIG, train=False)
     np.testing.assert_array_equal(record['target'][..., 0], predictions.normalise(truth))
-    assert record['valid'].all() and record['natural'] == 0
+    assert record['valid'].all() and record['stereo_target'] == 0
 
 
 def test_a_record_is_a_function_of_the_generator(truth):
@@ -71,7 +71,7 @@ def test_a_record_is_a_function_of_the_generator(truth):
 
 
 def test_no_noise_and_full_resolution_is_the_truth(truth):
-  record = simulated(truth, noise=0.0, low=1.0, high=1.0, window_side=SIDE)
+  record = simulated(truth, noise=0.0, low=1.0, high=1.0, window_size=SIDE)
   for name in ('low', 'high'):
     np.testing.assert_allclose(record[name], record['target'], atol=1e-6)
   parts = [part for level in (1, 2) for part in windows.grid((SIDE, SIDE), level)]
@@ -85,7 +85,7 @@ def test_the_low_one_is_consistent_and_the_high_one_sharp(truth):
   inside = cv2.erode((~noise.edges(unit)).astype(np.uint8), np.ones((9, 9))) > 0
   wrong, sharp = [], []
   for seed in range(6):
-    record = simulated(truth, seed, believed=0.0)
+    record = simulated(truth, seed, smooth_shared=0.0)
     fitted = [
       np.polyval(np.polyfit(x[inside], unit[inside], 1), x)
       for x in (record['low'][..., 0], record['high'][..., 0])
@@ -101,7 +101,7 @@ def test_the_low_one_is_consistent_and_the_high_one_sharp(truth):
 def test_windows_are_finer_than_the_high_prediction(truth):
   unit, ratios = predictions.normalise(truth), []
   for seed in range(4):
-    record = simulated(truth, seed, edge_high=0.0, window_side=SIDE)
+    record = simulated(truth, seed, edge_high=0.0, window_size=SIDE)
     for own, part in zip(record['windows'][:4], windows.grid((SIDE, SIDE), 1), strict=True):
       there = unit[part.slices]
       if np.ptp(there) < 0.3:
@@ -120,14 +120,14 @@ def test_each_window_has_errors_of_its_own():
   period = parts[1].left
   y, x = np.mgrid[:SIDE, :SIDE] % period - period // 2
   truth = (x**2 + y**2 < 150).astype(np.float32)
-  one, other = simulated(truth, levels=1, believed=0.0)['windows'][:2, ..., 0]
+  one, other = simulated(truth, levels=1, smooth_shared=0.0)['windows'][:2, ..., 0]
   assert 0.02 < np.abs(one - other).mean() < 0.3
   one, other = simulated(truth, levels=1, noise=0.0)['windows'][:2, ..., 0]
   np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_resolutions_of_records_differ_within_their_reach():
-  config = PredictionConfig(low=0.4, high=0.8, reach=4.0)
+  config = PredictionConfig(low=0.4, high=0.8, max_coarsening=4.0)
   draws = [predictions._resolutions(np.random.default_rng(seed), config) for seed in range(400)]
   low, high = (np.array([draw[name] for draw in draws]) for name in ('low', 'high'))
   assert 0.1 <= low.min() < 0.11 and 0.38 < low.max() <= 0.4
@@ -141,17 +141,23 @@ def test_a_record_without_reach_draws_nothing_for_it(truth):
   rng, fields = np.random.default_rng(0), {'low': 0.25, 'high': 0.5}
   assert predictions._resolutions(rng, PredictionConfig(**fields)) == fields
   assert rng.random() == np.random.default_rng(0).random()
-  coarse = [simulated(truth, seed, noise=0.0, low=0.5, high=0.5, reach=4.0) for seed in range(5)]
+  coarse = [
+    simulated(truth, seed, noise=0.0, low=0.5, high=0.5, max_coarsening=4.0) for seed in range(5)
+  ]
   steep = [edge_steps(record['low'][..., 0], predictions.normalise(truth)) for record in coarse]
   assert max(steep) > 1.3 * min(steep)
 
 
 def test_white_noise_is_in_the_low_prediction_of_half_the_records(truth):
   quiet = dict.fromkeys(
-    [f'{kind}_{which}' for kind in ('smooth', 'cons', 'gain', 'edge') for which in ('low', 'high')],
+    [
+      f'{kind}_{which}'
+      for kind in ('smooth', 'offset', 'gain', 'edge')
+      for which in ('low', 'high')
+    ],
     0.0,
   )
-  fields = {**quiet, 'believed': 0.0, 'low': 1.0, 'high': 1.0, 'levels': 0}
+  fields = {**quiet, 'smooth_shared': 0.0, 'low': 1.0, 'high': 1.0, 'levels': 0}
   unit, found = predictions.normalise(truth), []
   for seed in range(60):
     record = simulated(truth, seed, white_low=0.05, **fields)
@@ -176,7 +182,7 @@ def test_maps_are_normalised_as_on_the_device(x):
 
 def test_augmentation_flips_and_inverts_all_maps_alike(truth):
   """Without errors the record of each generator is one of eight."""
-  exact = {'noise': 0.0, 'low': 1.0, 'high': 1.0, 'window_side': SIDE}
+  exact = {'noise': 0.0, 'low': 1.0, 'high': 1.0, 'window_size': SIDE}
   seen = np.zeros((2, 2, 2))
   unit = predictions.normalise(truth)
   for seed in range(60):
@@ -205,13 +211,13 @@ def test_augmentation_flips_and_inverts_all_maps_alike(truth):
 
 
 def test_natural_targets_have_holes_and_others_none(truth):
-  records = [simulated(truth, seed, natural=0.5) for seed in range(24)]
-  natural = [record for record in records if record['natural']]
+  records = [simulated(truth, seed, stereo_targets=0.5) for seed in range(24)]
+  natural = [record for record in records if record['stereo_target']]
   assert 5 < len(natural) < 19
   unit = predictions.normalise(truth)
   distance = cv2.distanceTransform((~noise.edges(unit)).astype(np.uint8), cv2.DIST_L2, 5)
   for record in records:
-    if not record['natural']:
+    if not record['stereo_target']:
       assert record['valid'].all()
       np.testing.assert_array_equal(record['target'][..., 0], unit)
       continue
@@ -224,9 +230,9 @@ def test_a_truth_with_holes_is_natural_and_its_holes_stay(truth):
   valid = np.ones_like(truth, bool)
   valid[10:40, 20:50] = False
   holed = np.where(valid, truth, 7)
-  record = simulated(holed, valid=valid, natural=1.0)
+  record = simulated(holed, valid=valid, stereo_targets=1.0)
   np.testing.assert_array_equal(record['valid'][..., 0] > 0, valid)
-  assert record['natural'] == 1
+  assert record['stereo_target'] == 1
   known = predictions.normalise(truth, valid)[valid]
   np.testing.assert_allclose(record['target'][..., 0][valid], known, atol=1e-6)
   # The 7s would have left next to nothing of the range of a prediction.
@@ -253,14 +259,14 @@ def test_flipped_windows_are_the_windows_of_the_flipped_picture():
   [
     ({'levels': -1}, 'levels is -1'),
     ({'levels': 1.5}, 'whole number'),
-    ({'window_side': 8}, 'window_side is 8'),
+    ({'window_size': 8}, 'window_size is 8'),
     ({'low': 0.0}, 'low is 0.0'),
     ({'low': 0.7}, 'at most high'),
-    ({'reach': 0.5}, 'reach is 0.5'),
+    ({'max_coarsening': 0.5}, 'max_coarsening is 0.5'),
     ({'white_low': -0.1}, 'white_low is -0.1'),
-    ({'natural': 1.2}, 'natural is 1.2'),
+    ({'stereo_targets': 1.2}, 'stereo_targets is 1.2'),
     ({'augment': 1}, 'true or false'),
-    ({'cons_high': -0.1}, 'cons_high is -0.1'),
+    ({'offset_high': -0.1}, 'offset_high is -0.1'),
     ({'noise': float('nan')}, 'noise is nan'),
   ],
 )

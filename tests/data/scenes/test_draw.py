@@ -48,10 +48,10 @@ def test_scene_is_a_function_of_the_generator():
     assert (one[name] != other[name]).any()
 
 
-@pytest.mark.parametrize(('slanted', 'layers'), [(0.0, 2), (0.0, 6), (1.0, 3), (1.0, 8)])
-def test_nearer_layers_exceed_what_they_cover_by_the_margin(slanted, layers):
+@pytest.mark.parametrize(('tilted_background', 'layers'), [(0.0, 2), (0.0, 6), (1.0, 3), (1.0, 8)])
+def test_nearer_layers_exceed_what_they_cover_by_the_margin(tilted_background, layers):
   for seed in range(25):
-    record = drawn(seed, slanted=slanted, layers=layers)
+    record = drawn(seed, tilted_background=tilted_background, layers=layers)
     values = disparity(record['planes'], 48, 64, 6)
     assert values.min() >= 0 and values.max() <= 1
     for i in range(layers - 1):
@@ -64,7 +64,7 @@ def test_nearer_layers_exceed_what_they_cover_by_the_margin(slanted, layers):
 def test_only_the_background_is_slanted_and_the_ground_is_near_at_the_bottom():
   directions = set()
   for seed in range(30):
-    planes = drawn(seed, slanted=1.0)['planes']
+    planes = drawn(seed, tilted_background=1.0)['planes']
     assert not planes[:-1, 1:].any()
     slope_x, slope_y = planes[-1, 1:]
     assert (slope_x == 0) != (slope_y == 0) and slope_y >= 0
@@ -73,7 +73,7 @@ def test_only_the_background_is_slanted_and_the_ground_is_near_at_the_bottom():
 
 
 def test_flat_backgrounds_lie_at_infinity_or_nearer():
-  planes = np.array([drawn(seed, slanted=0.0)['planes'] for seed in range(30)])
+  planes = np.array([drawn(seed, tilted_background=0.0)['planes'] for seed in range(30)])
   assert not planes[:, :, 1:].any()
   far = planes[:, -1, 0]
   assert 2 < (far == 0).sum() < 20 and far.max() > 0.3
@@ -82,7 +82,7 @@ def test_flat_backgrounds_lie_at_infinity_or_nearer():
 def test_a_ramp_may_be_nearer_than_a_foreground_that_stands_on_it():
   nearer = 0
   for seed in range(100):
-    planes = drawn(seed, slanted=1.0, layers=2, covers=(0.03, 0.15))['planes']
+    planes = drawn(seed, tilted_background=1.0, layers=2, covers=(0.03, 0.15))['planes']
     nearer += disparity(planes, 48, 64, 6)[-1].max() > planes[-2, 0]
   assert nearer > 3
 
@@ -120,7 +120,7 @@ def test_every_layer_is_seen():
 
 
 def test_lens():
-  records = [drawn(seed, height=32, width=32, pad=0, slanted=0.0) for seed in range(120)]
+  records = [drawn(seed, height=32, width=32, pad=0, tilted_background=0.0) for seed in range(120)]
   blades = {int(r['blades']) for r in records}
   assert blades == {0, 5, 6, 7, 8, 9}
   aperture = np.array([r['aperture'] for r in records])
@@ -135,7 +135,7 @@ def test_lens():
 
 def test_focus_on_a_ramp_lies_in_its_range():
   for seed in range(40):
-    record = drawn(seed, height=32, width=32, pad=0, slanted=1.0, on_plane=1.0)
+    record = drawn(seed, height=32, width=32, pad=0, tilted_background=1.0, on_plane=1.0)
     low, *_, high = np.sort(disparity(record['planes'][-1:], 32, 32, 0).ravel())
     edge = 0.02  # pixel centres lie half a pixel inside the frame
     on_ramp = low - edge <= record['focus'] <= high + edge
@@ -168,7 +168,7 @@ def test_photos_are_used():
     ('width', 64.5, r'width is 64.5; it must be a whole number'),
     ('layers', 1, r'layers is 1; it must be a whole number in \[2, 8\]'),
     ('photos', 1.2, r'photos is 1.2; it must be a number in \[0.0, 1.0\]'),
-    ('slanted', float('nan'), r'slanted is nan'),
+    ('tilted_background', float('nan'), r'tilted_background is nan'),
     ('margin', 0.2, r'margin is 0.2; it must be a number in \[0.0, 0.1666'),
     ('highlight_max', 0.5, r'highlight_max is 0.5'),
     ('softness', (2.0, 1.0), r'softness is \(2.0, 1.0\); it must be \(least, largest\)'),

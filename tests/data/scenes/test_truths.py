@@ -68,11 +68,17 @@ def test_a_truth_is_a_function_of_the_generator():
   assert one.dtype == np.float32 and one.shape == (48, 64) and (one != other).any()
 
 
-@pytest.mark.parametrize('slanted', [0.0, 1.0])
-def test_relief_curves_surfaces_and_keeps_their_order(monkeypatch, slanted):
+@pytest.mark.parametrize('tilted_background', [0.0, 1.0])
+def test_relief_curves_surfaces_and_keeps_their_order(monkeypatch, tilted_background):
   """Wherever a layer covers another, it is nearer."""
   config = SceneConfig(
-    height=48, width=64, pad=6, layers=6, margin=0.03, covers=(0.01, 0.6), slanted=slanted
+    height=48,
+    width=64,
+    pad=6,
+    layers=6,
+    margin=0.03,
+    covers=(0.01, 0.6),
+    tilted_background=tilted_background,
   )
   seen, compose = [], truths.compose
 

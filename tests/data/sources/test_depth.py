@@ -18,7 +18,7 @@ from tests.data import made
 from tests.prepare import made as datasets
 
 SIDE, WINDOW, LEVELS = 32, 16, 2
-OPTIONS = {'levels': LEVELS, 'window_side': WINDOW}
+OPTIONS = {'levels': LEVELS, 'window_size': WINDOW}
 
 
 def fields(**changes):
@@ -26,7 +26,7 @@ def fields(**changes):
   data = configuring.scenes()
   data.kind, data.predictions, data.depth_source = 'predictions', configuring.predictions(), ''
   data.photo_source, data.height, data.width, data.pad = '', SIDE, SIDE, 0
-  data.predictions.levels, data.predictions.window_side = LEVELS, WINDOW
+  data.predictions.levels, data.predictions.window_size = LEVELS, WINDOW
   data.predictions.augment = False
   data.update_from_flattened_dict(changes)
   return data.to_dict()
@@ -119,7 +119,7 @@ def test_batches_of_a_folder_have_the_agreed_form(root):
     assert batch.keys() == example.keys()
     for name, x in example.items():
       assert batch[name].shape == (2, *x.shape) and batch[name].dtype == x.dtype
-    assert (batch['natural'] == 0).all() and (batch['valid'] == 1).all()
+    assert (batch['stereo_target'] == 0).all() and (batch['valid'] == 1).all()
   assert len(ds) == 2
 
 
@@ -185,7 +185,7 @@ def test_evaluation_of_drawn_scenes_does_not_depend_on_the_seed():
   test = splits.batches(fields(), 'test', seed=1, batch_size=2, count=2)[0]
   np.testing.assert_array_equal(one['low'], other['low'])
   assert (one['low'] != test['low']).any()
-  assert (one['natural'] == 0).all() and (one['valid'] == 1).all()
+  assert (one['stereo_target'] == 0).all() and (one['valid'] == 1).all()
 
 
 @pytest.mark.slow

@@ -13,9 +13,9 @@ from depthjax.models.deeplens import discs, lensblur
 
 
 @functools.cache
-def _feature_net(start='disc', widths=(30, 30, 15, 15)):
+def _feature_net(initialisation='disc', widths=(30, 30, 15, 15)):
   """Features of an image, as a compiled function."""
-  net = lensblur.FeatureNet(widths, start)
+  net = lensblur.FeatureNet(widths, initialisation)
   variables = jax.jit(net.init)(jax.random.key(1), jnp.zeros((1, 23, 23, 3)))
   return jax.jit(functools.partial(net.apply, variables))
 
@@ -28,11 +28,11 @@ def test_features_see_fifteen_pixels():
   assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 18, 4, 18)
 
 
-@pytest.mark.parametrize('start', ['disc', 'xavier'])
-def test_a_constant_image_has_constant_features_up_to_the_border(start):
+@pytest.mark.parametrize('initialisation', ['disc', 'xavier'])
+def test_a_constant_image_has_constant_features_up_to_the_border(initialisation):
   """Zeros beyond the border would darken it."""
   image = np.broadcast_to(np.float32([0.7, 0.4, 0.2]), (1, 23, 23, 3))
-  maps = np.asarray(_feature_net(start)(image))
+  maps = np.asarray(_feature_net(initialisation)(image))
   assert maps.shape == (1, 23, 23, 31, 3) and maps.max() > 0.3
   assert np.ptp(maps, axis=(1, 2)).max() < 1e-5
 

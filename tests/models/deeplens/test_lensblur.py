@@ -110,7 +110,10 @@ def test_the_upsampler_passes_on_either_of_its_sources():
 
 def test_both_heads_agree_where_only_their_common_maps_have_weight():
   """Eq. 3 is the special case of two maps of the released graph."""
-  (paper, two), (release, many) = _tiny(preset='paper', start='xavier'), _tiny(start='xavier')
+  (paper, two), (release, many) = (
+    _tiny(preset='paper', initialisation='xavier'),
+    _tiny(initialisation='xavier'),
+  )
   two, many = two['params']['upsampler'], dict(many['params']['upsampler'])
   kernel, bias = two['weights']['conv']['kernel'], two['weights']['conv']['bias']
   rest = many['weights']['conv']['bias'].size - 2
@@ -121,7 +124,7 @@ def test_both_heads_agree_where_only_their_common_maps_have_weight():
   }
   params['weights'] = {'conv': wider}
   image, defocus, blurred, guide = _images()
-  stats = _tiny(preset='paper', start='xavier')[1]['batch_stats']
+  stats = _tiny(preset='paper', initialisation='xavier')[1]['batch_stats']
   results = [
     _upsample(
       model,
@@ -271,7 +274,7 @@ def test_without_training_examples_do_not_see_each_other():
     ({'preset': 'papr'}, "preset is 'papr'; it can be"),
     ({'features': (6, 4)}, 'multiple of 3'),
     ({'threshold': -0.1}, 'threshold is -0.1; at least 0'),
-    ({'threshold': 0.1, 'start': 'xavier'}, "0 unless start is 'disc'"),
+    ({'threshold': 0.1, 'initialisation': 'xavier'}, "0 unless initialisation is 'disc'"),
   ],
 )
 def test_impossible_networks_are_refused(fields, message):
