@@ -115,7 +115,8 @@ class Weights(nn.Module):
   """Weights of maps, none negative: a convolution [b h w c] -> [b h w channels], float32.
 
   With `initialisation` the convolution starts near zero and adds to what that gives for `place`, as
-  far as it exceeds `threshold` (soft thresholding). Without one a trace of every map stays in the mixture:
+  far as it exceeds `threshold` (soft thresholding). Without one a trace of every map stays in the
+  mixture:
   a sharp ghost inside a blur, a haze over what is in focus. Below it nothing is learned: a network
   should be trained without one first.
   """

@@ -64,8 +64,8 @@ class KernelNet(nn.Module):
 
   A deep branch at a quarter and an eighth of the size sees the defocus alone; the photograph enters
   at full size only, so that edges of the kernels can follow it where the depth is wrong. With
-  `initialisation`, kernels and a factor from the defocus as discs.kernel_start gives, the net learns
-  what to add to these kernels, times that factor.
+  `initialisation`, kernels and a factor from the defocus as discs.kernel_start gives, the net
+  learns what to add to these kernels, times that factor.
   """
 
   channels: int
@@ -194,7 +194,8 @@ class LensBlur(nn.Module):
   `upsampler_width` the upsampler (32); `features` are the widths of the feature convolutions, of
   the preset where empty; `light` is the space that eq. 2 and 3 mix in: 'linear' light, in
   which a blur is a mean, or 'srgb' values as the released graph does; `initialisation` as in
-  FeatureNet; `threshold` as in layers.Weights; `radius` is the blur in pixels of a defocus of 1; `momentum`,
+  FeatureNet; `threshold` as in layers.Weights; `radius` is the blur in pixels of a defocus of 1;
+  `momentum`,
   `renorm` and `axis_name` are as in layers.BatchNorm; `remat` recomputes the wide blocks in the
   backward pass to save memory; `dtype` of the convolutions, the results are float32.
   """
