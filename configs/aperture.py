@@ -2,9 +2,9 @@
 
   depthjax train --config=configs/aperture.py:small --workdir=runs/aperture
 
-The network of configs/deeplens_depth.py, without segmentation, learns from pictures through a lens
-alone. Scenes, lens and scores are those of configs/lensblur.py, but for a frame of half the size at
-`base`. How it compares, on frames of one size: `depthjax reproduce deeplens/table2`.
+The network of configs/deeplens_depth.py, without segmentation, learns disparity only from images
+through a lens. Scenes, lens and scores are those of configs/lensblur.py; the frame of `base` has
+half the size. `depthjax reproduce deeplens/table2` compares them at one size.
 """
 
 import ml_collections
@@ -20,7 +20,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.model = ml_collections.ConfigDict(
     {
       'preset': 'release',
-      'long_side': 0,  # At which the network is shown the frame, in pixels; 0 is the frame's own.
+      'long_side': 0,  # Of the network's input, pixels; 0 is that of the frame.
       'width': 64,
       'input': 'centred',
       'stride_on': 'last',
@@ -30,9 +30,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'dtype': 'float32',
     }
   )
-  config.loss = ml_collections.ConfigDict({'levels': 9})  # Layers of the renderer.
+  config.loss = ml_collections.ConfigDict({'levels': 9})  # Depth layers of the renderer.
   config.render = configuring.lens()
-  # Nothing here sees a disparity; the classical renderer beside it gets the true one.
+  # The network gets no disparity; the classical renderer it is compared with gets the true one.
   config.render.disparity = 'true'
   configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
   return config
@@ -49,7 +49,12 @@ def _small(config: ml_collections.ConfigDict) -> None:
   config.steps, config.batch_size = 4000, 8
   config.model.width, config.model.momentum = 16, 0.97
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
-  configuring.small_lens(config)
+  # Scenes and lens of configs/lensblur.py at this size, to compare with it.
+  config.data.height = config.data.width = 96
+  config.data.pad, config.render.radius, config.render.band = 10, 4, 6
+  config.render.samples = 64
+  config.data.corruption_radius, config.data.corruption_sigma = 20, 6.0
+  config.data.highlight, config.data.highlight_max = 0.2, 3.0
   config.eval.every = config.checkpoint.every = 500
 
 

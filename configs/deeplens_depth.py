@@ -1,15 +1,15 @@
-"""Depth prediction (DeepLens, SIGGRAPH Asia 2018): disparity of one photograph, eq. 1.
+"""Depth prediction (DeepLens, SIGGRAPH Asia 2018): disparity of one image, eq. 1.
 
   depthjax train --config=configs/deeplens_depth.py:small --workdir=runs/depth
 
-An encoder that knows ImageNet, from a file that torchvision or timm wrote (`depthjax convert
-resnet50 FILE -o encoder.safetensors`), fits the widths of `base` and is taken with
+An encoder pretrained on ImageNet fits the widths of `base`: convert the file of torchvision or timm
+by `depthjax convert resnet50 FILE -o encoder.safetensors`, and add
 
   --config.initialise.weights=encoder.safetensors --config.model.input=imagenet
   --config.model.stride_on=middle
   --config.initialise.rules="(('/encoder/', 'load'), ('.*', 'fresh'))"
 
-No size has been trained to its end yet, so there are no scores here.
+No size has been trained to the end yet, so there are no scores.
 
   size   hardware      frame  parameters
   smoke  2 CPU cores      96      0.15 M
@@ -30,11 +30,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.model = ml_collections.ConfigDict(
     {
       'preset': arg.preset,
-      'width': 64,  # Of conv1 and the decoder; all others are multiples of it.
-      'input': 'centred',  # 'imagenet' for the encoder of published weights.
-      'stride_on': 'last',  # 'middle' as in torchvision.
+      'width': 64,  # Of conv1 and the decoder; other widths are multiples of it.
+      'input': 'centred',  # 'imagenet' for an encoder with published weights.
+      'stride_on': 'last',  # Convolution of a block with the stride; 'middle' in torchvision.
       'momentum': 0.99,
-      'renorm': True,  # Batch renormalisation; False as the release.
+      'renorm': True,  # Batch renormalisation; the release has none.
       'remat': False,
       'dtype': 'float32',
     }
@@ -42,10 +42,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.loss = ml_collections.ConfigDict(
     {
       'segmentation': 0.5,  # gamma of eq. 1.
-      'mixed': True,  # Half of a batch is for disparity, the other half for the foreground.
+      'mixed': True,  # Half of a batch trains disparity, the other half the foreground.
     }
   )
-  # Seen through no lens, and by no simulated predictor.
+  # No lens needs padding, and no network gets observed silhouettes.
   config.data.pad, config.data.corruption = 0, 0.0
   configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
   return config

@@ -2,8 +2,8 @@
 
   depthjax train --config=configs/regression.py:small --workdir=runs/regression
 
-It is told the focal point and the aperture and no depth. Scenes, lens and scores are those of
-configs/lensblur.py; how it compares: `depthjax reproduce deeplens/table2`.
+The network gets the image, the focus and the aperture, but no depth. Scenes, lens and scores are
+those of configs/lensblur.py; `depthjax reproduce deeplens/table2` compares them.
 """
 
 import ml_collections
@@ -21,7 +21,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'width': 64,
       'depth': 8,
       'momentum': 0.99,
-      'renorm': True,  # Batch renormalisation; False as pix2pix.
+      'renorm': True,  # Batch renormalisation; pix2pix has none.
       'remat': False,
       'dtype': 'float32',
     }
@@ -42,7 +42,12 @@ def _small(config: ml_collections.ConfigDict) -> None:
   config.steps, config.batch_size = 10_000, 8
   config.model.width, config.model.depth, config.model.momentum = 16, 5, 0.97
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
-  configuring.small_lens(config)
+  # Scenes and lens of configs/lensblur.py at this size, to compare with it.
+  config.data.height = config.data.width = 96
+  config.data.pad, config.render.radius, config.render.band = 10, 4, 6
+  config.render.samples = 64
+  config.data.corruption_radius, config.data.corruption_sigma = 20, 6.0
+  config.data.highlight, config.data.highlight_max = 0.2, 3.0
   config.eval.every = config.checkpoint.every = 1000
 
 

@@ -14,7 +14,6 @@ from depthjax import configuring, tasks
 from depthjax.configuring import ConfigError
 from depthjax.data.records import scene
 from depthjax.data.records.prediction_config import PredictionConfig
-from depthjax.data.scenes.draw import SceneConfig
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.deeplens.lensblur import LensBlur
 from depthjax.tasks import deeplens_depth, dof, lensblur
@@ -191,17 +190,6 @@ def test_an_error_of_a_config_is_no_value_error():
   assert not issubclass(ConfigError, (ValueError, TypeError))
 
 
-def test_the_scenes_of_a_config_are_those_that_the_data_draws():
-  scenes = configuring.scenes().to_dict()
-  assert scenes.pop('photo_source') == 'builtin' and scenes.pop('foreground_source') == ''
-  assert scenes.pop('scene_source') == '' and scenes.pop('kind') == 'scene'
-  assert scenes == dataclasses.asdict(SceneConfig())
-
-
-def test_the_predictions_of_a_config_are_those_that_the_data_has():
-  assert configuring.predictions().to_dict() == dataclasses.asdict(PredictionConfig())
-
-
 @pytest.mark.parametrize('path, size', _SIZED, ids=lambda x: getattr(x, 'stem', x))
 def test_every_size_of_every_config_is_whole(path, size):
   config = _module(path).get_config(size)
@@ -224,7 +212,7 @@ def test_the_fields_of_lensblur_are_those_of_its_model_and_its_rendering():
   config = _module(tiny.ROOT / 'configs/lensblur.py').get_config()
   model = {field.name for field in dataclasses.fields(LensBlur)} - {'parent', 'name'}
   assert set(config.model) == model - {'axis_name', 'radius'}
-  render = set(inspect.signature(dof.render_example).parameters) - {'record', 'pad', 'tilted'}
+  render = set(inspect.signature(dof.render_example).parameters) - {'record', 'geometry'}
   assert set(config.render) == render - {'corrupted'} | {'disparity', 'band'}
   assert lensblur.model_of(config.model, radius=4).dtype == np.float32
 

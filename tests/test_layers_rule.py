@@ -27,7 +27,7 @@ _ROOMS = {
   'scoring': 'pipelines metrics ops data files jax numpy',
   'files': 'numpy cv2 PIL safetensors OpenEXR imageio_ffmpeg matplotlib',
   'data': 'files windows numpy grain cv2 PIL skimage scipy tensorflow_datasets fsspec',
-  'configuring': 'ml_collections',
+  'configuring': 'data ml_collections',
   'rules': 'configuring jax',
   'parallel': 'configuring rules jax numpy',
   'processes': 'configuring jax numpy',

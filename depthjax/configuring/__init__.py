@@ -8,7 +8,7 @@ result is locked: a misspelt override is an error with a suggestion.
 from depthjax.configuring.arguments import apply, apply_size, load, no_config, parse_arg
 from depthjax.configuring.checks import check
 from depthjax.configuring.errors import ConfigError
-from depthjax.configuring.fields import defaults, lens, predictions, scenes, small_lens
+from depthjax.configuring.fields import defaults, lens, predictions, scenes
 
 __all__ = [
   'ConfigError',
@@ -22,5 +22,4 @@ __all__ = [
   'parse_arg',
   'predictions',
   'scenes',
-  'small_lens',
 ]

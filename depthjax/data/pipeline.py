@@ -1,13 +1,21 @@
 """From a source to batches: batch k is a pure function of (source, transforms, seed, k)."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import cv2
 import grain
 import numpy as np
 
 from depthjax.data.sources.mixtures import Part
 from depthjax.data.workers import end_with_parent
+
+# Threads and processes of grain draw one scene each. OpenCV's own threads would compete with them
+# for the CPUs, and deadlock in forked processes.
+cv2.setNumThreads(0)
+# The commands silence the root logger because of Orbax; skipped records are still reported.
+logging.getLogger('depthjax.data').setLevel(logging.WARNING)
 
 # Scenes are drawn anew for every index, so the length of an epoch means nothing in training; it
 # only has to stay below what grain can shuffle.

@@ -25,7 +25,7 @@ def crop(x, pad):
   return x[:, pad : x.shape[1] - pad, pad : x.shape[2] - pad]
 
 
-def plane_disparity(planes, h, w, pad=0):
+def plane_disparity(planes, h, w, pad=0, relief=None):
   """Disparity of every layer at the pixel centres of a frame and `pad` pixels around it.
 
   Args:
@@ -40,7 +40,8 @@ def plane_disparity(planes, h, w, pad=0):
   y = (jnp.arange(-pad, h + pad, dtype=jnp.float32) + 0.5) / h - 0.5
   x = (jnp.arange(-pad, w + pad, dtype=jnp.float32) + 0.5) / w - 0.5
   p0, p1, p2 = jnp.moveaxis(planes[:, :, None, None], 1, 0)
-  return p0 + p1 * x + p2 * y[:, None]
+  disparity = p0 + p1 * x + p2 * y[:, None]
+  return disparity if relief is None else disparity + relief
 
 
 def visibility(alpha):

@@ -76,7 +76,7 @@ def thin_lens_strength(focal_length, f_number, focus_distance, pixel_pitch):
   return magnified / (2 * f_number * pixel_pitch)
 
 
-def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted=()):
+def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted=(), relief=None):
   """What a lens sees of a layered scene, occlusion included: the mean of its pinhole views.
 
   Map it over a batch with jax.lax.map; jax.vmap would turn its slices into gathers.

@@ -178,7 +178,7 @@ def _agree(target: pathlib.Path, manifest: shards.Manifest) -> None:
 
 def _compare(target: pathlib.Path, there: shards.Manifest, asked: shards.Manifest) -> None:
   pairs = {name: (getattr(there, name), getattr(asked, name)) for name in ('seed', 'count')}
-  pairs['shards'] = there.shards, asked.shards
+  pairs |= {'shards': (there.shards, asked.shards), 'format': (there.format, asked.format)}
   old, new = there.data, json.loads(json.dumps(asked.data))  # JSON has no tuples.
   pairs |= {f'data.{name}': (old.get(name), new.get(name)) for name in {**old, **new}}
   pairs |= {f'files of {name}': (there.items.get(name), n) for name, n in asked.items.items()}

@@ -18,7 +18,7 @@ from depthjax.metrics import depth as depth_metrics
 from depthjax.models.deeplens import depthnet
 from depthjax.ops import colour, compositional, resize
 from depthjax.ops import disparity as disparity_lib
-from depthjax.tasks import deeplens_depth, dof
+from depthjax.tasks import deeplens_depth, dof, scene
 from depthjax.tasks.task import Env, Task, forward, refuse_frozen
 
 
@@ -93,7 +93,7 @@ def _blur(render: Any, levels: int) -> Callable[[dof.Images], jax.Array]:
       limit=limit,
       levels=levels,
     )
-    return colour.linear_to_srgb(jnp.clip(light, 0, 1))
+    return scene.encode(light)
 
   return blur
 

@@ -1,8 +1,7 @@
-"""Depth prediction: normalised disparity of a photograph, and its foreground to sharpen the edges.
+"""Depth prediction: normalised disparity of an image, and its foreground mask for sharp edges.
 
-The scene is composited on the device with everything in focus. The paper takes depth and
-segmentation from different data sets and mixes both in every batch; here one scene could be either,
-and its number says which it is (DeepLens, sections 3.1 and 4.2, eq. 1).
+The paper mixes examples of a depth and a segmentation data set in every batch. A scene has both
+targets; the parity of its index says which of them is used (DeepLens, sections 3.1 and 4.2, eq. 1).
 """
 
 from typing import Any
@@ -15,8 +14,9 @@ from depthjax.losses import image as losses
 from depthjax.metrics import depth as metrics_lib
 from depthjax.metrics import image as image_metrics
 from depthjax.models.deeplens import depthnet
-from depthjax.ops import colour, layers
 from depthjax.ops import disparity as disparity_lib
+from depthjax.ops import layers
+from depthjax.tasks import scene
 from depthjax.tasks.task import Env, Task, forward, refuse_frozen
 
 Images = dict[str, jax.Array]
@@ -26,12 +26,13 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/deeplens_depth.py.
 
   Raises:
-    ValueError: a frame that the network cannot take, or a predictor.
+    ValueError: a frame size that the network does not support, or a frozen predictor.
   """
   refuse_frozen(env, config.task)
   check_frame(config.data)
   model = model_of(config.model, axis_name=env.axis_name)
-  render = env.map_examples(lambda record: render_example(record, pad=config.data.pad))
+  geometry = scene.geometry(config.data)
+  render = env.map_examples(lambda record: render_example(record, geometry))
 
   def loss(variables, frozen, inputs, key, step):
     del frozen, step
@@ -58,30 +59,28 @@ def model_of(fields: Any, *, axis_name: str | None = None) -> depthnet.DepthNet:
 
 
 def check_frame(data: Any) -> None:
-  """Refuses a frame that the network cannot take.
+  """Checks the frame size.
 
   Raises:
-    ValueError: its height or width is not a multiple of 8.
+    ValueError: height or width is not a multiple of 8.
   """
   for name in ('height', 'width'):
     if data[name] % depthnet.STRIDE:
       raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {depthnet.STRIDE}')
 
 
-def render_example(record: Images, *, pad: int) -> Images:
-  """One drawn record as the network's input and both its targets.
+def render_example(record: Images, geometry: scene.Geometry) -> Images:
+  """The network's input and its two targets of one record.
 
   Returns `image` [h w 3] sRGB all in focus, `disparity` [h w 1] normalised, `foreground` [h w 1],
   1 where layers before the background cover more than half of a pixel, and `index` [].
   """
-  light, alpha = (layers.crop(x, pad) for x in layers.unpack(record['layers']))
-  planes = layers.plane_disparity(record['planes'], *alpha.shape[1:])
-  disparity = layers.front_disparity(planes, (alpha > 0.5).astype(jnp.float32))
+  drawn = scene.unpack(record, geometry)
+  alpha = layers.crop(drawn.alpha, drawn.pad)
   covered = 1 - jnp.prod(1 - alpha[:-1], axis=0)
-  image = layers.composite(light, alpha)
   return {
-    'image': colour.linear_to_srgb(jnp.clip(image, 0, 1)),
-    'disparity': disparity_lib.normalise(disparity),
+    'image': scene.encode(scene.image(drawn)),
+    'disparity': disparity_lib.normalise(scene.disparity(drawn)),
     'foreground': (covered > 0.5).astype(jnp.float32)[..., None],
     'index': record['index'],
   }
@@ -90,9 +89,9 @@ def render_example(record: Images, *, pad: int) -> Images:
 def terms(outputs: Images, inputs: Images, *, segmentation: float, mixed: bool) -> Images:
   """The two terms of eq. 1 for each example [b]: L1 of normalised disparity and of the foreground.
 
-  With `mixed` even examples have the first alone and odd ones the second, twice as heavy: what the
-  terms' means over a batch would be if each were taken over its own half. `segmentation` is gamma.
-  A network without that head learns disparity from all examples.
+  With `mixed`, even examples have only the first term and odd ones only the second, each with twice
+  its weight, so that the mean over a batch is the mean of each term over its half. `segmentation`
+  is gamma. A network without that head learns disparity from all examples.
   """
   depth = losses.l1(disparity_lib.normalise(outputs['disparity']), inputs['disparity'])
   if 'segmentation' not in outputs:
@@ -106,10 +105,10 @@ def terms(outputs: Images, inputs: Images, *, segmentation: float, mixed: bool) 
 
 
 def metrics(outputs: Images, inputs: Images) -> Images:
-  """Of each example [b]: mean absolute errors of disparity, IoU of the foreground if predicted.
+  """Scores of each example [b]: mean absolute errors of disparity, and IoU of the foreground.
 
-  `mae_spline` is the paper's, of the prediction mapped by the best spline; `mae` of the normalised
-  prediction as it is.
+  `mae` is the error of the normalised prediction; `mae_spline`, the paper's, that of the prediction
+  mapped by the best-fitting spline. The IoU needs a network with a segmentation head.
   """
   prediction = disparity_lib.normalise(outputs['disparity'])
   scores = {
@@ -122,7 +121,7 @@ def metrics(outputs: Images, inputs: Images) -> Images:
 
 
 def pictures(outputs: Images, inputs: Images) -> Images:
-  """Photograph, disparity predicted and true, foreground predicted and true, side by side."""
+  """Image, predicted and true disparity, predicted and true foreground, side by side."""
   row = [disparity_lib.normalise(outputs['disparity']), inputs['disparity']]
   if 'segmentation' in outputs:
     row += [outputs['segmentation'], inputs['foreground']]

@@ -1,95 +1,53 @@
-"""What scenes are drawn: every choice with its range."""
+"""What scenes are drawn: the fields of a config's `data` table, with defaults and bounds."""
 
 import dataclasses
-import numbers
+
+from depthjax.data.bounds import bounded, check, check_fields, fraction
 
 
 @dataclasses.dataclass(frozen=True)
 class SceneConfig:
-  """What scenes are drawn. Lengths in px; shares and probabilities in [0, 1].
+  """How scenes are drawn; lengths in pixels, probabilities and fractions in [0, 1].
 
-  Attributes:
-    height, width: the frame, at least 32.
-    pad: padding of every layer on all sides; at least the largest circle of confusion.
-    layers: foregrounds + one background, 2 to 8.
-    photos: share of textures cropped from photos (where there are photos).
-    mattes: share of foregrounds cut out of photos (where there are foregrounds).
-    camouflage: share of foregrounds in the background's own style.
-    contrast: share of foregrounds made much lighter or darker than the background.
-    lights: share of layers strewn with small clipped lights.
-    softness: least and largest width of a silhouette's edge, px.
-    visible: least share of an object's area inside the frame.
-    covers: least and largest share of the frame a foreground covers.
-    tilted_background: probability of a background that ramps in disparity.
-    margin: least difference of disparity where a layer covers another, up to 0.5 / layers.
-    on_plane: probability of a focus on one of the planes; else uniform in [0, 1].
-    full_aperture: probability of aperture 1; else uniform in [0.2, 1].
-    polygon: probability of an aperture of 5 to 9 blades.
-    highlight: probability of boosted highlights; their gain is log-uniform to highlight_max.
-    highlight_max: largest gain, at least 1.
-    corruption: probability that a silhouette is observed with errors.
-    corruption_radius, corruption_sigma: their largest size, px at a long side of 320.
+  Raises:
+    ValueError: a field is out of bounds.
   """
 
-  height: int = 320
-  width: int = 320
-  pad: int = 18
-  layers: int = 3
-  photos: float = 0.6
-  mattes: float = 0.6
-  camouflage: float = 0.15
-  contrast: float = 0.25
-  lights: float = 0.15
-  softness: tuple[float, float] = (0.5, 3.0)
-  visible: float = 0.3
-  covers: tuple[float, float] = (0.03, 0.7)
-  tilted_background: float = 0.5
-  margin: float = 0.05
-  on_plane: float = 0.5
-  full_aperture: float = 0.7
-  polygon: float = 0.3
-  highlight: float = 0.5
-  highlight_max: float = 10.0
-  corruption: float = 0.7
-  corruption_radius: int = 6
-  corruption_sigma: float = 2.0
+  height: int = bounded(320, 32, 4096)  # Size of the frame.
+  width: int = bounded(320, 32, 4096)
+  pad: int = bounded(18, 0, 512)  # Padding of all layers; at least the largest blur radius.
+  layers: int = bounded(3, 2, 8)  # Foregrounds and one background.
+  photos: float = fraction(0.6)  # Fraction of textures that are crops of photos, if there are any.
+  mattes: float = fraction(0.6)  # Fraction of foregrounds cut out of photos, if there are any.
+  camouflage: float = fraction(0.15)  # Fraction of foregrounds in the style of the background.
+  contrast: float = fraction(0.25)  # Fraction of foregrounds much lighter or darker than it.
+  lights: float = fraction(0.15)  # Fraction of layers with small saturated lights.
+  softness: tuple[float, float] = (0.5, 3.0)  # Range of the width of a silhouette's edge, to 8.
+  visible: float = fraction(0.3)  # Least fraction of an object's area inside the frame.
+  covers: tuple[float, float] = (0.03, 0.7)  # Range of the fraction of the frame an object covers.
+  tilted_background: float = fraction(0.5)  # Probability of a background that ramps in disparity.
+  margin: float = 0.05  # Least disparity between a layer and what it covers, to 0.5 / layers.
+  on_plane: float = fraction(0.5)  # Probability of a focus on a layer; else uniform in [0, 1].
+  full_aperture: float = fraction(0.7)  # Probability of aperture 1; else uniform in [0.2, 1].
+  polygon: float = fraction(0.3)  # Probability of an aperture of 5 to 9 blades.
+  highlight: float = fraction(0.5)  # Probability of a gain on highlights.
+  highlight_max: float = bounded(10.0, 1.0, 1000.0)  # Largest gain; gains are log-uniform.
+  corruption: float = fraction(0.7)  # Probability that a silhouette is observed with errors.
+  corruption_radius: int = bounded(6, 0, 64)  # Largest erosion or dilation at a long side of 320.
+  corruption_sigma: float = bounded(2.0, 0.0, 32.0)  # Largest blur at a long side of 320.
+  # Drawn last, from the record's own seed: at 0 a record is the same as without these fields.
+  tilted_foreground: float = fraction(0.0)  # Probability of a foreground tilted in any direction.
+  relief: float = fraction(0.0)  # Distance of surfaces from their planes, of what the order allows.
+  glass: float = fraction(0.0)  # Fraction of foregrounds of glass.
+  mirror: float = fraction(0.0)  # Fraction of foregrounds that are mirrors.
 
   def __post_init__(self):
     for name in ('softness', 'covers'):
       object.__setattr__(self, name, tuple(getattr(self, name)))
-    for name, (low, high) in _BOUNDS.items():
-      check(name, getattr(self, name), low, high)
+    check_fields(self)
     check('margin', self.margin, 0.0, 0.5 / self.layers)
+    check('glass + mirror', self.glass + self.mirror, 0.0, 1.0)
     for name, high in (('softness', 8.0), ('covers', 1.0)):
       pair = getattr(self, name)
       if len(pair) != 2 or not 0 <= pair[0] <= pair[1] <= high:
-        raise ValueError(f'{name} is {pair}; it must be (least, largest) within [0, {high}]')
-
-
-_SHARES = (
-  'photos mattes camouflage contrast lights visible tilted_background on_plane full_aperture '
-  'polygon highlight corruption'
-).split()
-_BOUNDS = {
-  'height': (32, 4096),
-  'width': (32, 4096),
-  'pad': (0, 512),
-  'layers': (2, 8),
-  'highlight_max': (1.0, 1000.0),
-  'corruption_radius': (0, 64),
-  'corruption_sigma': (0.0, 32.0),
-  **{name: (0.0, 1.0) for name in _SHARES},
-}
-
-
-def check(name: str, value: object, low: float, high: float) -> None:
-  """Refuses what is no number in [low, high]; bounds of whole numbers are whole numbers.
-
-  Raises:
-    ValueError: naming the field, its value and its bounds.
-  """
-  kind, right = numbers.Real, 'a number'
-  if isinstance(low, int):
-    kind, right = numbers.Integral, 'a whole number'
-  if not isinstance(value, kind) or not low <= value <= high:
-    raise ValueError(f'{name} is {value!r}; it must be {right} in [{low}, {high}]')
+        raise ValueError(f'{name} is {pair}; it must be (low, high) within [0, {high}]')

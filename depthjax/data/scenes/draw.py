@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from depthjax.data.errors import silhouettes
-from depthjax.data.scenes import objects, painting
+from depthjax.data.scenes import objects, painting, surfaces
 from depthjax.data.scenes.config import SceneConfig
 
 
@@ -26,6 +26,7 @@ def draw_scene(
     planes: float32 [l 3], disparity p0 + p1 x + p2 y with x, y in [-.5, .5] over the frame.
     observed: uint8 [l h w], silhouettes as a simulated predictor sees them.
     focus, aperture, rotation, highlight: float32 []; blades: int32 []; seed: uint32 [].
+    relief: float32 [l 32 32], material: uint8 [l], as surfaces.draw_surfaces has them.
   """
   items = objects.draw_objects(rng, config, foregrounds)
   layers = painting.paint_layers(rng, config, items, photos)
@@ -42,7 +43,8 @@ def draw_scene(
   )
   lens = draw_lens(rng, config, planes)
   seed = np.uint32(rng.integers(0, 2**32, dtype=np.uint32))
-  return {'layers': layers, 'planes': planes, 'observed': observed, **lens, 'seed': seed}
+  record = {'layers': layers, 'planes': planes, 'observed': observed, **lens, 'seed': seed}
+  return {**record, **surfaces.draw_surfaces(config, record)}
 
 
 def draw_planes(rng: np.random.Generator, config: SceneConfig, alphas: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from depthjax.data.errors import noise
 from depthjax.data.scenes import draw, objects
 from depthjax.data.scenes.config import SceneConfig
+from depthjax.data.scenes.surfaces import plane_disparity, rooms
 
 
 def draw_truth(
@@ -37,21 +38,13 @@ def draw_truth(
   covered = alphas[:, p : p + h, p : p + w] > 127
   surfaces = [plane_disparity(plane, h, w) for plane in planes]
   if relief:
-    rooms = _rooms(planes[:-1, 0], surfaces[-1], covered)
+    room = rooms(planes[:-1, 0], surfaces[-1], covered)
     masks = [*covered, np.ones((h, w), bool)]
     surfaces = [
-      surface + draw_relief(rng, mask) * np.float32(relief * room)
-      for surface, mask, room in zip(surfaces, masks, rooms, strict=True)
+      surface + draw_relief(rng, mask) * np.float32(relief * own)
+      for surface, mask, own in zip(surfaces, masks, room, strict=True)
     ]
   return compose(surfaces, covered)
-
-
-def plane_disparity(plane: np.ndarray, h: int, w: int) -> np.ndarray:
-  """Disparity [h w] of a plane [3] at the pixel centres of a frame, as the renderer has it."""
-  y = (np.arange(h, dtype=np.float32) + np.float32(0.5)) / np.float32(h) - np.float32(0.5)
-  x = (np.arange(w, dtype=np.float32) + np.float32(0.5)) / np.float32(w) - np.float32(0.5)
-  p0, p1, p2 = np.asarray(plane, np.float32)
-  return p0 + p1 * x + p2 * y[:, None]
 
 
 def compose(surfaces: Sequence[np.ndarray], covered: np.ndarray) -> np.ndarray:
@@ -97,13 +90,3 @@ def _softened(x, sigma):
   small = noise.resized(x, (-(-h // factor), -(-w // factor)))
   small = cv2.GaussianBlur(small, (0, 0), sigma / factor)
   return noise.resized(small, (h, w))
-
-
-def _rooms(offsets, background, covered):
-  """Half of the least distance of each layer to what it covers or is covered by: [l]."""
-  apart = np.abs(offsets[:, None] - offsets) + 2 * np.eye(len(offsets))
-  behind = [
-    offset - background[mask].max() if mask.any() else 1.0
-    for offset, mask in zip(offsets, covered, strict=True)
-  ]
-  return np.append(np.minimum(apart.min(1), behind), min(behind)) / 2

@@ -16,22 +16,28 @@ from typing import Any, NamedTuple
 import grain
 import numpy as np
 
+from depthjax.data.scenes import surfaces
 from depthjax.data.scenes.config import SceneConfig
 from depthjax.data.sources import places
+from depthjax.files import renamed
 from depthjax.files.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
+# Arrays that records have since format 2; those of format 1 are read as zeros.
+_SINCE_2 = ('relief', 'material')
 MANIFEST = 'scenes.json'
 # Level 3 is a tenth smaller than level 1 and decodes as fast. Groups of one: any record by itself.
 WRITER_OPTIONS = 'group_size:1,zstd:3'
 Layout = dict[str, tuple[str, tuple[int, ...]]]  # Array name -> (dtype, shape).
+_SHAPE = ('height', 'width', 'pad', 'layers')
+_SURFACES = ('tilted_background', 'tilted_foreground', 'relief')  # Rendered where they are above 0.
 _PREPARE = 'what `depthjax prepare scenes` writes'
 
 
-def layout(config: SceneConfig) -> Layout:
+def layout(config: SceneConfig, version: int = FORMAT) -> Layout:
   """The arrays of a record, in the order of its bytes, little-endian."""
   count, h, w, p = config.layers, config.height, config.width, config.pad
-  return {
+  form = {
     'layers': ('|u1', (count, h + 2 * p, w + 2 * p, 4)),
     'planes': ('<f4', (count, 3)),
     'observed': ('|u1', (count, h, w)),
@@ -41,7 +47,10 @@ def layout(config: SceneConfig) -> Layout:
     'rotation': ('<f4', ()),
     'highlight': ('<f4', ()),
     'seed': ('<u4', ()),
+    'relief': ('<f4', (count, surfaces.GRID, surfaces.GRID)),
+    'material': ('|u1', (count,)),
   }
+  return {name: value for name, value in form.items() if version > 1 or name not in _SINCE_2}
 
 
 def encode(record: Mapping[str, Any], form: Layout) -> bytes:
@@ -124,9 +133,10 @@ def read_manifest(where: str) -> Manifest:
   """
   try:
     fields = json.loads(places.read(where, MANIFEST))
-    if fields['format'] != FORMAT:
+    if fields['format'] not in (1, FORMAT):
       wrong = f'has format {fields["format"]}'
-      raise InputError(f'{where}/{MANIFEST}', wrong, f'{FORMAT}; prepare the scenes anew')
+      raise InputError(f'{where}/{MANIFEST}', wrong, f'1 or {FORMAT}; prepare the scenes again')
+    fields['data'] = renamed.config(fields['data'], 'data')
     form = {name: (kind, tuple(shape)) for name, (kind, shape) in fields.pop('layout').items()}
     return Manifest(**fields, layout=form)
   except InputError:
@@ -156,6 +166,9 @@ class Scenes(Sequence):
     counts = [len(manifest.span(shard)) for shard in range(manifest.shards)]
     slices = [_Slice(str(file), 0, n, n) for file, n in zip(files, counts, strict=True)]
     self.records = grain.sources.ArrayRecordDataSource(slices)
+    form = layout(SceneConfig(**{name: manifest.data[name] for name in _SHAPE}))
+    added = form.keys() - manifest.layout.keys()
+    self.added = {name: np.zeros(form[name][1], form[name][0]) for name in form if name in added}
 
   def __len__(self) -> int:
     return len(self.records)
@@ -163,7 +176,7 @@ class Scenes(Sequence):
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     index = range(len(self))[index]
     try:
-      return decode(self.records[index], self.manifest.layout)
+      return {**decode(self.records[index], self.manifest.layout), **self.added}
     except Exception as error:  # array_record raises RuntimeError, IndexError and others
       reason = re.split(r' \(|; ', str(error))[0]  # Behind it are checksums and positions.
       raise ValueError(f'{self._name(index)}: cannot be decoded ({reason})') from error
@@ -178,15 +191,16 @@ def open_scenes(where: str, config: SceneConfig) -> Scenes:
   """The prepared scenes of a folder or URL, if they are of the form that a config asks for.
 
   Raises:
-    InputError: no manifest, shards are missing, or another frame, padding or number of layers.
+    InputError: no manifest, shards are missing, another frame, padding or number of layers, or
+      surfaces that the config does not have.
   """
   manifest = read_manifest(where)
-  for field in ('height', 'width', 'pad', 'layers'):
-    asked, has = getattr(config, field), manifest.data.get(field)
-    if asked != has:
+  for field in (*_SHAPE, *_SURFACES):
+    asked, has = getattr(config, field), manifest.data.get(field, 0)
+    if asked != has if field in _SHAPE else has and not asked:
       right = f'data.{field}={has} in the config, or scenes prepared with {asked}'
       raise InputError(where, f'its scenes have {field} {has}, the config {asked}', right)
-  if manifest.layout != layout(config):
+  if manifest.layout != layout(config, manifest.format):
     raise InputError(where, 'its records have other arrays', _PREPARE)
   names = manifest.names()
   files, missing = places.shards(where, names)

@@ -258,7 +258,7 @@ def test_flipped_windows_are_the_windows_of_the_flipped_picture():
   'fields, message',
   [
     ({'levels': -1}, 'levels is -1'),
-    ({'levels': 1.5}, 'whole number'),
+    ({'levels': 1.5}, 'an integer'),
     ({'window_size': 8}, 'window_size is 8'),
     ({'low': 0.0}, 'low is 0.0'),
     ({'low': 0.7}, 'at most high'),

@@ -36,6 +36,8 @@ def test_record_has_the_agreed_arrays(layers):
     'rotation': ((), np.float32),
     'highlight': ((), np.float32),
     'seed': ((), np.uint32),
+    'relief': ((layers, 32, 32), np.float32),
+    'material': ((layers,), np.uint8),
   }
   assert {k: (v.shape, v.dtype.type) for k, v in record.items()} == want
 
@@ -164,14 +166,14 @@ def test_photos_are_used():
 @pytest.mark.parametrize(
   ('field', 'value', 'message'),
   [
-    ('height', 16, r'height is 16; it must be a whole number in \[32, 4096\]'),
-    ('width', 64.5, r'width is 64.5; it must be a whole number'),
-    ('layers', 1, r'layers is 1; it must be a whole number in \[2, 8\]'),
+    ('height', 16, r'height is 16; it must be an integer in \[32, 4096\]'),
+    ('width', 64.5, r'width is 64.5; it must be an integer'),
+    ('layers', 1, r'layers is 1; it must be an integer in \[2, 8\]'),
     ('photos', 1.2, r'photos is 1.2; it must be a number in \[0.0, 1.0\]'),
     ('tilted_background', float('nan'), r'tilted_background is nan'),
     ('margin', 0.2, r'margin is 0.2; it must be a number in \[0.0, 0.1666'),
     ('highlight_max', 0.5, r'highlight_max is 0.5'),
-    ('softness', (2.0, 1.0), r'softness is \(2.0, 1.0\); it must be \(least, largest\)'),
+    ('softness', (2.0, 1.0), r'softness is \(2.0, 1.0\); it must be \(low, high\)'),
     ('covers', (0.1,), r'covers is \(0.1,\)'),
     ('corruption_sigma', -1.0, r'corruption_sigma is -1.0'),
   ],

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from array_record.python import array_record_module
 
 from depthjax.data import pipeline, splits
 from depthjax.data.records import scene
@@ -215,9 +216,42 @@ def test_what_is_no_whole_folder_of_scenes_is_named(copy, tmp_path):
       manifest.write_text(broken)
       with pytest.raises(InputError, match='scenes.json: is no manifest'):
         opened(copy)
-  manifest.write_text(json.dumps({**json.loads(text), 'format': 2}))
-  with pytest.raises(InputError, match='has format 2; expected 1; prepare the scenes anew'):
+  manifest.write_text(json.dumps({**json.loads(text), 'format': 3}))
+  with pytest.raises(InputError, match='has format 3; expected 1 or 2; prepare the scenes again'):
     opened(copy)
+
+
+def _as_format_1(folder):
+  """Rewrites prepared scenes as version 1 wrote them."""
+  scenes = opened(folder)
+  records = list(scenes)
+  form = shards.layout(scene.config(FIELDS), 1)
+  for number, name in enumerate(scenes.manifest.names()):
+    writer = array_record_module.ArrayRecordWriter(str(folder / name), shards.WRITER_OPTIONS)
+    for index in scenes.manifest.span(number):
+      writer.write(shards.encode({field: records[index][field] for field in form}, form))
+    writer.close()
+  table = json.loads((folder / shards.MANIFEST).read_text()) | {'format': 1, 'layout': form}
+  data = table['data']
+  for field in ('tilted_foreground', 'relief', 'glass', 'mirror'):
+    del data[field]
+  data['slanted'] = data.pop('tilted_background')
+  (folder / shards.MANIFEST).write_text(json.dumps(table))
+
+
+def test_scenes_of_format_1_are_read_as_flat_and_opaque(root, copy):
+  _as_format_1(copy)
+  for old, new in zip(opened(copy), opened(root / 'a'), strict=True):
+    assert_same(old, new)
+  with pytest.raises(InputError, match='was prepared with format 1, not 2; expected the same'):
+    writing.plan(FIELDS, copy, seed=0, count=COUNT, count_shards=3)
+
+
+@pytest.mark.parametrize('field', ['relief', 'tilted_foreground'])
+def test_surfaces_that_a_config_does_not_render_are_refused(tmp_path, field):
+  folder = prepared(tmp_path / 'scenes', count=1, count_shards=1, **{field: 0.5})
+  with pytest.raises(InputError, match=f'its scenes have {field} 0.5, the config 0.0; expected'):
+    opened(folder)
 
 
 def test_wrong_sources_are_refused_before_anything_is_compiled():

@@ -1,0 +1,80 @@
+"""A record of a layered scene as arrays on the device, which all tasks on scenes start from."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from depthjax.ops import colour, layers
+
+Record = dict[str, jax.Array]
+
+
+class Geometry(NamedTuple):
+  """What must be known of a config's scenes before a renderer is compiled.
+
+  Fields:
+    pad: padding of the layers, pixels.
+    tilted: indices of layers whose planes may be tilted.
+    relief: whether layers may leave their planes.
+  """
+
+  pad: int
+  tilted: tuple[int, ...]
+  relief: bool
+
+
+class Scene(NamedTuple):
+  """The layers of one record, near first, p pixels of padding on all sides.
+
+  Fields:
+    light: linear light [l h+2p w+2p 3], straight alpha, complete behind nearer layers.
+    alpha: coverage [l h+2p w+2p] in [0, 1].
+    planes: planes of disparity [l 3].
+    relief: disparity beyond the plane's [l h+2p w+2p], or None.
+    pad: p.
+  """
+
+  light: jax.Array
+  alpha: jax.Array
+  planes: jax.Array
+  relief: jax.Array | None
+  pad: int
+
+
+def geometry(data: Any) -> Geometry:
+  """The geometry of the scenes that a config's `data` describes."""
+  foregrounds = range(data.layers - 1) if data.tilted_foreground else ()
+  background = (data.layers - 1,) if data.tilted_background else ()
+  return Geometry(data.pad, (*foregrounds, *background), data.relief > 0)
+
+
+def unpack(record: Record, of: Geometry) -> Scene:
+  """The layers of a record of data.records.scene."""
+  light, alpha = layers.unpack(record['layers'])
+  relief = jax.image.resize(record['relief'], alpha.shape, 'cubic') if of.relief else None
+  return Scene(light, alpha, record['planes'], relief, of.pad)
+
+
+def image(scene: Scene) -> jax.Array:
+  """The scene with everything in focus: linear light [h w 3]."""
+  light, alpha = (layers.crop(x, scene.pad) for x in (scene.light, scene.alpha))
+  return layers.composite(light, alpha)
+
+
+def surfaces(scene: Scene) -> jax.Array:
+  """Disparity of each layer, complete behind nearer ones: [l h w]."""
+  h, w = (size - 2 * scene.pad for size in scene.alpha.shape[1:])
+  relief = None if scene.relief is None else layers.crop(scene.relief, scene.pad)
+  return layers.plane_disparity(scene.planes, h, w, relief=relief)
+
+
+def disparity(scene: Scene) -> jax.Array:
+  """True disparity [h w 1], with hard edges where a layer covers half of a pixel."""
+  covered = layers.crop(scene.alpha, scene.pad) > 0.5
+  return layers.front_disparity(surfaces(scene), covered.astype(jnp.float32))
+
+
+def encode(linear: jax.Array) -> jax.Array:
+  """Linear light as an sRGB image: clipped to [0, 1], then encoded."""
+  return colour.linear_to_srgb(jnp.clip(linear, 0, 1))
