@@ -67,7 +67,7 @@ def test_the_manifest_says_what_was_drawn(tmp_path):
     **{**written.__dict__, 'data': json.loads(json.dumps(written.data))}
   )
   text = json.loads((tmp_path / 'scenes.json').read_text())
-  assert text['seed'] == 3 and text['count'] == 10 and text['format'] == 1
+  assert text['seed'] == 3 and text['count'] == 10 and text['format'] == 2
   assert text['data']['photo_source'] == 'builtin' and 'scene_source' not in text['data']
   assert text['layout']['planes'] == ['<f4', [3, 3]] and text['items']['photo_source'] == 9
 
