@@ -1,4 +1,4 @@
-"""Worker processes that do not outlive who reads from them."""
+"""Worker processes that end when their parent process does."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import threading
 
 
 def end_with_parent() -> None:
-  """In a worker process: ends it when its parent is gone, however that was killed."""
+  """Ends this worker process when its parent has ended, even if the parent was killed."""
 
   def wait():
     multiprocessing.parent_process().join()

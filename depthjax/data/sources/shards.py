@@ -17,7 +17,7 @@ import grain
 import numpy as np
 
 from depthjax.data.scenes.config import SceneConfig
-from depthjax.data.sources import places
+from depthjax.data.sources import remote
 from depthjax.files.errors import InputError
 
 FORMAT = 1
@@ -123,7 +123,7 @@ def read_manifest(where: str) -> Manifest:
     InputError: there is none, or none of this format.
   """
   try:
-    fields = json.loads(places.read(where, MANIFEST))
+    fields = json.loads(remote.read(where, MANIFEST))
     if fields['format'] != FORMAT:
       wrong = f'has format {fields["format"]}'
       raise InputError(f'{where}/{MANIFEST}', wrong, f'{FORMAT}; prepare the scenes anew')
@@ -189,7 +189,9 @@ def open_scenes(where: str, config: SceneConfig) -> Scenes:
   if manifest.layout != layout(config):
     raise InputError(where, 'its records have other arrays', _PREPARE)
   names = manifest.names()
-  files, missing = places.shards(where, names)
+  folder = remote.fetch(where, {*names}.__contains__)
+  files = [folder / name for name in names]
+  missing = [file.name for file in files if not file.is_file()]
   if missing:
     wrong = f'{len(missing)} of {len(names)} shards are missing, such as {missing[0]}'
     raise InputError(where, wrong, 'all: the same `depthjax prepare scenes` goes on with them')
