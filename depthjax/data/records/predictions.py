@@ -32,7 +32,8 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
     ValueError: a field out of range.
   """
   scene_records.parts(fields.get('depth_source', ''))  # Raises before anything is compiled.
-  draw = DrawPredictions(scene_records.config(fields), _config(fields), None, train=True)
+  config = _config(fields)
+  draw = DrawPredictions(scene_records.config(fields), config, None, train=True)
   return draw.random_map(None, np.random.default_rng(0))
 
 

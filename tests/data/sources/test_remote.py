@@ -128,7 +128,10 @@ def test_sources_behind_a_url_equal_local_ones(bucket, tmp_path):
     write(root / 'cut' / 'photos' / f'{i}.jpg', flat(9 * i))
     write(root / 'cut' / 'mattes' / f'{i}.png', flat(255, c=0))
   (root / 'photos' / 'huge.tar').write_bytes(bytes(1000))
-  for opened, name in ((photo_sources.open_photos, 'photos'), (photo_sources.open_foregrounds, 'cut')):
+  for opened, name in (
+    (photo_sources.open_photos, 'photos'),
+    (photo_sources.open_foregrounds, 'cut'),
+  ):
     near, far = opened(f'{root}/{name}', 'train'), opened(f'gs://bucket/{name}', 'train')
     np.testing.assert_array_equal(np.stack(near), np.stack(far))
   assert not any('tar' in path for path in downloads)
