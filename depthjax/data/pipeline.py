@@ -116,17 +116,12 @@ def stream(
   out = ds[start:].to_iter_dataset(reading)
   if workers:
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-    out = out.mp_prefetch(options, worker_init_fn=_start_worker)
+    out = out.mp_prefetch(options, worker_init_fn=end_with_parent)
   if transfer:
     out = grain.experimental.ThreadPrefetchIterDataset(
       out.map(transfer), prefetch_buffer_size=ahead
     )
   return iter(out)
-
-
-def _start_worker(index: int, count: int) -> None:
-  del index, count
-  end_with_parent()
 
 
 class Number(grain.transforms.MapWithIndex):

@@ -111,15 +111,22 @@ def test_evaluation_reads_every_record_once_in_order():
   assert [len(part) for part in parts] == [2, 2, 2, 2]
 
 
-@pytest.mark.parametrize('split', ['val', 'test'])
-def test_evaluation_scenes_do_not_depend_on_seed_and_count(split):
-  fields = {**tiny.config().data.to_dict(), 'height': 32, 'width': 32}
-  sets = [
-    splits.batches(fields, split, seed=seed, batch_size=2, count=count)
-    for seed, count in ((3, 4), (8, 9))
-  ]
-  assert [len(ds) for ds in sets] == [2, 4]
-  assert_same(sets[0][1], sets[1][1])
+@pytest.mark.parametrize('kind', ['scene', 'predictions'])
+def test_evaluation_records_do_not_depend_on_seed_and_count(kind):
+  fields = {**tiny.config().data.to_dict(), 'height': 32, 'width': 32, 'kind': kind}
+  if kind == 'predictions':
+    fields['predictions'] = {'levels': 0}
+  batches = []
+  for split in ('val', 'test'):
+    one, two = (
+      splits.batches(fields, split, seed=seed, batch_size=2, count=count)
+      for seed, count in ((3, 4), (8, 9))
+    )
+    assert (len(one), len(two)) == (2, 4)
+    assert_same(one[1], two[1])
+    batches.append(one[1])
+  name = 'layers' if kind == 'scene' else 'low'
+  assert (batches[0][name] != batches[1][name]).any()
 
 
 def test_invalid_batches_are_refused():

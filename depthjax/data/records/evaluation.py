@@ -9,7 +9,7 @@ from depthjax.data.sources import prepared
 
 
 class Records(Sequence):
-  """Records of a prepared dataset by number, decoded on demand; picklable.
+  """Records of a prepared dataset by number, decoded on demand.
 
   A record is a dict: images float32 [h w c] in [0, 1] (masks {0, 1}), `disparity` float32 [h w 1],
   near is large, 0 where `valid` is 0, `name` and `unit` str, other numbers float.

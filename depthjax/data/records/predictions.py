@@ -55,10 +55,10 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
     if where == 'builtin':
       source = depth_sources.BuiltIn(split, scene.height)
     elif where.startswith('tfds:'):
-      source = depth_sources.open_truths(where, split, scene.height)
+      source = depth_sources.Truths(where, split, scene.height)
     else:
       sizes = {'levels': config.levels, 'window_size': config.window_size}
-      source = depth_sources.open_stored(where, split, scene.height, **sizes)
+      source = depth_sources.Stored(where, split, scene.height, **sizes)
     source = photo_sources.Skipping(source, where)
     return pipeline.examples(source, [TakePredictions(config, train=train)], seed=own)
 

@@ -28,16 +28,16 @@ _LAYOUT = 'folders NAME with target, low and high as .npy, .png, .pfm or .exr'
 
 
 class Truths(Sequence):
-  """True disparity of a prepared dataset, resized to squares; picklable.
+  """The true disparity of a prepared dataset 'tfds:NAME', resized to squares; picklable.
 
   A record is `disparity` float32 [s s], holes filled, and `valid` bool [s s].
 
   Raises:
-    ValueError: on access, a record that cannot be decoded or is constant.
+    ValueError: as prepared.open_part; on access, a record that cannot be decoded or is constant.
   """
 
-  def __init__(self, part: prepared.Part, side: int):
-    self.part, self.side = part, side
+  def __init__(self, where: str, split: str, side: int):
+    self.part, self.side = prepared.open_part(where, split, ('disparity', 'valid')), side
 
   def __len__(self) -> int:
     return len(self.part.chosen)
@@ -48,15 +48,6 @@ class Truths(Sequence):
     if disparity.ndim != 3 or disparity.shape[2] != 1 or valid.shape != disparity.shape:
       raise ValueError(f'{name}: has shapes {disparity.shape}, {valid.shape}; both must be [h w 1]')
     return _square(name, disparity[..., 0], valid[..., 0] > 0, self.side)
-
-
-def open_truths(where: str, split: str, side: int) -> Truths:
-  """The split 'train', 'val' or 'test' of 'tfds:NAME', in squares of `side` pixels.
-
-  Raises:
-    ValueError: as prepared.open_part.
-  """
-  return Truths(prepared.open_part(where, split, ('disparity', 'valid')), side)
 
 
 class BuiltIn(Sequence):
@@ -83,18 +74,25 @@ class BuiltIn(Sequence):
 
 
 class Stored(Sequence):
-  """Stored predictions of a folder, resized to squares; picklable.
+  """The stored predictions of a folder or its URL, resized to squares; picklable.
 
   A record is `disparity` and `valid` as in Truths, `low` and `high` float32 [s s], and, if levels >
   0, `windows` float32 [n window_size window_size]; a window that is not stored is cut from `high`.
 
   Raises:
-    InputError: on access, a file that is missing, cannot be read or is incomplete.
+    ValueError: the folder does not exist, or has no record of the split; on access, a file that is
+      missing, cannot be read or is incomplete.
   """
 
-  def __init__(self, folders: Sequence[pathlib.Path], side: int, levels: int, window_size: int):
-    self.folders, self.side = list(folders), side
-    self.levels, self.window_size = levels, window_size
+  def __init__(self, where: str, split: str, side: int, *, levels: int, window_size: int):
+    self.side, self.levels, self.window_size = side, levels, window_size
+    folder = remote.fetch(where)
+    if not folder.is_dir():
+      raise InputError(folder, 'is not a folder', f'a folder with {_LAYOUT}')
+    found = sorted(path for path in folder.iterdir() if _file(path, 'target', optional=True))
+    if not found:
+      raise InputError(folder, 'has no predictions', _LAYOUT)
+    self.folders = [found[i] for i in members([path.name for path in found], split, where)]
 
   def __len__(self) -> int:
     return len(self.folders)
@@ -124,24 +122,6 @@ class Stored(Sequence):
         file = _file(folder / 'windows', f'{level}_{row}_{column}', optional=True)
         window = np.ascontiguousarray(high[part.slices]) if file is None else _complete(file)
         yield noise.resized(window, (self.window_size, self.window_size))
-
-
-def open_stored(where: str, split: str, side: int, *, levels: int, window_size: int) -> Stored:
-  """The split 'train', 'val' or 'test' of a folder of predictions, or of its URL.
-
-  Raises:
-    ValueError: the folder does not exist, or has no record of this split.
-  """
-  folder = remote.fetch(where)
-  if not folder.is_dir():
-    raise InputError(folder, 'is not a folder', f'a folder with {_LAYOUT}')
-  found = sorted(
-    path for path in folder.iterdir() if _file(path, 'target', optional=True) is not None
-  )
-  if not found:
-    raise InputError(folder, 'has no predictions', _LAYOUT)
-  chosen = members([path.name for path in found], split, where)
-  return Stored([found[i] for i in chosen], side, levels, window_size)
 
 
 def _file(folder, name, *, optional=False):

@@ -146,7 +146,7 @@ def open_photos(where: str, split: str = 'train') -> Source:
   """
   if where.startswith('tfds:'):
     part = prepared.open_part(where, split, ('image',))
-    return Source(part.names, prepared.Photos(part, SIDE))
+    return Source(part.names, prepared.Images(part, SIDE))
   if where == 'builtin':
     names = sum(BUILT_IN.values(), ()) if split == 'all' else BUILT_IN[split]
     folder = pathlib.Path(importlib.util.find_spec('skimage').origin).parent / 'data'
@@ -169,7 +169,7 @@ def open_foregrounds(where: str, split: str = 'train') -> Source:
   """
   if where.startswith('tfds:'):
     part = prepared.open_part(where, split, ('image', ('matte', 'mask')))
-    return Source(part.names, prepared.Foregrounds(part, SIDE))
+    return Source(part.names, prepared.Images(part, SIDE))
   folder = remote.fetch(where, _is_image)
   pairs = (folder / 'photos').is_dir() or (folder / 'mattes').is_dir()
   files = _images(folder / 'photos' if pairs else folder)

@@ -103,33 +103,24 @@ def _field(where, need, has):
   return found
 
 
-class Photos(NamedTuple):
-  """Loader: item number -> uint8 [h w 3], reduced to a long side of at most `side` px."""
+class Images(NamedTuple):
+  """Loader: item number -> uint8 [h w 3], with a long side of at most `side` px.
 
-  part: Part
-  side: int
-
-  def __call__(self, index: int) -> np.ndarray:
-    return reading.reduce(_colours(self.part.read(index), self.part, index), self.side)
-
-
-class Foregrounds(NamedTuple):
-  """Loader: item number -> uint8 [h w 4], straight alpha, colours extended below it."""
+  If the part has a second field, it becomes the alpha channel: [h w 4], as reading.complete.
+  """
 
   part: Part
   side: int
 
   def __call__(self, index: int) -> np.ndarray:
     record, name = self.part.read(index), self.part.names[index]
-    colours, alpha = _colours(record, self.part, index), np.asarray(record[self.part.fields[1]])
-    if alpha.shape != (*colours.shape[:2], 1) or alpha.dtype != np.uint8:
+    image, *alpha = (np.asarray(record[field]) for field in self.part.fields)
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8:
+      raise ValueError(f'{name}: image is {image.dtype} {image.shape}; it must be uint8 [h w 3]')
+    image = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+    if not alpha:
+      return reading.reduce(image, self.side)
+    (alpha,) = alpha
+    if alpha.shape != (*image.shape[:2], 1) or alpha.dtype != np.uint8:
       raise ValueError(f'{name}: alpha is {alpha.dtype} {alpha.shape}; it must be uint8 [h w 1]')
-    return reading.complete(colours, alpha[..., 0], name, self.side)
-
-
-def _colours(record, part, index):
-  image = np.asarray(record['image'])
-  if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8:
-    name = part.names[index]
-    raise ValueError(f'{name}: image is {image.dtype} {image.shape}; it must be uint8 [h w 3]')
-  return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+    return reading.complete(image, alpha[..., 0], name, self.side)

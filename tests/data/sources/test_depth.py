@@ -1,6 +1,5 @@
 """Sources of disparity: datasets, folders and the built-in image; splits, batches, errors."""
 
-import contextlib
 import logging
 import pickle
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from depthjax import configuring, windows
-from depthjax.data import pipeline, splits
+from depthjax.data import splits
 from depthjax.data.records import flips, predictions
 from depthjax.data.sources import depth as depth_sources
 from depthjax.files import depth
@@ -66,7 +65,7 @@ def fixture_root(tmp_path):
 
 
 def opened(root, split='train'):
-  return depth_sources.open_stored(str(root), split, SIDE, levels=LEVELS, window_size=WINDOW)
+  return depth_sources.Stored(str(root), split, SIDE, levels=LEVELS, window_size=WINDOW)
 
 
 @pytest.mark.parametrize('kind', ['npy', 'pfm', 'png'])
@@ -151,8 +150,8 @@ def test_augmentation_of_stored_records_flips_all_maps_together(root):
 def test_predictions_are_simulated_for_a_dataset(tmp_path):
   writing.prepare('nyuv2', datasets.MAKERS['nyuv2'](tmp_path / 'raw'), tmp_path)
   where = f'tfds:{tmp_path}/nyuv2'
-  truth = depth_sources.open_truths(where, 'train', SIDE)
-  assert len(truth) and len(depth_sources.open_truths(where, 'val', SIDE))
+  truth = depth_sources.Truths(where, 'train', SIDE)
+  assert len(truth) and len(depth_sources.Truths(where, 'val', SIDE))
   record, stored = truth[0], truth.part.read(0)
   assert record['disparity'].shape == record['valid'].shape == (SIDE, SIDE)
   want = cv2.resize(stored['valid'][..., 0], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) > 127
@@ -171,23 +170,6 @@ def test_mixture_uses_each_source_by_weight(root):
     any(np.allclose(target[..., 0], x, atol=1e-6) for x in stored) for target in found['target']
   )
   assert 2 <= from_folder <= 10
-
-
-def test_evaluation_of_drawn_scenes_does_not_depend_on_the_seed():
-  one, other = (batch('val', seed=seed, count=2) for seed in (1, 2))
-  test = batch('test', seed=1, count=2)
-  np.testing.assert_array_equal(one['low'], other['low'])
-  assert (one['low'] != test['low']).any()
-  assert (one['stereo_target'] == 0).all() and (one['valid'] == 1).all()
-
-
-@pytest.mark.slow
-def test_worker_processes_draw_the_same_batches():
-  ds = splits.batches(fields(), 'train', seed=1, batch_size=2)
-  with contextlib.closing(pipeline.stream(ds, workers=1)) as stream:
-    first = next(stream)
-  for name, x in ds[0].items():
-    np.testing.assert_array_equal(first[name], x)
 
 
 def test_damaged_record_is_skipped(root, caplog):
