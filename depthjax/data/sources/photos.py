@@ -26,18 +26,11 @@ MAX_SKIPPED = 0.05  # Maximum fraction of items that cannot be read; one is alwa
 # drawings.) The stereo pair `motorcycle` is an evaluation scene, so it is not used.
 BUILT_IN = {
   'train': (
-    'astronaut.png',
-    'camera.png',
-    'coins.png',
-    'grass.png',
-    'hubble_deep_field.jpg',
-    'ihc.png',
-    'moon.png',
-    'page.png',
-    'rocket.jpg',
+    'astronaut.png camera.png coins.png grass.png hubble_deep_field.jpg ihc.png moon.png page.png '
+    'rocket.jpg'
   ),
-  'val': ('coffee.png', 'gravel.png'),
-  'test': ('brick.png', 'chelsea.png', 'text.png'),
+  'val': 'coffee.png gravel.png',
+  'test': 'brick.png chelsea.png text.png',
 }
 
 
@@ -148,7 +141,7 @@ def open_photos(where: str, split: str = 'train') -> Source:
     part = prepared.open_part(where, split, ('image',))
     return Source(part.names, prepared.Images(part, SIDE))
   if where == 'builtin':
-    names = sum(BUILT_IN.values(), ()) if split == 'all' else BUILT_IN[split]
+    names = (' '.join(BUILT_IN.values()) if split == 'all' else BUILT_IN[split]).split()
     folder = pathlib.Path(importlib.util.find_spec('skimage').origin).parent / 'data'
     return Source(names, _Loader(reading.read_photo, [(folder / name,) for name in names]))
   files = _images(remote.fetch(where, _is_image))

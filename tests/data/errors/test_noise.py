@@ -23,20 +23,6 @@ def simulated(truth, seed=0, fraction=1.0, **amplitudes):
   )
 
 
-def affine_residuals(truth, prediction):
-  """Mean, over regions between edges, of the std of the error after an affine fit."""
-  inside = cv2.erode((~noise.edges(truth)).astype(np.uint8), np.ones((5, 5), np.uint8))
-  labels, out = cv2.connectedComponents(inside, connectivity=4)[1], []
-  for number in range(1, labels.max() + 1):
-    own = labels == number
-    if own.sum() >= 30:
-      design = np.stack([truth[own], np.ones(own.sum())], 1)
-      fit = design @ np.linalg.lstsq(design, prediction[own], rcond=None)[0]
-      out.append(np.std(prediction[own] - fit))
-  assert len(out) > 3
-  return np.mean(out)
-
-
 def test_zero_amplitudes_at_full_resolution_give_the_truth(truth):
   np.testing.assert_array_equal(simulated(truth), truth)
   assert (simulated(truth, fraction=0.5) != truth).any()
@@ -48,14 +34,6 @@ def test_constant_truth_stays_constant():
   np.testing.assert_allclose(out, flat, atol=1e-6)
 
 
-def test_affine_residual_grows_with_the_offset(truth):
-  few, many = (
-    np.mean([affine_residuals(truth, simulated(truth, seed, offset=x)) for seed in range(6)])
-    for x in (0.01, 0.08)
-  )
-  assert many > 6 * few > 0
-
-
 def test_regions_of_one_patch_have_independent_offsets():
   """A step inside a patch: the error is smooth on both sides of it, and jumps across it."""
   truth = np.zeros((64, 64), np.float32)
@@ -63,6 +41,7 @@ def test_regions_of_one_patch_have_independent_offsets():
   errors = np.stack([simulated(truth, s, offset=0.1, patch=0.5) - truth for s in range(20)])
   across, along = errors[..., 29] - errors[..., 34], errors[..., 24] - errors[..., 29]
   assert np.std(across) > 2 * np.std(along) > 0.01
+  assert 0.04 < np.std(errors) < 0.12
 
 
 def test_gain_scales_the_relief_of_a_region_about_its_mean():
@@ -94,16 +73,6 @@ def test_tilings_have_unit_weight_per_pixel_and_separate_patches(shape, size):
       rows, columns = np.nonzero(own == number)
       height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
       assert height <= size and width <= size and len(rows) == height * width
-
-
-def test_an_edge_divides_a_patch():
-  edges = np.zeros((16, 16), bool)
-  edges[:, 7] = True
-  labels, _ = components.label(edges, components.patches((16, 16), 16))
-  first = labels[0].reshape(16, 16)  # The tiling with one patch.
-  assert (first[:, 7] == 0).all()
-  assert len(np.unique(first[:, :7])) == len(np.unique(first[:, 8:])) == 1
-  assert first[0, 0] != first[0, 15]
 
 
 def test_gaussians_are_near_edges_and_scale_with_the_step(truth):

