@@ -42,8 +42,8 @@ def mixture(
 ) -> grain.MapDataset:
   """Endless, shuffled examples of all parts in proportion to their weights.
 
-  Each part keeps its own order. In every MIX examples the proportions are those of the weights,
-  within 1 % of the smallest weight.
+  Each part is read in its usual order, and every MIX consecutive examples are shuffled. Their
+  proportions are those of the weights, within 1 % of the smallest weight.
 
   Args:
     seed: seed of the parts, and of the shuffle within each MIX examples.
@@ -51,10 +51,10 @@ def mixture(
   """
   if len(parts) == 1:
     return opened(parts[0].where, seed)
-  # With the run's own seed, a drawn part would repeat scenes that were prepared with that seed.
+  # With the run's seed, a drawn part would repeat scenes that were prepared with that seed.
   sequence = np.random.SeedSequence(seed)
   seeds = sequence.generate_state(len(parts)).tolist()
-  datasets = [opened(part.where, own) for part, own in zip(parts, seeds, strict=True)]
+  datasets = [opened(part.where, part_seed) for part, part_seed in zip(parts, seeds, strict=True)]
   # grain.MapDataset.mix has a fixed period: a process that reads every second example could get
   # only one of the parts.
   ds = grain.MapDataset.mix(datasets, [part.weight for part in parts])

@@ -25,7 +25,7 @@ class Amplitudes:
 
   Attributes:
     offset: std of the offset of a region in a patch.
-    gain: std of the gain on a region's own relief; a factor.
+    gain: std of the gain on a region's relief; a factor.
     patch: size of a patch as a fraction of the map's long side.
     smooth: std of the smooth error.
     cells: number of cells of the smooth error along each axis.
@@ -139,8 +139,10 @@ def splat(
   """
   out = np.zeros(shape, np.float32)
   for kind, sigma in enumerate(SIGMAS):
-    own = kinds == kind
-    dots = np.bincount(positions[own], heights[own], out.size).reshape(shape).astype(np.float32)
+    chosen = kinds == kind
+    dots = (
+      np.bincount(positions[chosen], heights[chosen], out.size).reshape(shape).astype(np.float32)
+    )
     blurred = cv2.GaussianBlur(dots, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
     out += blurred * np.float32(2 * np.pi * sigma**2)  # Peak 1.
   return out

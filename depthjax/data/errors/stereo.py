@@ -21,8 +21,9 @@ def matched(rng: np.random.Generator, disparity: np.ndarray) -> tuple[np.ndarray
   h, w = disparity.shape
   scale = max(h, w) / 320
   span = float(disparity.max() - disparity.min())
-  seen = visible(disparity, rng.uniform(0.005, 0.025) * w / max(span, 1e-6), rng.random() < 0.5)
-  valid = seen & ~_unmatched(rng, disparity, span, scale)
+  baseline = rng.uniform(0.005, 0.025) * w / max(span, 1e-6)
+  valid = visible(disparity, baseline, rng.random() < 0.5)
+  valid &= ~_unmatched(rng, disparity, span, scale)
   out = _displaced(rng, disparity, rng.uniform(0.5, 2.0) * scale)
   out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, 1.5) * max(scale, 0.5))
   grain = cv2.GaussianBlur(rng.standard_normal((h, w), np.float32), (0, 0), max(0.7, scale))

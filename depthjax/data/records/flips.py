@@ -27,12 +27,12 @@ def flipped_windows(
     grid = windows.grid(shape, level)
     order = flipped(np.arange(len(grid)).reshape(level + 1, level + 1), flips).ravel()
     first = len(out)
-    for own, source in zip(grid, order, strict=True):
+    for new, source in zip(grid, order, strict=True):
       old = grid[source]
       top = h - old.top - old.height if flips[0] else old.top
       left = w - old.left - old.width if flips[1] else old.left
       part = np.ascontiguousarray(flipped(parts[first + source], flips))
-      x, y = (own.left - left) * side / own.width, (own.top - top) * side / own.height
+      x, y = (new.left - left) * side / new.width, (new.top - top) * side / new.height
       out.append(_shifted(part, x, y) if x or y else part)
   return out
 

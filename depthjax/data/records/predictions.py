@@ -45,13 +45,13 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
   """
   config, scene, train = _config(fields), scene_records.config(fields), split == 'train'
 
-  def opened(where: str, own: int) -> grain.MapDataset:
+  def opened(where: str, part_seed: int) -> grain.MapDataset:
     if where == scene_records.DRAWN:
       foregrounds = photo_sources.open_items(
         fields['foreground_source'], split, photo_sources.open_foregrounds
       )
       draw = DrawPredictions(scene, config, foregrounds, train=train)
-      return pipeline.examples(range(pipeline.EPOCH), [draw], seed=own)
+      return pipeline.examples(range(pipeline.EPOCH), [draw], seed=part_seed)
     if where == 'builtin':
       source = depth_sources.BuiltIn(split, scene.height)
     elif where.startswith('tfds:'):
@@ -60,7 +60,7 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
       sizes = {'levels': config.levels, 'window_size': config.window_size}
       source = depth_sources.Stored(where, split, scene.height, **sizes)
     source = photo_sources.Skipping(source, where)
-    return pipeline.examples(source, [TakePredictions(config, train=train)], seed=own)
+    return pipeline.examples(source, [TakePredictions(config, train=train)], seed=part_seed)
 
   return pipeline.mixture(scene_records.parts(fields.get('depth_source', '')), seed, opened)
 

@@ -25,9 +25,9 @@ def members(names: Sequence[str], split: str, where: str = 'source') -> list[int
   splits = [split_of(name) for name in names]
   for held_out in HELD_OUT:
     if held_out not in splits:
-      rest = [i for i, own in enumerate(splits) if own == 'train'] or range(len(names))
+      rest = [i for i, found in enumerate(splits) if found == 'train'] or range(len(names))
       splits[min(rest, key=lambda i: _hash(names[i]))] = held_out
-  return [i for i, own in enumerate(splits) if own == split]
+  return [i for i, found in enumerate(splits) if found == split]
 
 
 def split_of(name: str) -> str:

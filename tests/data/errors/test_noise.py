@@ -1,4 +1,4 @@
-"""The simulated predictor: each error has the stated size and place, and none where it is 0."""
+"""The simulated predictor: amplitude and location of each error."""
 
 import cv2
 import numpy as np
@@ -68,9 +68,9 @@ def test_tilings_have_unit_weight_per_pixel_and_separate_patches(shape, size):
   assert len(np.unique(tiling.positions)) == tiling.positions.size
   labels, count = components.label(np.zeros(shape, bool), tiling)
   assert labels.min() == 1 and count == labels.max() + 1
-  for own in labels.reshape(4, *shape):
-    for number in np.unique(own):
-      rows, columns = np.nonzero(own == number)
+  for tile in labels.reshape(4, *shape):
+    for number in np.unique(tile):
+      rows, columns = np.nonzero(tile == number)
       height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
       assert height <= size and width <= size and len(rows) == height * width
 

@@ -54,8 +54,8 @@ def test_changes_are_near_the_boundary_and_not_in_the_background(mask):
     out = corrupted(stack, seed, scale=scale, radius=radius, sigma=sigma)
     np.testing.assert_array_equal(out[-1], stack[-1])
     np.testing.assert_array_equal(out[:-1][edge > bound], stack[:-1][edge > bound])
-    for own in out[:-1]:
-      area = (own > 127).sum() - (mask > 0).sum()
+    for changed_mask in out[:-1]:
+      area = (changed_mask > 127).sum() - (mask > 0).sum()
       changed += area > 20, area < -20
   assert changed.min() > 15  # Dilation and erosion are equally likely.
   np.testing.assert_array_equal(stack, before)

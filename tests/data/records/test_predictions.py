@@ -93,13 +93,13 @@ def test_windows_are_sharper_than_the_high_prediction(truth):
   unit, ratios = predictions.normalise(truth), []
   for seed in range(4):
     record = simulated(truth, seed, edge_high=0.0, window_size=SIDE)
-    for own, part in zip(record['windows'][:4], windows.grid((SIDE, SIDE), 1), strict=True):
+    for window, part in zip(record['windows'][:4], windows.grid((SIDE, SIDE), 1), strict=True):
       crops = (np.ascontiguousarray(x[part.slices]) for x in (record['high'][..., 0], unit))
       high, want = (noise.resized(x, (SIDE, SIDE)) for x in crops)
       if np.ptp(want) > 0.3:
-        ratios.append([edge_steps(fitted(x, want), want) for x in (own[..., 0], high)])
-  window, high = np.mean(ratios, 0)
-  assert window > 1.2 * high
+        ratios.append([edge_steps(fitted(x, want), want) for x in (window[..., 0], high)])
+  windows_step, high = np.mean(ratios, 0)
+  assert windows_step > 1.2 * high
 
 
 def test_each_window_has_independent_errors():
@@ -168,9 +168,9 @@ def test_augmentation_flips_and_inverts_all_maps_together(truth):
     seen[keys[0]] += 1
     for name in ('low', 'high'):
       np.testing.assert_allclose(record[name], record['target'], atol=1e-6)
-    for own, part in zip(record['windows'], parts, strict=True):
+    for window, part in zip(record['windows'], parts, strict=True):
       crop = noise.resized(np.ascontiguousarray(target[part.slices]), (SIDE, SIDE), cubic=True)
-      np.testing.assert_allclose(own[..., 0], predictions.normalise(crop), atol=1e-4)
+      np.testing.assert_allclose(window[..., 0], predictions.normalise(crop), atol=1e-4)
   assert (seen.sum(2) > 6).all() and 10 < seen[..., 1].sum() < 32
 
 

@@ -81,15 +81,15 @@ def test_stored_maps_are_resized_to_squares(tmp_path, kind):
 
 
 def test_missing_windows_are_cut_from_the_high_prediction(root):
-  own = np.random.default_rng(0).random((9, 11)).astype(np.float32)
+  stored = np.random.default_rng(0).random((9, 11)).astype(np.float32)
   (root / 'scene0' / 'windows').mkdir()
-  depth.write_depth(root / 'scene0' / 'windows' / '2_1_0.npy', own)
+  depth.write_depth(root / 'scene0' / 'windows' / '2_1_0.npy', stored)
   record = opened(root, 'all')[0]
   assert record['windows'].shape == (windows.count(LEVELS), WINDOW, WINDOW)
   high, size = maps(0)['high'], (WINDOW, WINDOW)
   parts = [part for level in (1, 2) for part in windows.grid(high.shape, level)]
   for number, (part, got) in enumerate(zip(parts, record['windows'], strict=True)):
-    crop = high[part.slices] if number != 4 + 3 else own
+    crop = high[part.slices] if number != 4 + 3 else stored
     method = cv2.INTER_AREA if max(crop.shape) > WINDOW else cv2.INTER_LINEAR
     want = cv2.resize(np.ascontiguousarray(crop), size, interpolation=method)
     np.testing.assert_allclose(got, want, atol=1e-6)
@@ -132,14 +132,14 @@ def test_augmentation_of_stored_records_flips_all_maps_together(root):
   for target, high, low, parts in zip(
     *(found[name][..., 0] for name in ('target', 'high', 'low', 'windows')), strict=True
   ):
-    own = {
+    found_kinds = {
       (up, left, inverted)
       for up, left, inverted in np.ndindex(2, 2, 2)
       for x in unit
       if np.allclose(target, abs(inverted - flips.flipped(x, (up, left))), atol=1e-6)
     }
-    assert len(own) == 1
-    kinds |= own
+    assert len(found_kinds) == 1
+    kinds |= found_kinds
     part = windows.grid((SIDE, SIDE), 1)[1]
     crop = cv2.resize(np.ascontiguousarray(target[part.slices]), (WINDOW, WINDOW))
     for one, other, least in ((target, high, 0.9), (target, low, 0.5), (crop, parts[1], 0.85)):
