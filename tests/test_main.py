@@ -155,6 +155,6 @@ def test_too_many_damaged_photographs_end_a_run_in_one_line(tmp_path, workers):
   lines = done.stderr.splitlines()
   last = next(line for line in lines if line.startswith('depthjax:'))
   before = [line for line in lines if line != last]  # Or after: other threads go on for a moment.
-  words = f'depthjax: {photos}: items cannot be read .png; images a share of 0.05 is skipped'
+  words = f'depthjax: {photos}: items cannot be read .png; a fraction of 0.05 is skipped'
   messages.assert_one_line(f'{last}\n', words)
   assert done.returncode == 2 and all('skipped (' in line for line in before), done.stderr

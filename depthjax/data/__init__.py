@@ -1,5 +1,5 @@
-"""Layered scenes and their batches, drawn on the host by NumPy, OpenCV and grain.
+"""Training data: drawn layered scenes, sources and batches. NumPy, OpenCV and Grain, no devices.
 
-Axis letters: b batch, l layers (near first), h w frame, p padding (a padded canvas is
-[h+2p w+2p]), c channels. Images are uint8 sRGB; alpha is straight, never premultiplied.
+Axes: b batch, l layers (near first), h w frame, p padding (a padded canvas is [h+2p w+2p]),
+c channels. Images are uint8 sRGB; alpha is straight, never premultiplied.
 """

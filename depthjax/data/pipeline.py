@@ -17,11 +17,9 @@ cv2.setNumThreads(0)
 # The commands silence the root logger because of Orbax; skipped records are still reported.
 logging.getLogger('depthjax.data').setLevel(logging.WARNING)
 
-# Scenes are drawn anew for every index, so the length of an epoch means nothing in training; it
-# only has to stay below what grain can shuffle.
+# Every index draws a new scene, so the length of an epoch is arbitrary; grain shuffles up to 2^32.
 EPOCH = 2**30
-LONGEST = 2**32 - 1  # Records that grain can shuffle.
-MIX = 1024  # Examples of a mixture that are put in a random order together.
+MIX = 1024  # Examples of a mixture that are shuffled together.
 
 
 def examples(
@@ -31,19 +29,14 @@ def examples(
   seed: int,
   train: bool = True,
 ) -> grain.MapDataset:
-  """Random-access examples, of all processes.
+  """Random-access examples of all processes.
 
-  In training the source is shuffled, all of it, and repeats for ever in ever new orders and with
-  ever new random numbers; else every record comes once, in order.
+  For training the source repeats endlessly, with a new order and new random numbers in each epoch;
+  otherwise every record comes once, in order.
 
   Args:
-    transforms: applied to one record of the source at a time, in order.
-
-  Raises:
-    ValueError: more records than grain can shuffle.
+    transforms: applied in order to one record of the source at a time.
   """
-  if len(source) > LONGEST:
-    raise ValueError(f'{len(source)} records; at most {LONGEST} can be shuffled')
   ds = grain.MapDataset.source(source).seed(seed)
   if train:
     ds = ds.shuffle().repeat()
@@ -52,36 +45,30 @@ def examples(
   return ds
 
 
-def mixed(
-  parts: Sequence[grain.MapDataset], weights: Sequence[float], *, seed: int
-) -> grain.MapDataset:
-  """Examples of several endless datasets, by weight, in a random order.
-
-  Every part goes through its records as it would alone. Of each MIX examples the parts' shares
-  are the weights, to a hundredth of the smallest of them.
-
-  Args:
-    seed: of the order within each MIX examples.
-  """
-  # grain interleaves in a fixed rhythm. Processes and tasks that look at every second example
-  # would see one part alone.
-  ds = grain.MapDataset.mix(parts, weights)
-  # Half the range of seeds: grain adds the number of the window to it.
-  half = np.random.SeedSequence(seed).generate_state(1)[0] >> 1
-  return grain.experimental.WindowShuffleMapDataset(ds, window_size=MIX, seed=int(half))
-
-
 def mixture(
   parts: Sequence[Part], seed: int, opened: Callable[[str, int], grain.MapDataset]
 ) -> grain.MapDataset:
-  """Endless examples of all parts by their weights; `opened` gives those of a path at a seed."""
+  """Endless, shuffled examples of all parts in proportion to their weights.
+
+  Each part is read in its usual order, and every MIX consecutive examples are shuffled. Their
+  proportions are those of the weights, within 1 % of the smallest weight.
+
+  Args:
+    seed: seed of the parts, and of the shuffle within each MIX examples.
+    opened: (where, seed) -> endless examples of one part.
+  """
   if len(parts) == 1:
     return opened(parts[0].where, seed)
-  # Drawing for a mixture has a seed of its own: with the run's it would draw once more what was
-  # prepared at that seed.
-  seeds = np.random.SeedSequence(seed).generate_state(len(parts)).tolist()
-  ready = [opened(part.where, own) for part, own in zip(parts, seeds, strict=True)]
-  return mixed(ready, [part.weight for part in parts], seed=seed)
+  # With the run's seed, a drawn part would repeat scenes that were prepared with that seed.
+  sequence = np.random.SeedSequence(seed)
+  seeds = sequence.generate_state(len(parts)).tolist()
+  datasets = [opened(part.where, part_seed) for part, part_seed in zip(parts, seeds, strict=True)]
+  # grain.MapDataset.mix has a fixed period: a process that reads every second example could get
+  # only one of the parts.
+  ds = grain.MapDataset.mix(datasets, [part.weight for part in parts])
+  # Half the range of seeds: grain adds the number of the window.
+  half = int(sequence.generate_state(1)[0]) >> 1
+  return grain.experimental.WindowShuffleMapDataset(ds, window_size=MIX, seed=half)
 
 
 def batched(
@@ -93,15 +80,15 @@ def batched(
 ) -> grain.MapDataset:
   """Random-access batches of one process.
 
-  The process's slice comes last: every transform sees the global index, so the random numbers do
-  not depend on the number of processes.
+  Slicing by process comes last: every transform gets the global index, so that random numbers don't
+  depend on the number of processes.
 
   Args:
-    batch_size: examples a batch over all processes.
+    batch_size: examples per batch over all processes.
     shard: (number of this process, number of processes).
 
   Raises:
-    ValueError: the batch does not divide, or the shard is impossible.
+    ValueError: the batch does not divide by the number of processes, or the shard is invalid.
   """
   index, count = shard
   if count < 1 or not 0 <= index < count:
@@ -110,9 +97,9 @@ def batched(
     raise ValueError(
       f'batch_size is {batch_size}; it must be a positive multiple of {count} processes'
     )
-  # Shards of unequal length would leave one process waiting for a batch that never comes.
-  whole = ds if train else ds[: len(ds) // batch_size * batch_size]
-  return whole[index::count].batch(batch_size // count, drop_remainder=True)
+  if not train:  # Full batches only: all processes must have equally many.
+    ds = ds[: len(ds) // batch_size * batch_size]
+  return ds[index::count].batch(batch_size // count, drop_remainder=True)
 
 
 def stream(
@@ -124,20 +111,20 @@ def stream(
   transfer: Callable[[Any], Any] | None = None,
   ahead: int = 2,
 ) -> Iterator[Any]:
-  """Batches start, start + 1, ..., read ahead by threads, or by worker processes.
+  """Batches start, start + 1, ..., prefetched by threads or by worker processes.
 
-  Worker processes are spawned: the caller's main module must be importable, and `close()` of the
-  iterator ends them.
+  Workers are spawned, so the caller's main module must be importable; `close()` of the iterator
+  ends them.
 
   Args:
-    transfer: what sends a batch to its devices; a thread of this process does so with up to
-      `ahead` batches that nobody has asked for yet.
+    transfer: copies a batch to its devices; called by a thread of this process, up to `ahead`
+      batches before they are requested.
   """
   reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(1, threads))
   out = ds[start:].to_iter_dataset(reading)
   if workers:
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-    out = out.mp_prefetch(options, worker_init_fn=_start_worker)
+    out = out.mp_prefetch(options, worker_init_fn=end_with_parent)
   if transfer:
     out = grain.experimental.ThreadPrefetchIterDataset(
       out.map(transfer), prefetch_buffer_size=ahead
@@ -145,14 +132,9 @@ def stream(
   return iter(out)
 
 
-def _start_worker(index: int, count: int) -> None:
-  del index, count
-  end_with_parent()
-
-
 class Number(grain.transforms.MapWithIndex):
-  """Adds `index`, the example's place in the stream of all processes, modulo 2^32: uint32 []."""
+  """Adds `index`, the example's number in the stream of all processes, modulo 2^32: uint32 []."""
 
   def map_with_index(self, index, element):
-    """The record with its number; consecutive ones make up a batch."""
+    """The record with its index; the indices of a batch are consecutive."""
     return {**element, 'index': np.uint32(index % 2**32)}

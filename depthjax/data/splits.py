@@ -1,6 +1,6 @@
-"""The records of a run by split: what a config's `data` table says, as batches and examples.
+"""Batches and examples of the record kinds that a config's `data` names.
 
-A kind of records is one module of data/records and one row of the table below.
+A record kind is one module of data/records and one row of the table below.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from depthjax.data.records import predictions, scene
 
 
 class Kind(NamedTuple):
-  """A kind of records, as functions of a config's `data`.
+  """A record kind, as functions of a config's `data`.
 
-  Fields:
+  Attributes:
     example: fields -> one record.
-    records: (fields, split, seed) -> records without end.
-    drawn: (fields, seed) -> what `depthjax prepare scenes` stores, where it can: the records that
-      training draws, and the number of items of each source.
+    records: (fields, split, seed) -> endless records.
+    drawn: (fields, seed) -> what `depthjax prepare scenes` stores, and the number of items of each
+      source; None if this kind is not stored.
   """
 
   example: Callable[[dict[str, Any]], dict[str, np.ndarray]]
@@ -32,7 +32,7 @@ _KINDS = {
   'predictions': Kind(predictions.example, predictions.records),
   'scene': Kind(scene.example, scene.records, scene.drawn),
 }
-# Evaluation sets are the same for every run: their seeds don't depend on the run's.
+# Evaluation sets are the same for all runs: their seeds don't depend on the run's seed.
 _SEEDS = {'val': 2_000_003, 'test': 3_000_017}
 
 
@@ -45,13 +45,13 @@ def batches(
   shard: tuple[int, int] = (0, 1),
   count: int | None = None,
 ) -> grain.MapDataset:
-  """Batches of a split ('train', 'val', 'test'), its photographs disjoint from the others'.
+  """Batches of a split 'train', 'val' or 'test'; no photo is in two splits.
 
   Args:
     fields: a config's `data`, as in configuring.scenes.
-    seed: of the training records; the other splits have fixed ones.
+    seed: seed of the training records; other splits have fixed seeds.
     batch_size, shard: as in pipeline.batched.
-    count: None to train; for evaluation the number of records, cut to whole batches.
+    count: number of records for evaluation, rounded down to full batches; None for training.
 
   Raises:
     ValueError: a field out of range, or a source that cannot be read.
@@ -65,7 +65,7 @@ def batches(
 
 
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
-  """One record of the shapes that every batch has.
+  """One record, with the shapes and dtypes of all records.
 
   Raises:
     ValueError: a field out of range.
@@ -77,15 +77,15 @@ def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str
   """The records that `depthjax prepare scenes` stores, and the number of items of each source.
 
   Raises:
-    ValueError: a kind that is not stored, a field out of range, or a source that cannot be read.
+    ValueError: a kind that cannot be stored, a field out of range, or a source that cannot be read.
   """
   kind = _kind(fields)
   if kind.drawn is None:
-    raise ValueError(f'data.kind is {fields["kind"]!r}; only scenes are prepared')
+    raise ValueError(f'data.kind is {fields["kind"]!r}; only scenes can be prepared')
   return kind.drawn(fields, seed)
 
 
 def _kind(fields: dict[str, Any]) -> Kind:
   if fields['kind'] not in _KINDS:
-    raise ValueError(f'data.kind is {fields["kind"]!r}; it can be {" or ".join(_KINDS)}')
+    raise ValueError(f'data.kind is {fields["kind"]!r}; it must be {" or ".join(_KINDS)}')
   return _KINDS[fields['kind']]

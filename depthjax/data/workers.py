@@ -1,12 +1,15 @@
-"""Worker processes that do not outlive who reads from them."""
+"""Worker processes that end when their parent process does."""
 
 import multiprocessing
 import os
 import threading
 
 
-def end_with_parent() -> None:
-  """In a worker process: ends it when its parent is gone, however that was killed."""
+def end_with_parent(*_: int) -> None:
+  """Ends this worker process when its parent has ended, even if the parent was killed.
+
+  Grain calls it with the number of the worker and their count; both are unused.
+  """
 
   def wait():
     multiprocessing.parent_process().join()

@@ -88,7 +88,7 @@ def _rows(out):
 def test_renderers_are_scored_by_the_lens_of_the_records(score, root):
   code, out, err, found = score('data/blb --split=all --method=classical')
   assert (code, err.strip()) == (0, '')
-  pairs = evaluation.open_pairs(f'tfds:{root}/data/blb', 'all')
+  pairs = evaluation.open_records(f'tfds:{root}/data/blb', 'all')
   expected = {pair['name']: photographs.score_pair(pair, photographs.renderers()) for pair in pairs}
   assert found['records'] == expected and len(expected) == 3
   assert found['dataset'] == f'tfds:{root}/data/blb' and found['failed'] == []
@@ -142,7 +142,7 @@ def test_predicted_depth_is_scored_on_rgbd(score, root, monkeypatch):
   code, out, err, found = score('data/nyuv2 --split=all --depth-weights=depth.safetensors')
   assert (code, err.strip()) == (0, '')
   network = depth.load('depth.safetensors')
-  for record in evaluation.open_rgbd(f'tfds:{root}/data/nyuv2', 'all'):
+  for record in evaluation.open_records(f'tfds:{root}/data/nyuv2', 'all'):
     expected = photographs.score_depth(record, depth.predict(record['image'], network))
     assert found['records'][record['name']] == expected
   constant = found['means']['constant']['mae_spline']

@@ -1,4 +1,4 @@
-"""What tests of sources and of predictors look at."""
+"""Test inputs: image files, constant images and a true disparity."""
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,7 @@ def flat(value, h=12, w=16, c=3):
 
 
 def truth(side=96):
-  """True disparity, float32 [side side]: a disc before bars before a tilted wall."""
+  """True disparity, float32 [side side]: a disc in front of bars in front of a tilted wall."""
   y, x = (np.mgrid[:side, :side] + 0.5) / side
   disparity = 0.2 * x
   disparity[(x * 4 % 1 < 0.35) & (y > 0.5)] = 0.5

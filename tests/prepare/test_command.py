@@ -20,7 +20,7 @@ def test_it_says_what_it_did(run, tmp_path):
   lines = [line for line in out.splitlines() if line.strip()]
   assert lines[-2].startswith('skipped: ebb/original/3.png: has no partner')
   assert lines[-1].startswith('out/ebb/1.0.0: train ') and lines[-1].endswith('skipped 1')
-  pairs = evaluation.open_pairs('tfds:out/ebb', 'all')
+  pairs = evaluation.open_records('tfds:out/ebb', 'all')
   assert len(pairs) == 19 and {record['image'].shape for record in pairs} == {(12, 16, 3)}
 
 

@@ -30,7 +30,9 @@ def test_what_is_read_back_is_true(name, tmp_path):
   truth = made_maps.MAKERS[name](tmp_path / 'source')
   done = writing.prepare(name, tmp_path / 'source', tmp_path / 'target')
   assert done.skipped == []
-  stored = {record['name']: record for record in evaluation.open_rgbd(f'tfds:{done.folder}', 'all')}
+  stored = {
+    record['name']: record for record in evaluation.open_records(f'tfds:{done.folder}', 'all')
+  }
   assert stored.keys() == truth.keys()
   for key, record in stored.items():
     want = truth[key]

@@ -41,7 +41,7 @@ def test_ebb_pairs_are_prepared_and_scored(tmp_path):
   _copied(maps, tmp_path / 'ebb' / 'disparity')
   done = writing.prepare('ebb', tmp_path / 'ebb', tmp_path / 'out', long_side=160)
   assert done.counts == {'train': 1, 'val': 1, 'test': 1} and not done.skipped
-  pairs = list(evaluation.open_pairs(f'tfds:{done.folder}', 'all'))
+  pairs = list(evaluation.open_records(f'tfds:{done.folder}', 'all'))
   for record in pairs:
     assert max(record['image'].shape) == 160 and np.ptp(record['disparity']) > 0.9
     # The wide aperture blurs: less detail, the same picture.

@@ -284,6 +284,6 @@ def test_sixteen_bit_pictures_become_eight(tmp_path):
   deep = made.picture(0).astype(np.uint16) * 257
   cv2.imwrite(str(place / 'original' / '0.png'), deep[..., ::-1])
   done = writing.prepare('ebb', place, tmp_path / 'a')
-  everything = evaluation.open_pairs(f'tfds:{done.folder}', 'all')
+  everything = evaluation.open_records(f'tfds:{done.folder}', 'all')
   zero = next(record for record in everything if record['name'] == '0')
   np.testing.assert_allclose(zero['image'] * 255, made.picture(0), atol=1e-4)

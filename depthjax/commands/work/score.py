@@ -84,7 +84,7 @@ def _open(dataset: str, split: str) -> records_lib.Records:
     folder = pathlib.Path(where).expanduser()
     where = f'tfds:{folder.absolute() if folder.is_dir() else where}'
   with runner.refusals():
-    return records_lib.open_scored(where, split)
+    return records_lib.open_records(where, split)
 
 
 def _job(found: records_lib.Records, options: Options) -> Job:

@@ -1,1 +1,1 @@
-"""What a depth predictor gets wrong, simulated: its silhouettes, and its maps."""
+"""Errors of a simulated depth predictor, in its silhouettes and in its maps."""

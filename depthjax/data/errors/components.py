@@ -1,7 +1,7 @@
-"""Connected regions between depth edges, patch by patch: where a predictor is wrong as one.
+"""Connected regions between depth edges, in overlapping patches: each gets one affine error.
 
-The patches have equal sides and overlap by half. They are four tilings of the map, each shifted by
-half a patch along no axis, one or both; weights that sum to one blend them without a seam.
+Square patches that overlap by half form four tilings of the map, each shifted by half a patch along
+neither axis, one axis or both. Weights that sum to one blend the tilings without seams.
 """
 
 import functools
@@ -12,74 +12,72 @@ import numpy as np
 
 
 class Patches(NamedTuple):
-  """The four tilings of a map of h * w pixels.
+  """The four tilings of a map with h * w pixels.
 
   Attributes:
-    shape: of a canvas that holds all tilings, with an empty line between any two patches.
-    places: int64 [4 h*w], where on the canvas each tiling has each pixel.
-    weights: float32 [4 h*w], those of each pixel sum to 1.
+    shape: shape of a canvas that holds all tilings, with an empty line between patches.
+    positions: int64 [4 h*w], flat position of each pixel on the canvas, for each tiling.
+    weights: float32 [4 h*w], blending weights; those of a pixel sum to 1.
   """
 
   shape: tuple[int, int]
-  places: np.ndarray
+  positions: np.ndarray
   weights: np.ndarray
 
 
 @functools.lru_cache(maxsize=64)
-def patches(shape: tuple[int, int], side: int) -> Patches:
-  """The patches of `side` pixels, an even number, of a map of `shape`."""
-  half = side // 2
-  lines = [_axis(size, side) for size in shape]
-  canvas = [(size + half) // side * (side + 1) + side + 1 for size in shape]
-  (rows, tall), (columns, wide) = lines
-  places, weights = [], []
+def patches(shape: tuple[int, int], size: int) -> Patches:
+  """The tilings of a map of `shape` by patches of `size` pixels, an even number."""
+  half = size // 2
+  (rows, row_weights), (columns, column_weights) = (_axis(length, size) for length in shape)
+  canvas = [(length + half) // size * (size + 1) + size + 1 for length in shape]
+  positions, weights = [], []
   for down in (0, 1):
     for right in (0, 1):
-      tiling = 2 * down + right
-      row = rows[down] + tiling * canvas[0]
-      places.append((row[:, None] * canvas[1] + columns[right]).ravel())
-      weights.append((tall[down][:, None] * wide[right]).ravel())
-  result = Patches((4 * canvas[0], canvas[1]), np.stack(places), np.stack(weights))
+      row = rows[down] + (2 * down + right) * canvas[0]
+      positions.append((row[:, None] * canvas[1] + columns[right]).ravel())
+      weights.append((row_weights[down][:, None] * column_weights[right]).ravel())
+  result = Patches((4 * canvas[0], canvas[1]), np.stack(positions), np.stack(weights))
   for array in result[1:]:
-    array.flags.writeable = False  # They are shared by all who ask for them.
+    array.flags.writeable = False  # Cached.
   return result
 
 
-def _axis(size, side):
-  """Places and weights [2 size] of the pixels of an axis in its two tilings."""
-  at = np.arange(size) + np.array([[0], [side // 2]])
-  weights = np.sin(np.pi * (at % side + 0.5) / side) ** 2
-  return at + at // side, weights.astype(np.float32)
+def _axis(length, size):
+  """Positions and weights [2 length] of the pixels of one axis in its two tilings."""
+  at = np.arange(length) + np.array([[0], [size // 2]])
+  weights = np.sin(np.pi * (at % size + 0.5) / size) ** 2
+  return at + at // size, weights.astype(np.float32)
 
 
 def label(edges: np.ndarray, tiling: Patches) -> tuple[np.ndarray, int]:
-  """Components of a map between its edges, in each patch by itself.
+  """Connected components between edges, for each patch separately.
 
   Args:
     edges: bool [h w].
 
   Returns:
-    int32 [4 h*w], a component's number in each tiling, 0 on edges; and one more than the largest.
+    int32 [4 h*w], component number in each tiling, 0 on edges; and the number of labels.
   """
   canvas = np.zeros(tiling.shape[0] * tiling.shape[1], np.uint8)
-  canvas[tiling.places] = ~edges.ravel()
+  canvas[tiling.positions] = ~edges.ravel()
   count, labels = cv2.connectedComponents(
     canvas.reshape(tiling.shape), connectivity=4, ltype=cv2.CV_32S
   )
-  return labels.ravel()[tiling.places], count
+  return labels.ravel()[tiling.positions], count
 
 
 def means(labels: np.ndarray, count: int, values: np.ndarray) -> np.ndarray:
-  """Mean of the values [h*w] over each component, [count]; 0 of one without pixels."""
+  """Mean of the values [h*w] over each component, [count]; 0 for an empty one."""
   flat = labels.ravel()
   sums = np.bincount(flat, np.broadcast_to(values.ravel(), labels.shape).ravel(), count)
   return sums / np.maximum(np.bincount(flat, minlength=count), 1)
 
 
 def blend(tiling: Patches, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-  """One map of the values [4 h*w] of the tilings: float32 [h w].
+  """Blends the values [4 h*w] of the tilings into one map, float32 [h w].
 
-  Edges belong to no component. There the map goes on from both sides.
+  Edge pixels belong to no component; they get a Gaussian-weighted mean of nearby pixels.
 
   Args:
     edges: bool [h w].
@@ -90,5 +88,5 @@ def blend(tiling: Patches, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
   blended *= inside
   if not edges.any():
     return blended
-  near, share = (cv2.GaussianBlur(x, (9, 9), 1.5) for x in (blended, inside))
-  return np.where(edges, near / np.maximum(share, 1e-3), blended)
+  near, weight = (cv2.GaussianBlur(x, (9, 9), 1.5) for x in (blended, inside))
+  return np.where(edges, near / np.maximum(weight, 1e-3), blended)

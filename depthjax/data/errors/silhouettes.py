@@ -1,9 +1,9 @@
-"""Errors of a simulated depth predictor: every silhouette is a little wrong at its boundary."""
+"""Errors of a simulated depth predictor at the boundaries of silhouettes."""
 
 import cv2
 import numpy as np
 
-LEAST = 0.25  # share of a silhouette that an erosion must leave
+MIN_AREA = 0.25  # Fraction of a silhouette's area that an erosion keeps.
 
 
 def corrupt(
@@ -15,35 +15,35 @@ def corrupt(
   radius: int = 6,
   sigma: float = 2.0,
 ) -> np.ndarray:
-  """Dilates or erodes every foreground silhouette, then blurs its boundary.
+  """Dilates or erodes foreground silhouettes and blurs their boundaries.
 
-  A silhouette grows or shrinks (evenly likely) by r ~ U{0 .. radius} and is blurred by a Gaussian
-  of deviation U(0, sigma), both in px at a long side of 320. Nothing changes further than
-  scale * (radius + 3 * sigma) + 1 px from the boundary. Erosion by more than a thin structure
-  bears is lessened until a quarter of it stays: what a predictor misses altogether, nothing that
-  looks at its disparity can blur. The last layer, the background, never changes.
-  Source: DeepLens section 4.2 (dilation, erosion); amounts are our choice.
+  A silhouette is dilated or eroded (with equal chance) by r ~ U{0 .. radius} and blurred by a
+  Gaussian of std U(0, sigma), both in px at a long side of 320. Nothing changes further than
+  scale * (radius + 3 * sigma) + 1 px from the boundary. Erosion is limited so that MIN_AREA of a
+  thin structure remains: an object missing from the disparity could not be blurred at all. The last
+  layer, the background, does not change.
+  Source: DeepLens section 4.2 (dilation, erosion); the amounts are ours.
 
   Args:
     silhouettes: uint8 [l h w], 0 or 255, near first.
     scale: the long side of the frame over 320.
-    probability: of a silhouette being corrupted.
+    probability: probability that a silhouette is changed.
 
   Returns:
     uint8 [l h w], 0 to 255.
   """
   out = silhouettes.copy()
   for mask in out[:-1]:
-    # All numbers are drawn for every mask, so that one probability does not shift the next draw.
+    # All numbers are drawn for every mask, so that `probability` does not affect later draws.
     chance, grows = rng.random(), rng.random() < 0.5
-    r, deviation = scale * rng.integers(0, radius + 1), scale * rng.uniform(0, sigma)
+    r, std = scale * rng.integers(0, radius + 1), scale * rng.uniform(0, sigma)
     if chance < probability:
-      mask[...] = soften(dilate(mask, r) if grows else _wear(mask, r), deviation)
+      mask[...] = soften(dilate(mask, r) if grows else _erode_partly(mask, r), std)
   return out
 
 
 def dilate(mask: np.ndarray, r: float) -> np.ndarray:
-  """Grows a mask, uint8 [h w] in {0, 255}, by a disc of any radius r in px."""
+  """Dilates a mask, uint8 [h w] in {0, 255}, by a disc of radius r px; r < 1 changes nothing."""
   if r < 1:
     return mask
   distance = cv2.distanceTransform(cv2.bitwise_not(mask), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -51,23 +51,23 @@ def dilate(mask: np.ndarray, r: float) -> np.ndarray:
 
 
 def erode(mask: np.ndarray, r: float) -> np.ndarray:
-  """Shrinks a mask, uint8 [h w] in {0, 255}, by a disc of any radius r in px."""
+  """Erodes a mask, uint8 [h w] in {0, 255}, by a disc of radius r px; r < 1 changes nothing."""
   return cv2.bitwise_not(dilate(cv2.bitwise_not(mask), r))
 
 
-def _wear(mask, r):
-  """Erodes a mask by at most r, so that LEAST of it stays."""
+def _erode_partly(mask, r):
+  """Erodes a mask by at most r, so that MIN_AREA of it remains."""
   area = cv2.countNonZero(mask)
   while r >= 1:
-    worn = erode(mask, r)
-    if cv2.countNonZero(worn) >= LEAST * area:
-      return worn
+    eroded = erode(mask, r)
+    if cv2.countNonZero(eroded) >= MIN_AREA * area:
+      return eroded
     r -= 1
   return mask
 
 
 def soften(mask: np.ndarray, sigma: float) -> np.ndarray:
-  """Blurs a mask, uint8 [h w], by a Gaussian cut at 3 sigma, in px."""
+  """Blurs a mask, uint8 [h w], by a Gaussian truncated at 3 sigma, in px."""
   if sigma < 0.1:
     return mask
   size = 2 * int(np.ceil(3 * sigma)) + 1

@@ -1,4 +1,4 @@
-"""What stereo makes of a true disparity: the "natural" targets, as photographs have them."""
+"""Simulated stereo matching: turns a true disparity into a target as measured from two photos."""
 
 import cv2
 import numpy as np
@@ -7,22 +7,23 @@ from depthjax.data.errors import noise
 
 
 def matched(rng: np.random.Generator, disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Disparity as matching two photographs gives it, and where it gives any.
+  """Disparity with the errors of stereo matching, and a mask of its valid pixels.
 
-  Edges are displaced by up to a few pixels and blurred. What the second camera does not see has no
-  disparity; neither have some of the pixels beside edges. The rest has mild noise.
+  Edges are displaced by up to a few pixels and blurred. Pixels hidden from the second camera, and
+  some pixels beside edges, are invalid. All pixels have mild noise.
 
   Args:
     disparity: float32 [h w], complete.
 
   Returns:
-    Disparity [h w], in holes any number of about its range, and bool [h w], false in holes.
+    Disparity [h w], arbitrary in holes, and valid, bool [h w], false in holes.
   """
   h, w = disparity.shape
   scale = max(h, w) / 320
   span = float(disparity.max() - disparity.min())
-  seen = visible(disparity, rng.uniform(0.005, 0.025) * w / max(span, 1e-6), rng.random() < 0.5)
-  valid = seen & ~_missed(rng, disparity, span, scale)
+  baseline = rng.uniform(0.005, 0.025) * w / max(span, 1e-6)
+  valid = visible(disparity, baseline, rng.random() < 0.5)
+  valid &= ~_unmatched(rng, disparity, span, scale)
   out = _displaced(rng, disparity, rng.uniform(0.5, 2.0) * scale)
   out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, 1.5) * max(scale, 0.5))
   grain = cv2.GaussianBlur(rng.standard_normal((h, w), np.float32), (0, 0), max(0.7, scale))
@@ -31,22 +32,22 @@ def matched(rng: np.random.Generator, disparity: np.ndarray) -> tuple[np.ndarray
 
 
 def visible(disparity: np.ndarray, baseline: float, mirrored: bool = False) -> np.ndarray:
-  """Which pixels a second camera beside the first sees, too: bool [h w].
+  """Pixels that are also visible from a second camera: bool [h w].
 
   Args:
     disparity: [h w], near is large.
-    baseline: pixels that a disparity of 1 moves; a pixel moves to the left, or right if mirrored.
+    baseline: shift in px of a disparity of 1, to the left, or to the right if mirrored.
   """
   if mirrored:
     return visible(disparity[:, ::-1], baseline)[:, ::-1]
   moved = np.arange(disparity.shape[1], dtype=np.float32) - np.float32(baseline) * disparity
-  # Of what lies to the right of a pixel, something nearer has moved to its left.
-  least = np.minimum.accumulate(moved[:, ::-1], axis=1)[:, ::-1]
-  return moved <= least
+  # A pixel is hidden by a nearer one that was on its right and moves to its left.
+  leftmost = np.minimum.accumulate(moved[:, ::-1], axis=1)[:, ::-1]
+  return moved <= leftmost
 
 
-def _missed(rng, disparity, span, scale):
-  """Pixels beside edges for which no match is found: bool [h w], in patches along the edges."""
+def _unmatched(rng, disparity, span, scale):
+  """Random patches of pixels along edges, for which no match is found: bool [h w]."""
   edges = noise.steps(disparity) > noise.STEP * span
   size = 2 * round(rng.uniform(0.5, 2.0) * scale) + 1
   near = cv2.dilate(edges.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
@@ -54,7 +55,7 @@ def _missed(rng, disparity, span, scale):
 
 
 def _displaced(rng, disparity, amount):
-  """The map pulled about smoothly, by `amount` pixels of deviation."""
+  """The map warped by a smooth displacement with a std of `amount` px."""
   h, w = disparity.shape
   x, y = (noise.smooth(rng, (h, w), 12) * np.float32(amount) for _ in range(2))
   x += np.arange(w, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Whole records of prepared datasets, for evaluation: RGB-D, pairs of pictures, mattes."""
+"""Complete records of prepared datasets for evaluation: RGB-D, pairs of photos, mattes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from depthjax.data.sources import prepared
 
 
 class Records(Sequence):
-  """Records of a prepared dataset by number, decoded on demand; picklable.
+  """Records of a prepared dataset by number, decoded on demand.
 
-  A record is a dict: pictures float32 [h w c] in [0, 1] (a mask {0, 1}), `disparity` float32
-  [h w 1], near is large, 0 where `valid` is 0, `name` and `unit` text, other numbers float.
+  A record is a dict: images float32 [h w c] in [0, 1] (masks {0, 1}), `disparity` float32 [h w 1],
+  near is large, 0 where `valid` is 0, `name` and `unit` str, other numbers float.
   """
 
   def __init__(self, part: prepared.Part):
@@ -26,50 +26,25 @@ class Records(Sequence):
 
   @property
   def fields(self) -> frozenset[str]:
-    """What a record has."""
+    """Names of the fields of a record."""
     return frozenset(self.part.records.dataset_info.features)
 
 
-def open_rgbd(where: str, split: str = 'test', *, data_dir=None) -> Records:
-  """Records with `image`, `disparity` and `valid` of a prepared dataset such as nyuv2.
+def open_records(where: str, split: str = 'test') -> Records:
+  """Records with a reference to score against.
+
+  They have `image` and `target`, as those of ebb, or `image`, `disparity` and `valid`, as nyuv2.
 
   Args:
-    where, split, data_dir: as prepared.open_part.
+    where, split: as prepared.open_part.
 
   Raises:
     ValueError: as prepared.open_part.
   """
-  return Records(
-    prepared.open_part(where, split, ('image', 'disparity', 'valid'), data_dir=data_dir)
-  )
-
-
-def open_pairs(where: str, split: str = 'test', *, data_dir=None) -> Records:
-  """Records with `image` and its blurred `target` of a prepared dataset such as ebb or blb.
-
-  Args:
-    where, split, data_dir: as prepared.open_part.
-
-  Raises:
-    ValueError: as prepared.open_part.
-  """
-  return Records(prepared.open_part(where, split, ('image', 'target'), data_dir=data_dir))
-
-
-def open_scored(where: str, split: str = 'test', *, data_dir=None) -> Records:
-  """Records that something can be scored against: open_pairs, or else open_rgbd.
-
-  Args:
-    where, split, data_dir: as prepared.open_part.
-
-  Raises:
-    ValueError: as prepared.open_part.
-  """
-  needs = ('image', ('target', 'disparity'))
-  found = Records(prepared.open_part(where, split, needs, data_dir=data_dir))
-  if 'target' in found.fields:
-    return found
-  return open_rgbd(where, split, data_dir=data_dir)
+  part = prepared.open_part(where, split, ('image', ('target', 'disparity')))
+  if 'disparity' in part.fields:
+    part = prepared.open_part(where, split, ('image', 'disparity', 'valid'))
+  return Records(part)
 
 
 def _converted(value):

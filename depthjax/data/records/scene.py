@@ -54,7 +54,7 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
     if where == DRAWN:
       return drawn(fields, own)[0]
     source = shards.open_scenes(where, config(fields))
-    source = photo_sources.Skipping(source, where, sound='records that can be decoded')
+    source = photo_sources.Skipping(source, where)
     return pipeline.examples(source, seed=own)
 
   return pipeline.mixture(parts(fields.get('scene_source', '')), seed, opened)

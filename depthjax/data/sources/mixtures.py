@@ -1,4 +1,4 @@
-"""Several sources in one: places with weights as a user writes them, and drawing by weight."""
+"""Several sources in one: parsing locations with weights, and random choice by weight."""
 
 import bisect
 import itertools
@@ -11,37 +11,35 @@ import numpy as np
 
 
 class Part(NamedTuple):
-  """A place, such as a folder or 'tfds:NAME', and its weight among the others."""
+  """A location, such as a folder or 'tfds:NAME', and its relative weight."""
 
   where: str
   weight: float | None
 
 
 def parse(text: str) -> list[Part]:
-  """The places of 'PLACE', or of 'PLACE=WEIGHT,PLACE=WEIGHT,...'; '' has none.
+  """Parses 'LOCATION' or 'LOCATION=WEIGHT,LOCATION=WEIGHT,...'; '' gives an empty list.
 
-  Weights are relative: 'a=3,b=1' is 'a=0.75,b=0.25'. An '=' that no number follows belongs to
-  the place, and so does that of a single folder that exists by that name, such as 'photos/v=2';
-  a comma never does.
+  Weights are relative: 'a=3,b=1' is 'a=0.75,b=0.25'. An '=' without a number after it belongs to
+  the location, as does the '=' of a single existing folder such as 'photos/v=2'. A comma always
+  separates.
 
   Raises:
-    ValueError: a place without weight among others, an empty or repeated place, or a weight that
-      is not above 0.
+    ValueError: a missing weight, an empty or repeated location, or a weight that is not above 0.
   """
   parts = [_part(piece.strip()) for piece in text.split(',')]
   if len(parts) == 1 and (parts[0].weight is None or os.path.isdir(os.path.expanduser(text))):
     return [Part(text, 1.0)] if text else []
-  for where, weight in parts:
+  form = 'write LOCATION=WEIGHT,LOCATION=WEIGHT'
+  for i, (where, weight) in enumerate(parts):
     if not where:
-      raise ValueError(f'{text!r} has an empty place; write PLACE=WEIGHT,PLACE=WEIGHT')
+      raise ValueError(f'{text!r} has an empty location; {form}')
     if weight is None:
-      raise ValueError(f'{text!r} has no weight for {where!r}; write PLACE=WEIGHT,PLACE=WEIGHT')
+      raise ValueError(f'{text!r} has no weight for {where!r}; {form}')
     if not (math.isfinite(weight) and weight > 0):
       raise ValueError(f'{text!r} gives {where!r} the weight {weight:g}; it must be above 0')
-  places = [part.where for part in parts]
-  twice = next((where for where in places if places.count(where) > 1), None)
-  if twice:
-    raise ValueError(f'{text!r} names {twice!r} twice; add up its weights')
+    if any(where == other.where for other in parts[:i]):
+      raise ValueError(f'{text!r} names {where!r} twice; add up its weights')
   return parts
 
 
@@ -54,17 +52,12 @@ def _part(piece: str) -> Part:
 
 
 class Mixture(Sequence):
-  """The items of several sources, one source after another; `pick` draws a source by its weight.
-
-  Args:
-    sources: none of them empty.
-    weights: positive, one a source.
-  """
+  """The items of several non-empty sources, concatenated; `pick` draws a source by its weight."""
 
   def __init__(self, sources: Sequence[Sequence], weights: Sequence[float]):
     self.sources = tuple(sources)
     self.ends = list(itertools.accumulate(map(len, self.sources)))
-    self.chances = list(np.cumsum(weights) / np.sum(weights))
+    self.cumulative = list(np.cumsum(weights) / np.sum(weights))
 
   def __len__(self) -> int:
     return self.ends[-1]
@@ -75,13 +68,13 @@ class Mixture(Sequence):
     return self.sources[source][index - self.ends[source] + len(self.sources[source])]
 
   def pick(self, rng: np.random.Generator) -> int:
-    """Number of a random item: a source by weight, then one of its items, all alike."""
-    # Rounding could leave the last bound a little below the random number.
-    source = min(bisect.bisect_right(self.chances, rng.random()), len(self.sources) - 1)
+    """Number of a random item: a source by weight, then one of its items with equal chance."""
+    # Rounding can leave the last cumulative weight slightly below the random number.
+    source = min(bisect.bisect_right(self.cumulative, rng.random()), len(self.sources) - 1)
     count = len(self.sources[source])
     return self.ends[source] - count + int(rng.integers(count))
 
 
 def pick(rng: np.random.Generator, source: Sequence) -> int:
-  """Number of a random item of a source: all alike, or by the weights of a Mixture."""
+  """Number of a random item of a source: with equal chance, or by the weights of a Mixture."""
   return source.pick(rng) if isinstance(source, Mixture) else int(rng.integers(len(source)))

@@ -1,8 +1,7 @@
 """Random-access sources of photos [h w 3] and of foregrounds with alpha [h w 4], uint8 sRGB.
 
-A source is a sequence that decodes on demand and keeps a bounded number of bytes. It pickles as
-its list of names, so worker processes can take it. `open_photos` and `open_foregrounds` make one
-from what a user writes in a config.
+A source is a sequence that decodes images on demand and caches a bounded number of bytes. It is
+pickled as its list of names, without images, so worker processes can receive it.
 """
 
 import collections
@@ -10,51 +9,43 @@ import importlib.util
 import logging
 import pathlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from depthjax.data.sources import mixtures, places, prepared, reading
+from depthjax.data.sources import mixtures, prepared, reading, remote
 from depthjax.data.sources.holdout import members
 from depthjax.files.errors import InputError
 
-SIDE = 1280  # photos are kept at a long side of at most this many px
+SIDE = 1280  # Images are reduced to a long side of at most this many px.
 CACHE_BYTES = 512 * 2**20
-SPLITS = ('train', 'val', 'test', 'all')
-_SOUND = 'images that can be decoded'
+MAX_SKIPPED = 0.05  # Maximum fraction of items that cannot be read; one is always allowed.
 
-# The photographs inside the scikit-image wheel (its other pictures are fetched from the network,
-# or are drawings), by split. The stereo pair `motorcycle` is left out on purpose: it is an
-# evaluation scene of stereo. Held out are a colour photo, a texture and a scene for either split.
+# The photos inside the scikit-image wheel, by split. (Its other images are downloaded, or are
+# drawings.) The stereo pair `motorcycle` is an evaluation scene, so it is not used.
 BUILT_IN = {
   'train': (
-    'astronaut.png',
-    'camera.png',
-    'coins.png',
-    'grass.png',
-    'hubble_deep_field.jpg',
-    'ihc.png',
-    'moon.png',
-    'page.png',
-    'rocket.jpg',
+    'astronaut.png camera.png coins.png grass.png hubble_deep_field.jpg ihc.png moon.png page.png '
+    'rocket.jpg'
   ),
-  'val': ('coffee.png', 'gravel.png'),
-  'test': ('brick.png', 'chelsea.png', 'text.png'),
+  'val': 'coffee.png gravel.png',
+  'test': 'brick.png chelsea.png text.png',
 }
 
 
 class Source(Sequence):
-  """Images that are loaded on demand and cached, the longest unused leaving first.
+  """Images that are loaded on demand, with a least-recently-used cache of CACHE_BYTES.
 
   Args:
-    names: what an item is called in messages, one name an item.
+    names: names of the items, for messages.
     load: item number -> uint8 [h w c]; must be picklable.
-    cache_bytes: bound on the decoded images kept.
   """
 
-  def __init__(self, names: Sequence[str], load: Callable, *, cache_bytes: int = CACHE_BYTES):
-    self.names, self.load, self.cache_bytes = tuple(names), load, cache_bytes
-    self._start_cache()
+  def __init__(self, names: Iterable[str], load: Callable[[int], np.ndarray]):
+    self.names, self.load = tuple(names), load
+    self._cache, self._cached_bytes = collections.OrderedDict(), 0
+    self._lock = threading.Lock()
 
   def __len__(self) -> int:
     return len(self.names)
@@ -66,198 +57,144 @@ class Source(Sequence):
         self._cache.move_to_end(index)
         return self._cache[index]
     image = self.load(index)
-    image.flags.writeable = False  # it is shared by all who ask for it
+    image.flags.writeable = False  # All readers get the same array.
     with self._lock:
       if index not in self._cache:
         self._cache[index] = image
-        self._held += image.nbytes
-      while self._held > self.cache_bytes:
-        self._held -= self._cache.popitem(last=False)[1].nbytes
+        self._cached_bytes += image.nbytes
+      while self._cached_bytes > CACHE_BYTES:
+        self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
     return image
 
-  def __getstate__(self):
-    return {'names': self.names, 'load': self.load, 'cache_bytes': self.cache_bytes}
-
-  def __setstate__(self, state):
-    self.__dict__.update(state)
-    self._start_cache()
-
-  def _start_cache(self):
-    self._cache, self._held = collections.OrderedDict(), 0
-    self._lock = threading.Lock()
+  def __reduce__(self):
+    return Source, (self.names, self.load)
 
 
 class Skipping(Sequence):
-  """A source whose undecodable items are replaced by the next decodable one.
+  """Replaces each item that cannot be read by the next one that can.
 
-  Each such item is logged once and counted; the replacement depends on the files alone, so an
-  example stays a function of its number.
+  Each failed item is logged once. Its replacement depends on the files alone, so an example remains
+  a function of its number.
 
   Args:
-    where: what the source is called in messages, such as its folder.
-    share: the share of items that may fail (one always may) in one process.
-    sound: what the items should be.
+    where: name of the source in messages, such as its folder.
 
   Raises:
-    files.errors.InputError: on access, when more than that share has failed.
+    InputError: on access, if more than MAX_SKIPPED of the items failed in this process.
   """
 
-  def __init__(self, source: Sequence, where: str, *, share: float = 0.05, sound: str = _SOUND):
-    if not 0 <= share < 1:
-      raise ValueError(f'share is {share}; it must lie in [0, 1)')
-    self.source, self.where, self.share, self.sound, self.bad = source, where, share, sound, {}
+  def __init__(self, source: Sequence, where: str):
+    self.source, self.where, self.bad = source, where, {}
 
   def __len__(self) -> int:
     return len(self.source)
 
-  def __getitem__(self, index: int) -> np.ndarray:
+  def __getitem__(self, index: int) -> Any:
     for step in range(len(self)):
       at = (index + step) % len(self)
       if at not in self.bad:
         try:
           return self.source[at]
         except ValueError as error:
-          self._note(at, error)
+          self._skip(at, error)
     first = next(iter(self.bad.values()))
-    raise InputError(self.where, f'none of {len(self)} items can be read ({first})', self.sound)
+    raise InputError(self.where, f'none of {len(self)} items can be read ({first})', 'intact files')
 
-  def _note(self, at, error):
+  def _skip(self, at, error):
     self.bad[at] = str(error)
-    if len(self.bad) > max(1, self.share * len(self)):
-      wrong = f'{len(self.bad)} of {len(self)} items cannot be read, at last {error}'
-      right = f'{self.sound}: at most a share of {self.share} is skipped'
+    if len(self.bad) > max(1, MAX_SKIPPED * len(self)):
+      wrong = f'{len(self.bad)} of {len(self)} items cannot be read (last: {error})'
+      right = f'intact files; at most a fraction of {MAX_SKIPPED} is skipped'
       raise InputError(self.where, wrong, right) from error
-    # Not before: threads that read ahead would go on to say so while the run ends.
+    # Logged last: other reading threads would go on logging while the run stops.
     logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
 
 
 def open_items(text: str, split: str, opened: Callable[[str, str], Sequence]) -> Sequence | None:
-  """The items of all parts of a source of a config, as `opened(path, split)` gives them.
+  """The items of all sources named in a config, opened by `opened(where, split)`.
 
-  Undecodable ones are skipped. None where the source is ''.
+  Items that cannot be read are skipped. None if `text` is ''.
 
   Raises:
     ValueError: as mixtures.parse and `opened`.
   """
   parts = mixtures.parse(text)
-  ready = [Skipping(opened(part.where, split), part.where) for part in parts]
-  if len(ready) < 2:
-    return ready[0] if ready else None
-  return mixtures.Mixture(ready, [part.weight for part in parts])
+  sources = [Skipping(opened(part.where, split), part.where) for part in parts]
+  if len(sources) < 2:
+    return sources[0] if sources else None
+  return mixtures.Mixture(sources, [part.weight for part in parts])
 
 
-def open_photos(where: str, split: str = 'train', *, side: int = SIDE) -> Source:
-  """Photos by what a user writes.
+def open_photos(where: str, split: str = 'train') -> Source:
+  """Photos of one location, as in a config.
 
   Args:
-    where: 'builtin' (the photographs inside the scikit-image wheel), 'tfds:NAME[:SPLIT]' (a
-      prepared dataset with a feature 'image'), or a folder or its URL, read with its subfolders.
+    where: 'builtin' (the photos inside the scikit-image wheel), 'tfds:NAME[:SPLIT]' (a prepared
+      dataset with the feature 'image', see prepared.open_part), or a folder or its URL, read with
+      subfolders.
     split: 'train', 'val', 'test' (disjoint) or 'all'.
-    side: longest side kept, px.
 
   Raises:
-    ValueError: there is no such place, no image in it, or none of this split.
+    ValueError: the location does not exist, or has no photo of this split.
   """
-  _check_split(split)
-  if where == 'builtin':
-    return built_in_photos(split, side=side)
   if where.startswith('tfds:'):
-    return dataset_photos(where, split, side=side)
-  files = _images(where)
-  kept = [files[i] for i in members([file.name for file in files], split, where)]
-  return Source([str(file) for file in kept], _PhotoLoader(kept, side))
+    part = prepared.open_part(where, split, ('image',))
+    return Source(part.names, prepared.Images(part, SIDE))
+  if where == 'builtin':
+    names = (' '.join(BUILT_IN.values()) if split == 'all' else BUILT_IN[split]).split()
+    folder = pathlib.Path(importlib.util.find_spec('skimage').origin).parent / 'data'
+    return Source(names, _Loader(reading.read_photo, [(folder / name,) for name in names]))
+  files = _images(remote.fetch(where, _is_image))
+  files = [files[i] for i in members([file.name for file in files], split, where)]
+  return Source(map(str, files), _Loader(reading.read_photo, [(file,) for file in files]))
 
 
-def built_in_photos(split: str = 'train', *, side: int = SIDE) -> Source:
-  """The photographs shipped inside scikit-image, by the table BUILT_IN."""
-  _check_split(split)
-  folder = pathlib.Path(importlib.util.find_spec('skimage').origin).parent / 'data'
-  names = sum(BUILT_IN.values(), ()) if split == 'all' else BUILT_IN[split]
-  return Source(names, _PhotoLoader([folder / name for name in names], side))
-
-
-def dataset_photos(where: str, split: str = 'train', *, side: int = SIDE, data_dir=None) -> Source:
-  """Photos of a prepared dataset, `tfds:NAME[:SPLIT]`: the feature 'image'; see prepared.open_part.
-
-  Raises:
-    ValueError: as prepared.open_part, or a dataset without photos.
-  """
-  _check_split(split)
-  part = prepared.open_part(where, split, ('image',), data_dir=data_dir)
-  return Source(part.names, prepared.Photos(part, side))
-
-
-def dataset_foregrounds(
-  where: str, split: str = 'train', *, side: int = SIDE, data_dir=None
-) -> Source:
-  """Foregrounds of a prepared dataset: its 'image' cut out by its 'matte', or else its 'mask'.
-
-  Raises:
-    ValueError: as prepared.open_part, or a dataset without mattes and masks.
-  """
-  _check_split(split)
-  part = prepared.open_part(where, split, ('image', ('matte', 'mask')), data_dir=data_dir)
-  return Source(part.names, prepared.Foregrounds(part, side))
-
-
-def open_foregrounds(where: str, split: str = 'train', *, side: int = SIDE) -> Source:
-  """Foregrounds with mattes: uint8 [h w 4], straight alpha, colour complete beneath it.
+def open_foregrounds(where: str, split: str = 'train') -> Source:
+  """Foregrounds with mattes of one location: uint8 [h w 4], as reading.complete gives them.
 
   Args:
-    where: a folder, or its URL, that holds `photos/NAME.*` and `mattes/NAME.png`, or RGBA PNGs;
-      or 'tfds:NAME[:SPLIT]', a prepared dataset of images and mattes.
+    where: a folder, or its URL, with `photos/NAME.*` and `mattes/NAME.png`, or with RGBA PNGs; or
+      'tfds:NAME[:SPLIT]', a prepared dataset with the features 'image' and 'matte' or 'mask'.
+    split: as open_photos.
 
   Raises:
-    ValueError: the folder is missing or empty, or a photo has no matte.
+    ValueError: the location does not exist or is empty, or a photo has no matte.
   """
-  _check_split(split)
   if where.startswith('tfds:'):
-    return dataset_foregrounds(where, split, side=side)
-  folder = places.fetch(where, _is_image)
+    part = prepared.open_part(where, split, ('image', ('matte', 'mask')))
+    return Source(part.names, prepared.Images(part, SIDE))
+  folder = remote.fetch(where, _is_image)
   pairs = (folder / 'photos').is_dir() or (folder / 'mattes').is_dir()
   files = _images(folder / 'photos' if pairs else folder)
-  kept = [files[i] for i in members([file.name for file in files], split, where)]
-  mattes = [folder / 'mattes' / f'{file.stem}.png' for file in kept] if pairs else None
-  for file, matte in zip(kept, mattes or (), strict=bool(mattes)):
+  files = [files[i] for i in members([file.name for file in files], split, where)]
+  if not pairs:
+    return Source(map(str, files), _Loader(reading.read_cutout, [(file,) for file in files]))
+  paths = [(file, folder / 'mattes' / f'{file.stem}.png') for file in files]
+  for file, matte in paths:
     if not matte.is_file():
       raise ValueError(f'{file}: the photo has no matte; put one at {matte}')
-  return Source([str(file) for file in kept], _ForegroundLoader(kept, mattes, side))
+  return Source(map(str, files), _Loader(reading.read_foreground, paths))
 
 
-class _PhotoLoader:
-  def __init__(self, files, side):
-    self.files, self.side = files, side
+class _Loader(NamedTuple):
+  """Item number -> image, read by a function of `reading` from one or two files."""
 
-  def __call__(self, index):
-    return reading.read_photo(self.files[index], side=self.side)
+  read: Callable[..., np.ndarray]
+  paths: list[tuple[pathlib.Path, ...]]
 
-
-class _ForegroundLoader:
-  def __init__(self, files, mattes, side):
-    self.files, self.mattes, self.side = files, mattes, side
-
-  def __call__(self, index):
-    if self.mattes is None:
-      return reading.read_cutout(self.files[index], side=self.side)
-    return reading.read_foreground(self.files[index], self.mattes[index], side=self.side)
+  def __call__(self, index: int) -> np.ndarray:
+    return self.read(*self.paths[index], side=SIDE)
 
 
-def _images(where):
-  folder = places.fetch(str(where), _is_image)
+def _images(folder):
   if not folder.is_dir():
     raise ValueError(f'{folder}: no such folder; give a folder of photos')
   files = sorted(file for file in folder.rglob('*') if _is_image(file.name))
   if not files:
-    raise ValueError(
-      f'{folder}: no image in it; give a folder with {", ".join(reading.SUFFIXES)} files'
-    )
+    kinds = ', '.join(reading.SUFFIXES)
+    raise ValueError(f'{folder}: no image in it; give a folder with {kinds} files')
   return files
 
 
 def _is_image(name):
   return pathlib.PurePath(name).suffix.lower() in reading.SUFFIXES
-
-
-def _check_split(split):
-  if split not in SPLITS:
-    raise ValueError(f'split is {split!r}; it must be one of {", ".join(SPLITS)}')

@@ -7,17 +7,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from depthjax.data.sources import places, reading
+from depthjax.data.sources import reading, remote
 from depthjax.data.sources.holdout import members
 from depthjax.files.errors import InputError
 
-_OWN = ('train', 'val', 'test')
+_SPLITS = ('train', 'val', 'test')
 
 
 class Part(NamedTuple):
-  """The records of one split: those of `records` with the numbers `chosen`, in this order.
+  """The records of one split of a dataset.
 
-  `fields` are the features that were asked for, by name.
+  Attributes:
+    where: the dataset as the user wrote it, for messages.
+    records: all records of the dataset.
+    chosen: the numbers of this split's records.
+    fields: names of the requested features.
   """
 
   where: str
@@ -27,11 +31,11 @@ class Part(NamedTuple):
 
   @property
   def names(self) -> list[str]:
-    """What the records are called in messages."""
+    """Names of the records, for messages."""
     return [f'{self.where}[{i}]' for i in self.chosen]
 
   def read(self, index: int) -> dict[str, Any]:
-    """The record as stored, decoded.
+    """One decoded record.
 
     Raises:
       ValueError: it cannot be decoded.
@@ -39,53 +43,48 @@ class Part(NamedTuple):
     number = self.chosen[index]
     try:
       return self.records[number]
-    except Exception as error:  # whatever the decoder raises, the record is bad
+    except Exception as error:  # Decoders raise many types.
       raise ValueError(f'{self.where}[{number}]: cannot be decoded ({error})') from error
 
 
-def open_part(
-  where: str, split: str, needs: Sequence[str | tuple[str, ...]], *, data_dir=None
-) -> Part:
+def open_part(where: str, split: str, needs: Sequence[str | tuple[str, ...]]) -> Part:
   """The split 'train', 'val', 'test' or 'all' of `tfds:NAME[:SPLIT]` or `tfds:FOLDER[:SPLIT]`.
 
-  NAME is looked up in TFDS_DATA_DIR; FOLDER (with a '/') is DIR/NAME or DIR/NAME/VERSION, or the
-  URL of one, such as gs://bucket/ebb, which is copied to this machine (see places). Where
-  no SPLIT is named and the dataset has splits train, val and test of its own, as all that
-  `depthjax prepare` writes, these are meant. Else its SPLIT ('train' if none is named) is divided
-  by a hash of the example's number, so that 'val' and 'test' never train.
+  NAME is looked up in TFDS_DATA_DIR. FOLDER has a '/': it is DIR/NAME or DIR/NAME/VERSION, or the
+  URL of one, such as gs://bucket/ebb, which is copied to this machine (see `remote`). If no SPLIT
+  is named and the dataset has the splits train, val and test, as all datasets of `depthjax prepare`
+  have, those are used. Otherwise SPLIT (default: 'train') is divided by a hash of the example's
+  number, so that no example of 'val' or 'test' is used in training.
 
   Args:
-    needs: features that it must have; of a tuple of names the first that is there.
+    needs: features that the dataset must have; of a tuple of names, the first that exists.
 
   Raises:
-    ValueError: not prepared here, no such split, or a feature is missing.
+    ValueError: the dataset is not prepared here, or the split or a feature does not exist.
   """
   match = re.fullmatch(r'tfds:((?:[a-z0-9+.-]+://)?[^:]+(?::\d+\.\d+\.\d+)?)(?::([^:].*))?', where)
   if not match:
     raise ValueError(f'{where}: not a dataset; write tfds:NAME or tfds:NAME:SPLIT')
   try:
-    builder = _builder(match[1], data_dir)
-    own = match[2] is None and set(_OWN) <= builder.info.splits.keys()
-    name = ('+'.join(_OWN) if split == 'all' else split) if own else match[2] or 'train'
+    builder = _builder(match[1])
+    has_splits = match[2] is None and set(_SPLITS) <= builder.info.splits.keys()
+    name = ('+'.join(_SPLITS) if split == 'all' else split) if has_splits else match[2] or 'train'
     records = builder.as_data_source(split=name)
   except InputError:
     raise
-  except Exception as error:  # tfds raises many kinds, some of them its own
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    raise ValueError(
-      f'{where}: not prepared on this machine ({reason}); prepare it first'
-    ) from error
+  except Exception as error:  # TFDS raises many types.
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    raise ValueError(f'{where}: not prepared on this machine ({reason})') from error
   has = records.dataset_info.features
   fields = tuple(_field(where, need, has) for need in needs)
   numbers = [str(i) for i in range(len(records))]
-  chosen = members(numbers, 'all' if own else split, where)
-  return Part(where, records, chosen, fields)
+  return Part(where, records, members(numbers, 'all' if has_splits else split, where), fields)
 
 
-def _builder(name, data_dir):
+def _builder(name):
   if '/' not in name:
-    return tfds.builder(name, data_dir=data_dir)
-  folder = places.fetch(name)
+    return tfds.builder(name)
+  folder = remote.fetch(name)
   if not (folder / 'dataset_info.json').is_file():
     found = folder.glob('*/dataset_info.json')
     versions = {tfds.core.Version(file.parent.name): file.parent for file in found}
@@ -104,35 +103,24 @@ def _field(where, need, has):
   return found
 
 
-class Photos:
-  """Item number -> uint8 [h w 3], reduced to a long side of at most `side` px."""
+class Images(NamedTuple):
+  """Loader: item number -> uint8 [h w 3], with a long side of at most `side` px.
 
-  def __init__(self, part: Part, side: int):
-    self.part, self.side = part, side
+  If the part has a second field, it becomes the alpha channel: [h w 4], as reading.complete.
+  """
 
-  def __call__(self, index: int) -> np.ndarray:
-    record = self.part.read(index)
-    return reading.reduce(_colours(record, self.part, index), self.side)
-
-
-class Foregrounds:
-  """Item number -> uint8 [h w 4]: straight alpha, colour complete beneath it."""
-
-  def __init__(self, part: Part, side: int):
-    self.part, self.side = part, side
+  part: Part
+  side: int
 
   def __call__(self, index: int) -> np.ndarray:
-    record = self.part.read(index)
-    colours, alpha = _colours(record, self.part, index), np.asarray(record[self.part.fields[1]])
-    if alpha.shape != (*colours.shape[:2], 1) or alpha.dtype != np.uint8:
-      raise ValueError(
-        f'{self.part.names[index]}: {alpha.dtype} {alpha.shape}; uint8 [h w 1] is right'
-      )
-    return reading.complete(colours, alpha[..., 0], self.part.names[index], self.side)
-
-
-def _colours(record, part, index):
-  image = np.asarray(record['image'])
-  if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8:
-    raise ValueError(f'{part.names[index]}: {image.dtype} {image.shape}; uint8 [h w 3] is right')
-  return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+    record, name = self.part.read(index), self.part.names[index]
+    image, *alpha = (np.asarray(record[field]) for field in self.part.fields)
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8:
+      raise ValueError(f'{name}: image is {image.dtype} {image.shape}; it must be uint8 [h w 3]')
+    image = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+    if not alpha:
+      return reading.reduce(image, self.side)
+    (alpha,) = alpha
+    if alpha.shape != (*image.shape[:2], 1) or alpha.dtype != np.uint8:
+      raise ValueError(f'{name}: alpha is {alpha.dtype} {alpha.shape}; it must be uint8 [h w 1]')
+    return reading.complete(image, alpha[..., 0], name, self.side)

@@ -18,7 +18,7 @@ import numpy as np
 
 from depthjax.data.scenes import surfaces
 from depthjax.data.scenes.config import SceneConfig
-from depthjax.data.sources import places
+from depthjax.data.sources import remote
 from depthjax.files import renamed
 from depthjax.files.errors import InputError
 
@@ -132,7 +132,7 @@ def read_manifest(where: str) -> Manifest:
     InputError: there is none, or none of this format.
   """
   try:
-    fields = json.loads(places.read(where, MANIFEST))
+    fields = json.loads(remote.read(where, MANIFEST))
     if fields['format'] not in (1, FORMAT):
       wrong = f'has format {fields["format"]}'
       raise InputError(f'{where}/{MANIFEST}', wrong, f'1 or {FORMAT}; prepare the scenes again')
@@ -203,7 +203,9 @@ def open_scenes(where: str, config: SceneConfig) -> Scenes:
   if manifest.layout != layout(config, manifest.format):
     raise InputError(where, 'its records have other arrays', _PREPARE)
   names = manifest.names()
-  files, missing = places.shards(where, names)
+  folder = remote.fetch(where, {*names}.__contains__)
+  files = [folder / name for name in names]
+  missing = [file.name for file in files if not file.is_file()]
   if missing:
     wrong = f'{len(missing)} of {len(names)} shards are missing, such as {missing[0]}'
     raise InputError(where, wrong, 'all: the same `depthjax prepare scenes` goes on with them')

@@ -1,4 +1,4 @@
-"""Records of depth refinement from datasets and folders: what is read, by split, and refused."""
+"""Sources of disparity: datasets, folders and the built-in image; splits, batches, errors."""
 
 import logging
 import pickle
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from depthjax import configuring, windows
-from depthjax.data import pipeline, splits
-from depthjax.data.records import predictions
+from depthjax.data import splits
+from depthjax.data.records import flips, predictions
 from depthjax.data.sources import depth as depth_sources
 from depthjax.files import depth
 from depthjax.files.errors import InputError
@@ -18,11 +18,11 @@ from tests.data import made
 from tests.prepare import made as datasets
 
 SIDE, WINDOW, LEVELS = 32, 16, 2
-OPTIONS = {'levels': LEVELS, 'window_size': WINDOW}
+SPLITS = ('train', 'val', 'test')
 
 
 def fields(**changes):
-  """A config's `data`, tiny."""
+  """A small config's `data`."""
   data = configuring.scenes()
   data.kind, data.predictions, data.depth_source = 'predictions', configuring.predictions(), ''
   data.photo_source, data.height, data.width, data.pad = '', SIDE, SIDE, 0
@@ -32,8 +32,13 @@ def fields(**changes):
   return data.to_dict()
 
 
+def batch(split='train', *, batch_size=2, seed=0, count=None, **changes):
+  ds = splits.batches(fields(**changes), split, seed=seed, batch_size=batch_size, count=count)
+  return pickle.loads(pickle.dumps(ds))[0]
+
+
 def maps(number, shape=(24, 40)):
-  """Target, low and high of a made-up picture: float32 [h w]."""
+  """Synthetic target, low and high: float32 [h w]."""
   rng = np.random.default_rng(number)
   target = cv2.resize(made.truth(), shape[::-1], interpolation=cv2.INTER_AREA)
   low = cv2.resize(cv2.resize(target, (8, 8)), shape[::-1])
@@ -44,9 +49,9 @@ def maps(number, shape=(24, 40)):
   }
 
 
-def store(folder, number, kind='npy', **more):
+def store(folder, number, kind='npy'):
   folder.mkdir(parents=True)
-  for name, values in {**maps(number), **more}.items():
+  for name, values in maps(number).items():
     values = predictions.normalise(values) if kind == 'png' else values
     depth.write_depth(folder / f'{name}.{kind}', values.astype(np.float32))
   return folder
@@ -60,11 +65,11 @@ def fixture_root(tmp_path):
 
 
 def opened(root, split='train'):
-  return depth_sources.open_stored(str(root), split, SIDE, **OPTIONS)
+  return depth_sources.Stored(str(root), split, SIDE, levels=LEVELS, window_size=WINDOW)
 
 
 @pytest.mark.parametrize('kind', ['npy', 'pfm', 'png'])
-def test_stored_maps_are_read_as_squares(tmp_path, kind):
+def test_stored_maps_are_resized_to_squares(tmp_path, kind):
   store(tmp_path / 'a' / 'one', 5, kind)
   record = opened(tmp_path / 'a', 'all')[0]
   assert record['valid'].all() and record['valid'].shape == (SIDE, SIDE)
@@ -75,28 +80,28 @@ def test_stored_maps_are_read_as_squares(tmp_path, kind):
     np.testing.assert_allclose(got, predictions.normalise(want), atol=1e-3)
 
 
-def test_windows_that_are_missing_are_crops_of_the_high_one(root):
-  own = np.random.default_rng(0).random((9, 11)).astype(np.float32)
+def test_missing_windows_are_cut_from_the_high_prediction(root):
+  stored = np.random.default_rng(0).random((9, 11)).astype(np.float32)
   (root / 'scene0' / 'windows').mkdir()
-  depth.write_depth(root / 'scene0' / 'windows' / '2_1_0.npy', own)
+  depth.write_depth(root / 'scene0' / 'windows' / '2_1_0.npy', stored)
   record = opened(root, 'all')[0]
   assert record['windows'].shape == (windows.count(LEVELS), WINDOW, WINDOW)
   high, size = maps(0)['high'], (WINDOW, WINDOW)
   parts = [part for level in (1, 2) for part in windows.grid(high.shape, level)]
   for number, (part, got) in enumerate(zip(parts, record['windows'], strict=True)):
-    crop = high[part.slices] if number != 4 + 3 else own
+    crop = high[part.slices] if number != 4 + 3 else stored
     method = cv2.INTER_AREA if max(crop.shape) > WINDOW else cv2.INTER_LINEAR
     want = cv2.resize(np.ascontiguousarray(crop), size, interpolation=method)
     np.testing.assert_allclose(got, want, atol=1e-6)
 
 
-def test_holes_are_those_of_the_target_and_of_valid(tmp_path):
-  target = maps(0)['target'].copy()
+def test_holes_are_nan_in_the_target_and_zero_in_valid(tmp_path):
+  folder, target = store(tmp_path / 'a' / 'one', 0), maps(0)['target'].copy()
   target[:12, :20] = np.nan
   known = np.ones(target.shape, np.float32)
   known[12:, 20:] = 0
-  np.save(store(tmp_path / 'a' / 'one', 0) / 'target.npy', target)
-  depth.write_depth(tmp_path / 'a' / 'one' / 'valid.png', known)
+  np.save(folder / 'target.npy', target)
+  depth.write_depth(folder / 'valid.png', known)
   record = opened(tmp_path / 'a', 'all')[0]
   assert not record['valid'][:15, :15].any() and not record['valid'][17:, 17:].any()
   assert record['valid'][:15, 17:].all() and record['valid'][17:, :15].all()
@@ -104,174 +109,130 @@ def test_holes_are_those_of_the_target_and_of_valid(tmp_path):
 
 
 def test_splits_of_a_folder_are_disjoint_and_complete(root):
-  parts = {split: opened(root, split) for split in ('train', 'val', 'test')}
-  names = [folder.name for part in parts.values() for folder in part.folders]
-  assert sorted(names) == [f'scene{number}' for number in range(8)]
-  assert all(len(part) for part in parts.values())
+  parts = [opened(root, split) for split in SPLITS]
+  names = [folder.name for part in parts for folder in part.folders]
+  assert sorted(names) == [f'scene{number}' for number in range(8)] and all(map(len, parts))
 
 
-def test_batches_of_a_folder_have_the_agreed_form(root):
-  data = fields(depth_source=str(root))
-  example = splits.example(data)
-  for split, count in (('train', None), ('val', 4)):
-    ds = splits.batches(data, split, seed=0, batch_size=2, count=count)
-    batch = pickle.loads(pickle.dumps(ds))[0]
-    assert batch.keys() == example.keys()
+def test_batches_of_a_folder_have_the_shapes_of_the_example(root):
+  example = splits.example(fields(depth_source=str(root)))
+  for split, count in (('train', None), ('val', 2)):
+    found = batch(split, count=count, depth_source=str(root))
+    assert found.keys() == example.keys()
     for name, x in example.items():
-      assert batch[name].shape == (2, *x.shape) and batch[name].dtype == x.dtype
-    assert (batch['stereo_target'] == 0).all() and (batch['valid'] == 1).all()
-  assert len(ds) == 2
+      assert found[name].shape == (2, *x.shape) and found[name].dtype == x.dtype
+    assert (found['stereo_target'] == 0).all() and (found['valid'] == 1).all()
 
 
-def test_a_stored_record_is_flipped_as_one(root):
-  data = fields(depth_source=str(root), **{'predictions.augment': True})
+def test_augmentation_of_stored_records_flips_all_maps_together(root):
   plain = opened(root, 'train')
   unit = [predictions.normalise(plain[i]['disparity']) for i in range(len(plain))]
-  batch = splits.batches(data, 'train', seed=0, batch_size=24)[0]
+  found = batch(batch_size=24, depth_source=str(root), **{'predictions.augment': True})
   kinds = set()
   for target, high, low, parts in zip(
-    *(batch[name][..., 0] for name in ('target', 'high', 'low', 'windows')), strict=True
+    *(found[name][..., 0] for name in ('target', 'high', 'low', 'windows')), strict=True
   ):
-    found = [
+    found_kinds = {
       (up, left, inverted)
       for up, left, inverted in np.ndindex(2, 2, 2)
       for x in unit
-      if np.allclose(target, abs(inverted - predictions.flipped(x, (up, left))), atol=1e-6)
-    ]
-    kinds |= set(found)
-    assert len(set(found)) == 1
-    assert np.corrcoef(target.ravel(), high.ravel())[0, 1] > 0.9
-    assert np.corrcoef(target.ravel(), low.ravel())[0, 1] > 0.5
+      if np.allclose(target, abs(inverted - flips.flipped(x, (up, left))), atol=1e-6)
+    }
+    assert len(found_kinds) == 1
+    kinds |= found_kinds
     part = windows.grid((SIDE, SIDE), 1)[1]
     crop = cv2.resize(np.ascontiguousarray(target[part.slices]), (WINDOW, WINDOW))
-    assert np.corrcoef(crop.ravel(), parts[1].ravel())[0, 1] > 0.85
+    for one, other, least in ((target, high, 0.9), (target, low, 0.5), (crop, parts[1], 0.85)):
+      assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > least
   assert len(kinds) > 5
 
 
-def test_a_dataset_has_the_predictor_on_top(tmp_path):
-  source = datasets.MAKERS['nyuv2'](tmp_path / 'raw')
-  writing.prepare('nyuv2', source, tmp_path)
+def test_predictions_are_simulated_for_a_dataset(tmp_path):
+  writing.prepare('nyuv2', datasets.MAKERS['nyuv2'](tmp_path / 'raw'), tmp_path)
   where = f'tfds:{tmp_path}/nyuv2'
-  truth = depth_sources.open_truths(where, 'train', SIDE)
-  assert len(truth) and len(depth_sources.open_truths(where, 'val', SIDE))
-  record = truth[0]
+  truth = depth_sources.Truths(where, 'train', SIDE)
+  assert len(truth) and len(depth_sources.Truths(where, 'val', SIDE))
+  record, stored = truth[0], truth.part.read(0)
   assert record['disparity'].shape == record['valid'].shape == (SIDE, SIDE)
-  stored = truth.part.read(0)
   want = cv2.resize(stored['valid'][..., 0], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) > 127
   np.testing.assert_array_equal(record['valid'], want)
   known = stored['disparity'][stored['valid'] > 0]
   assert known.min() <= record['disparity'].min() < record['disparity'].max() <= known.max()
-  batch = splits.batches(fields(depth_source=where), 'train', seed=0, batch_size=2)[0]
-  assert batch['windows'].shape == (2, windows.count(LEVELS), WINDOW, WINDOW, 1)
-  assert np.ptp(batch['low'], axis=(1, 2, 3)).min() > 0.99
+  found = batch(depth_source=where)
+  assert found['windows'].shape == (2, windows.count(LEVELS), WINDOW, WINDOW, 1)
+  assert np.ptp(found['low'], axis=(1, 2, 3)).min() > 0.99
 
 
-def test_a_mixture_takes_of_each_its_share(root):
-  data = fields(depth_source=f'{root}=1,drawn=3')
-  batch = splits.batches(data, 'train', seed=0, batch_size=24)[0]
+def test_mixture_uses_each_source_by_weight(root):
+  found = batch(batch_size=24, depth_source=f'{root}=1,drawn=3')
   stored = [predictions.normalise(record['disparity']) for record in opened(root)]
   from_folder = sum(
-    any(np.allclose(target[..., 0], x, atol=1e-6) for x in stored) for target in batch['target']
+    any(np.allclose(target[..., 0], x, atol=1e-6) for x in stored) for target in found['target']
   )
   assert 2 <= from_folder <= 10
-  again = splits.batches(data, 'train', seed=0, batch_size=24)[0]
-  np.testing.assert_array_equal(batch['low'], again['low'])
 
 
-def test_evaluation_of_drawn_scenes_does_not_depend_on_the_seed():
-  one, other = (
-    splits.batches(fields(), 'val', seed=seed, batch_size=2, count=2)[0] for seed in (1, 2)
-  )
-  test = splits.batches(fields(), 'test', seed=1, batch_size=2, count=2)[0]
-  np.testing.assert_array_equal(one['low'], other['low'])
-  assert (one['low'] != test['low']).any()
-  assert (one['stereo_target'] == 0).all() and (one['valid'] == 1).all()
-
-
-@pytest.mark.slow
-def test_workers_draw_the_same_batches():
-  ds = splits.batches(fields(), 'train', seed=1, batch_size=2)
-  stream = pipeline.stream(ds, workers=1)
-  first = next(stream)
-  stream.close()
-  for name, x in ds[0].items():
-    np.testing.assert_array_equal(first[name], x)
-
-
-def test_a_broken_record_is_skipped(root, caplog):
-  broken = opened(root).folders[0]
-  (broken / 'high.npy').write_bytes(b'nothing')
-  batch = splits.batches(fields(depth_source=str(root)), 'train', seed=0, batch_size=12)[0]
-  assert batch['low'].shape[0] == 12
+def test_damaged_record_is_skipped(root, caplog):
+  (opened(root).folders[0] / 'high.npy').write_bytes(b'nothing')
+  assert batch(batch_size=12, depth_source=str(root))['low'].shape[0] == 12
   assert [r.levelno for r in caplog.records] == [logging.WARNING]
   assert 'high.npy' in caplog.text
 
 
 @pytest.mark.parametrize(
-  'change, message',
+  'name, values, message',
   [
-    (lambda f: (f / 'low.npy').unlink(), 'has no low; expected folders NAME with target'),
-    (lambda f: np.save(f / 'high.npy', np.full((4, 4), np.nan)), 'NaN or infinite'),
-    (lambda f: np.save(f / 'target.npy', np.full((4, 4), np.nan)), 'no two different depths'),
-    (lambda f: np.save(f / 'target.npy', np.ones((4, 4))), 'no two different depths'),
-    (lambda f: np.save(f / 'valid.npy', np.ones((4, 4))), 'has the size 4 x 4; expected that of'),
-    (lambda f: np.save(f / 'valid.npy', np.eye(24, 40) * 0), 'no two different depths'),
+    ('low', None, 'has no low; expected folders NAME with target'),
+    ('high', np.full((4, 4), np.nan), 'NaN or infinite'),
+    ('target', np.full((4, 4), np.nan), 'is constant or has no valid pixel'),
+    ('target', np.ones((4, 4)), 'is constant or has no valid pixel'),
+    ('valid', np.ones((4, 4)), 'has the size 4 x 4; expected that of'),
   ],
 )
-def test_what_cannot_be_used_is_named(tmp_path, change, message):
+def test_unusable_maps_are_named(tmp_path, name, values, message):
   folder = store(tmp_path / 'a' / 'one', 0)
-  change(folder)
+  if values is None:
+    (folder / f'{name}.npy').unlink()
+  else:
+    np.save(folder / f'{name}.npy', values)
   with pytest.raises(InputError, match=message) as refused:
     opened(tmp_path / 'a', 'all')[0]
   assert str(folder) in str(refused.value)
 
 
 def test_folders_without_predictions_are_refused(tmp_path):
-  with pytest.raises(InputError, match='is no folder'):
+  with pytest.raises(InputError, match='is not a folder'):
     opened(tmp_path / 'missing')
   (tmp_path / 'empty').mkdir()
-  with pytest.raises(InputError, match='holds no prediction'):
+  with pytest.raises(InputError, match='has no predictions'):
     opened(tmp_path / 'empty')
-  store(tmp_path / 'one' / 'a', 0)
-  with pytest.raises(ValueError, match='cannot be split'):
-    opened(tmp_path / 'one')
 
 
 @pytest.mark.parametrize(
   'changes, message',
   [
-    ({'width': 64}, 'squares'),
-    ({'scene_source': 'somewhere'}, 'come from depth_source'),
-    ({'depth_source': 'tfds:nothing'}, 'not prepared'),
+    ({'width': 64}, 'must be square'),
+    ({'scene_source': 'somewhere'}, 'set depth_source'),
     ({'depth_source': 'a,b'}, 'no weight'),
     ({'predictions.levels': 9}, 'levels is 9'),
     ({'predictions': None}, 'the table data.predictions is missing'),
-    ({'kind': 'scenery'}, "data.kind is 'scenery'; it can be predictions or scene"),
+    ({'kind': 'scenery'}, "data.kind is 'scenery'; it must be predictions or scene"),
   ],
 )
-def test_configs_that_cannot_work_are_refused(changes, message):
+def test_invalid_configs_are_refused_with_the_example(changes, message):
   with pytest.raises(ValueError, match=message):
-    splits.batches(fields(**changes), 'train', seed=0, batch_size=2)
-
-
-def test_scenes_of_such_a_config_are_not_prepared():
-  with pytest.raises(ValueError, match='only scenes are prepared'):
-    splits.drawn(fields(), 0)
-
-
-@pytest.mark.parametrize(
-  'changes', [{'width': 64}, {'depth_source': 'a,b'}, {'predictions.levels': 9}]
-)
-def test_an_example_refuses_them_before_anything_is_compiled(changes):
-  with pytest.raises(ValueError):
     splits.example(fields(**changes))
 
 
-def test_the_measured_scene_inside_scikit_image_is_for_the_test_alone():
-  source = depth_sources.open_builtin('test', 64)
-  (record,) = list(source)
+def test_only_scenes_can_be_prepared():
+  with pytest.raises(ValueError, match='only scenes can be prepared'):
+    splits.drawn(fields(), 0)
+
+
+def test_builtin_disparity_is_for_the_test_split_only():
+  (record,) = depth_sources.BuiltIn('test', 64)
   assert record['disparity'].shape == record['valid'].shape == (64, 64)
   assert 0.8 < record['valid'].mean() < 1 and np.isfinite(record['disparity']).all()
   for split in ('train', 'val'):
-    with pytest.raises(ValueError, match='for the split'):
-      depth_sources.open_builtin(split, 64)
+    with pytest.raises(ValueError, match="has only the split 'test'"):
+      depth_sources.BuiltIn(split, 64)
