@@ -69,7 +69,7 @@ def test_profile_and_exif_go_into_every_format_and_come_out_again(tmp_path, imag
   path, profile = _photo(tmp_path, image)
   photo = read_photo(path)
   written = tmp_path / f'a{ending}'
-  write_image(written, photo.image, bits=bits, beside=photo.metadata)
+  write_image(written, photo.image, bits=bits, metadata=photo.metadata)
   _assert_carries(written, profile)
   again = read_photo(written)
   assert again.metadata.profile == profile and again.metadata.exif is not None
@@ -77,9 +77,9 @@ def test_profile_and_exif_go_into_every_format_and_come_out_again(tmp_path, imag
   exact = ending in ('.png', '.tif')
   np.testing.assert_allclose(again.image, upright, atol=1e-6 if exact else 0.15)
   # Once more, since each format is read in a way of its own.
-  write_image(tmp_path / 'b.png', again.image, beside=again.metadata)
+  write_image(tmp_path / 'b.png', again.image, metadata=again.metadata)
   _assert_carries(tmp_path / 'b.png', profile)
-  write_image(tmp_path / 'b.tif', again.image, bits=16, beside=again.metadata)
+  write_image(tmp_path / 'b.tif', again.image, bits=16, metadata=again.metadata)
   _assert_carries(tmp_path / 'b.tif', profile)
 
 
@@ -88,7 +88,7 @@ def test_a_wide_gamut_means_the_same_colours_in_the_output(tmp_path, image, endi
   path, profile = _photo(tmp_path, image, orientation=1)
   photo = read_photo(path)
   assert np.abs(read_image(path) - photo.image).max() > 0.05  # Cut to sRGB, it is another picture.
-  write_image(tmp_path / f'a{ending}', photo.image, bits=bits, beside=photo.metadata)
+  write_image(tmp_path / f'a{ending}', photo.image, bits=bits, metadata=photo.metadata)
   lab = ImageCms.createProfile('LAB')
   before, after = (_in_lab(name, lab) for name in (path, tmp_path / f'a{ending}'))
   assert np.abs(before - after).mean() < (4 if ending in ('.jpg', '.webp') else 0.02)
@@ -107,7 +107,7 @@ def test_a_photo_without_any_stays_without(tmp_path, image, ending):
   write_image(tmp_path / f'a{ending}', image)
   photo = read_photo(tmp_path / f'a{ending}')
   assert photo.metadata.profile is None
-  write_image(tmp_path / 'b.jpg', photo.image, beside=photo.metadata)
+  write_image(tmp_path / 'b.jpg', photo.image, metadata=photo.metadata)
   with Image.open(tmp_path / 'b.jpg') as written:
     assert 'icc_profile' not in written.info and ExifTags.Base.Make not in written.getexif()
 
@@ -117,7 +117,7 @@ def test_pixels_are_those_that_viewers_show(tmp_path, image, orientation):
   path, _ = _photo(tmp_path, image, orientation)
   assert read_photo(path).image.shape == read_image(path).shape
   turned = orientation >= 5
-  write_image(tmp_path / 'a.tif', read_photo(path).image, beside=read_photo(path).metadata)
+  write_image(tmp_path / 'a.tif', read_photo(path).image, metadata=read_photo(path).metadata)
   with Image.open(tmp_path / 'a.tif') as written:
     assert written.size == ((H, W) if turned else (W, H))
     assert written.getexif().get(metadata.ORIENTATION, 1) == 1
@@ -134,7 +134,7 @@ def test_a_tiff_does_not_hand_on_how_it_was_stored(tmp_path, image, orientation)
   photo = read_photo(path)
   size = (W, H) if orientation == 1 else (H, W)
   for name in ('a.tif', 'a.jpg', 'a.png'):
-    write_image(tmp_path / name, photo.image[:10], beside=photo.metadata)
+    write_image(tmp_path / name, photo.image[:10], metadata=photo.metadata)
     with Image.open(tmp_path / name) as written:
       assert written.size == (size[0], 10)
       assert name == 'a.tif' or not {256, 259, 273} & set(written.getexif())
@@ -145,7 +145,7 @@ def test_a_tiff_does_not_hand_on_how_it_was_stored(tmp_path, image, orientation)
 def test_a_large_profile_is_shared_between_segments_of_a_jpeg(tmp_path, image):
   profile = profiles.matrix_profile(*profiles.P3, padding=200_000)
   beside = metadata.Metadata(profile=profile)
-  write_image(tmp_path / 'a.jpg', image, beside=beside)
+  write_image(tmp_path / 'a.jpg', image, metadata=beside)
   with Image.open(tmp_path / 'a.jpg') as written:
     assert written.info['icc_profile'] == profile
   np.testing.assert_allclose(read_photo(tmp_path / 'a.jpg').image, image, atol=0.1)
@@ -175,6 +175,6 @@ def test_exif_too_large_for_a_jpeg_is_left_out_with_a_warning(tmp_path, image, c
   exif = _exif()
   exif[ExifTags.Base.ImageDescription] = 'x' * 70_000
   beside = metadata.Metadata(exif=exif.tobytes().removeprefix(b'Exif\0\0'))
-  write_image(tmp_path / 'a.jpg', image, beside=beside)
+  write_image(tmp_path / 'a.jpg', image, metadata=beside)
   assert 'does not fit into a JPEG' in caplog.text
   np.testing.assert_allclose(read_photo(tmp_path / 'a.jpg').image, image, atol=0.1)
