@@ -136,5 +136,5 @@ def _training(
     'This is a short run: it shows that all parts work, not how good they get.'
   )
   report.figure(
-    plots.curve(series, x_label='step', y_label='loss', log=True), 'Loss of the two networks.'
+    plots.curve(series, x_label='step', y_label='loss'), 'Loss of the two networks.'
   )
