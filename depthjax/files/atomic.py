@@ -28,7 +28,8 @@ def check_output(path: str | os.PathLike, extensions: Collection[str]) -> Path:
   """
   path = Path(path)
   *most, last = extensions
-  right = f'a file name ending in {", ".join(most)} or {last}' if most else f'a file name ending in {last}'
+  endings = f'{", ".join(most)} or {last}' if most else last
+  right = f'a file name ending in {endings}'
   if path.is_dir():
     raise InputError(path, 'is a folder', right)
   if path.suffix.lower() not in extensions:

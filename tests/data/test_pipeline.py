@@ -170,7 +170,7 @@ def test_bad_photo_is_skipped_in_training(tmp_path, caplog):
   for k in range(3):
     assert ds[k]['layers'].shape == (8, 3, 32, 32, 4)
   skipped = [r.getMessage() for r in caplog.records if 'skipped' in r.getMessage()]
-  assert len(skipped) == 1 and '5.png: not an image' in skipped[0]
+  assert len(skipped) == 1 and '5.png: is not an image' in skipped[0]
 
 
 def test_batches_are_sent_ahead_of_being_asked_for():

@@ -92,7 +92,7 @@ def test_bad_foregrounds(matted):
 
 def test_cutout_without_alpha(tmp_path):
   write(tmp_path / 'a.png', flat(3))
-  with pytest.raises(ValueError, match='a.png: no alpha channel; give RGBA PNG'):
+  with pytest.raises(ValueError, match='a.png: has no alpha channel; expected an RGBA PNG'):
     photo_sources.open_foregrounds(str(tmp_path), 'all')[0]
 
 
