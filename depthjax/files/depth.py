@@ -12,7 +12,7 @@ from depthjax.files import depth_formats
 from depthjax.files.atomic import check_output, replacing, write_bytes
 from depthjax.files.encoding import encode
 from depthjax.files.errors import MAX_PIXELS, InputError, readable_file
-from depthjax.files.images import quantise, read_pixels
+from depthjax.files.images import checked_image, quantise, read_pixels
 
 Convention = Literal['disparity', 'depth']
 
@@ -60,7 +60,6 @@ def read_depth(
   Raises:
     InputError: as `read_raw` and `normalise`.
   """
-  _check_convention(path, convention)
   raw = read_raw(path, max_pixels=max_pixels)
   return normalise(raw, convention=convention, shape=shape, invalid=invalid, name=path)
 
@@ -138,7 +137,9 @@ def normalise(
   Raises:
     InputError: unknown convention, no valid pixel, constant values, a size that does not match.
   """
-  _check_convention(name, convention)
+  if convention not in ('disparity', 'depth'):
+    right = "'disparity' (near is large) or 'depth' (far is large)"
+    raise InputError(name, f'has the unknown convention {convention!r}', right)
   raw = np.asarray(raw, np.float32)
   if raw.ndim != 2:
     raise InputError(name, f'holds an array of shape {list(raw.shape)}', 'an array [h w]')
@@ -227,12 +228,6 @@ def needs_resize(
   raise InputError(name, wrong, f'the size of {of}, or its aspect ratio within 2 %')
 
 
-def _check_convention(name: str | os.PathLike, convention: str) -> None:
-  if convention not in ('disparity', 'depth'):
-    right = "'disparity' (near is large) or 'depth' (far is large)"
-    raise InputError(name, f'has the unknown convention {convention!r}', right)
-
-
 def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
   """Writes a map as 16-bit PNG, or as float32 NPY, PFM or EXR, by the extension of `path`.
 
@@ -246,16 +241,9 @@ def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
       outside [0, 1] for PNG, OpenEXR is not installed.
   """
   path = check_output(path, EXTENSIONS)
-  values = np.asarray(values)
-  if values.ndim == 3 and values.shape[-1] == 1:
-    values = values[..., 0]
-  if values.ndim != 2 or values.size == 0 or not np.issubdtype(values.dtype, np.floating):
-    wrong = f'would hold {values.dtype} values of shape {list(values.shape)}'
-    raise InputError(path, wrong, 'floats [h w] or [h w 1]')
-  values = np.ascontiguousarray(values, np.float32)
-  if not np.isfinite(values).all():
-    count = np.count_nonzero(~np.isfinite(values))
-    raise InputError(path, f'would hold {count} NaN or infinite values', 'finite values')
+  values = np.ascontiguousarray(checked_image(path, values), np.float32)
+  if values.ndim != 2:
+    raise InputError(path, 'would hold three channels', '[h w] or [h w 1]')
   extension = path.suffix.lower()
   if extension == '.exr':
     library = depth_formats.exr_library(path)

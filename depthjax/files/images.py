@@ -130,12 +130,9 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
 def _read(
   path: str | os.PathLike, max_pixels: int, profiles: _Profiles
 ) -> tuple[np.ndarray, Metadata]:
-  """Stored values, upright; metadata are empty unless profiles are kept."""
+  """Values as stored, upright; and the metadata, if profiles are kept."""
   with opened(path, max_pixels=max_pixels) as image:
     deep = _is_deep_colour(image)
-    # OpenCV applies the orientation of TIFF files, but not of PNG files.
-    is_png = isinstance(image, PngImageFile)
-    orientation = image.getexif().get(metadata_lib.ORIENTATION, 1) if is_png else 1
     # For 16-bit colours too: Pillow refuses truncated files; OpenCV only prints a warning.
     image.load()
     profile = image.info.get('icc_profile') if profiles != 'ignore' else None
@@ -144,7 +141,7 @@ def _read(
     if deep:
       if profile and not _is_srgb(profile):
         _log.warning('%s: the colour profile of a 16-bit image is ignored; taken as sRGB', path)
-      array = _deep_colour(path, orientation)
+      array = _deep_colour(path)
     else:
       array = np.asarray(_convert(ImageOps.exif_transpose(image), profile, path))
       array = array.astype(array.dtype.newbyteorder('='))
@@ -169,22 +166,13 @@ def _is_deep_colour(image: Image.Image) -> bool:
   return deep and not image.mode.startswith('I')
 
 
-def _deep_colour(path: str | os.PathLike, orientation: int) -> np.ndarray:
-  """Decodes 16-bit colours: uint16 [h w 3] or [h w]."""
+def _deep_colour(path: str | os.PathLike) -> np.ndarray:
+  """Decodes 16-bit colours, upright and without alpha: uint16 [h w 3] or [h w]."""
   data = np.frombuffer(Path(path).read_bytes(), np.uint8)
-  array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+  array = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
   if array is None or array.dtype != np.uint16:
     raise ValueError('16-bit colours cannot be decoded')
-  if array.ndim == 3:
-    array = array[..., 2::-1] if array.shape[-1] >= 3 else array[..., 0]
-  # EXIF 2.3, tag 0x0112: orientations 5 to 8 transpose first.
-  if orientation >= 5:
-    array = array.swapaxes(0, 1)
-  if orientation in (3, 4, 7, 8):
-    array = array[::-1]
-  if orientation in (2, 3, 6, 7):
-    array = array[:, ::-1]
-  return np.ascontiguousarray(array)
+  return np.ascontiguousarray(array[..., ::-1]) if array.ndim == 3 else array
 
 
 def _convert(image: Image.Image, profile: bytes | None, path: str | os.PathLike) -> Image.Image:
@@ -260,11 +248,11 @@ def checked_image(path: str | os.PathLike, image: np.ndarray) -> np.ndarray:
   if image.ndim == 3 and image.shape[-1] == 1:
     image = image[..., 0]
   if not np.issubdtype(image.dtype, np.floating):
-    raise InputError(path, f'would hold {image.dtype} values', 'floats in [0, 1]')
-  if not (image.ndim == 2 or image.ndim == 3 and image.shape[-1] == 3) or image.size == 0:
+    raise InputError(path, f'would hold {image.dtype} values', 'floats')
+  if image.shape[2:] not in ((), (3,)) or image.ndim < 2 or image.size == 0:
     wrong = f'would hold an array of shape {list(image.shape)}'
     raise InputError(path, wrong, '[h w 3], [h w 1] or [h w]')
   if not np.isfinite(image).all():
     count = np.count_nonzero(~np.isfinite(image))
-    raise InputError(path, f'would hold {count} NaN or infinite values', 'finite values in [0, 1]')
+    raise InputError(path, f'would hold {count} NaN or infinite values', 'finite values')
   return image

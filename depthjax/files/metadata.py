@@ -43,8 +43,8 @@ def of_image(image: Image.Image, name: str | os.PathLike, size: tuple[int, int])
     size: width and height of the upright image, which replace those in EXIF.
   """
   profile = image.info.get('icc_profile')
-  if profile and not is_rgb(profile):
-    profile = None
+  if profile:  # without padding, which libpng refuses
+    profile = profile[: int.from_bytes(profile[:4], 'big')] if is_rgb(profile) else None
   # Pillow raises errors of many types on damaged tags.
   try:
     exif = _cleaned(image.getexif(), size)

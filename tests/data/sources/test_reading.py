@@ -53,7 +53,7 @@ def test_colours_are_extended_from_the_nearest_known_ones():
   assert np.abs(np.diff(out[20, 15:45, 0])).max() < 60
 
 
-@pytest.mark.parametrize('size, message', [(None, 'does not exist'), (200, 'is truncated')])
+@pytest.mark.parametrize('size, message', [(None, 'does not exist'), (900, 'is truncated')])
 def test_bad_photos_are_refused(tmp_path, size, message):
   if size:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
