@@ -48,18 +48,7 @@ def read_depth(
   invalid: float | None = None,
   max_pixels: int = MAX_PIXELS,
 ) -> Depth:
-  """Reads a depth map as normalised disparity: `read_raw`, then `normalise`.
-
-  Args:
-    path: the file.
-    convention: 'disparity' (near is large) or 'depth' (far is large).
-    shape: height and width of the photo.
-    invalid: a value that marks missing pixels, besides NaN and infinity; often 0.
-    max_pixels: limit on h * w, checked on the header.
-
-  Raises:
-    InputError: as `read_raw` and `normalise`.
-  """
+  """Reads a depth map as normalised disparity: `read_raw`, then `normalise`, with their errors."""
   raw = read_raw(path, max_pixels=max_pixels)
   return normalise(raw, convention=convention, shape=shape, invalid=invalid, name=path)
 
@@ -129,9 +118,9 @@ def normalise(
 
   Args:
     raw: floats [h w].
-    convention: 'disparity' or 'depth'.
+    convention: 'disparity' (near is large) or 'depth' (far is large).
     shape: height and width of the photo; None does not resize.
-    invalid: a value that marks missing pixels.
+    invalid: a value that marks missing pixels, besides NaN and infinity; often 0.
     name: the file, for messages.
 
   Raises:

@@ -112,11 +112,10 @@ def test_blocks_are_in_order(block, name):
 
 def test_another_network_is_refused():
   tensors = _tensors() | {'bn1.weight': np.ones(32)}
-  refused(
-    lambda: resnet50.convert(tensors, 'a.pth'), 'a.pth: has bn1.weight as [32]; expected [64]'
-  )
+  call = lambda: resnet50.convert(tensors, 'a.pth')  # noqa: E731
+  refused(call, 'a.pth: has bn1.weight as [32]; expected [64]')
   tensors.pop('bn1.weight')
-  refused(lambda: resnet50.convert(tensors, 'a.pth'), "has no tensor 'bn1.weight'", 'ResNet-50')
+  refused(call, "has no tensor 'bn1.weight'", 'ResNet-50')
 
 
 @pytest.mark.slow

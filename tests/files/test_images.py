@@ -110,18 +110,6 @@ def test_alpha_is_dropped_without_compositing(tmp_path, photo):
   np.testing.assert_array_equal(read_pixels(tmp_path / 'b.png'), deep[..., :3])
 
 
-def test_tiff_of_both_byte_orders_and_with_premultiplied_alpha(tmp_path):
-  tifffile = pytest.importorskip('tifffile')
-  grey = np.random.default_rng(2).integers(0, 65535, (H, W), np.uint16)
-  for order in '<>':
-    tifffile.imwrite(tmp_path / 'a.tif', grey, byteorder=order)
-    np.testing.assert_allclose(read_image(tmp_path / 'a.tif')[..., 0], grey / 65535, atol=1e-7)
-  half = np.zeros((H, W, 4), np.uint8)
-  half[...] = 50, 100, 25, 128
-  tifffile.imwrite(tmp_path / 'b.tif', half, photometric='rgb', extrasamples=['assocalpha'])
-  np.testing.assert_allclose(read_pixels(tmp_path / 'b.tif')[0, 0], [100, 199, 50], atol=1)
-
-
 @pytest.mark.parametrize('mode', ['1', 'P', 'L', 'LA', 'CMYK'])
 def test_every_mode_becomes_three_channels(tmp_path, photo, mode):
   image = Image.fromarray(np.rint(photo * 255).astype(np.uint8)).convert(mode)
@@ -166,13 +154,6 @@ def test_truncated_files_are_refused(tmp_path, photo, extension, bits):
     else:  # the bytes after the last pixel are missing
       np.testing.assert_array_equal(image, complete)
   assert refusals >= len(cuts) - 1
-
-
-def test_truncated_progressive_jpeg_is_refused(tmp_path, photo):
-  path = tmp_path / 'a.jpg'
-  Image.fromarray(np.rint(photo * 255).astype(np.uint8)).save(path, progressive=True)
-  path.write_bytes(path.read_bytes()[:-60])
-  refused(lambda: read_image(path), path, 'truncated', 'complete file')
 
 
 def test_other_files_are_refused(tmp_path, photo):

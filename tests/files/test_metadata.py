@@ -1,10 +1,8 @@
 """Metadata: EXIF and colour profile are carried from every format to every other."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image
 
 from depthjax.files import metadata
 from depthjax.files.images import read_image, read_photo, write_image
@@ -55,8 +53,9 @@ def _assert_embedded(path, profile=PROFILE, size=(H, W)):
 
 @pytest.mark.parametrize('extension, bits', FORMATS)
 def test_metadata_are_written_to_and_read_from_every_format(tmp_path, photo, extension, bits):
-  read = read_photo(_saved(tmp_path / 'camera.png', photo))
-  written = tmp_path / f'a{extension}'
+  path, written = _saved(tmp_path / 'camera.png', photo), tmp_path / f'a{extension}'
+  read = read_photo(path)
+  assert np.abs(read_image(path) - read.image).max() > 0.05  # outside sRGB
   write_image(written, read.image, bits=bits, metadata=read.metadata)
   _assert_embedded(written)
   again = read_photo(written)
@@ -66,25 +65,6 @@ def test_metadata_are_written_to_and_read_from_every_format(tmp_path, photo, ext
   for name, bits in (('b.png', 8), ('b.tif', 16)):
     write_image(tmp_path / name, again.image, bits=bits, metadata=again.metadata)
     _assert_embedded(tmp_path / name)
-
-
-@pytest.mark.parametrize('extension, bits', FORMATS)
-def test_wide_gamut_colours_are_equal_in_the_output(tmp_path, photo, extension, bits):
-  path = _saved(tmp_path / 'camera.png', photo, orientation=1)
-  read = read_photo(path)
-  assert np.abs(read_image(path) - read.image).max() > 0.05  # outside sRGB
-  write_image(tmp_path / f'a{extension}', read.image, bits=bits, metadata=read.metadata)
-  before, after = (_in_lab(name) for name in (path, tmp_path / f'a{extension}'))
-  assert np.abs(before - after).mean() < (7 if extension in ('.jpg', '.webp') else 0.02)
-
-
-def _in_lab(path):
-  lab = ImageCms.createProfile('LAB')
-  with Image.open(path) as image:
-    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info['icc_profile']))
-    image = ImageCms.profileToProfile(image.convert('RGB'), profile, lab, outputMode='LAB')
-  lightness, *opponents = (np.asarray(band) for band in image.split())
-  return np.stack([lightness / 2.55, *(band.view(np.int8) for band in opponents)], axis=-1)
 
 
 @pytest.mark.parametrize('extension', ['.png', '.jpg', '.webp', '.tif'])
