@@ -4,7 +4,6 @@ Readers return [h w] or [h w c], values as stored. They check the size in the he
 read the values.
 """
 
-import math
 import os
 import re
 import zipfile
@@ -56,26 +55,20 @@ def read_npz(path: Path, max_pixels: int) -> np.ndarray:
 
 def _read_array(path: Path, file: BinaryIO, max_pixels: int) -> np.ndarray:
   try:
-    version = np.lib.format.read_magic(file)
-    reader = {
-      (1, 0): np.lib.format.read_array_header_1_0,
-      (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    shape, _, dtype = reader[version](file)
-  except (ValueError, KeyError) as error:
+    major, _ = np.lib.format.read_magic(file)
+    shape, _, dtype = getattr(np.lib.format, f'read_array_header_{major}_0')(file)
+  except (ValueError, AttributeError) as error:
     raise InputError(path, f'has no readable array header ({error})', _SHAPES) from error
   if dtype.hasobject:
     raise InputError(path, 'holds pickled Python objects, which are never read', _SHAPES)
   if dtype.kind not in 'biuf':
     raise InputError(path, f'holds {dtype} values', 'an array of floats or integers')
   check_pixels(path, *frame_size(path, shape), max_pixels)
-  size = math.prod(shape) * dtype.itemsize
   file.seek(0)
   try:
     return np.lib.format.read_array(file, allow_pickle=False)
   except ValueError as error:
-    wrong = f'is truncated: the values of {list(shape)} take {size} bytes'
-    raise InputError(path, wrong, 'a complete file') from error
+    raise InputError(path, f'is truncated ({error})', 'a complete file') from error
 
 
 def read_pfm(path: Path, max_pixels: int) -> np.ndarray:

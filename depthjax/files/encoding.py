@@ -14,7 +14,6 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from depthjax.files.errors import InputError
 from depthjax.files.metadata import GROUPS, PROFILE, Metadata
 
-_PILLOW = {'.jpg': 'JPEG', '.jpeg': 'JPEG', '.webp': 'WEBP'}
 _MAX_JPEG_EXIF = 65533  # bytes: a segment stores its length, 2 bytes included, in 16 bits
 _STRIP_OFFSETS = 273  # TIFF tag
 _NO_METADATA = Metadata()
@@ -44,8 +43,11 @@ def encode(
   """
   extension = Path(path).suffix.lower()
   try:
-    if extension in _PILLOW:
-      return _with_pillow(path, pixels, _PILLOW[extension], quality, metadata)
+    if extension in ('.jpg', '.jpeg'):
+      metadata = _fit_jpeg(path, metadata)
+      return _with_pillow('JPEG', pixels, metadata, quality=quality, subsampling=0)
+    if extension == '.webp':
+      return _with_pillow('WEBP', pixels, metadata, quality=quality)
     if extension == '.png':
       return _png(path, pixels, metadata)
     data = _with_opencv('.tif', pixels)
@@ -56,17 +58,18 @@ def encode(
     raise InputError(path, wrong, 'a smaller image, or .png') from error
 
 
-def _with_pillow(
-  path: str | os.PathLike, pixels: np.ndarray, kind: str, quality: int, metadata: Metadata
-) -> bytes:
-  exif, profile = metadata
-  if kind == 'JPEG' and exif and len(exif) > _MAX_JPEG_EXIF:
-    _log.warning('%s: EXIF of %d bytes does not fit into a JPEG and is dropped', path, len(exif))
-    exif = None
+def _fit_jpeg(path: str | os.PathLike, metadata: Metadata) -> Metadata:
+  size = len(metadata.exif or b'')
+  if size <= _MAX_JPEG_EXIF:
+    return metadata
+  _log.warning('%s: EXIF of %d bytes does not fit into a JPEG and is dropped', path, size)
+  return metadata._replace(exif=None)
+
+
+def _with_pillow(kind: str, pixels: np.ndarray, metadata: Metadata, **options) -> bytes:
   file = io.BytesIO()
-  options = {'subsampling': 0} if kind == 'JPEG' else {}
-  image = Image.fromarray(pixels)
-  image.save(file, kind, quality=quality, exif=exif or b'', icc_profile=profile, **options)
+  options |= {'exif': metadata.exif or b'', 'icc_profile': metadata.profile}
+  Image.fromarray(pixels).save(file, kind, **options)
   return file.getvalue()
 
 
