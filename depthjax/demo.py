@@ -135,6 +135,4 @@ def _training(
     f'{config.steps} steps of {config.batch_size} scenes in {seconds:.0f} s, compilation included. '
     'This is a short run: it shows that all parts work, not how good they get.'
   )
-  report.figure(
-    plots.curve(series, x_label='step', y_label='loss', log=True), 'Loss of the two networks.'
-  )
+  report.figure(plots.curve(series, x_label='step', y_label='loss'), 'Loss of the two networks.')

@@ -1,1 +1,1 @@
-"""Published checkpoints of other frameworks as weights of networks of this house."""
+"""Converts published PyTorch checkpoints to Flax variables."""

@@ -1,11 +1,11 @@
-"""An ImageNet MiT (B0 to B5) of SegFormer as the backbone of networks here.
+"""Converts an ImageNet MiT (B0 to B5) of SegFormer to a backbone.
 
-Names are those of SegFormer's authors (`patch_embed1.proj.weight`, `block1.0.attn.q.weight`), or of
-the package transformers (`segformer.encoder.block.0.0.attention.self.query.weight`), which stores
-keys and values apart. The size is found from the shapes. `head` has no place here.
+Names may be those of SegFormer's authors (`patch_embed1.proj.weight`, `block1.0.attn.q.weight`) or
+of the package transformers (`segformer.encoder.block.0.0.attention.self.query.weight`), which has
+separate keys and values. The size is detected from the shapes. `head` is not converted.
 
-Its first convolution takes three channels. Where a network feeds its backbone something else, as
-that of SDDR does, the rules of config.initialise leave it 'fresh':
+The first convolution has three input channels. A network with another input, such as that of SDDR,
+must initialise it randomly, by the rules of config.initialise:
 (('/patch_embed1/proj/', 'fresh'), ('/backbone/', 'load'), ('.*', 'fresh'))
 """
 
@@ -23,7 +23,7 @@ from depthjax.convert import naming
 from depthjax.files.errors import InputError
 from depthjax.models.encoders import mit
 
-# Paths of ours in a MixTransformer, and the names of SegFormer's authors.
+# Modules of models.encoders.mit.MixTransformer -> names of SegFormer's authors.
 RULES = (
   (r'block(\d)_(\d+)/mlp/dwconv', r'block\1.\2.mlp.dwconv.dwconv'),
   (r'block(\d)_(\d+)/(attn|mlp)/(\w+)', r'block\1.\2.\3.\4'),
@@ -33,7 +33,7 @@ RULES = (
 )
 _RIGHT = 'an ImageNet MiT (B0 to B5) of SegFormer'
 _PREFIXES = ('segformer.', 'backbone.', 'encoder.')
-# Of transformers, and of the authors; keys and values are joined after.
+# Names of transformers -> names of the authors.
 _STAGES = {'patch_embeddings': 'patch_embed', 'block': 'block', 'layer_norm': 'norm'}
 _PARTS = (
   ('attention.self.query', 'attn.q'),
@@ -50,30 +50,26 @@ _KEY, _VALUE = 'attention.self.key', 'attention.self.value'
 def convert(
   tensors: Mapping[str, np.ndarray], file: str | os.PathLike
 ) -> tuple[dict[str, Any], str, list[str]]:
-  """Variables with the backbone in them, its size, and the tensors that were left out.
+  """Returns variables with the backbone, its size, and the tensors that were not converted.
 
   Args:
     tensors: a state dict.
-    file: for messages.
+    file: the file, for messages.
 
   Raises:
-    InputError: no size has such blocks; a tensor is missing, has another shape, or holds NaN or
-      infinite values.
+    InputError: blocks or channels of no known size; a tensor is missing, has another shape, or
+      holds NaN or infinite values.
   """
   tensors = _official(tensors, file)
   size = _size(tensors, file)
-  shapes = _shapes(size)
-  names = {path: naming.theirs(path, RULES) for path, _ in naming.leaves(shapes)}
-  values = dict(naming.leaves(shapes))
-  expected = {
-    name: naming.to_theirs(np.empty(values[path].shape)).shape for path, name in names.items()
-  }
-  naming.check(tensors, expected, file, f'{_RIGHT}, here {size.upper()}', exact=False)
+  shapes = {path: x.shape for path, x in naming.leaves(_shapes(size))}
+  names = {path: naming.torch_name(path, RULES) for path in shapes}
+  expected = {names[path]: naming.to_torch(np.empty(shape)).shape for path, shape in shapes.items()}
+  naming.check(tensors, expected, file, f'{_RIGHT}, detected as {size.upper()}', exact=False)
   params: dict[str, Any] = {}
-  for path, name in names.items():
-    naming.put(params, path, naming.to_ours(tensors[name], values[path].shape))
-  rest = sorted(set(tensors) - set(expected))
-  return {'params': {'backbone': params}}, size, rest
+  for path, shape in shapes.items():
+    naming.put(params, path, naming.from_torch(tensors[names[path]], shape))
+  return {'params': {'backbone': params}}, size, sorted(set(tensors) - set(expected))
 
 
 def _shapes(size: str) -> Mapping[str, Any]:
@@ -83,7 +79,7 @@ def _shapes(size: str) -> Mapping[str, Any]:
 
 
 def _size(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> str:
-  """The size whose widths and numbers of blocks the tensors have."""
+  """Detects the size by the number of blocks and channels of each stage."""
   widths, depths = [], []
   for i in range(1, 5):
     widths.append(np.size(tensors.get(f'norm{i}.weight', ())))
@@ -92,11 +88,11 @@ def _size(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> str:
   for size, known in mit.SIZES.items():
     if known == (tuple(widths), tuple(depths)):
       return size
-  raise InputError(file, f'holds stages of {depths} blocks, {widths} channels', _RIGHT)
+  raise InputError(file, f'has stages of {depths} blocks and {widths} channels', _RIGHT)
 
 
 def _official(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> dict[str, np.ndarray]:
-  """The tensors by the names of SegFormer's authors."""
+  """Returns the tensors by the names of SegFormer's authors, keys and values concatenated."""
   renamed = {}
   for name, x in tensors.items():
     if _VALUE in name:
@@ -104,7 +100,7 @@ def _official(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> dic
     if _KEY in name:
       other = name.replace(_KEY, _VALUE)
       if other not in tensors:
-        raise InputError(file, f'has no {other!r}', _RIGHT)
+        raise InputError(file, f'has no tensor {other!r}', _RIGHT)
       name, x = name.replace(_KEY, 'attn.kv'), np.concatenate([x, tensors[other]])
     renamed[_official_name(name)] = x
   return renamed

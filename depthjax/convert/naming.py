@@ -1,6 +1,6 @@
-"""Variables of ours by the names and in the layouts of PyTorch: what the converters share.
+"""Names and layouts of PyTorch tensors for Flax variables.
 
-Theirs are kernels [out in h w] and matrices [out in], ours [h w in out] and [in out].
+PyTorch stores kernels as [out in h w] and matrices as [out in], Flax as [h w in out] and [in out].
 """
 
 import os
@@ -12,16 +12,15 @@ import numpy as np
 
 from depthjax.files.errors import InputError
 
-# Ours and theirs for the last part of a name.
+# The last part of a name: Flax -> PyTorch.
 _LEAVES = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias'}
-_SHOWN = 3
 
 Rules = Sequence[tuple[str, str]]
 Shape = tuple[int, ...]
 
 
 def leaves(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-  """The paths and values of nested dictionaries."""
+  """Yields the paths and values of nested dictionaries."""
   for key, value in tree.items():
     if isinstance(value, Mapping):
       yield from leaves(value, *path, key)
@@ -30,15 +29,19 @@ def leaves(tree: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...
 
 
 def put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-  """Sets a value of nested dictionaries."""
+  """Sets a value in nested dictionaries."""
   *parents, leaf = path
   for key in parents:
     tree = tree.setdefault(key, {})
   tree[leaf] = value
 
 
-def theirs(path: Sequence[str], rules: Rules) -> str:
-  """Their name for a path of ours: the first rule (pattern, replacement) that matches its module.
+def torch_name(path: Sequence[str], rules: Rules) -> str:
+  """Returns the PyTorch name of a Flax path, by the first rule whose pattern matches its module.
+
+  Args:
+    path: module names, then the name of the array.
+    rules: (pattern, replacement) of module names joined by '/'.
 
   Raises:
     ValueError: no rule matches.
@@ -52,14 +55,14 @@ def theirs(path: Sequence[str], rules: Rules) -> str:
   raise ValueError(f'no name for {module}/{leaf}')
 
 
-def to_theirs(x: np.ndarray, dimensions: int = 0) -> np.ndarray:
-  """An array of ours in their layout, with ones appended up to so many dimensions."""
+def to_torch(x: np.ndarray, dimensions: int = 0) -> np.ndarray:
+  """Returns a Flax array in the layout of PyTorch, with 1s appended up to so many dimensions."""
   x = np.transpose(x, (3, 2, 0, 1) if np.ndim(x) == 4 else None)
   return np.reshape(x, x.shape + (1,) * (dimensions - x.ndim))
 
 
-def to_ours(x: np.ndarray, shape: Shape) -> np.ndarray:
-  """The inverse, for an array of ours of that shape."""
+def from_torch(x: np.ndarray, shape: Shape) -> np.ndarray:
+  """Inverse of `to_torch`: returns a Flax array of that shape, float32."""
   x = x.transpose(2, 3, 1, 0) if len(shape) == 4 else x.reshape(x.shape[: len(shape)]).T
   return np.ascontiguousarray(x, np.float32)
 
@@ -75,35 +78,34 @@ def check(
   """Checks names, shapes and values of a state dict.
 
   Args:
-    file, right: for the message; `right` says what the file should be.
-    exact: whether further tensors are refused too.
+    tensors: the state dict.
+    expected: shapes by name.
+    file: the file, for messages.
+    right: what the file should be, for messages.
+    exact: whether additional tensors are refused.
 
   Raises:
-    InputError: tensors are missing, too many, of another shape, not floats, NaN or infinite.
+    InputError: missing or additional tensors, another shape, integers, NaN or infinite values.
   """
-  missing = sorted(set(expected) - set(tensors))
+  names = sorted(expected)
+  missing = [name for name in names if name not in tensors]
   if missing:
-    raise InputError(file, f'has no {_first(missing)}', right)
+    raise InputError(file, f'has no tensor {_first(missing)}', right)
   more = sorted(set(tensors) - set(expected))
   if exact and more:
-    raise InputError(file, f'holds {_first(more)} too', f'nothing but the tensors of {right}')
-  names = sorted(expected)
+    raise InputError(file, f'has the additional tensor {_first(more)}', right)
   other = [name for name in names if tensors[name].shape != tuple(expected[name])]
   if other:
-    found = ', '.join(f'{name} as {list(tensors[name].shape)}' for name in other[:_SHOWN])
-    wanted = ', '.join(str(list(expected[name])) for name in other[:_SHOWN])
-    raise InputError(file, f'has {found}{_more(other)}', f'{wanted}: {right}')
-  whole = [name for name in names if tensors[name].dtype.kind in 'biu']
-  if whole:
-    raise InputError(file, f'holds whole numbers in {_first(whole)}', right)
-  wild = [name for name in names if not np.isfinite(tensors[name]).all()]
-  if wild:
-    raise InputError(file, f'holds NaN or infinite values in {_first(wild)}', right)
+    found, shape = list(tensors[other[0]].shape), list(expected[other[0]])
+    raise InputError(file, f'has {other[0]} as {found}{_more(other, 1)}', f'{shape}: {right}')
+  bad = [n for n in names if tensors[n].dtype.kind in 'biu' or not np.isfinite(tensors[n]).all()]
+  if bad:
+    raise InputError(file, f'holds integers, NaN or infinite values in {_first(bad)}', right)
 
 
 def _first(names: Sequence[str]) -> str:
-  return ', '.join(map(repr, names[:_SHOWN])) + _more(names)
+  return ', '.join(map(repr, names[:3])) + _more(names, 3)
 
 
-def _more(names: Sequence[str]) -> str:
-  return f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
+def _more(names: Sequence[str], shown: int) -> str:
+  return f' and {len(names) - shown} more' if len(names) > shown else ''

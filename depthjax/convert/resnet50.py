@@ -1,12 +1,12 @@
-"""An ImageNet ResNet-50 of torchvision or timm as the encoder of the depth net.
+"""Converts an ImageNet ResNet-50 of torchvision or timm to the encoder of the depth net.
 
-Both name their tensors alike (`conv1.weight`, `layer1.0.conv1.weight`, `bn1.running_mean`). conv1
-to layer3 are taken, in the layout of models.resnet; layer4 and fc have no place there. conv1 has
-no bias in theirs, so it becomes zero.
+Both packages use the same names (`conv1.weight`, `layer1.0.conv1.weight`, `bn1.running_mean`).
+conv1 to layer3 are converted; layer4 and fc are not part of the encoder. conv1 has no bias there,
+so the bias becomes zero.
 
-torchvision strides the 3x3 of a bottleneck and DeepLens' release the last 1x1. The shapes are the
-same, so the weights fit either; `model.stride_on='middle'` is the network that they were trained
-as. It never had res4 dilated, and saw photographs less their mean: `model.input='imagenet'`.
+The weights were trained with the stride of a bottleneck on its 3x3 convolution, as with
+`model.stride_on='middle'`; the DeepLens release has it on the last 1x1. The shapes are equal. They
+were trained without dilation, on images normalised as with `model.input='imagenet'`.
 """
 
 import os
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from depthjax.files.errors import InputError
+from depthjax.convert import naming
 from depthjax.models.encoders import resnet
 
-# Theirs and ours, within a bottleneck.
+# Within a bottleneck: PyTorch -> Flax.
 _CONVS = {'conv1': 'reduce', 'conv2': 'conv', 'conv3': 'expand'}
 _NORM = {
   'weight': ('params', 'scale'),
@@ -33,7 +33,7 @@ _RIGHT = 'an ImageNet ResNet-50 of torchvision or timm'
 def convert(
   tensors: Mapping[str, np.ndarray], name: str | os.PathLike
 ) -> tuple[dict[str, Any], list[str]]:
-  """Variables with the encoder in them, and the names of the tensors that were left out.
+  """Returns variables with the encoder, and the names of the tensors that were not converted.
 
   Args:
     tensors: a state dict; convolutions are [out in h w].
@@ -42,50 +42,34 @@ def convert(
   Raises:
     InputError: a tensor is missing, has another shape, or holds NaN or infinite values.
   """
-  variables: dict[str, Any] = {'params': {}, 'batch_stats': {}}
-  used = set()
-
-  def take(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    if key not in tensors:
-      raise InputError(name, f'has no tensor {key!r}', _RIGHT)
-    x = tensors[key]
-    if x.shape != shape:
-      raise InputError(name, f'has {key!r} as {list(x.shape)}', f'{list(shape)}: {_RIGHT}')
-    if not np.isfinite(x).all():
-      raise InputError(name, f'holds NaN or infinite values in {key!r}', _RIGHT)
-    used.add(key)
-    return np.asarray(x, np.float32)
-
+  expected, paths = {}, {}
   for conv, norm, path, shape in layers():
-    kernel = take(f'{conv}.weight', shape).transpose(2, 3, 1, 0)
-    _put(variables, ('params', 'encoder', *path, 'conv', 'kernel'), kernel)
+    expected[f'{conv}.weight'] = shape
+    paths[f'{conv}.weight'] = ('params', 'encoder', *path, 'conv', 'kernel')
     for key, (collection, leaf) in _NORM.items():
-      value = take(f'{norm}.{key}', shape[:1])
-      _put(variables, (collection, 'encoder', *path, 'bn', leaf), value)
+      expected[f'{norm}.{key}'] = shape[:1]
+      paths[f'{norm}.{key}'] = (collection, 'encoder', *path, 'bn', leaf)
+  naming.check(tensors, expected, name, _RIGHT, exact=False)
+  variables: dict[str, Any] = {}
+  for key, path in paths.items():
+    naming.put(variables, path, naming.from_torch(tensors[key], expected[key]))
   bias = np.zeros(_WIDTH, np.float32)
-  _put(variables, ('params', 'encoder', 'conv1', 'conv', 'bias'), bias)
-  return variables, sorted(set(tensors) - used)
+  naming.put(variables, ('params', 'encoder', 'conv1', 'conv', 'bias'), bias)
+  return variables, sorted(set(tensors) - set(expected))
 
 
 def layers() -> Iterator[tuple[str, str, tuple[str, ...], tuple[int, ...]]]:
-  """Every convolution with its norm: both their names, our path, and their kernel's shape."""
+  """Yields for each convolution: its name, that of its norm, the Flax path, the kernel's shape."""
   yield 'conv1', 'bn1', ('conv1',), (_WIDTH, 3, 7, 7)
   before = middle = _WIDTH
   for number, stage in enumerate(resnet.STAGES, start=1):
     for index, block in enumerate(resnet.block_names(stage)):
-      theirs, after = f'layer{number}.{index}', 4 * middle
+      name, after = f'layer{number}.{index}', 4 * middle
       shapes = (middle, before, 1, 1), (middle, middle, 3, 3), (after, middle, 1, 1)
       for (conv, ours), shape in zip(_CONVS.items(), shapes, strict=True):
-        yield f'{theirs}.{conv}', f'{theirs}.bn{conv[-1]}', (block, ours), shape
+        yield f'{name}.{conv}', f'{name}.bn{conv[-1]}', (block, ours), shape
       if index == 0:
-        down = f'{theirs}.downsample'
+        down = f'{name}.downsample'
         yield f'{down}.0', f'{down}.1', (block, 'project'), (after, before, 1, 1)
       before = after
     middle *= 2
-
-
-def _put(tree: dict[str, Any], path: tuple[str, ...], value: np.ndarray) -> None:
-  *parents, leaf = path
-  for key in parents:
-    tree = tree.setdefault(key, {})
-  tree[leaf] = value

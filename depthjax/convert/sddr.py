@@ -1,7 +1,7 @@
-"""The released refinement network of SDDR: its state dict as our variables, and back.
+"""Converts the released refinement network of SDDR to Flax variables, and back.
 
-The release stores 528 tensors, 145 of which are others once more: the stem and the attention across
-the streams were registered under two names each. Both must agree, and both are written.
+The release stores 528 tensors. 145 of them are duplicates: the stem and the cross-attention have
+two names each. Duplicates must be equal, and are written again.
 """
 
 import os
@@ -9,14 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from depthjax.convert import mit, naming
 from depthjax.files.errors import InputError
 from depthjax.models.refinement import refiners
 
-SIDE = 2048  # Of the maps that it refines in one stage.
-# Model and data of a config, as models.refiners.described asks for them.
+SIDE = 2048  # input size of one-stage refinement
+# Fields of a config for models.refinement.refiners.described.
 CONFIG = {
   'model': {
     'stem': (8, 16, 32),
@@ -27,7 +28,7 @@ CONFIG = {
   },
   'data': {'height': SIDE, 'width': SIDE},
 }
-_RIGHT = 'the 528 tensors of the released FuseNet of SDDR'
+_RIGHT = 'exactly the 528 tensors of the released FuseNet of SDDR'
 _TOKENS = {'q': 'attn.q_linear', 'k': 'attn.k_linear', 'v': 'attn.v_linear', 'proj': 'attn.proj'}
 _RULES = (
   (r'encoder_(\d)/shortcut', r'encoder.layer_\1.downsample.0'),
@@ -46,57 +47,56 @@ _RULES = (
   (r'grad/conv', r'grad'),
   *((f'backbone/{ours}', f'backbone.{name}') for ours, name in mit.RULES),
 )
-# Arrays of ours that no module holds.
+# Parameters outside any submodule.
 _SINGLE = {
   'sep_conv': 'cross.sep_conv.conv1.weight',
   'sep_deconv': 'cross.sep_deconv.conv1.weight',
   'sep_deconv_bias': 'cross.sep_deconv.conv1.bias',
 }
-# What is registered again, and its other name.
+# Prefixes of the duplicates: name -> second name.
 _ALIASES = ((r'encoder\.layer_(\d)\.', r'en_layer\1.'), (r'cross\.', r'cvt.cvt_1.'))
 
 
 def convert(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> dict[str, Any]:
-  """Variables of models.refinement.fusenet.FuseNet() from the state dict of the release.
+  """Returns variables of models.refinement.fusenet.FuseNet() from the released state dict.
 
   Args:
-    tensors: by name; all of them, in their shapes, and no others.
-    file: for messages.
+    tensors: the state dict.
+    file: the file, for messages.
 
   Raises:
-    InputError: what naming.check refuses, or two names of one tensor hold different values.
+    InputError: as naming.check; duplicates with different values.
   """
   _, shapes = refiners.described(CONFIG)
-  expected = {name: x.shape for name, x in to_state_dict(_empty(shapes)).items()}
+  empty = jax.tree.map(lambda x: np.empty(x.shape, np.float32), dict(shapes))
+  expected = {name: x.shape for name, x in to_state_dict(empty).items()}
   naming.check(tensors, expected, file, _RIGHT)
   for name in expected:
     other = _alias(name)
     if other and not np.array_equal(tensors[name], tensors[other]):
-      raise InputError(file, f'has other values in {other!r} than in {name!r}', 'the same in both')
+      raise InputError(file, f'has different values in {other!r} and {name!r}', 'equal ones')
   variables: dict[str, Any] = {}
   for path, shape in naming.leaves(shapes):
-    naming.put(variables, path, naming.to_ours(tensors[_name(path)], shape.shape))
+    naming.put(variables, path, naming.from_torch(tensors[_name(path)], shape.shape))
   return variables
 
 
 def to_state_dict(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-  """The state dict that the release would store, with a tensor for each of its names.
+  """Returns a state dict with the names of the release, duplicates included.
 
-  Of the released sizes it loads into the released network; of others its names are the same.
+  The released network can load it, if the variables have its sizes.
   """
   tensors = {}
   for path, x in naming.leaves(variables):
     name = _name(path)
     separable = re.search(r'sep_\w+\.\w+\.weight', name)
-    tensors[name] = naming.to_theirs(np.asarray(x), 4 if separable else 0)
-  others = {_alias(name): x for name, x in tensors.items() if _alias(name)}
-  return tensors | others
+    tensors[name] = naming.to_torch(np.asarray(x), 4 if separable else 0)
+  return tensors | {_alias(name): x for name, x in tensors.items() if _alias(name)}
 
 
 def _name(path: tuple[str, ...]) -> str:
-  """Their name of a path in our variables."""
   _, *path = path
-  return _SINGLE[path[-1]] if path[-1] in _SINGLE else naming.theirs(path, _RULES)
+  return _SINGLE[path[-1]] if path[-1] in _SINGLE else naming.torch_name(path, _RULES)
 
 
 def _alias(name: str) -> str | None:
@@ -105,10 +105,3 @@ def _alias(name: str) -> str | None:
     if match:
       return match.expand(replacement) + name[match.end() :]
   return None
-
-
-def _empty(shapes: Mapping[str, Any]) -> dict[str, Any]:
-  tree: dict[str, Any] = {}
-  for path, shape in naming.leaves(shapes):
-    naming.put(tree, path, np.empty(shape.shape, np.float32))
-  return tree

@@ -1,4 +1,4 @@
-"""Output that is either complete or not there: write under a temporary name, then rename."""
+"""Atomic writes: a temporary file in the same folder, then a rename."""
 
 import contextlib
 import errno
@@ -9,32 +9,32 @@ from pathlib import Path
 
 from depthjax.files.errors import InputError
 
+# Errors whose cause is the disk or its permissions.
 _NOT_WRITABLE = {
-  errno.EACCES,
-  errno.EPERM,
-  errno.EROFS,
-  errno.ENOSPC,
-  errno.EDQUOT,
-  errno.ENAMETOOLONG,
+  *(errno.EACCES, errno.EPERM, errno.EROFS),
+  *(errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG),
 }
 
 
 def check_output(path: str | os.PathLike, extensions: Collection[str]) -> Path:
-  """Returns `path` once a file can be written there; call it before long work starts.
+  """Checks that a file can be written at `path` and returns it; call it before long work starts.
 
   Args:
-    path: the file to be written; an existing file will be replaced.
-    extensions: the allowed endings with their dot, in lower case.
+    path: the file; an existing file will be replaced.
+    extensions: the allowed ones, in lower case with their dot.
 
   Raises:
-    InputError: a folder, another ending, a missing or write-protected folder, a device.
+    InputError: a folder, another extension, a missing or write-protected folder, a device.
   """
   path = Path(path)
+  *most, last = extensions
+  endings = f'{", ".join(most)} or {last}' if most else last
+  right = f'a file name ending in {endings}'
   if path.is_dir():
-    raise InputError(path, 'is a folder', f'a file name ending in {_listed(extensions)}')
+    raise InputError(path, 'is a folder', right)
   if path.suffix.lower() not in extensions:
     ending = f'ends in {path.suffix!r}' if path.suffix else 'has no ending'
-    raise InputError(path, ending, f'a file name ending in {_listed(extensions)}')
+    raise InputError(path, ending, right)
   if not path.parent.is_dir():
     wrong = f'cannot be written: there is no folder {path.parent}'
     raise InputError(path, wrong, 'a name in an existing folder')
@@ -48,16 +48,15 @@ def check_output(path: str | os.PathLike, extensions: Collection[str]) -> Path:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike, extensions: Collection[str]) -> Iterator[Path]:
-  """Yields a temporary path beside `path`, which becomes `path` if the block ends well.
+  """Yields a temporary path in the folder of `path`; on success it is renamed to `path`.
 
-  Whatever interrupts the block (an error, Ctrl-C), the temporary file goes and an earlier `path`
-  stays as it was.
+  If the block raises, the temporary file is removed and an existing `path` is not changed.
 
   Raises:
-    InputError: as `check_output`; a full disk or one without permission.
+    InputError: as `check_output`; no free space or no permission.
   """
   path = check_output(path, extensions)
-  # Through a symbolic link the file it points to is replaced, not the link.
+  # Replaces the target of a symbolic link, not the link.
   target = Path(os.path.realpath(path))
   temporary = target.with_name(f'.{secrets.token_hex(8)}{path.suffix}')
   try:
@@ -73,11 +72,6 @@ def replacing(path: str | os.PathLike, extensions: Collection[str]) -> Iterator[
 
 
 def write_bytes(path: str | os.PathLike, data: bytes, extensions: Collection[str]) -> None:
-  """Writes `data` as the whole content of `path`; errors as `replacing`."""
+  """Writes `data` to `path` atomically; errors as `replacing`."""
   with replacing(path, extensions) as temporary:
     temporary.write_bytes(data)
-
-
-def _listed(extensions: Collection[str]) -> str:
-  *first, last = extensions
-  return f'{", ".join(first)} or {last}' if first else last

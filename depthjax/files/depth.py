@@ -1,4 +1,4 @@
-"""Depth and disparity maps: raw values from files, and disparity in [0, 1], near is large."""
+"""Depth and disparity maps: raw values of files, and disparity normalised to [0, 1]."""
 
 import io
 import os
@@ -10,8 +10,9 @@ import numpy as np
 
 from depthjax.files import depth_formats
 from depthjax.files.atomic import check_output, replacing, write_bytes
+from depthjax.files.encoding import encode
 from depthjax.files.errors import MAX_PIXELS, InputError, readable_file
-from depthjax.files.images import encode, quantise, read_pixels
+from depthjax.files.images import checked_image, quantise, read_pixels
 
 Convention = Literal['disparity', 'depth']
 
@@ -19,19 +20,18 @@ EXTENSIONS = ('.png', '.npy', '.pfm', '.exr')
 READABLE = (*EXTENSIONS, '.npz', '.tif', '.tiff')
 ASPECT_TOLERANCE = 0.02
 _FORMATS = 'a depth map as 8- or 16-bit PNG, TIFF, NPY, NPZ, PFM or EXR'
-_CONVENTIONS = "'disparity' (near is large) or 'depth' (far is large)"
-# A span below this part of the largest value is float32 rounding, not relief.
+# Ranges below this fraction of the largest value count as constant: float32 rounding.
 _FLAT = 1e-6
 
 
 class Depth(NamedTuple):
-  """A depth map made ready.
+  """A normalised depth map.
 
   Attributes:
-    disparity: float32 [h w 1], 0 the farthest and 1 the nearest valid pixel.
-    raw: float32 [h w], the values in the file at the file's size, NaN where not finite.
-    valid: bool [h w] at the file's size; false where disparity was filled.
-    resized: whether disparity was brought from the file's size to that of the photo.
+    disparity: float32 [h w 1], 0 at the farthest and 1 at the nearest valid pixel.
+    raw: float32 [h w], the values of the file at its size, NaN where not finite.
+    valid: bool [h w] at the size of the file; false where disparity was filled.
+    resized: whether disparity was resized from the size of the file to that of the photo.
   """
 
   disparity: np.ndarray
@@ -48,19 +48,7 @@ def read_depth(
   invalid: float | None = None,
   max_pixels: int = MAX_PIXELS,
 ) -> Depth:
-  """Reads a depth map as normalised disparity: `read_raw`, then `normalise`.
-
-  Args:
-    path: the file.
-    convention: what the values are: 'disparity' (near is large) or 'depth' (far is large).
-    shape: height and width of the photo it belongs to.
-    invalid: a value that marks missing pixels beside NaN and infinity, often 0.
-    max_pixels: limit on h * w, checked on the header.
-
-  Raises:
-    InputError: as `read_raw` and `normalise`.
-  """
-  _check_convention(path, convention)
+  """Reads a depth map as normalised disparity: `read_raw`, then `normalise`, with their errors."""
   raw = read_raw(path, max_pixels=max_pixels)
   return normalise(raw, convention=convention, shape=shape, invalid=invalid, name=path)
 
@@ -68,12 +56,12 @@ def read_depth(
 def read_raw(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
   """Reads one channel as float32 [h w], values as stored, NaN where they are not finite.
 
-  The kind of file is told by its content: PNG and TIFF (grey, or three equal channels; alpha is
+  The format is detected from the content: PNG and TIFF (grey, or three equal channels; alpha is
   dropped), NPY, NPZ with one array, PFM, EXR (channel Z, else Y, else R).
 
   Raises:
-    InputError: missing, truncated, none of these, unequal channels, another number of dimensions,
-      pickled objects, complex numbers, more than `max_pixels` pixels, no EXR package.
+    InputError: missing, truncated, another format, unequal channels, another number of dimensions,
+      pickled objects, complex numbers, more than `max_pixels` pixels, OpenEXR is not installed.
   """
   path = readable_file(path)
   with open(path, 'rb') as file:
@@ -88,10 +76,10 @@ def read_raw(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nda
   if values.size == 3 * h * w:
     first = values[..., :1]
     if not np.array_equal(np.broadcast_to(first, values.shape), values, equal_nan=True):
-      wrong = 'has three channels that differ, as a coloured picture has'
+      wrong = 'has three channels that differ, like a colour image'
       raise InputError(path, wrong, 'one channel of values, or three equal ones')
     values = first
-  with np.errstate(over='ignore'):  # beyond float32 is beyond use: it becomes NaN below
+  with np.errstate(over='ignore'):  # values beyond float32 become infinite, then NaN
     raw = values.reshape(h, w).astype(np.float32)
   raw[~np.isfinite(raw)] = np.nan
   return raw
@@ -121,24 +109,26 @@ def normalise(
   invalid: float | None = None,
   name: str | os.PathLike = 'depth',
 ) -> Depth:
-  """Turns raw values into disparity in [0, 1], complete and at the photo's size.
+  """Converts raw values to disparity in [0, 1] at the size of the photo, without missing pixels.
 
   Depth is inverted (1 / z) first. Invalid pixels (NaN, infinite, `invalid`, and for depth z <= 0)
-  take the value of the nearest valid pixel. Where the photo has another size but the same aspect
-  ratio within 2 %, the map is resized: bilinear (half-pixel centres), or the mean over areas where
-  it shrinks. The range of the valid pixels, after resizing, becomes [0, 1].
+  take the value of the nearest valid pixel. A map of another size than the photo, but of the same
+  aspect ratio within 2 %, is resized: bilinear (half-pixel centres), or by area where it shrinks.
+  The result then has the range [0, 1].
 
   Args:
     raw: floats [h w].
-    convention: 'disparity' or 'depth'.
-    shape: height and width of the photo; None keeps the size.
-    invalid: a value that marks missing pixels.
-    name: what messages call it.
+    convention: 'disparity' (near is large) or 'depth' (far is large).
+    shape: height and width of the photo; None does not resize.
+    invalid: a value that marks missing pixels, besides NaN and infinity; often 0.
+    name: the file, for messages.
 
   Raises:
     InputError: unknown convention, no valid pixel, constant values, a size that does not match.
   """
-  _check_convention(name, convention)
+  if convention not in ('disparity', 'depth'):
+    right = "'disparity' (near is large) or 'depth' (far is large)"
+    raise InputError(name, f'has the unknown convention {convention!r}', right)
   raw = np.asarray(raw, np.float32)
   if raw.ndim != 2:
     raise InputError(name, f'holds an array of shape {list(raw.shape)}', 'an array [h w]')
@@ -152,17 +142,31 @@ def normalise(
     h, w = shape
     method = cv2.INTER_AREA if h * w < raw.size else cv2.INTER_LINEAR
     values = cv2.resize(values, (w, h), interpolation=method)
-  return Depth(_to_unit_range(values, name)[..., None], raw, valid, resized)
+  disparity = to_unit_range(values)
+  if not disparity.any():
+    wrong = f'is constant ({values.min():.6g} everywhere)'
+    raise InputError(name, wrong, 'values that vary with depth')
+  return Depth(disparity[..., None], raw, valid, resized)
+
+
+def to_unit_range(values: np.ndarray) -> np.ndarray:
+  """Scales values of any range to [0, 1], float32; zeros where they are constant up to rounding."""
+  # In float64: a large offset leaves few digits to float32, and its range can overflow.
+  values = np.asarray(values, np.float64)
+  low, high = values.min(), values.max()
+  if high - low <= _FLAT * max(abs(low), abs(high)):
+    return np.zeros(values.shape, np.float32)
+  return ((values - low) / (high - low)).astype(np.float32)
 
 
 def fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-  """Gives every pixel that is not valid the value of the nearest that is.
-
-  Args:
-    values: floats [h w]; what stands in invalid pixels does not matter.
-    valid: bool [h w], true somewhere.
+  """Replaces invalid pixels by the value of the nearest valid pixel.
 
   Distances are those of a 5 x 5 chamfer mask, within 2 % of Euclidean (Borgefors 1986).
+
+  Args:
+    values: floats [h w].
+    valid: bool [h w], true at least once.
   """
   if valid.all():
     return values
@@ -178,25 +182,17 @@ def fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 def _inverted(
   raw: np.ndarray, convention: Convention, invalid: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Disparity of any range [h w], and where it means something."""
+  """Disparity of any range [h w], and its valid pixels."""
   valid = np.isfinite(raw)
   if invalid is not None:
     valid &= raw != invalid
   if convention == 'disparity':
     return raw, valid
   valid &= raw > 0
-  # The smallest float32 numbers have no finite inverse: such a depth is invalid as 0 is.
+  # The inverse of the smallest float32 numbers is infinite: they are invalid as 0 is.
   with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
     values = 1 / raw
   return values, valid & np.isfinite(values)
-
-
-def _to_unit_range(values: np.ndarray, name: str | os.PathLike) -> np.ndarray:
-  low, high = float(values.min()), float(values.max())
-  if high - low <= _FLAT * max(abs(low), abs(high)):
-    raise InputError(name, f'is constant ({low:.6g} everywhere)', 'values that vary with depth')
-  # In float64: the span of extreme float32 values is beyond float32.
-  return ((values.astype(np.float64) - low) / (high - low)).astype(np.float32)
 
 
 def needs_resize(
@@ -205,7 +201,7 @@ def needs_resize(
   want: tuple[int, int],
   of: str | os.PathLike = 'the photo',
 ) -> bool:
-  """Whether a map of (h, w) `have` must be resized to `want`, the size that `of` has.
+  """Whether a map of height and width `have` must be resized to `want`, the size of `of`.
 
   Raises:
     InputError: their aspect ratios differ by more than 2 %.
@@ -221,59 +217,40 @@ def needs_resize(
   raise InputError(name, wrong, f'the size of {of}, or its aspect ratio within 2 %')
 
 
-def _check_convention(name: str | os.PathLike, convention: str) -> None:
-  if convention not in ('disparity', 'depth'):
-    raise InputError(name, f'has the unknown convention {convention!r}', _CONVENTIONS)
-
-
 def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
-  """Writes a map by the ending of its name: 16-bit PNG, NPY, PFM or EXR (float32).
+  """Writes a map as 16-bit PNG, or as float32 NPY, PFM or EXR, by the extension of `path`.
 
   Args:
-    path: the file; its folder must exist; an existing file is replaced as a whole or not at all.
-    values: floats [h w] or [h w 1]. PNG stores round(65535 x) and takes [0, 1] only; the others
-      take any finite value. EXR holds the one channel Y.
+    path: the file; its folder must exist; an existing file is replaced atomically.
+    values: floats [h w] or [h w 1]: in [0, 1] for PNG, which stores round(65535 x), else any finite
+      values. EXR stores them as channel Y.
 
   Raises:
-    InputError: another ending, a missing folder, another shape, NaN or infinite values, values
-      outside [0, 1] for PNG, no EXR package.
+    InputError: another extension, a missing folder, another shape, NaN or infinite values, values
+      outside [0, 1] for PNG, OpenEXR is not installed.
   """
   path = check_output(path, EXTENSIONS)
-  values = np.asarray(values)
-  if values.ndim == 3 and values.shape[-1] == 1:
-    values = values[..., 0]
-  if values.ndim != 2 or values.size == 0 or not np.issubdtype(values.dtype, np.floating):
-    wrong = f'would hold {values.dtype} values of shape {list(values.shape)}'
-    raise InputError(path, wrong, 'floats [h w] or [h w 1]')
-  values = np.ascontiguousarray(values, np.float32)
-  if not np.isfinite(values).all():
-    count = np.count_nonzero(~np.isfinite(values))
-    raise InputError(path, f'would hold {count} NaN or infinite values', 'finite values')
+  values = np.ascontiguousarray(checked_image(path, values), np.float32)
+  if values.ndim != 2:
+    raise InputError(path, 'would hold three channels', '[h w] or [h w 1]')
   extension = path.suffix.lower()
   if extension == '.exr':
     library = depth_formats.exr_library(path)
     with replacing(path, EXTENSIONS) as temporary:
       depth_formats.write_exr(temporary, values, library)
   else:
-    write_bytes(path, _ENCODERS[extension](path, values), EXTENSIONS)
+    write_bytes(path, _encode(path, extension, values), EXTENSIONS)
 
 
-def _encode_png(path: Path, values: np.ndarray) -> bytes:
+def _encode(path: Path, extension: str, values: np.ndarray) -> bytes:
+  if extension == '.pfm':
+    return depth_formats.encode_pfm(values)
+  if extension == '.npy':
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
   low, high = values.min(), values.max()
   if low < -_FLAT or high > 1 + _FLAT:
     right = 'values in [0, 1], or a name ending in .npy, .pfm or .exr'
     raise InputError(path, f'would hold values from {low:.6g} to {high:.6g}', right)
   return encode(path, quantise(values, bits=16))
-
-
-def _encode_npy(_: Path, values: np.ndarray) -> bytes:
-  file = io.BytesIO()
-  np.save(file, values)
-  return file.getvalue()
-
-
-def _encode_pfm(_: Path, values: np.ndarray) -> bytes:
-  return depth_formats.encode_pfm(values)
-
-
-_ENCODERS = {'.png': _encode_png, '.npy': _encode_npy, '.pfm': _encode_pfm}

@@ -1,12 +1,11 @@
-"""The formats of float arrays, as stored: NPY, NPZ, PFM and EXR.
+"""Formats of float arrays: NPY, NPZ, PFM and EXR.
 
-Readers give [h w] or [h w c] and check the size that the header names before they read on.
+Readers return [h w] or [h w c], values as stored. They check the size in the header before they
+read the values.
 """
 
-import math
 import os
 import re
-import struct
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
@@ -16,13 +15,11 @@ import numpy as np
 from depthjax.files.errors import InputError, check_pixels
 
 _SHAPES = 'an array of shape [h w] or [h w 1]'
-# Scan lines in a chunk by compression: none, RLE, ZIPS, ZIP, PIZ, PXR24, B44, B44A, DWAA, DWAB.
-_EXR_LINES = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)
-_EXR_TILED, _EXR_DEEP, _EXR_PARTS = 0x200, 0x800, 0x1000
+_PFM = 'Pf, width, height and scale, then the values'
 
 
 def frame_size(path: str | os.PathLike, shape: tuple[int, ...]) -> tuple[int, int]:
-  """Height and width of an array [h w], [h w 1], [h w 3] or [1 h w].
+  """Returns height and width of an array [h w], [h w 1], [h w 3] or [1 h w].
 
   Raises:
     InputError: another number of dimensions or channels.
@@ -37,7 +34,7 @@ def frame_size(path: str | os.PathLike, shape: tuple[int, ...]) -> tuple[int, in
 
 
 def read_npy(path: Path, max_pixels: int) -> np.ndarray:
-  """Reads an NPY file; pickled objects are refused unread."""
+  """Reads an NPY file; pickled objects are refused before they are read."""
   with open(path, 'rb') as file:
     return _read_array(path, file, max_pixels)
 
@@ -58,32 +55,26 @@ def read_npz(path: Path, max_pixels: int) -> np.ndarray:
 
 def _read_array(path: Path, file: BinaryIO, max_pixels: int) -> np.ndarray:
   try:
-    version = np.lib.format.read_magic(file)
-    reader = {
-      (1, 0): np.lib.format.read_array_header_1_0,
-      (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    shape, _, dtype = reader[version](file)
-  except (ValueError, KeyError) as error:
-    raise InputError(path, f'has no array header that can be read ({error})', _SHAPES) from error
+    major, _ = np.lib.format.read_magic(file)
+    shape, _, dtype = getattr(np.lib.format, f'read_array_header_{major}_0')(file)
+  except (ValueError, AttributeError) as error:
+    raise InputError(path, f'has no readable array header ({error})', _SHAPES) from error
   if dtype.hasobject:
     raise InputError(path, 'holds pickled Python objects, which are never read', _SHAPES)
   if dtype.kind not in 'biuf':
     raise InputError(path, f'holds {dtype} values', 'an array of floats or integers')
   check_pixels(path, *frame_size(path, shape), max_pixels)
-  size = math.prod(shape) * dtype.itemsize
   file.seek(0)
   try:
     return np.lib.format.read_array(file, allow_pickle=False)
   except ValueError as error:
-    wrong = f'is truncated: the values of {list(shape)} take {size} bytes'
-    raise InputError(path, wrong, 'a complete file') from error
+    raise InputError(path, f'is truncated ({error})', 'a complete file') from error
 
 
 def read_pfm(path: Path, max_pixels: int) -> np.ndarray:
-  """Reads a PFM file, top row first; the sign of its scale tells the byte order.
+  """Reads a PFM file, top row first; a negative scale means little-endian.
 
-  The size of the scale is ignored: Middlebury writes 1 / maximum there beside values in pixels.
+  The size of the scale is ignored: Middlebury stores values in pixels, and 1 / maximum as scale.
   """
   with open(path, 'rb') as file:
     h, w, c, scale = _pfm_header(path, file)
@@ -97,7 +88,7 @@ def read_pfm(path: Path, max_pixels: int) -> np.ndarray:
 
 
 def pfm_scale(path: Path) -> float:
-  """The size of the scale in the header of a PFM file, which `read_pfm` ignores.
+  """Returns the absolute scale in the header of a PFM file, which `read_pfm` ignores.
 
   Raises:
     InputError: a broken header.
@@ -107,35 +98,37 @@ def pfm_scale(path: Path) -> float:
 
 
 def _pfm_header(path: Path, file: BinaryIO) -> tuple[int, int, int, float]:
-  """Height, width, channels and scale; the file is left where the values begin."""
+  """Height, width, channels and scale; the file position is moved to the first value."""
   match = re.match(rb'(P[Ff])\s+(\d+)\s+(\d+)\s+(\S+)(?:\r\n|\s)', file.read(200))
   try:
     scale = float(match[4])
   except (TypeError, ValueError) as error:
-    right = 'Pf, width, height and scale, then the values'
-    raise InputError(path, 'has a broken PFM header', right) from error
+    raise InputError(path, 'has an invalid PFM header', _PFM) from error
   file.seek(match.end())
   return int(match[3]), int(match[2]), 3 if match[1] == b'PF' else 1, scale
 
 
 def encode_pfm(values: np.ndarray) -> bytes:
-  """A little-endian PFM file of float32 [h w]."""
+  """Encodes float32 [h w] as a little-endian PFM file."""
   h, w = values.shape
   return b'Pf\n%d %d\n-1.0\n' % (w, h) + values[::-1].astype('<f4').tobytes()
 
 
 def read_exr(path: Path, max_pixels: int) -> np.ndarray:
-  """Reads the first of the channels Z, Y, R of an EXR file, or its only one.
+  """Reads the first of the channels Z, Y, R of an EXR file, or its only channel.
 
-  Names of layers ('View.Depth.Z') count by their last part. Equal R, G and B are one channel.
+  Names of layers ('View.Depth.Z') are compared by their last part. R with G and B is read as RGB.
   """
-  h, w = _exr_size(path)
-  check_pixels(path, h, w, max_pixels)
-  library = exr_library(path)
+  library, name = exr_library(path), os.fspath(path)
   try:
-    with library.File(os.fspath(path), separate_channels=True) as file:
+    with library.File(name, header_only=True) as file:
+      (left, top), (right, bottom) = file.header()['dataWindow']
+    check_pixels(path, int(bottom - top + 1), int(right - left + 1), max_pixels)
+    with library.File(name, separate_channels=True) as file:
       channels = {name: channel.pixels for name, channel in file.channels().items()}
-  except Exception as error:  # the library raises several kinds, and no one documents which
+  except InputError:
+    raise
+  except Exception as error:  # OpenEXR does not document its errors
     raise InputError(path, f'is truncated or damaged ({error})', 'a complete EXR file') from error
   last = {}
   for name, values in channels.items():
@@ -149,59 +142,21 @@ def read_exr(path: Path, max_pixels: int) -> np.ndarray:
 
 
 def write_exr(path: Path, values: np.ndarray, library) -> None:
-  """Writes float32 [h w] as channel Y: Z would claim a distance."""
+  """Writes float32 [h w] as channel Y; Z would mean a distance."""
   header = {'compression': library.ZIP_COMPRESSION, 'type': library.scanlineimage}
   with library.File(header, {'Y': values}) as file:
     file.write(os.fspath(path))
 
 
 def exr_library(path: str | os.PathLike):
-  """The module OpenEXR; an InputError about `path` where it is not installed."""
+  """Returns the module OpenEXR.
+
+  Raises:
+    InputError: it is not installed.
+  """
   try:
     import OpenEXR
   except ImportError as error:
     wrong = 'is an EXR file, and the package OpenEXR is not installed'
     raise InputError(path, wrong, "the optional packages: pip install 'depthjax[photo]'") from error
   return OpenEXR
-
-
-def _exr_size(path: Path) -> tuple[int, int]:
-  """Height and width from the header, once the file is known to reach to its last chunk.
-
-  OpenEXR would tell of a truncated file too, but in several lines on the terminal.
-  """
-  with open(path, 'rb') as file:
-    try:
-      flags = struct.unpack('<4xI', file.read(8))[0]
-      attributes = _exr_attributes(file)
-      left, top, right, bottom = struct.unpack('<4i', attributes[b'dataWindow'])
-      h, w = bottom - top + 1, right - left + 1
-      compression = attributes[b'compression'][0]
-      if not flags & (_EXR_TILED | _EXR_DEEP | _EXR_PARTS) and compression < len(_EXR_LINES):
-        chunks = -(-h // _EXR_LINES[compression])
-        offset = max(struct.unpack(f'<{chunks}Q', file.read(8 * chunks)))
-        file.seek(offset)
-        end = offset + 8 + struct.unpack('<4xI', file.read(8))[0]
-        if end > path.stat().st_size:
-          raise ValueError(f'{path.stat().st_size} bytes of {end}')
-    except (struct.error, KeyError, IndexError, ValueError, OSError) as error:
-      raise InputError(path, f'is truncated or damaged ({error})', 'a complete EXR file') from error
-  return h, w
-
-
-def _exr_attributes(file: BinaryIO) -> dict[bytes, bytes]:
-  """The attributes of the first header: name, type, size and value of each, then a zero byte."""
-  attributes = {}
-  while name := _terminated(file):
-    _terminated(file)
-    attributes[name] = file.read(struct.unpack('<I', file.read(4))[0])
-  return attributes
-
-
-def _terminated(file: BinaryIO) -> bytes:
-  text = b''
-  while (byte := file.read(1)) != b'\0':
-    if not byte or len(text) > 255:
-      raise ValueError('the header does not end')
-    text += byte
-  return text

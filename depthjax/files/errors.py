@@ -1,19 +1,19 @@
-"""The one error that bad files raise, and the checks that all readers share."""
+"""InputError, which every reader and writer raises on bad files, and the checks they share."""
 
 import os
 from pathlib import Path
 
-# Beyond this a photo does not fit the memory of most machines as float32 (1.2 GB).
+# Default limit on h * w: 1.2 GB as float32 RGB.
 MAX_PIXELS = 100_000_000
 
 
 class InputError(ValueError):
-  """Bad input: one line naming the file, what is wrong with it and what would be right.
+  """Bad input: one line with the file, what is wrong and what would be right.
 
   Attributes:
     path: the file.
-    wrong: reads on after the path, such as 'is a folder'.
-    right: reads on after 'expected', such as 'a file'.
+    wrong: continues the path, as in 'is a folder'.
+    right: continues 'expected', as in 'a file'.
   """
 
   def __init__(self, path: str | os.PathLike, wrong: str, right: str):
@@ -21,15 +21,15 @@ class InputError(ValueError):
     self.path, self.wrong, self.right = path, wrong, right
 
   def __reduce__(self):
-    # The default rebuilds from the message alone: it would fail on the way out of a worker.
+    # The default calls the class with the message only, and fails in another process.
     return InputError, (self.path, self.wrong, self.right)
 
 
 def readable_file(path: str | os.PathLike) -> Path:
-  """Returns `path` once it is known to be a regular, readable file that is not empty.
+  """Checks that `path` is a regular, readable file that is not empty, and returns it.
 
   Raises:
-    InputError: missing, a folder, not a regular file, without permission, or empty.
+    InputError: missing, a folder, not a regular file, no permission, or empty.
   """
   path = Path(path)
   if path.is_dir():
@@ -46,7 +46,7 @@ def readable_file(path: str | os.PathLike) -> Path:
 
 
 def check_pixels(path: str | os.PathLike, h: int, w: int, max_pixels: int) -> None:
-  """Refuses absurd dimensions; called with what the header says, before anything is decoded.
+  """Checks the size in a header, before pixels are decoded.
 
   Raises:
     InputError: fewer than 1 or more than `max_pixels` pixels.
@@ -54,8 +54,5 @@ def check_pixels(path: str | os.PathLike, h: int, w: int, max_pixels: int) -> No
   if h < 1 or w < 1:
     raise InputError(path, f'is {w} x {h} pixels (width x height)', 'at least 1 x 1 pixels')
   if h * w > max_pixels:
-    raise InputError(
-      path,
-      f'is {w} x {h} pixels (width x height), {h * w / 1e6:,.1f} million',
-      f'at most {max_pixels / 1e6:,.1f} million pixels',
-    )
+    wrong = f'is {w} x {h} pixels (width x height), {h * w / 1e6:,.1f} million'
+    raise InputError(path, wrong, f'at most {max_pixels / 1e6:,.1f} million pixels')

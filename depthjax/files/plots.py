@@ -1,4 +1,4 @@
-"""Plots as PNG bytes, for reports."""
+"""Line plots as PNG bytes, for reports."""
 
 import io
 from collections.abc import Sequence
@@ -7,16 +7,12 @@ from depthjax.files.errors import InputError
 
 
 def curve(
-  series: dict[str, tuple[Sequence[float], Sequence[float]]],
-  *,
-  x_label: str,
-  y_label: str,
-  log: bool = False,
+  series: dict[str, tuple[Sequence[float], Sequence[float]]], *, x_label: str, y_label: str
 ) -> bytes:
-  """Lines of (x, y) by name as a PNG, 900 pixels wide.
+  """Plots lines (x, y) by name on a logarithmic y axis, as a PNG 900 pixels wide.
 
   Raises:
-    InputError: matplotlib, of the extra `photo`, is not installed.
+    InputError: matplotlib, from the extra `photo`, is not installed.
   """
   try:
     from matplotlib import ticker
@@ -28,15 +24,12 @@ def curve(
   axes = figure.subplots()
   for name, (x, y) in series.items():
     axes.plot(x, y, label=name, linewidth=1.5)
-  axes.set(xlabel=x_label, ylabel=y_label)
-  if log:
-    axes.set_yscale('log')
-    axes.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))
-    axes.yaxis.set_minor_formatter(ticker.StrMethodFormatter('{x:g}'))
+  axes.set(xlabel=x_label, ylabel=y_label, yscale='log')
+  axes.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))
+  axes.yaxis.set_minor_formatter(ticker.StrMethodFormatter('{x:g}'))
   axes.grid(alpha=0.3)
   axes.spines[['top', 'right']].set_visible(False)
-  if len(series) > 1:
-    axes.legend(frameon=False)
+  axes.legend(frameon=False)
   buffer = io.BytesIO()
   figure.savefig(buffer, format='png')
   return buffer.getvalue()

@@ -1,10 +1,10 @@
-"""Names that older versions wrote into config.json and weight files, and today's names for them."""
+"""Renamed tasks and config fields: older config.json and weight files are read in current names."""
 
 from collections.abc import Mapping
 from typing import Any
 
 TASKS = {'depth': 'deeplens_depth'}
-# Fields by their table in the config.
+# By table of the config: old name -> current name.
 FIELDS = {
   'data': {'slanted': 'tilted_background'},
   'data.predictions': {
@@ -21,17 +21,17 @@ FIELDS = {
   'optimizer': {'decays': 'weight_decay_factors', 'rates': 'learning_rate_factors'},
   'parallel': {'smallest': 'min_size'},
 }
-# Values by field, in today's names.
+# By field, in current names: old value -> current value.
 VALUES = {'loss.regions_by': {'place': 'position'}}
 
 
 def task(name: str) -> str:
-  """Today's name of a task."""
+  """Returns the current name of a task."""
   return TASKS.get(name, name)
 
 
 def config(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  """A recorded config, or its table at `prefix`, in today's names; other entries are kept."""
+  """Translates a recorded config, or its table at the dotted path `prefix`, to current names."""
   out = {}
   for old, value in table.items():
     name = FIELDS.get(prefix, {}).get(old, old)

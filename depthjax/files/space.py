@@ -1,4 +1,4 @@
-"""A full disk, in one line that says which."""
+"""Errors of a full disk, raised by any library, as one InputError."""
 
 import contextlib
 import errno
@@ -8,42 +8,40 @@ from collections.abc import Iterator
 from depthjax.files.errors import InputError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_WORDS = tuple(os.strerror(number) for number in _FULL)
+_MESSAGES = tuple(os.strerror(number) for number in _FULL)
 
 
 @contextlib.contextmanager
-def needed(folder: str | os.PathLike, right: str = 'free space there') -> Iterator[None]:
-  """Turns a disk that is full within the block into an error that names it.
-
-  It names the file that did not fit, which may be on another disk, such as /dev/shm; `folder` where
-  the library does not say which.
+def needed(folder: str | os.PathLike, right: str) -> Iterator[None]:
+  """Turns an error about a full disk, or its cause, into an InputError.
 
   Args:
-    right: reads on after 'expected'.
+    folder: named in the message, unless the error names a file, which may be on another disk.
+    right: continues 'expected' in the message.
 
   Raises:
-    InputError: no space, or the quota is used up, whichever library noticed.
+    InputError: no space left, or the quota is exceeded.
   """
   try:
     yield
   except InputError:
     raise
   except Exception as error:
-    words, file = _full(error)
-    if not words:
+    message, file = _full(error)
+    if not message:
       raise
-    raise InputError(file or folder, f'cannot be written ({words})', right) from error
+    raise InputError(file or folder, f'cannot be written ({message})', right) from error
 
 
 def _full(error: BaseException | None) -> tuple[str, str]:
-  """The system's words for a full disk and the file, if an error or its cause is about that."""
-  full = ''
+  """The message of the system about a full disk, and its file; empty strings for other errors."""
+  message = ''
   while error is not None:
     if isinstance(error, OSError) and error.errno in _FULL:
-      # Calls on an open file have its number for a name.
+      # The filename is a number where the call was on a file descriptor.
       named = isinstance(error.filename, str | bytes | os.PathLike)
       return os.strerror(error.errno), os.fsdecode(error.filename) if named else ''
-    # Libraries in C++ have no errno to give.
-    full = full or next((words for words in _WORDS if words in str(error)), '')
+    # Libraries in C++ pass on the message only.
+    message = message or next((text for text in _MESSAGES if text in str(error)), '')
     error = error.__cause__
-  return full, ''
+  return message, ''

@@ -1,4 +1,4 @@
-"""Animations: frames to MP4 or GIF, through the ffmpeg that the package imageio brings."""
+"""Animations: frames to MP4 or GIF by ffmpeg, from the package imageio-ffmpeg."""
 
 import contextlib
 import itertools
@@ -13,12 +13,12 @@ from depthjax.files.errors import InputError
 from depthjax.files.images import checked_image, quantise
 
 EXTENSIONS = ('.mp4', '.gif')
-# Browsers play a GIF whose frames last less than 0.02 s at 10 frames a second.
-_MAX_GIF_RATE, _MAX_RATE = 50, 240
+# Frames per second. Browsers play a GIF of more than 50 at 10.
+_MAX_RATES = {'.gif': 50, '.mp4': 240}
 _SPACE = 'a folder with free space'
 _QUIET = {'quality': None, 'macro_block_size': 1, 'ffmpeg_log_level': 'error'}
-# H.264 that phones and browsers play from the first byte, its colours labelled: unlabelled ones are
-# guessed by the size of the picture. Older ffmpeg labels without converting: hence scale.
+# faststart puts the index first, for streaming. Without labels players guess the colour space from
+# the size; scale converts to it, since older versions of ffmpeg only set the labels.
 _MP4 = _QUIET | {
   'codec': 'libx264',
   'pix_fmt_out': 'yuv420p',
@@ -29,7 +29,7 @@ _MP4 = _QUIET | {
     *('-color_range', 'tv'),
   ],
 }
-# One palette for all frames, so that what rests does not flicker.
+# One palette for all frames, so that static regions do not flicker.
 _PALETTE = 'split[a][b];[a]palettegen[p];[b][p]paletteuse=dither=sierra2_4a:diff_mode=rectangle'
 _GIF = _QUIET | {
   'codec': 'gif',
@@ -41,25 +41,24 @@ _GIF = _QUIET | {
 def write_animation(
   path: str | os.PathLike, frames: Iterable[np.ndarray], fps: float = 30.0
 ) -> int:
-  """Writes frames as .mp4 (H.264, yuv420p) or .gif (endless loop) and returns their number.
+  """Writes frames as .mp4 (H.264, yuv420p) or .gif (looping) and returns their number.
 
-  Frames are taken one by one; a GIF keeps them in memory until its palette is known. An MP4 of odd
-  width or height gains one column or row, a copy of the last.
+  Frames are encoded one by one, but ffmpeg holds those of a GIF in memory until the palette is
+  known. Odd sizes of MP4 are padded by a copy of the last column or row.
 
   Args:
-    path: the file; its folder must exist; an existing file is replaced as a whole or not at all.
+    path: the file; its folder must exist; an existing file is replaced atomically.
     frames: floats [h w 3] of one size, sRGB in [0, 1] (clipped beyond).
-    fps: frames a second; at most 50 in a GIF.
+    fps: frames per second; at most 50 for GIF, 240 for MP4.
 
   Raises:
-    InputError: another ending, a missing folder, no frames, frames of different sizes, NaN, a
-      rate out of range, the package imageio-ffmpeg missing, ffmpeg failing.
+    InputError: another extension, a missing folder, no frames, frames of different sizes, NaN, a
+      rate out of range, imageio-ffmpeg is not installed, ffmpeg fails.
   """
   path = check_output(path, EXTENSIONS)
-  is_gif = path.suffix.lower() == '.gif'
-  limit = _MAX_GIF_RATE if is_gif else _MAX_RATE
+  is_gif, limit = path.suffix.lower() == '.gif', _MAX_RATES[path.suffix.lower()]
   if not 0 < fps <= limit:
-    wrong = f'would play at {fps:g} frames a second'
+    wrong = f'would have {fps:g} frames per second'
     raise InputError(path, wrong, f'more than 0 and at most {limit}')
   library = _ffmpeg(path)
   pictures = _pictures(path, frames, even=not is_gif)
@@ -70,7 +69,7 @@ def write_animation(
     size, options = first.shape[1::-1], _GIF if is_gif else _MP4
     writer = library.write_frames(os.fspath(temporary), size, fps=fps, **options)
     with contextlib.closing(writer):
-      _send(path, writer, None)
+      _send(path, writer, None)  # starts the generator
       count = 0
       for picture in itertools.chain([first], pictures):
         _send(path, writer, picture)
@@ -81,7 +80,7 @@ def write_animation(
 
 
 def _send(path: Path, writer: Generator, picture: np.ndarray | None) -> None:
-  """Passes a picture on; an error of ffmpeg names the file in one line."""
+  """Sends a frame to ffmpeg; its errors become an InputError of one line."""
   try:
     writer.send(picture)
   except OSError as error:
@@ -90,7 +89,7 @@ def _send(path: Path, writer: Generator, picture: np.ndarray | None) -> None:
 
 
 def _is_complete(path: Path) -> bool:
-  """Whether ffmpeg came to its end: it moves the index of an MP4 to the front as its last act."""
+  """Whether ffmpeg finished: its last step moves the index of an MP4 file to the front."""
   if not path.is_file():
     return False
   data = path.read_bytes()
@@ -98,7 +97,7 @@ def _is_complete(path: Path) -> bool:
 
 
 def _pictures(path: Path, frames: Iterable[np.ndarray], even: bool) -> Iterator[np.ndarray]:
-  """Frames as contiguous uint8 [h w 3] of one size, padded to even sizes if asked."""
+  """Yields checked frames as uint8 [h w 3], padded to even sizes if `even`."""
   shape = None
   for i, frame in enumerate(frames):
     frame = checked_image(f'{path}, frame {i}', frame)
@@ -120,6 +119,6 @@ def _ffmpeg(path: Path):
   except ImportError as error:
     wrong = 'cannot be written: the package imageio-ffmpeg is not installed'
     raise InputError(path, wrong, "the optional packages: pip install 'depthjax[photo]'") from error
-  # Else it forks this process to start ffmpeg: with JAX's threads in it that warns, and may hang.
+  # Otherwise it starts ffmpeg by a fork of this process, which warns and may hang with JAX threads.
   os.environ.setdefault('IMAGEIO_FFMPEG_NO_PREVENT_SIGINT', '1')
   return imageio_ffmpeg

@@ -1,5 +1,6 @@
-"""Network weights: one .safetensors file, without code, its JSON metadata naming the task."""
+"""Network weights in one .safetensors file, with the task and config as JSON metadata."""
 
+import functools
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -20,7 +21,7 @@ _RIGHT = 'a .safetensors file written by depthjax'
 
 
 def file_of(path: str | os.PathLike) -> Path:
-  """The file of weights: that of a run's folder, or the path itself."""
+  """Returns the weights file of a folder, such as a workdir; another path is returned as is."""
   path = Path(path)
   return path / FILE_NAME if path.is_dir() else path
 
@@ -35,60 +36,58 @@ def save_weights(
   """Writes nested arrays as one .safetensors file and returns its path.
 
   Args:
-    path: the file, or an existing folder, which gets `weights.safetensors`.
-    variables: nested dictionaries of arrays; joined with '/', their keys name the tensors. Empty
-      dictionaries are not kept.
-    metadata: what JSON can hold; 'task' must name the task, more is welcome.
-    dtype: 'float32' or 'float16' for floats of any kind; integers and booleans are kept.
+    path: the file, or an existing folder, where the file is `weights.safetensors`.
+    variables: nested dictionaries of arrays. The keys, joined by '/', are the tensor names. Empty
+      dictionaries are not stored.
+    metadata: a JSON object; 'task' is the name of the task.
+    dtype: 'float32' or 'float16', for all floats; integers and booleans are stored unchanged.
 
   Raises:
-    InputError: no task in the metadata, metadata JSON cannot hold, no arrays, NaN or infinite
-      values (float16: beyond 65504), another ending, a missing folder.
+    InputError: no task in the metadata, metadata that JSON cannot hold, no arrays, NaN or infinite
+      values (float16: beyond 65504), another extension, a missing folder.
     ValueError: keys that are not strings, are empty or contain '/'; an unknown dtype.
   """
   path = file_of(path)
   if dtype not in ('float32', 'float16'):
     raise ValueError(f"unknown dtype {dtype!r}; expected 'float32' or 'float16'")
   if not isinstance(metadata.get('task'), str):
-    raise InputError(path, 'would name no task', "metadata with the name of the task at 'task'")
+    raise InputError(path, 'would have no task', "metadata with the name of the task at 'task'")
   try:
     text = json.dumps(dict(metadata), allow_nan=False)
   except (TypeError, ValueError) as error:
-    raise InputError(path, f'would hold metadata beyond JSON ({error})', 'plain values') from error
-  tensors = {}
-  for name, array in _flatten(variables):
-    tensors[name] = _prepared(path, name, array, dtype)
+    wrong = f'would hold metadata that JSON cannot store ({error})'
+    raise InputError(path, wrong, 'plain values') from error
+  tensors = {name: _stored(path, name, array, dtype) for name, array in _flatten(variables)}
   if not tensors:
     raise InputError(path, 'would hold no arrays', 'variables of a network')
-  # As bytes: save_file makes files that only their owner may read.
+  # Not save_file: its files are readable by their owner only.
   data = safetensors.numpy.save(tensors, metadata={_KEY: text})
   write_bytes(path, data, ('.safetensors',))
   return path
 
 
 def load_weights(path: str | os.PathLike, *tasks: str) -> tuple[dict[str, Any], dict[str, Any]]:
-  """Reads what `save_weights` wrote: (nested arrays, metadata); floats come as float32.
+  """Reads a file of `save_weights`: (nested arrays, metadata), floats as float32.
 
   Args:
-    path: the file, or a folder that holds `weights.safetensors`.
-    tasks: what the weights may be of; none takes any.
+    path: the file, or a folder with `weights.safetensors`.
+    tasks: the allowed tasks; none allows all.
 
   Raises:
-    InputError: missing, truncated, not safetensors, not from depthjax, another task's weights, NaN
-      or infinite values.
+    InputError: missing, truncated, not safetensors, not from depthjax, another task, NaN or
+      infinite values.
   """
-  path = Path(path)
-  if path.is_dir():
-    if not (path / FILE_NAME).exists():
-      raise InputError(path, f'is a folder without {FILE_NAME}', _RIGHT)
-    path = path / FILE_NAME
-  path = readable_file(path)
+  if Path(path).is_dir() and not file_of(path).exists():
+    raise InputError(path, f'is a folder without {FILE_NAME}', _RIGHT)
+  path = readable_file(file_of(path))
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
       metadata = _metadata(path, file.metadata(), tasks)
       variables: dict[str, Any] = {}
       for name in file.keys():
-        _insert(variables, name, _checked(path, name, file.get_tensor(name)))
+        *parents, leaf = name.split('/')
+        tree = functools.reduce(lambda tree, key: tree.setdefault(key, {}), parents, variables)
+        tree[leaf] = _checked(path, name, file.get_tensor(name))
   except (safetensors.SafetensorError, OSError, TypeError) as error:
     wrong = f'is truncated or not a safetensors file ({error})'
     raise InputError(path, wrong, f'a complete file: {_RIGHT}') from error
@@ -96,7 +95,7 @@ def load_weights(path: str | os.PathLike, *tasks: str) -> tuple[dict[str, Any], 
 
 
 def is_ours(path: str | os.PathLike) -> bool:
-  """Whether the file, or folder, looks like one that `save_weights` wrote; it may be damaged."""
+  """Whether a file, or the one of a folder, has the metadata key of `save_weights`."""
   path = file_of(path)
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
@@ -109,15 +108,19 @@ def load_network(
   path: str | os.PathLike,
   described: Mapping[str, Callable[[Mapping[str, Any]], tuple[Any, Mapping[str, Any]]]],
 ) -> tuple[Any, dict[str, Any]]:
-  """The network that a run's weights are of, and its variables.
+  """Reads the weights of a training run, and builds their network from its recorded config.
 
   Args:
     path: as in `load_weights`.
-    described: for each task that the weights may be of, the run's config -> (the network, its
-      variables or others of the same shapes).
+    described: for each allowed task, a function of the config that returns the network and its
+      variables (or others of the same shapes).
+
+  Returns:
+    (network, variables).
 
   Raises:
-    InputError: as `load_weights`; no config of such a network; arrays that are not the network's.
+    InputError: as `load_weights`; no config, or one of another network; arrays of other names or
+      shapes than those of the network.
   """
   variables, metadata = load_weights(path, *described)
   right = 'weights that a training run wrote'
@@ -159,19 +162,12 @@ def _flatten(tree: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, A
       yield f'{prefix}{key}', value
 
 
-def _insert(tree: dict[str, Any], name: str, array: np.ndarray) -> None:
-  *parents, leaf = name.split('/')
-  for key in parents:
-    tree = tree.setdefault(key, {})
-  tree[leaf] = array
-
-
-def _prepared(path: Path, name: str, array: Any, dtype: str) -> np.ndarray:
-  """The array in C order, which safetensors takes for granted, and of the type it is stored in."""
+def _stored(path: Path, name: str, array: Any, dtype: str) -> np.ndarray:
+  """The array in C order, which safetensors assumes, and in the stored type."""
   array = np.asarray(array)
   if array.dtype.kind in 'biu':
     return np.asarray(array, order='C')
-  with np.errstate(over='ignore'):  # an overflow becomes infinite, which is refused below
+  with np.errstate(over='ignore'):  # overflow gives infinity, which is refused below
     stored = np.asarray(array.astype(np.float32).astype(dtype), order='C')
   if not np.isfinite(stored).all():
     found = 'NaN or infinite values' if dtype == 'float32' else 'values beyond float16'
@@ -184,5 +180,5 @@ def _checked(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     return array
   array = array.astype(np.float32)
   if not np.isfinite(array).all():
-    raise InputError(path, f'holds NaN or infinite values in {name}', 'weights of a sound run')
+    raise InputError(path, f'holds NaN or infinite values in {name}', 'finite weights')
   return array

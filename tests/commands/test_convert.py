@@ -35,8 +35,8 @@ def _mit():
   """The same of timm's smallest backbone."""
   tensors = {'head.bias': np.zeros(3)}
   for value, (path, x) in enumerate(naming.leaves(mit._shapes('b0'))):
-    name = naming.theirs(path, mit.RULES)
-    tensors[name] = naming.to_theirs(np.full(x.shape, value, np.float32))
+    name = naming.torch_name(path, mit.RULES)
+    tensors[name] = naming.to_torch(np.full(x.shape, value, np.float32))
   return tensors
 
 

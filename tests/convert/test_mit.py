@@ -1,4 +1,4 @@
-"""Published Mix Transformers: sizes, both families of names, and transformers' own SegFormer."""
+"""Published Mix Transformers: sizes, both sets of names, and features of transformers."""
 
 import functools
 
@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 
 from depthjax.convert import checkpoints, mit, naming
-from depthjax.files.errors import InputError
 from depthjax.models.encoders.mit import MixTransformer
+from tests.messages import refused
 
 
 @functools.cache
 def _official(size):
-  """A state dict of SegFormer's authors, of zeros that take no memory."""
+  """A state dict with the names of SegFormer's authors; broadcast zeros take no memory."""
   tensors = {}
   for path, x in naming.leaves(mit._shapes(size)):
-    shape = naming.to_theirs(np.empty(x.shape)).shape
-    tensors[naming.theirs(path, mit.RULES)] = np.broadcast_to(np.float32(0), shape)
+    shape = naming.to_torch(np.empty(x.shape)).shape
+    tensors[naming.torch_name(path, mit.RULES)] = np.broadcast_to(np.float32(0), shape)
   return {**tensors, 'head.weight': np.zeros((10, 4)), 'head.bias': np.zeros(10)}
 
 
 @pytest.mark.parametrize('size, parameters', [('b0', 3_319_392), ('b3', 44_072_128)])
-def test_sizes_are_known_by_their_shapes(size, parameters):
-  """The counts are SegFormer's own, without its classifier."""
+def test_size_is_detected_from_the_shapes(size, parameters):
+  """The counts are those of SegFormer, without its classifier."""
   variables, found, left = mit.convert(_official(size), 'file.pth')
   assert found == size and left == ['head.bias', 'head.weight']
   assert sum(x.size for _, x in naming.leaves(variables)) == parameters
@@ -37,7 +37,6 @@ def test_sizes_are_known_by_their_shapes(size, parameters):
     ('segformer.encoder.patch_embeddings.3.layer_norm.bias', 'patch_embed4.norm.bias'),
     ('encoder.block.1.0.layer_norm_2.weight', 'block2.0.norm2.weight'),
     ('encoder.block.2.17.attention.self.query.weight', 'block3.17.attn.q.weight'),
-    ('encoder.block.0.1.attention.self.sr.bias', 'block1.1.attn.sr.bias'),
     ('encoder.block.0.1.attention.self.layer_norm.bias', 'block1.1.attn.norm.bias'),
     ('encoder.block.3.1.attention.output.dense.bias', 'block4.1.attn.proj.bias'),
     ('encoder.block.3.1.mlp.dense1.bias', 'block4.1.mlp.fc1.bias'),
@@ -46,12 +45,12 @@ def test_sizes_are_known_by_their_shapes(size, parameters):
     ('backbone.block1.0.attn.kv.weight', 'block1.0.attn.kv.weight'),
   ],
 )
-def test_names_of_transformers_are_known(published, name):
+def test_names_of_transformers_are_translated(published, name):
   assert list(mit._official({published: np.zeros(1)}, 'file')) == [name]
   assert name in _official('b3')
 
 
-def test_keys_come_before_values():
+def test_keys_are_concatenated_before_values():
   name = 'encoder.block.0.0.attention.self.{}.bias'
   tensors = {name.format('value'): np.full(2, 7), name.format('key'): np.full(2, 3)}
   ((joined, x),) = mit._official(tensors, 'file').items()
@@ -60,32 +59,30 @@ def test_keys_come_before_values():
 
 
 @pytest.mark.parametrize(
-  'name, value, message',
+  'name, value, parts',
   [
-    ('norm3.weight', None, r'holds stages of \[2, 2, 2, 2\] blocks, \[32, 64, 0, 256\] channels'),
-    ('block3.2.norm1.bias', np.zeros(160), r'holds stages of \[2, 2, 3, 2\] blocks'),
-    ('block4.1.mlp.fc2.bias', None, "has no 'block4.1.mlp.fc2.bias'; expected an ImageNet MiT"),
-    ('norm1.bias', np.zeros(64), r'has norm1.bias as \[64\]; expected \[32\]: .* here B0'),
-    ('norm1.bias', np.full(32, np.inf), "holds NaN or infinite values in 'norm1.bias'"),
-    ('encoder.block.0.0.attention.self.key.bias', np.zeros(32), 'has no .*self.value.bias'),
+    ('norm3.weight', None, ('stages of [2, 2, 2, 2] blocks and [32, 64, 0, 256] channels',)),
+    ('block3.2.norm1.bias', np.zeros(160), ('has stages of [2, 2, 3, 2] blocks',)),
+    ('block4.1.mlp.fc2.bias', None, ("has no tensor 'block4.1.mlp.fc2.bias'", 'ImageNet MiT')),
+    ('norm1.bias', np.zeros(64), ('has norm1.bias as [64]; expected [32]', 'detected as B0')),
+    ('encoder.block.0.0.attention.self.key.bias', np.zeros(32), ('has no', 'self.value.bias')),
   ],
 )
-def test_another_network_is_refused_by_the_tensor(name, value, message):
+def test_another_network_is_refused(name, value, parts):
   tensors = {**_official('b0'), name: value}
   if value is None:
     tensors.pop(name)
-  with pytest.raises(InputError, match='^file.pth: ' + message):
-    mit.convert(tensors, 'file.pth')
+  refused(lambda: mit.convert(tensors, 'file.pth'), 'file.pth: ', *parts)
 
 
 @pytest.mark.slow
-def test_features_are_those_of_transformers(tmp_path):
+def test_features_equal_those_of_transformers(tmp_path):
   torch = pytest.importorskip('torch', reason="torch is in the extra 'parity'")
   transformers = pytest.importorskip('transformers', reason="transformers is in the extra 'parity'")
   torch.manual_seed(0)
   theirs = transformers.SegformerForImageClassification(transformers.SegformerConfig()).eval()
   with torch.no_grad():
-    for x in theirs.parameters():  # Fresh norms and biases would hide mistakes.
+    for x in theirs.parameters():  # initial norms and biases are 1 and 0
       x += 0.1 * torch.randn_like(x)
   theirs.save_pretrained(tmp_path)
   tensors = checkpoints.read(tmp_path / 'model.safetensors')

@@ -1,4 +1,4 @@
-"""Published encoders: the mapping against convolutions written out, whole against PyTorch."""
+"""The converted ResNet-50: its blocks against NumPy convolutions, all of it against PyTorch."""
 
 import functools
 
@@ -9,43 +9,41 @@ import pytest
 import scipy.signal
 
 from depthjax.convert import resnet50
-from depthjax.files.errors import InputError
 from depthjax.models import layers
 from depthjax.models.encoders import resnet
+from tests.messages import refused
+
+# Of torchvision: number of blocks, width and stride.
+_STAGES = {'layer1': (3, 64, 1), 'layer2': (4, 128, 2), 'layer3': (6, 256, 2)}
 
 
 @functools.cache
-def _tensors(seed=0):
-  """A state dict in the names of torchvision with random values, layer4 and fc included."""
-  rng = np.random.default_rng(seed)
-  tensors = {}
-
-  def put(name, *shape, scale=1.0, offset=0.0):
-    value = offset + scale * rng.standard_normal(shape)
-    tensors[name] = value.astype(np.float32)
+def _tensors():
+  """A random state dict with the names of torchvision, layer4 and fc included."""
+  rng, tensors = np.random.default_rng(0), {}
 
   def conv(name, norm, *shape):
-    put(f'{name}.weight', *shape, scale=np.sqrt(1 / np.prod(shape[1:])))
-    put(f'{norm}.weight', shape[0], scale=0.1, offset=1)
-    put(f'{norm}.bias', shape[0], scale=0.1)
-    put(f'{norm}.running_mean', shape[0], scale=0.1)
-    tensors[f'{norm}.running_var'] = rng.uniform(0.5, 2, shape[0]).astype(np.float32)
+    scale = np.sqrt(1 / np.prod(shape[1:]))
+    tensors[f'{name}.weight'] = scale * rng.standard_normal(shape)
+    tensors[f'{norm}.weight'] = 1 + 0.1 * rng.standard_normal(shape[0])
+    tensors[f'{norm}.bias'] = 0.1 * rng.standard_normal(shape[0])
+    tensors[f'{norm}.running_mean'] = 0.1 * rng.standard_normal(shape[0])
+    tensors[f'{norm}.running_var'] = rng.uniform(0.5, 2, shape[0])
     tensors[f'{norm}.num_batches_tracked'] = np.int64(7)
 
   conv('conv1', 'bn1', 64, 3, 7, 7)
   before = 64
-  for stage, (blocks, middle) in enumerate([(3, 64), (4, 128), (6, 256)], start=1):
+  for stage, (blocks, width, _) in _STAGES.items():
     for i in range(blocks):
-      name = f'layer{stage}.{i}'
-      conv(f'{name}.conv1', f'{name}.bn1', middle, before, 1, 1)
-      conv(f'{name}.conv2', f'{name}.bn2', middle, middle, 3, 3)
-      conv(f'{name}.conv3', f'{name}.bn3', 4 * middle, middle, 1, 1)
+      name = f'{stage}.{i}'
+      conv(f'{name}.conv1', f'{name}.bn1', width, before, 1, 1)
+      conv(f'{name}.conv2', f'{name}.bn2', width, width, 3, 3)
+      conv(f'{name}.conv3', f'{name}.bn3', 4 * width, width, 1, 1)
       if i == 0:
-        conv(f'{name}.downsample.0', f'{name}.downsample.1', 4 * middle, before, 1, 1)
-      before = 4 * middle
-  put('layer4.0.conv1.weight', 512, 1024, 1, 1)
-  put('fc.weight', 10, 2048)
-  return tensors
+        conv(f'{name}.downsample.0', f'{name}.downsample.1', 4 * width, before, 1, 1)
+      before = 4 * width
+  tensors |= {'layer4.0.conv1.weight': np.zeros((512, 1024, 1, 1)), 'fc.weight': np.zeros((10, 9))}
+  return {n: x.astype(np.float32) if x.ndim else x for n, x in tensors.items()}
 
 
 @functools.cache
@@ -58,10 +56,9 @@ def _encoder(collection, *path):
   return functools.reduce(lambda tree, name: tree[name], path, tree)
 
 
-def test_all_of_the_encoder_is_there_and_nothing_else():
+def test_exactly_the_encoder_is_converted():
   variables, left = _converted()
-  model = resnet.ResNet50()
-  init = functools.partial(model.init, train=False)
+  init = functools.partial(resnet.ResNet50().init, train=False)
   expected = jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
   shapes = {name: jax.tree.map(np.shape, tree['encoder']) for name, tree in variables.items()}
   assert shapes == jax.tree.map(lambda x: x.shape, dict(expected))
@@ -71,80 +68,59 @@ def test_all_of_the_encoder_is_there_and_nothing_else():
 
 
 def _conv_norm(x, conv, norm, stride=1):
-  """A convolution of PyTorch, padded by half its kernel, and its norm, in NumPy: x is [c h w]."""
+  """PyTorch's convolution, padded by half the kernel, and batch norm in NumPy: x is [c h w]."""
   tensors = _tensors()
   kernel = tensors[f'{conv}.weight']
-  border = kernel.shape[-1] // 2
-  x = np.pad(x, ((0, 0), (border, border), (border, border)))
-  y = np.stack(
-    [
-      sum(scipy.signal.correlate2d(a, k, 'valid') for a, k in zip(x, out, strict=True))
-      for out in kernel
-    ]
-  )[:, ::stride, ::stride]
-  mean, variance, scale, bias = (
-    tensors[f'{norm}.{name}'][:, None, None]
-    for name in ('running_mean', 'running_var', 'weight', 'bias')
-  )
+  pad = kernel.shape[-1] // 2
+  x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+  correlate = functools.partial(scipy.signal.correlate2d, mode='valid')
+  y = np.stack([sum(map(correlate, x, channel)) for channel in kernel])[:, ::stride, ::stride]
+  fields = ('running_mean', 'running_var', 'weight', 'bias')
+  mean, variance, scale, bias = (tensors[f'{norm}.{name}'][:, None, None] for name in fields)
   return (y - mean) / np.sqrt(variance + 1e-5) * scale + bias
 
 
-def _nhwc(x):
-  return np.moveaxis(x, 0, -1)[None].astype(np.float32)
+def _assert_module_equals(module, name, x, expected):
+  variables = {collection: _encoder(collection, name) for collection in ('params', 'batch_stats')}
+  nhwc = lambda x: np.moveaxis(x, 0, -1)[None].astype(np.float32)  # noqa: E731
+  np.testing.assert_allclose(module.apply(variables, nhwc(x), False), nhwc(expected), atol=1e-3)
 
 
-def test_the_first_convolution_is_that_of_the_state_dict():
+def test_first_convolution_equals_numpy():
   x = np.random.default_rng(1).standard_normal((3, 16, 12))
-  conv = layers.ConvNorm(64, 7, 2, bias=True, centred=True)
-  variables = {name: _encoder(name, 'conv1') for name in ('params', 'batch_stats')}
-  expected = np.maximum(_conv_norm(x, 'conv1', 'bn1', 2), 0)
-  result = conv.apply(variables, _nhwc(x), False)
-  np.testing.assert_allclose(result, _nhwc(expected), atol=1e-4)
+  module = layers.ConvNorm(64, 7, 2, bias=True, centred=True)
+  _assert_module_equals(module, 'conv1', x, np.maximum(_conv_norm(x, 'conv1', 'bn1', 2), 0))
 
 
-@pytest.mark.parametrize('stride_on', ['last', 'middle'])
-def test_a_strided_bottleneck_is_that_of_the_state_dict(stride_on):
-  """The first of layer3's predecessor, with its projection; torchvision's is 'middle'."""
+@pytest.mark.parametrize('stride_on, middle, last', [('middle', 2, 1), ('last', 1, 2)])
+def test_strided_bottleneck_equals_numpy(stride_on, middle, last):
   x = np.random.default_rng(1).standard_normal((256, 6, 8))
   block = layers.Bottleneck(512, 128, 2, stride_on=stride_on, project_act=layers.identity)
-  variables = {name: _encoder(name, 'res3a') for name in ('params', 'batch_stats')}
-  middle, last = (2, 1) if stride_on == 'middle' else (1, 2)
-  name = 'layer2.0'
-  y = np.maximum(_conv_norm(x, f'{name}.conv1', f'{name}.bn1'), 0)
-  y = np.maximum(_conv_norm(y, f'{name}.conv2', f'{name}.bn2', middle), 0)
-  y = _conv_norm(y, f'{name}.conv3', f'{name}.bn3', last)
-  y = np.maximum(y + _conv_norm(x, f'{name}.downsample.0', f'{name}.downsample.1', 2), 0)
-  result = block.apply(variables, _nhwc(x), False)
-  np.testing.assert_allclose(result, _nhwc(y), atol=1e-3)
+  y = np.maximum(_conv_norm(x, 'layer2.0.conv1', 'layer2.0.bn1'), 0)
+  y = np.maximum(_conv_norm(y, 'layer2.0.conv2', 'layer2.0.bn2', middle), 0)
+  y = _conv_norm(y, 'layer2.0.conv3', 'layer2.0.bn3', last)
+  y += _conv_norm(x, 'layer2.0.downsample.0', 'layer2.0.downsample.1', 2)
+  _assert_module_equals(block, 'res3a', x, np.maximum(y, 0))
 
 
 @pytest.mark.parametrize('block, name', [('res2c', 'layer1.2'), ('res4f', 'layer3.5')])
-def test_blocks_are_counted_from_a(block, name):
+def test_blocks_are_in_order(block, name):
   kernel = _tensors()[f'{name}.conv2.weight']
   ours = _encoder('params', block, 'conv', 'conv', 'kernel')
   np.testing.assert_array_equal(ours[0, 2, 1, :], kernel[:, 1, 0, 2])
 
 
-@pytest.mark.parametrize(
-  'name, value, message',
-  [
-    ('layer2.3.bn1.running_var', None, "file.pth: has no tensor 'layer2.3.bn1.running_var'"),
-    ('bn1.weight', np.ones(32), r"has 'bn1.weight' as \[32\]; expected \[64\]"),
-    ('conv1.weight', np.ones((64, 3, 3, 3)), r'as \[64, 3, 3, 3\]; expected \[64, 3, 7, 7\]'),
-    ('bn1.bias', np.full(64, np.nan), "holds NaN or infinite values in 'bn1.bias'; expected"),
-  ],
-)
-def test_another_network_is_refused_by_the_tensor(name, value, message):
-  tensors = {**_tensors(), name: value}
-  if value is None:
-    tensors.pop(name)
-  with pytest.raises(InputError, match=message):
-    resnet50.convert(tensors, 'file.pth')
+def test_another_network_is_refused():
+  tensors = _tensors() | {'bn1.weight': np.ones(32)}
+  call = lambda: resnet50.convert(tensors, 'a.pth')  # noqa: E731
+  refused(call, 'a.pth: has bn1.weight as [32]; expected [64]')
+  tensors.pop('bn1.weight')
+  refused(call, "has no tensor 'bn1.weight'", 'ResNet-50')
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('stride_on', ['last', 'middle'])
-def test_the_encoder_is_that_of_pytorch(stride_on):
+def test_encoder_equals_pytorch(stride_on):
   torch = pytest.importorskip('torch', reason="torch is in the extra 'parity'")
   x = np.random.default_rng(2).standard_normal((2, 64, 48, 3)).astype(np.float32)
   variables = {name: tree['encoder'] for name, tree in _converted()[0].items()}
@@ -171,9 +147,10 @@ def _torch_encoder(torch, x, stride_on):
 
   features = {'conv1': torch.relu(conv_norm(x, 'conv1', 'bn1', 2))}
   x = functional.max_pool2d(features['conv1'], 3, 2, 1)
-  for layer, blocks, stride, dilation in ((1, 3, 1, 1), (2, 4, 2, 1), (3, 6, 1, 2)):
+  for stage, (blocks, _, stride) in _STAGES.items():
+    stride, dilation = (1, 2) if stage == 'layer3' else (stride, 1)
     for i in range(blocks):
-      name, step = f'layer{layer}.{i}', stride if i == 0 else 1
+      name, step = f'{stage}.{i}', stride if i == 0 else 1
       middle, last = (step, 1) if stride_on == 'middle' else (1, step)
       y = torch.relu(conv_norm(x, f'{name}.conv1', f'{name}.bn1'))
       y = torch.relu(conv_norm(y, f'{name}.conv2', f'{name}.bn2', middle, dilation))
@@ -181,5 +158,5 @@ def _torch_encoder(torch, x, stride_on):
       if i == 0:
         x = conv_norm(x, f'{name}.downsample.0', f'{name}.downsample.1', step)
       x = torch.relu(x + y)
-    features[f'res{layer + 1}'] = x
-  return {name: features[name] for name in ('conv1', 'res2', 'res4')}
+    features[stage] = x
+  return {'conv1': features['conv1'], 'res2': features['layer1'], 'res4': features['layer3']}

@@ -62,7 +62,7 @@ def test_a_save_that_fails_is_told_at_once_and_not_counted(disk):
 def test_the_disk_that_is_full_is_the_one_named(tmp_path, filename):
   name = '/dev/shm/part' if isinstance(filename, str | bytes) else tmp_path
   with pytest.raises(InputError, match=f'^{name}: cannot be written .No space left on device.'):
-    with space.needed(tmp_path):
+    with space.needed(tmp_path, 'free space'):
       try:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), filename)
       except OSError as error:

@@ -1,4 +1,4 @@
-"""Animations: what ffmpeg reads back has the frames, the size and the colours that were written."""
+"""Animations: ffmpeg reads back the frames, size and colours that were written."""
 
 import subprocess
 import sys
@@ -10,69 +10,58 @@ from depthjax.files.video import write_animation
 from tests.messages import refused
 
 ffmpeg = pytest.importorskip('imageio_ffmpeg')
+ZEROS = np.zeros((16, 16, 3), np.float32)
 
 
 def moving_square(count, h=34, w=48):
-  """A red square that moves two pixels a frame over a grey ground."""
+  """A red square on grey that moves by two pixels per frame."""
   for i in range(count):
     frame = np.full((h, w, 3), 0.5, np.float32)
     frame[8:24, 2 * i : 2 * i + 16] = 0.9, 0.2, 0.1
     yield frame
 
 
-def read_back(path, h, w):
-  """What ffmpeg says of a file, and its frames as floats [h w 3]."""
-  exe, raw = ffmpeg.get_ffmpeg_exe(), ('-f', 'rawvideo', '-pix_fmt', 'rgb24', '-')
-  command = [exe, '-i', path, '-fps_mode', 'passthrough', *raw]
+def read_back(path, h, w, *options):
+  """The log of ffmpeg about a file, and its frames as floats [h w 3]."""
+  raw = *options, '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-'
+  command = [ffmpeg.get_ffmpeg_exe(), '-i', path, '-fps_mode', 'passthrough', *raw]
   done = subprocess.run(command, capture_output=True, check=True)
   about = done.stderr.decode().partition('Output #0')[0]
   assert f', {w}x{h}' in about
   return about, np.frombuffer(done.stdout, np.uint8).reshape(-1, h, w, 3) / 255
 
 
-@pytest.mark.parametrize('ending', ['.mp4', '.gif'])
-def test_frames_colours_and_speed(tmp_path, ending):
-  path = tmp_path / f'a{ending}'
+@pytest.mark.parametrize('extension', ['.mp4', '.gif'])
+def test_frames_colours_and_rate(tmp_path, extension):
+  path = tmp_path / f'a{extension}'
   assert write_animation(path, moving_square(7), fps=20) == 7
   about, frames = read_back(path, 34, 48)
   assert len(frames) == 7 and ' 20 fps' in about
   for frame, expected in zip(frames, moving_square(7), strict=True):
-    assert frame.shape == expected.shape
-    # Chroma is halved in MP4, so only the inside of the square has its colour.
+    # The chroma of MP4 has half the resolution: colours are exact inside the square only.
     red = np.all(expected == expected[12, np.argmax(expected[12, :, 0])], axis=-1)
     np.testing.assert_allclose(frame[10:22][red[10:22]].mean(0), [0.9, 0.2, 0.1], atol=0.05)
     assert np.abs(frame - expected).mean() < 0.02
   assert [p.name for p in tmp_path.iterdir()] == [path.name]
-
-
-def test_mp4_plays_everywhere(tmp_path):
-  path = tmp_path / 'a.mp4'
-  write_animation(path, moving_square(3), fps=24)
-  about, _ = read_back(path, 34, 48)
-  assert 'Video: h264' in about and 'yuv420p(tv, bt709' in about
   data = path.read_bytes()
-  assert data.index(b'moov') < data.index(b'mdat')
+  if extension == '.gif':
+    assert b'NETSCAPE2.0\x03\x01\x00\x00' in data  # loops
+  else:
+    assert 'Video: h264' in about and 'yuv420p(tv, bt709' in about
+    assert data.index(b'moov') < data.index(b'mdat')
 
 
-def test_mp4_keeps_saturated_colours(tmp_path):
+def test_saturated_colours_of_mp4(tmp_path):
   colours = np.float32([[0.1, 0.8, 0.1], [0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
   path = tmp_path / 'a.mp4'
   write_animation(path, [np.full((32, 32, 3), c, np.float32) for c in colours], fps=10)
-  # Decoded as its label says, by a decoder that is told so: left alone ffmpeg assumes BT.601.
-  exe, raw = ffmpeg.get_ffmpeg_exe(), ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-']
-  label = ['-vf', 'scale=in_color_matrix=bt709:in_range=tv:out_range=pc']
-  done = subprocess.run([exe, '-i', path, *label, *raw], capture_output=True, check=True)
-  frames = np.frombuffer(done.stdout, np.uint8).reshape(3, 32, 32, 3) / 255
+  # Without this filter ffmpeg decodes by BT.601, whatever the label.
+  label = '-vf', 'scale=in_color_matrix=bt709:in_range=tv:out_range=pc'
+  _, frames = read_back(path, 32, 32, *label)
   np.testing.assert_allclose(frames.mean((1, 2)), colours, atol=0.02)
 
 
-def test_gif_loops_for_ever(tmp_path):
-  path = tmp_path / 'a.gif'
-  write_animation(path, moving_square(3), fps=10)
-  assert b'NETSCAPE2.0\x03\x01\x00\x00' in path.read_bytes()
-
-
-def test_odd_sizes_gain_a_copy_of_the_last_column_and_row_in_mp4(tmp_path):
+def test_odd_sizes_are_padded_in_mp4_only(tmp_path):
   write_animation(tmp_path / 'a.mp4', moving_square(2, 33, 47))
   write_animation(tmp_path / 'a.gif', moving_square(2, 33, 47))
   _, padded = read_back(tmp_path / 'a.mp4', 34, 48)
@@ -80,22 +69,26 @@ def test_odd_sizes_gain_a_copy_of_the_last_column_and_row_in_mp4(tmp_path):
   assert len(read_back(tmp_path / 'a.gif', 33, 47)[1]) == 2
 
 
-@pytest.mark.parametrize('ending', ['.mp4', '.gif'])
-def test_bad_frames_leave_nothing(tmp_path, ending):
-  path = tmp_path / f'a{ending}'
-  refused(lambda: write_animation(path, []), path, 'no frames', 'at least one frame')
-  sizes = [np.zeros((16, 16, 3), np.float32), np.zeros((16, 20, 3), np.float32)]
-  refused(lambda: write_animation(path, sizes), f'{path}, frame 1', '20 x 16', '16 x 16')
-  nan = [sizes[0], sizes[0] + np.nan]
-  refused(lambda: write_animation(path, nan), f'{path}, frame 1', 'NaN', 'finite values')
-  grey = [sizes[0][..., 0]]
-  refused(lambda: write_animation(path, grey), f'{path}, frame 0', 'one channel', 'three')
-  refused(lambda: write_animation(path, moving_square(2), 0), path, '0 frames a second', 'more')
+@pytest.mark.parametrize('extension', ['.mp4', '.gif'])
+@pytest.mark.parametrize(
+  'frames, fps, parts',
+  [
+    ([], 30, ('no frames', 'at least one frame')),
+    ([ZEROS, np.zeros((16, 20, 3), np.float32)], 30, (', frame 1: ', '20 x 16', '16 x 16')),
+    ([ZEROS, ZEROS + np.nan], 30, (', frame 1: ', 'NaN', 'finite values')),
+    ([ZEROS[..., 0]], 30, (', frame 0: ', 'one channel', 'three')),
+    ([ZEROS], 0, ('0 frames per second', 'more')),
+    ([ZEROS], 241, ('241 frames per second', 'at most')),
+  ],
+)
+def test_invalid_frames_and_rates_are_refused(tmp_path, extension, frames, fps, parts):
+  path = tmp_path / f'a{extension}'
+  refused(lambda: write_animation(path, frames, fps), path, *parts)
   assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize('error', [RuntimeError, OSError])
-def test_an_error_in_the_renderer_passes_and_leaves_nothing(tmp_path, error):
+def test_errors_of_the_frame_generator_are_passed_on(tmp_path, error):
   def frames():
     yield from moving_square(2)
     raise error('out of memory')
@@ -105,34 +98,29 @@ def test_an_error_in_the_renderer_passes_and_leaves_nothing(tmp_path, error):
   assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize('ending', ['.mp4', '.gif'])
-def test_a_failure_of_ffmpeg_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, ending):
+@pytest.mark.parametrize('extension', ['.mp4', '.gif'])
+def test_failure_of_ffmpeg_is_one_line(tmp_path, monkeypatch, extension):
   def breaks(path, size, **options):
     (yield), (yield)
     raise OSError('broken pipe\nthe log\nno space left')
 
   def stops_early(path, size, **options):
     with open(path, 'wb') as file:
-      file.write(b'GIF89a' if ending == '.gif' else b'\0\0\0\x20ftypisom')
+      file.write(b'GIF89a' if extension == '.gif' else b'\0\0\0\x20ftypisom')
     while True:
       yield
 
-  path = tmp_path / f'a{ending}'
-  call = lambda: write_animation(path, moving_square(3))  # noqa: E731
-  monkeypatch.setattr(ffmpeg, 'write_frames', breaks)
-  refused(call, path, 'not finished by ffmpeg (no space left)', 'free space')
-  monkeypatch.setattr(ffmpeg, 'write_frames', stops_early)
-  refused(call, path, 'not finished by ffmpeg', 'free space')
+  path = tmp_path / f'a{extension}'
+  for writer, reason in ((breaks, ' (no space left)'), (stops_early, '')):
+    monkeypatch.setattr(ffmpeg, 'write_frames', writer)
+    call = lambda: write_animation(path, moving_square(3))  # noqa: E731
+    refused(call, path, f'not finished by ffmpeg{reason};', 'free space')
   assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_names_rates_and_packages(tmp_path, monkeypatch):
-  webm, gif, mp4 = tmp_path / 'a.webm', tmp_path / 'a.gif', tmp_path / 'a.mp4'
+def test_another_extension_or_a_missing_package_is_refused(tmp_path, monkeypatch):
+  webm, mp4 = tmp_path / 'a.webm', tmp_path / 'a.mp4'
   refused(lambda: write_animation(webm, moving_square(1)), webm, "'.webm'", '.mp4 or .gif')
-  lost = tmp_path / 'no' / 'a.mp4'
-  refused(lambda: write_animation(lost, moving_square(1)), lost, 'no folder', 'existing folder')
-  refused(lambda: write_animation(gif, moving_square(1), 60), gif, '60 frames', 'at most 50')
   monkeypatch.setitem(sys.modules, 'imageio_ffmpeg', None)
   call = lambda: write_animation(mp4, moving_square(1))  # noqa: E731
   refused(call, mp4, 'not installed', "pip install 'depthjax[photo]'")
-  assert list(tmp_path.iterdir()) == []

@@ -65,7 +65,7 @@ def _refocus_one(
   )
   if options.animate is None:
     result = render(focus=at, radius=radius)
-    images.write_image(output, result, bits=options.bits, beside=beside)
+    images.write_image(output, result, bits=options.bits, metadata=beside)
   else:
     # Closed here whatever happens: a bar that is left to the garbage collector may be stopped by
     # the very thread that draws it, which then waits for itself.

@@ -1,30 +1,33 @@
-"""Reading one photo or matte: checks at the edge, and colour made complete beneath soft edges."""
+"""Reads photos, mattes and cut-outs; extends colours beneath soft edges of a matte."""
 
 import pathlib
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-PIXEL_LIMIT = 80_000_000  # a photo of more pixels is refused before it is decoded
+from depthjax.files import images
+from depthjax.files.errors import InputError
+
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
 OPAQUE = 250  # alpha (of 255) from which a pixel's colour belongs to the foreground alone
 
 
 def read_photo(path: pathlib.Path, *, side: int) -> np.ndarray:
-  """A photo, uint8 sRGB [h w 3], upright, reduced by area to a long side of at most `side` px.
+  """Reads a photo, uint8 sRGB [h w 3], upright, with a long side of at most `side` pixels.
 
   Raises:
-    ValueError: the file is missing, cannot be decoded, or has more than PIXEL_LIMIT pixels.
+    InputError: as `images.opened`.
   """
   return reduce(_decode(path, 'RGB', side=side), side)
 
 
 def read_foreground(photo: pathlib.Path, matte: pathlib.Path, *, side: int) -> np.ndarray:
-  """A photo with its matte, uint8 [h w 4]: straight alpha, colour complete beneath it.
+  """Reads a photo and its matte, uint8 [h w 4]: as `complete`.
 
   Raises:
-    ValueError: either file cannot be read, the sizes differ, or no pixel is opaque.
+    InputError: as `images.opened`, for either file.
+    ValueError: the sizes differ, or no pixel is opaque.
   """
   colour, alpha = _decode(photo, 'RGB'), _decode(matte, 'L')
   if colour.shape[:2] != alpha.shape:
@@ -36,17 +39,18 @@ def read_foreground(photo: pathlib.Path, matte: pathlib.Path, *, side: int) -> n
 
 
 def read_cutout(path: pathlib.Path, *, side: int) -> np.ndarray:
-  """An RGBA PNG, uint8 [h w 4]: straight alpha, colour complete beneath it.
+  """Reads an image with alpha, uint8 [h w 4]: as `complete`.
 
   Raises:
-    ValueError: the file cannot be read, has no alpha channel, or no pixel is opaque.
+    InputError: as `images.opened`; no alpha channel.
+    ValueError: no pixel is opaque.
   """
   image = _decode(path, 'RGBA')
   return complete(np.ascontiguousarray(image[..., :3]), image[..., 3], path, side)
 
 
 def reduce(image: np.ndarray, side: int) -> np.ndarray:
-  """Area-reduces an image [h w c] to a long side of at most `side` px."""
+  """Reduces an image [h w c] by area to a long side of at most `side` pixels."""
   h, w = image.shape[:2]
   factor = side / max(h, w)
   if factor >= 1:
@@ -56,14 +60,14 @@ def reduce(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def extend_colour(colour: np.ndarray, known: np.ndarray) -> np.ndarray:
-  """Continues the known colours smoothly over the unknown pixels (push-pull pyramid).
+  """Extends known colours smoothly to unknown pixels by a push-pull pyramid.
 
-  Known colours are averaged into ever coarser levels, then each level fills what the finer one
-  does not know. Source: Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 4.
+  Known colours are averaged into coarser levels; then each level fills unknown pixels of the finer
+  one. Source: Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 4.
 
   Args:
     colour: uint8 [h w 3].
-    known: bool [h w], at least one True.
+    known: bool [h w], true at least once.
 
   Returns:
     uint8 [h w 3], equal to colour where known.
@@ -78,16 +82,19 @@ def extend_colour(colour: np.ndarray, known: np.ndarray) -> np.ndarray:
     coarse = cv2.resize(filled, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
     coarse = coarse.reshape(*weight.shape, 3)
     mean = total / np.maximum(weight, 1e-12)[..., None]
-    trust = np.minimum(1, 2 * weight)[..., None]  # half a cell known is enough
-    filled = trust * mean + (1 - trust) * coarse
+    fraction = np.minimum(1, 2 * weight)[..., None]  # 1 where half a cell is known
+    filled = fraction * mean + (1 - fraction) * coarse
   return np.where(known[..., None], colour, np.rint(filled).clip(0, 255).astype(np.uint8))
 
 
 def complete(colour: np.ndarray, alpha: np.ndarray, name: str, side: int) -> np.ndarray:
-  """A cut-out of colours [h w 3] and alpha [h w], reduced to `side`: uint8 [h w 4].
+  """Joins colours [h w 3] and straight alpha [h w] into a cut-out, uint8 [h w 4].
+
+  It is reduced to a long side of at most `side` pixels. Colours of opaque pixels are extended to
+  all others, so that a soft edge does not show the old background.
 
   Raises:
-    ValueError: no pixel is opaque; `name` is what the message calls it.
+    ValueError: no pixel is opaque; `name` names the matte in the message.
   """
   colour, alpha = reduce(colour, side), reduce(alpha, side)
   if not (alpha >= OPAQUE).any():
@@ -96,33 +103,19 @@ def complete(colour: np.ndarray, alpha: np.ndarray, name: str, side: int) -> np.
 
 
 def _decode(path, mode, side=None):
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise ValueError(f'{path}: no such file')
-  try:
-    with Image.open(path) as image:  # reads the header only
-      w, h = image.size
-      if w * h > PIXEL_LIMIT:
-        raise ValueError(f'{path}: {w}x{h} is over the limit of {PIXEL_LIMIT} pixels; reduce it')
-      if mode == 'RGBA' and 'A' not in image.getbands() and 'transparency' not in image.info:
-        raise ValueError(
-          f'{path}: no alpha channel; give RGBA PNG files, or the folders photos/ and mattes/'
-        )
-      if side is not None:
-        image.draft('RGB', (side, side))  # a JPEG decodes straight to a half, quarter or eighth
-      return _pixels(ImageOps.exif_transpose(image), mode)
-  except UnidentifiedImageError as error:
-    raise ValueError(f'{path}: not an image; give a JPEG or PNG file') from error
-  except Image.DecompressionBombError as error:
-    raise ValueError(f'{path}: over the limit of {PIXEL_LIMIT} pixels; reduce it') from error
-  except (OSError, SyntaxError) as error:  # what Pillow raises on broken data
-    raise ValueError(f'{path}: the file is damaged ({error}); write it anew') from error
+  with images.opened(path) as image:
+    if mode == 'RGBA' and 'A' not in image.getbands() and 'transparency' not in image.info:
+      right = 'an RGBA PNG file, or photos and mattes in the folders photos/ and mattes/'
+      raise InputError(path, 'has no alpha channel', right)
+    if side is not None:
+      image.draft('RGB', (side, side))  # JPEG: decodes at 1/2, 1/4 or 1/8 of the size
+    return _pixels(ImageOps.exif_transpose(image), mode)
 
 
 def _pixels(image, mode):
-  if image.mode.startswith('I'):  # 16-bit gray: Pillow would clip it to 255
-    gray = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
-    image = Image.fromarray(gray)
+  if image.mode.startswith('I'):  # 16-bit grey, which Pillow clips to 255
+    grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+    image = Image.fromarray(grey)
   return np.array(image.convert(mode))
 
 
