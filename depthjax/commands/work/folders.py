@@ -1,4 +1,4 @@
-"""A file, or a folder of them with their depth maps: one after another, and what failed."""
+"""Applies a command to a file, or to every file of a folder and the depth maps of its stem."""
 
 import collections
 import pathlib
@@ -12,13 +12,13 @@ from depthjax.configuring import ConfigError
 from depthjax.files import depth, images
 from depthjax.files.errors import InputError
 
-# From the paths of a photograph, its depth maps and its result, and whether to show a bar of
-# progress (show=), to the lines to print.
+# (paths of a photograph, its depth maps and its result, show=whether to show progress) -> lines to
+# print.
 Work = Callable[..., list[str]]
 
 
 class Kind(NamedTuple):
-  """What is worked on: its name, and the endings of such files."""
+  """A kind of files: its name, and the endings of such files."""
 
   name: str
   extensions: Sequence[str]
@@ -39,19 +39,20 @@ def map_files(
 ) -> None:
   """Does the work of a command for a file, or for every file of a folder, and prints its lines.
 
-  In folders all have the same stem; what cannot be done is one line on stderr, the rest is done.
+  In folders, files that belong together have the same stem. A failed file is one line on stderr;
+  the others are still processed.
 
   Args:
-    sources: a file and its depth maps, if any; or a folder and those of the depth maps.
-    output: the result, or the folder of the results, which is made if need be.
-    load: gives the work. A single result is known to be writable by then.
-    check: refuses the path of a result that could not be written.
+    sources: a file and its depth maps, or a folder and folders of depth maps.
+    output: the result, or the folder of the results, which is created.
+    load: returns the work; called after the output of a single file was checked.
+    check: refuses the path of a result that cannot be written.
     ending: from a file to the ending of its result.
-    kind: what the first of the sources is or holds.
+    kind: of the first of the sources.
 
   Raises:
-    InputError: no such folders, none of the kind, or an output that is one of the folders read.
-    ConfigError: what the work refuses; of folders, at the end, how many files failed.
+    InputError: a missing folder, no files of this kind, or an output that is one of the sources.
+    ConfigError: invalid values; for folders, how many files failed.
   """
   if not sources[0].is_dir():
     check(output)
@@ -78,7 +79,7 @@ def _map_stems(
   every = _files(first, kind, kind)
   if not every:
     right = f'files ending in {", ".join(kind.extensions)}'
-    raise InputError(first, f'holds no {kind.name}', right)
+    raise InputError(first, f'contains no {kind.name}', right)
   maps = [(folder, _by_stem(folder, kind)) for folder in depths]
   _prepare(output, sources, kind)
   stems = collections.Counter(path.stem for path in every)
@@ -88,12 +89,13 @@ def _map_stems(
     for path in bar.track(every, description=f'{kind.name}s'):
       try:
         if stems[path.stem] > 1:
-          raise InputError(path, f'shares its stem with another {kind.name}', 'one of them')
+          wrong = f'has the same name as another {kind.name}, except for the ending'
+          raise InputError(path, wrong, 'one of them')
         missing += not all(by_stem[path.stem] for _, by_stem in maps)
         do(path, *(_depth_of(path, by_stem[path.stem], folder) for folder, by_stem in maps))
       except (ValueError, ConfigError) as error:
         failed += 1
-        # Of a setting that does not fit, the error alone does not say which file it was.
+        # Only an InputError names the file.
         runner.say(str(error) if isinstance(error, InputError) else f'{path}: {error}')
   if failed:
     without = f', {missing} of them without a depth map' if missing else ''
@@ -102,7 +104,7 @@ def _map_stems(
 
 
 def _by_stem(folder: pathlib.Path, kind: Kind) -> dict[str, list[pathlib.Path]]:
-  """The depth maps of a folder, of each stem."""
+  """Depth maps in a folder, by stem."""
   result = collections.defaultdict(list)
   for path in _files(folder, DEPTH_MAP, kind):
     result[path.stem].append(path)
@@ -122,10 +124,10 @@ def _depth_of(
 
 
 def _files(folder: pathlib.Path, of: Kind, kind: Kind) -> list[pathlib.Path]:
-  """The files of a kind in a folder, by name; hidden ones are left alone."""
+  """Files of a kind in a folder, sorted by name, without hidden ones."""
   if not folder.is_dir():
     wrong = 'is not a folder' if folder.exists() else 'does not exist'
-    raise InputError(folder, wrong, f'a folder, as the {kind.name}s are in one')
+    raise InputError(folder, wrong, f'a folder, because the {kind.name}s are in a folder')
   return sorted(
     path
     for path in folder.iterdir()
@@ -134,13 +136,14 @@ def _files(folder: pathlib.Path, of: Kind, kind: Kind) -> list[pathlib.Path]:
 
 
 def _prepare(output: pathlib.Path, sources: Sequence[pathlib.Path], kind: Kind) -> None:
-  """Makes the folder of the results; a result must not replace what it was made from."""
+  """Creates the folder of the results; it must not be an input folder."""
   if any(output.resolve() == source.resolve() for source in sources):
-    raise InputError(output, 'is a folder that is read', 'another folder for the results')
+    raise InputError(output, 'is an input folder', 'another folder for the results')
   if output.exists() and not output.is_dir():
-    raise InputError(output, 'is not a folder', f'a folder, as the {kind.name}s are in one')
+    right = f'a folder, because the {kind.name}s are in a folder'
+    raise InputError(output, 'is not a folder', right)
   try:
     output.mkdir(exist_ok=True)
   except OSError as error:
-    wrong = f'cannot be made ({error.strerror})'
+    wrong = f'cannot be created ({error.strerror})'
     raise InputError(output, wrong, 'a name in an existing, writable folder') from error
