@@ -40,13 +40,13 @@ def dataset(
   long_side: Annotated[
     int | None, Option(min=16, help='Reduce pictures to this long side, px; default: keep.')
   ] = None,
-  max_bad_fraction: Annotated[
+  max_bad: Annotated[
     float, Option(min=0, max=1, help='Fraction of records that may be unreadable.')
   ] = 0.05,
 ) -> None:
   """Convert a downloaded dataset to TARGET/NAME, tfds:TARGET/NAME in a config."""
   prepare = runner.load('commands.work.prepare:dataset')
-  prepare(context.info_name, source, target, long_side, max_bad_fraction)
+  prepare(context.info_name, source, target, long_side, max_bad)
 
 
 for _name, _dataset in catalogue.DATASETS.items():
