@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from depthjax.files.depth import ASPECT_TOLERANCE
+from depthjax.files import depth
 
 # A map whose range is below this fraction of its largest magnitude counts as constant.
 _FLAT = 1e-6
@@ -100,12 +100,7 @@ def check_pair(low: np.ndarray, high: np.ndarray) -> None:
   Raises:
     ValueError: aspect ratios that differ by more than 2 %, opposite polarity.
   """
-  (h, w), (high_h, high_w) = low.shape[:2], high.shape[:2]
-  if abs((w * high_h) / (h * high_w) - 1) > ASPECT_TOLERANCE:
-    raise ValueError(
-      f'the low map is {w} x {h} pixels and the high map {high_w} x {high_h}; '
-      'their aspect ratios must agree within 2 %'
-    )
+  depth.needs_resize('the low map', low.shape[:2], high.shape[:2], 'the high map')
   agreement = correlation(low, high)
   if agreement < MIN_CORRELATION:
     raise ValueError(

@@ -82,7 +82,7 @@ def test_invalid_folders_are_refused_before_any_work(tmp_path):
   photos, depths, out = _folders(tmp_path, 'a.jpg', 'a.npy')
   for paths, wrong in (
     ((depths, photos, out), 'depths: contains no photograph; expected files ending in .png'),
-    ((photos, depths / 'a.npy', out), 'a.npy: is not a folder; expected a folder, because'),
+    ((photos, depths / 'a.npy', out), 'a.npy: is not a folder; expected a folder, like the'),
     ((photos, tmp_path / 'no', out), 'no: does not exist'),
     ((photos, depths, depths / '..' / 'depths'), 'is an input folder; expected another'),
     ((photos, depths, photos / 'a.jpg'), 'a.jpg: is not a folder'),

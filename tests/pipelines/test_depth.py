@@ -1,4 +1,4 @@
-"""Disparity of photographs from a predictor: sizes, range, resizing, conventions."""
+"""Disparity of photographs from a predictor: sizes, range, conventions."""
 
 import functools
 
@@ -12,7 +12,6 @@ from depthjax.models.deeplens import depthnet
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors.predictor import Predictor
-from depthjax.ops import colour
 from depthjax.pipelines import depth
 from tests import tiny
 
@@ -62,45 +61,6 @@ def test_disparity_has_the_size_of_the_photograph_and_range_0_to_1(shape):
   result = depth.predict(_photo(*shape), _predictor())
   assert result.shape == (*shape, 1) and result.dtype == np.float32
   assert result.min() == 0 and 1 - 1e-3 < result.max() <= 1
-
-
-def _predict(monkeypatch, photo, network):
-  """Disparity predicted by a function of the image, and the network's input."""
-  seen = []
-
-  def compiled(variables, image):
-    seen.append(np.asarray(image))
-    return network(image)
-
-  monkeypatch.setattr(depth, '_compiled', lambda predictor: compiled)
-  return depth.predict(photo, _predictor()), seen
-
-
-def test_photographs_are_resized_in_linear_light(monkeypatch):
-  """Bright and dark columns alternate: the network sees the mean of their light."""
-  photo = np.full((64, 128, 3), 0.2, np.float32)
-  photo[:, ::2] = 0.8
-  result, (image,) = _predict(monkeypatch, photo, lambda image: 3 * image[..., :1])
-  assert image.shape == (1, 16, 32, 3)
-  light = colour.srgb_to_linear(np.float32([0.2, 0.8])).mean()
-  middle = float(colour.linear_to_srgb(light))
-  np.testing.assert_allclose(image[:, :, 4:-4], middle, atol=0.05)
-  assert 0.57 < middle < 0.65 and result.shape == (64, 128, 1)
-
-
-def test_disparity_is_not_shifted(monkeypatch):
-  """A bright rectangle is near: its disparity is at the same position, within a network pixel."""
-  photo = np.zeros((48, 96, 3), np.float32)
-  photo[12:30, 15:60] = 1
-  result, _ = _predict(monkeypatch, photo, lambda image: image[..., :1] - 7)
-  wrong = (result[..., 0] > 0.5) != (photo[..., 0] > 0.5)
-  assert wrong.mean() < 0.06 and wrong[:8].sum() == wrong[34:].sum() == 0
-  assert wrong[14:28, 18:57].sum() == 0
-
-
-def test_a_constant_prediction_gives_zeros(monkeypatch):
-  result, _ = _predict(monkeypatch, _photo(20, 30), lambda image: 0 * image[..., :1] + 4)
-  np.testing.assert_array_equal(result, 0)
 
 
 @pytest.mark.parametrize('shape', [(20, 30), (20, 30, 1), (0, 30, 3)])

@@ -75,24 +75,25 @@ def _map_stems(
   do: Callable[..., None], sources: Sequence[pathlib.Path], output: pathlib.Path, kind: Kind
 ) -> None:
   """Calls `do` with every file of the first folder and the depth maps of its stem."""
-  first, *depths = sources
-  every = _files(first, kind, kind)
+  files = _by_stem(sources[0], kind)
+  depths = [_by_stem(folder, DEPTH_MAP) for folder in sources[1:]]
+  every = sorted(path for paths in files.values() for path in paths)
   if not every:
     right = f'files ending in {", ".join(kind.extensions)}'
-    raise InputError(first, f'contains no {kind.name}', right)
-  maps = [(folder, _by_stem(folder, kind)) for folder in depths]
-  _prepare(output, sources, kind)
-  stems = collections.Counter(path.stem for path in every)
+    raise InputError(sources[0], f'contains no {kind.name}', right)
+  _create(output, sources)
   failed = missing = 0
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
   with progress.Progress(*columns, console=console.Console(stderr=True)) as bar:
     for path in bar.track(every, description=f'{kind.name}s'):
       try:
-        if stems[path.stem] > 1:
+        if len(files[path.stem]) > 1:
           wrong = f'has the same name as another {kind.name}, except for the ending'
           raise InputError(path, wrong, 'one of them')
-        missing += not all(by_stem[path.stem] for _, by_stem in maps)
-        do(path, *(_depth_of(path, by_stem[path.stem], folder) for folder, by_stem in maps))
+        candidates = [by_stem[path.stem] for by_stem in depths]
+        missing += not all(candidates)
+        pairs = zip(candidates, sources[1:], strict=True)
+        do(path, *(_depth_of(path, found, folder) for found, folder in pairs))
       except (ValueError, ConfigError) as error:
         failed += 1
         # Only an InputError names the file.
@@ -101,14 +102,6 @@ def _map_stems(
     without = f', {missing} of them without a depth map' if missing else ''
     raise ConfigError(f'{failed} of {len(every)} {kind.name}s failed{without}')
   print(f'{output}: {len(every)} {kind.name}s')
-
-
-def _by_stem(folder: pathlib.Path, kind: Kind) -> dict[str, list[pathlib.Path]]:
-  """Depth maps in a folder, by stem."""
-  result = collections.defaultdict(list)
-  for path in _files(folder, DEPTH_MAP, kind):
-    result[path.stem].append(path)
-  return result
 
 
 def _depth_of(
@@ -123,25 +116,25 @@ def _depth_of(
   return candidates[0]
 
 
-def _files(folder: pathlib.Path, of: Kind, kind: Kind) -> list[pathlib.Path]:
-  """Files of a kind in a folder, sorted by name, without hidden ones."""
+def _by_stem(folder: pathlib.Path, kind: Kind) -> dict[str, list[pathlib.Path]]:
+  """Files of a kind in a folder by stem, without hidden ones."""
   if not folder.is_dir():
     wrong = 'is not a folder' if folder.exists() else 'does not exist'
-    raise InputError(folder, wrong, f'a folder, because the {kind.name}s are in a folder')
-  return sorted(
-    path
-    for path in folder.iterdir()
-    if path.suffix.lower() in of.extensions and not path.name.startswith('.') and path.is_file()
-  )
+    raise InputError(folder, wrong, 'a folder, like the first input')
+  result = collections.defaultdict(list)
+  for path in sorted(folder.iterdir()):
+    hidden = path.name.startswith('.')
+    if path.suffix.lower() in kind.extensions and not hidden and path.is_file():
+      result[path.stem].append(path)
+  return result
 
 
-def _prepare(output: pathlib.Path, sources: Sequence[pathlib.Path], kind: Kind) -> None:
+def _create(output: pathlib.Path, sources: Sequence[pathlib.Path]) -> None:
   """Creates the folder of the results; it must not be an input folder."""
   if any(output.resolve() == source.resolve() for source in sources):
     raise InputError(output, 'is an input folder', 'another folder for the results')
   if output.exists() and not output.is_dir():
-    right = f'a folder, because the {kind.name}s are in a folder'
-    raise InputError(output, 'is not a folder', right)
+    raise InputError(output, 'is not a folder', 'a folder, like the input')
   try:
     output.mkdir(exist_ok=True)
   except OSError as error:

@@ -208,15 +208,5 @@ def _print(title: str, means: Scores, note: str) -> None:
 
 def _write(path: pathlib.Path, result: dict[str, Any]) -> None:
   """Writes JSON, NaN as null."""
-  text = json.dumps(_plain(result), indent=2, allow_nan=False)
-  atomic.write_bytes(path, f'{text}\n'.encode(), ('.json',))
-
-
-def _plain(value: Any) -> Any:
-  if isinstance(value, dict):
-    return {key: _plain(part) for key, part in value.items()}
-  if isinstance(value, list):
-    return [_plain(part) for part in value]
-  if isinstance(value, float) and math.isnan(value):
-    return None
-  return str(value) if isinstance(value, pathlib.Path) else value
+  plain = json.loads(json.dumps(result, default=str), parse_constant=lambda _: None)
+  atomic.write_bytes(path, f'{json.dumps(plain, indent=2)}\n'.encode(), ('.json',))

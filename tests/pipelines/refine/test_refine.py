@@ -127,7 +127,10 @@ def test_an_ensemble_is_the_mean_over_flips_and_inversions():
   [
     ({'low': np.zeros((9, 9, 1))}, 'the low map is constant'),
     ({'high': np.zeros((9, 9, 1))}, 'the high map is constant'),
-    ({'high': refiners.smooth(9, 12)}, 'their aspect ratios must agree within 2 %'),
+    (
+      {'high': refiners.smooth(9, 12)},
+      'the low map: is 9 x 9 pixels but the high map is 12 x 9 .* aspect ratio within 2 %',
+    ),
     ({'high': 1 / (1 + refiners.smooth(90, 90))}, 'opposite polarity .rank correlation -1.00'),
     ({'input_size': 100}, 'the input size is 100; it must be a multiple of 128'),
     ({'input_size': 0}, 'the input size is 0'),
