@@ -84,7 +84,7 @@ def test_an_unknown_lens_is_searched():
   assert (scores['classical']['focus'], scores['classical']['radius']) == _LENS
 
 
-@pytest.mark.parametrize('focus', [0.0, 0.25, 1.0])
+@pytest.mark.parametrize('focus', [0.0, 0.3, 1.0])
 def test_blur_and_focus_in_units_of_the_scene_define_the_lens(focus):
   """Signed radius 2 * (disparity - focus') px in a scene from 3 to 4.5."""
   _, disparity = _scene()
