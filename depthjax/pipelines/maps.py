@@ -11,7 +11,7 @@ from depthjax.files import depth
 _FLAT = 1e-6
 # Two maps have opposite polarity below this rank correlation. Two disparities of one picture have
 # 0.5 to 1; a disparity and a depth of it -1 to -0.5.
-MIN_CORRELATION = -0.3
+_MIN_CORRELATION = -0.3
 _THUMBNAIL = 64
 
 
@@ -102,8 +102,8 @@ def check_pair(low: np.ndarray, high: np.ndarray) -> None:
   """
   depth.needs_resize('the low map', low.shape[:2], high.shape[:2], 'the high map')
   agreement = correlation(low, high)
-  if agreement < MIN_CORRELATION:
+  if agreement < _MIN_CORRELATION:
     raise ValueError(
       f'the low and the high map have opposite polarity (rank correlation {agreement:.2f}); '
-      'near must be large in both'
+      'read one of them as depth: --convention=depth or --high-convention=depth'
     )

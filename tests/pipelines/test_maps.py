@@ -68,5 +68,5 @@ def test_pairs_must_agree_in_aspect_ratio_and_polarity():
     ValueError, match='low map: is 70 x 50 pixels but the high map is 730 x 500 .* 2 %'
   ):
     maps.check_pair(low, refiners.smooth(500, 730))
-  with pytest.raises(ValueError, match='opposite polarity .rank correlation -1.00.; near must be'):
+  with pytest.raises(ValueError, match='opposite polarity .rank correlation -1.00.; read one of'):
     maps.check_pair(low, 1 - high)

@@ -13,7 +13,6 @@ from depthjax.commands.refine import Align, Options, Scale
 from depthjax.commands.work import folders
 from depthjax.files import atomic, colormaps, images
 from depthjax.files import depth as depth_files
-from depthjax.files.errors import InputError
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine as refine_lib
@@ -134,7 +133,6 @@ def _predicted(job: Job, photo: np.ndarray, low: Map | None) -> tuple[Map, Map]:
 
 def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool) -> np.ndarray:
   """Disparity on the scale of low.values, at the size of the photograph or of the high map."""
-  _check_polarity(low, high, job.options)
   shape = None if photo is None else photo.shape[:2]
   if job.options.stages == 1:
     fields = {name: getattr(job.settings, name) for name in ('input_size', 'ensemble', 'local')}
@@ -164,18 +162,6 @@ def _input_size(job: Job, shape: tuple[int, int]) -> str:
     return f'{size} x {size} pixels'
   size = two_stage.input_size_of(job.refiner, shape, job.settings)
   return f'{size} x {size} pixels and {two_stage.calls(job.settings, predicts=False) - 1} windows'
-
-
-def _check_polarity(low: Map, high: Map, options: Options) -> None:
-  """Refuses maps of opposite polarity, and names the options to change."""
-  agreement = maps.correlation(low.values, high.values)
-  if agreement >= maps.MIN_CORRELATION:
-    return
-  wrong = f'has the opposite polarity of {high.name} (rank correlation {agreement:.2f})'
-  right = f'another --convention than {options.convention}'
-  if options.high is not None:
-    right += f' or another --high-convention than {options.high_convention or options.convention}'
-  raise InputError(low.name, wrong, right)
 
 
 def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options) -> str:
