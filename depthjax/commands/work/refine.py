@@ -79,7 +79,7 @@ def _job(options: Options) -> Job:
     predictor = depth_lib.load(options.predictor)
     predict, predictor_size = two_stage.of_predictor(predictor), predictor.input_size
   settings = two_stage.Settings(
-    **{'levels': options.levels} if options.levels else {},
+    levels=options.levels or 2,
     input_size=options.input_size,
     predictor_size=predictor_size,
     ensemble=options.ensemble,

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from depthjax import windows
-from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine, resolutions, two_stage
 from depthjax.pipelines.refine.two_stage import Settings
@@ -161,13 +160,6 @@ def test_the_predictor_is_called_for_each_window(levels, adaptive, alpha):
     assert {shape[:2] for shape, _ in calls} == {(found[0].height, found[0].width)}
     assert all(at % 32 == 0 and at >= size for _, at in calls)
   assert not seen
-
-
-def test_a_depth_predictor_is_called_at_the_resolution(monkeypatch):
-  calls = []
-  monkeypatch.setattr(depth_lib, 'predict', lambda photo, *rest: calls.append(rest))
-  two_stage.of_predictor('net')(np.zeros((4, 4, 3)), 800)
-  assert calls == [('net', 800)]
 
 
 @pytest.mark.parametrize(
