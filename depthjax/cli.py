@@ -1,4 +1,4 @@
-"""The command `depthjax`: training verbs and photo tools; bad input is one line and code 2."""
+"""The command `depthjax`. Invalid input ends it with one line on stderr and exit code 2."""
 
 import pathlib
 import sys
@@ -12,19 +12,17 @@ from depthjax.commands import convert, depth, prepare, refine, refocus, reproduc
 app = typer.Typer(
   add_completion=False,
   pretty_exceptions_enable=False,
-  help='Depth for photographers: training in JAX, and tools for pictures.',
+  help='Depth for photographers: refocus photographs, refine depth maps, train the networks.',
 )
 
-# What follows these verbs is for absl's flags: --config, its overrides, and its own help.
+# The arguments of these commands are parsed by absl: --config, its overrides, and --help.
 _FLAGS = {'allow_extra_args': True, 'ignore_unknown_options': True, 'help_option_names': []}
-
-
-# What a wrong command line raises; newer typers carry click inside and no longer need the package.
+# click's UsageError; newer versions of typer contain click and do not need the package.
 _UsageError = typer.BadParameter.__base__
 
 
 def main() -> None:
-  """Runs the command line; bad input is one line on stderr and exit code 2."""
+  """Runs the command line."""
   runner.use_compilation_cache()
   try:
     sys.exit(app(sys.argv[1:] or ['--help'], prog_name='depthjax', standalone_mode=False))
@@ -39,33 +37,29 @@ def _experiment(context: typer.Context) -> None:
   main_lib.run(context.info_name, context.args)
 
 
-for _verb, _help in {
-  'train': 'Train: --config=configs/lensblur.py:small --workdir=runs/x [--config.steps=100 ...].',
-  'evaluate': "Evaluate a run's newest checkpoint: --config=... --workdir=... [--split=test].",
-  'plan': 'What a step would cost on devices that are not here: --config=... --topology=v5e:4x4.',
+for _name, _help in {
+  'train': 'Train a network: --config=configs/lensblur.py:small --workdir=runs/x.',
+  'evaluate': 'Evaluate the newest checkpoint of a run: --config=... --workdir=... [--split=test].',
+  'plan': 'Estimate a training step on other devices: --config=... --topology=v5e:4x4.',
 }.items():
-  app.command(_verb, context_settings=_FLAGS, help=_help)(_experiment)
+  app.command(_name, context_settings=_FLAGS, help=_help)(_experiment)
 
 
 @app.command()
 def demo(
-  folder: Annotated[pathlib.Path, typer.Option(help='Where to write.')] = pathlib.Path('demo'),
-  config: Annotated[pathlib.Path, typer.Option(help='The config file to train.')] = pathlib.Path(
-    'configs/lensblur.py'
+  folder: Annotated[pathlib.Path, typer.Option(help='Output folder.')] = pathlib.Path('demo'),
+  config: Annotated[pathlib.Path, typer.Option(help='Config file of the lens blur.')] = (
+    pathlib.Path('configs/lensblur.py')
   ),
 ) -> None:
-  """Train the smoke size, evaluate it, refocus a real photograph, and write a report."""
+  """Train the smallest lens blur, refocus a photograph with it, and write a report."""
   runner.hush()
   runner.load('demo:run')(folder, config)
 
 
-app.command('refine')(refine.command)
-app.command('refocus')(refocus.command)
-app.command('depth')(depth.command)
-app.command('convert')(convert.command)
 app.add_typer(prepare.app, name='prepare')
-app.command('reproduce')(reproduce.command)
-app.command('score')(score.command)
+for _module in (refine, refocus, depth, convert, reproduce, score):
+  app.command(_module.__name__.rpartition('.')[2])(_module.command)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""What is said of bad input: by the functions that refuse it, and by the command line."""
+"""Assertions about the messages of refused input, from functions and from the command line."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from depthjax.files.errors import InputError
 
 
 def refused(call, *parts):
-  """Runs what must fail and checks that the one-line message has all parts."""
+  """Asserts that a call raises an InputError whose one-line message contains all parts."""
   with pytest.raises(InputError) as caught:
     call()
   message = str(caught.value)
@@ -16,9 +16,9 @@ def refused(call, *parts):
 
 
 def assert_one_line(error: str, words: str) -> None:
-  """One line on stderr that holds all the words, in their order."""
+  """Asserts that stderr is one line that contains all the words in this order."""
   assert error.count('\n') == 1 and error.startswith('depthjax: '), error
   position = 0
   for word in words.replace(';', ' ; ').split():
     position = error.find(word, position)
-    assert position >= 0, f'{word!r} is missing, or not in its place, in {error!r}'
+    assert position >= 0, f'{word!r} is missing or in another order in {error!r}'

@@ -1,4 +1,4 @@
-"""The command line itself: help for every verb, at once and without loading anything."""
+"""The command line: help of every command, without importing jax or numpy."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from tests import tiny
 from tests.commands.conftest import fixture_run  # noqa: F401
 
 _VERBS = 'train evaluate plan demo refine refocus depth convert prepare reproduce score'.split()
-# In a process of its own, as the tests have imported everything; in forks of it, as help exits.
+# In another process, because the tests import everything; in forks of it, because help exits.
 _HELP = """
 import os, sys
 from depthjax import cli
@@ -28,33 +28,27 @@ for verb in sys.argv[1:]:
 """
 
 
-def test_every_verb_has_help_that_loads_neither_jax_nor_numpy():
+def test_help_of_every_command_imports_neither_jax_nor_numpy():
   verbs = ['', *_VERBS, 'prepare ebb', 'prepare scenes']
   done = subprocess.run(
     [sys.executable, '-c', _HELP, *verbs], cwd=tiny.ROOT, capture_output=True, text=True
   )
   assert done.stderr == ''
-  told = done.stdout.lower().replace('usage: depthjax [flags]', '')
+  rest = done.stdout.lower().replace('usage: depthjax [flags]', '')
   for verb in verbs:
-    usage, loaded, told = told.partition(f'{verb} loaded []\n')
+    usage, loaded, rest = rest.partition(f'{verb} loaded []\n')
     assert loaded, f'{verb}: {usage}'
     assert verb in ('train', 'evaluate', 'plan') or f'usage: depthjax {verb}'.rstrip() in usage
 
 
-def test_without_a_command_there_is_help(run):
+def test_without_a_command_help_is_printed(run):
   code, out, _ = run('')
   assert code == 0 and all(f' {verb} ' in out for verb in _VERBS)
 
 
-@pytest.mark.parametrize(
-  'variables, expected',
-  [
-    ({'JAX_COMPILATION_CACHE_DIR': '/a'}, '/a'),
-    ({'JAX_COMPILATION_CACHE_DIR': '', 'XDG_CACHE_HOME': '/b'}, '/b/depthjax/xla'),
-  ],
-)
-def test_compiled_programs_are_kept(monkeypatch, variables, expected):
-  for name, value in variables.items():
-    monkeypatch.setenv(name, value)
+@pytest.mark.parametrize('cache, expected', [('/a', '/a'), ('', '/b/depthjax/xla')])
+def test_compilation_cache_is_set(monkeypatch, cache, expected):
+  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', cache)
+  monkeypatch.setenv('XDG_CACHE_HOME', '/b')
   runner.use_compilation_cache()
   assert os.environ['JAX_COMPILATION_CACHE_DIR'] == expected

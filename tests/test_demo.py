@@ -13,7 +13,7 @@ def get_config(arg):
 
 
 @pytest.mark.slow
-def test_it_trains_refocuses_and_reports(tmp_path, monkeypatch, capsys):
+def test_demo_trains_refocuses_and_writes_a_report(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(demo, '_RADIUS', 4)
   (tmp_path / 'config.py').write_text(_CONFIG)
   report = demo.run(tmp_path / 'demo', tmp_path / 'config.py')

@@ -1,1 +1,1 @@
-"""The commands: their options, a module each; runner.py runs them, and work/ is what they do."""
+"""The commands: one module each for the options; runner.py runs them; work/ has the work."""

@@ -1,4 +1,4 @@
-"""`depthjax convert`: published weights as those of networks here, and refinement nets back."""
+"""Options of `depthjax convert`: converts published weights, and refinement networks back."""
 
 import enum
 import pathlib
@@ -13,13 +13,15 @@ Network = enum.StrEnum('Network', 'resnet50 mit sddr')
 
 
 class Options(NamedTuple):
-  """Convert published weights: of encoders, for --config.initialise.weights of a training run; of
-  sddr, for depthjax refine, and back where FILE is a run or was written here."""
+  """Convert published weights to depthjax, or depthjax weights of sddr back.
 
-  network: Annotated[Network, Argument(help='What the file holds.')]
-  file: Annotated[pathlib.Path, Argument(help='Its weights: .safetensors, .pth or .pt.')]
+  resnet50 and mit are encoders for --config.initialise.weights of train; sddr is for refine.
+  """
+
+  network: Annotated[Network, Argument(help='Network of which the file has the weights.')]
+  file: Annotated[pathlib.Path, Argument(help='Weights to convert: .safetensors, .pth or .pt.')]
   output: Annotated[
-    pathlib.Path, options.output('A .safetensors file or a folder for one; back also .pt.')
+    pathlib.Path, options.output('A .safetensors file or a folder; converting back also .pt.')
   ]
 
 

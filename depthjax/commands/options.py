@@ -1,4 +1,4 @@
-"""Types and help texts of the options that several commands share."""
+"""Options that several commands have: types and help texts."""
 
 import enum
 import pathlib
@@ -7,22 +7,30 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-# What the values of a depth file are.
+# Polarity of the values in a depth file.
 Convention = enum.StrEnum('Convention', 'disparity depth')
 # Renderers of shallow depth of field.
 Method = enum.StrEnum('Method', 'learned classical hybrid')
-_DEPTH = 'Its depth: PNG, TIFF, NPY, PFM, EXR; or a folder of the same names.'
+_DEPTH = 'Its depth map, or a folder of them: PNG, TIFF, NPY, NPZ, PFM, EXR.'
+_FORMATS = 'PNG, JPEG, WebP, TIFF'
+_PHOTO = f'Photograph, or a folder of them: {_FORMATS}.'
+PhotoFile = Annotated[pathlib.Path, Argument(help=f'Photograph: {_FORMATS}.')]
+Photo = Annotated[pathlib.Path, Argument(help=_PHOTO)]
+OptionalPhoto = Annotated[pathlib.Path | None, Argument(help=_PHOTO)]
 Depth = Annotated[pathlib.Path, Argument(help=_DEPTH)]
 OptionalDepth = Annotated[pathlib.Path | None, Argument(help=_DEPTH)]
-Values = Annotated[Convention, Option(help='Whether large values are near or far.')]
+Values = Annotated[
+  Convention, Option(help='Values of the depth map: disparity (near is large) or depth.')
+]
 Invalid = Annotated[
-  float | None, Option(help='Value that marks missing depth, beside NaN and infinity.')
+  float | None, Option(help='Value of missing pixels in the depth map, besides NaN and infinity.')
 ]
 Weights = Annotated[
-  pathlib.Path | None, Option(help="A run's folder or its weights; default: built in.")
+  pathlib.Path | None,
+  Option(help='Folder of a training run, or its weights.safetensors; default: built in.'),
 ]
 
 
 def output(text: str) -> typer.models.OptionInfo:
-  """The option -o, --output; the text says what it may be."""
+  """The option -o, --output with a help text."""
   return Option('-o', '--output', help=text)

@@ -1,130 +1,102 @@
-"""`depthjax refine`: a depth map, or a folder of them, with the edges of a sharper one."""
+"""Options of `depthjax refine`: gives a depth map the edges of a sharper one."""
 
 import enum
 import pathlib
-import re
 from typing import Annotated, NamedTuple
 
-from typer import Argument, Option
+from typer import Option
 
 from depthjax.commands import options, runner
 from depthjax.commands.options import Convention
 from depthjax.configuring import ConfigError
-from depthjax.files.errors import MAX_PIXELS, InputError
+from depthjax.files.errors import InputError
 
-# Which values a result has.
-Scale = enum.StrEnum('Scale', 'own unit')
-# How the result takes its values from the consistent map.
-Align = enum.StrEnum('Align', 'local whole')
-# Formats of the results in a folder.
+# Values of the result.
+Scale = enum.StrEnum('Scale', 'input unit')
+# Alignment of the result to the consistent map.
+Align = enum.StrEnum('Align', 'local global')
+# File formats of the results in a folder.
 Format = enum.StrEnum('Format', 'png npy pfm exr')
 _Path = pathlib.Path | None
 
 
 class Options(NamedTuple):
-  """Refine a depth map: the depth of a consistent one with the edges of a sharp one.
+  """Refine a depth map: keep its depth, sharpen its edges.
 
-  Give a photograph and its depth, or --low and --high without any photograph.
+  Give a photograph and its depth map, or two maps as --low and --high. The photograph sets the size
+  of the result and is the input of --predictor; the refinement network does not use it.
   """
 
-  output: Annotated[pathlib.Path, options.output('16-bit PNG, NPY, PFM, EXR; or a folder.')]
-  photo: Annotated[
-    _Path,
-    Argument(
-      help='Photograph, or a folder of them: PNG, JPEG, WebP, TIFF. Only --predictor looks at it; '
-      'else it tells the size of the result.'
-    ),
-  ] = None
+  output: Annotated[
+    pathlib.Path, options.output('Refined map: 16-bit PNG, NPY, PFM, EXR; or a folder.')
+  ]
+  photo: options.OptionalPhoto = None
   depth: options.OptionalDepth = None
-  low: Annotated[_Path, Option(help='The consistent map, as DEPTH; needs no photograph.')] = None
+  low: Annotated[_Path, Option(help='Consistent depth map, instead of DEPTH.')] = None
   high: Annotated[
-    _Path, Option(help='The sharp map; default: the predictor, or the same map again.')
+    _Path, Option(help='Sharp depth map; default: from --predictor, or the same map.')
   ] = None
-  size: Annotated[
-    str, Option(help='Rows x columns without a photograph; default: those of --high.')
-  ] = ''
   weights: options.Weights = None
   predictor: Annotated[
-    _Path, Option(help='Depth net that makes the sharp map and, without DEPTH, both.')
+    _Path, Option(help='Run of a depth network, which predicts the sharp map and a missing DEPTH.')
   ] = None
-  stages: Annotated[int, Option(min=1, max=2, help='2 refines windows of the picture too.')] = 1
+  stages: Annotated[
+    int, Option(min=1, max=2, help='1: the picture; 2: then also overlapping windows of it.')
+  ] = 1
   levels: Annotated[
-    int | None, Option(min=1, max=4, help='Levels of windows: 2 is 4 + 9, 3 is 16 more.')
+    int | None, Option(min=1, max=4, help='Levels of windows; default 2: 4 + 9 windows.')
   ] = None
   convention: options.Values = Convention.disparity
   high_convention: Annotated[
-    Convention | None, Option(help='The same for the sharp map, if it differs.')
+    Convention | None, Option(help='The same for --high; default: as --convention.')
   ] = None
   invalid: options.Invalid = None
   scale: Annotated[
     Scale | None,
-    Option(help="Values as DEPTH's own, or disparity from 0 to 1; default: own, unit in PNG."),
+    Option(help='Values as in the input, or disparity in [0, 1]; default: unit for PNG.'),
   ] = None
-  side: Annotated[
+  input_size: Annotated[
     int | None,
-    Option(
-      help='Network input size, a multiple of 128; default: 3x the long side, at most 2048 (1024 '
-      'for two stages).'
-    ),
+    Option(help='Network input size, a multiple of 128; default: 3x the long side, up to 2048.'),
   ] = None
   ensemble: Annotated[
-    int,
-    Option(min=1, max=8, help='Mean of so many flips and inversions; slower as many times.'),
+    int, Option(min=1, max=8, help='Average over this number of flips; as many times slower.')
   ] = 1
   align: Annotated[
-    Align,
-    Option(help='Fit to the consistent map: in windows, or by one scale and offset (the papers).'),
+    Align, Option(help='Align to the consistent map in local windows, or by one scale and offset.')
   ] = Align.local
-  ending: Annotated[Format, Option('--format', help='Of the results in a folder.')] = Format.png
-  preview: Annotated[bool, Option('--preview', help='Write a coloured NAME.preview.png too.')] = (
+  ending: Annotated[Format, Option('--format', help='File format of results in a folder.')] = (
+    Format.png
+  )
+  preview: Annotated[bool, Option('--preview', help='Also write a colour NAME.preview.png.')] = (
     False
   )
 
   def sources(self) -> dict[str, pathlib.Path]:
-    """What is read, files or folders: photo, low and high, those of them that are given."""
+    """Input files or folders that are given: photo, low, high."""
     paths = {'photo': self.photo, 'low': self.depth or self.low, 'high': self.high}
     return {name: path for name, path in paths.items() if path is not None}
 
-  def shape(self) -> tuple[int, int] | None:
-    """(h, w) of a --size such as 1080x1920; None without one.
 
-    Raises:
-      ConfigError: another text, no pixels, too many.
-    """
-    if not self.size:
-      return None
-    match = re.fullmatch(r'(\d{1,9})x(\d{1,9})', self.size)
-    if not match:
-      raise ConfigError(f'--size is {self.size!r}; rows x columns, such as 1080x1920')
-    h, w = int(match[1]), int(match[2])
-    if min(h, w) < 2 or h * w > MAX_PIXELS:
-      most = f'{MAX_PIXELS / 1e6:g} million in all'
-      raise ConfigError(f'--size is {self.size}; at least 2 pixels a side, at most {most}')
-    return h, w
-
-
-def _check(given: Options) -> None:
-  """Refuses options that don't go together."""
-  o, low = given, given.depth or given.low
-  alone, no_net = o.photo is None, o.predictor is None
+def _check(o: Options) -> None:
+  """Refuses options that contradict each other."""
+  low, maps = o.depth or o.low, 'give a photograph and its depth map, or --low and --high'
   for wrong, message in (
-    (o.depth and o.low, 'DEPTH and --low say the same thing; give one of them'),
-    (o.high and not no_net, '--high and --predictor say the same thing; give one of them'),
-    (alone and not no_net, '--predictor needs a photograph to look at'),
-    (alone and not (low and o.high), 'give a photograph and its depth map, or --low and --high'),
-    (not low and no_net, 'a photograph needs its depth map, or --predictor'),
-    (o.size and not alone, '--size is that of the photograph; leave it out'),
-    (o.high_convention and not o.high, '--high-convention is that of --high, which is missing'),
-    (o.levels and o.stages == 1, '--levels is of windows; give --stages=2 as well'),
+    (o.depth and o.low, 'DEPTH and --low are both given; give one of them'),
+    (o.high and o.predictor, '--high and --predictor are both given; give one of them'),
+    (o.predictor and not o.photo, '--predictor has no input; give a photograph'),
+    (not o.photo and not (low and o.high), f'a depth map is missing; {maps}'),
+    (not low and not o.predictor, f'the depth map is missing; {maps}, or --predictor'),
+    (o.high_convention and not o.high, '--high-convention is given without --high; give both'),
+    (o.levels and o.stages == 1, '--levels is given for one stage; give --stages=2 as well'),
   ):
     if wrong:
       raise ConfigError(message)
-  o.shape()
-  many = next(iter(o.sources().values())).is_dir()
-  output = o.output / f'NAME.{o.ending}' if many else o.output
-  if output.suffix.lower() == '.png' and o.scale is Scale.own:
+  is_folder = next(iter(o.sources().values())).is_dir()
+  output = o.output / f'NAME.{o.ending}' if is_folder else o.output
+  if output.suffix.lower() == '.png' and o.scale is Scale.input:
     right = '--scale=unit, or a name ending in .npy, .pfm or .exr'
-    raise InputError(output, 'holds values from 0 to 1 only', right)
+    raise InputError(output, 'can only have values in [0, 1]', right)
 
 
 command = runner.command('refine', Options, _check)

@@ -1,25 +1,23 @@
-"""`depthjax refocus`: a photograph, or a folder of them, blurred by depth as a wide lens would."""
+"""Options of `depthjax refocus`: blurs a photograph by its depth as a wide lens would."""
 
 import enum
 import math
 import pathlib
 from typing import Annotated, NamedTuple
 
-from typer import Argument, Option
+from typer import Option
 
 from depthjax.commands import options, runner
 from depthjax.commands.options import Convention, Method
 from depthjax.configuring import ConfigError
 
-APERTURE = 0.5  # Without one, and without a radius.
-
-
+APERTURE = 0.5  # Default.
 # What an animation changes.
 Sweep = enum.StrEnum('Sweep', 'focus aperture')
 
 
 class Focus(NamedTuple):
-  """What is in focus: the first of these that is given, or the middle of the picture."""
+  """At most one is given; without, the focus is at the middle of the picture."""
 
   disparity: float | None
   box: tuple[int, ...] | None
@@ -27,60 +25,62 @@ class Focus(NamedTuple):
 
 
 class Options(NamedTuple):
-  """Blur a photograph by its depth as a wide lens would: near or far, at any size."""
+  """Blur a photograph by its depth, as a lens with a wide aperture would."""
 
-  photo: Annotated[
-    pathlib.Path, Argument(help='Photograph: PNG, JPEG, WebP, TIFF; or a folder of them.')
-  ]
+  photo: options.Photo
   depth: options.Depth
-  output: Annotated[pathlib.Path, options.output('Picture, .mp4/.gif with --animate; or a folder.')]
-  focus: Annotated[str, Option(help='Pixel to focus on, as x,y.')] = ''
+  output: Annotated[
+    pathlib.Path, options.output('Picture, or .mp4 or .gif with --animate; or a folder.')
+  ]
+  focus: Annotated[str, Option(help='Pixel in focus, as x,y; default: the middle.')] = ''
   focus_box: Annotated[
-    str,
-    Option(help='Box to focus on: x0,y0,x1,y1, from its first pixels to past its last.'),
+    str, Option(help='Box in focus, as x0,y0,x1,y1; x1 and y1 are exclusive.')
   ] = ''
   focus_disparity: Annotated[
-    float | None, Option(min=0, max=1, help='Disparity in focus; 0 is farthest.')
+    float | None, Option(min=0, max=1, help='Disparity in focus, from 0 (far) to 1 (near).')
   ] = None
   aperture: Annotated[
-    float | None, Option(min=0, max=1, help=f'0 closed to 1 wide; default {APERTURE}.')
+    float | None,
+    Option(min=0, max=1, help=f'From 0 (closed) to 1 (wide open); default: {APERTURE}.'),
   ] = None
   radius: Annotated[
     float | None,
-    Option(min=0, help='Blur, pixels, of the farthest at nearest focus; or --aperture.'),
+    Option(min=0, help='Instead of --aperture: largest possible blur radius, in pixels.'),
   ] = None
-  method: Annotated[Method, Option(help='Renderer; hybrid is learned at depth edges alone.')] = (
-    Method.learned
-  )
+  method: Annotated[
+    Method, Option(help='Renderer; hybrid is learned near depth edges, else classical.')
+  ] = Method.learned
   weights: options.Weights = None
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None
-  bits: Annotated[int, Option(help='8, or 16 in PNG and TIFF: bits a channel.')] = 8
-  animate: Annotated[Sweep | None, Option(help='Sweep to animate.')] = None
+  bits: Annotated[int, Option(help='Bits per channel: 8, or 16 for PNG and TIFF.')] = 8
+  animate: Annotated[
+    Sweep | None, Option(help='Write an animation that changes the focus or the aperture.')
+  ] = None
   frames: Annotated[int, Option(min=2, max=2000, help='Frames of the animation.')] = 48
-  fps: Annotated[float, Option(min=1, max=120, help='Frames a second.')] = 24
+  fps: Annotated[float, Option(min=1, max=120, help='Frames per second.')] = 24
 
   def in_focus(self) -> Focus:
-    """What the three options of the focus say.
+    """The focus, from three options.
 
     Raises:
-      ConfigError: more than one of them, or not the numbers that it should be.
+      ConfigError: more than one of them, or invalid numbers.
     """
     point, box, disparity = self.focus, self.focus_box, self.focus_disparity
     values = {'--focus': point, '--focus-box': box, '--focus-disparity': disparity}
     given = [name for name, value in values.items() if value not in ('', None)]
     if len(given) > 1:
-      raise ConfigError(f'{" and ".join(given)} say the same thing; give one of them')
+      raise ConfigError(f'{" and ".join(given)} are given; give one of them')
     if disparity is not None and math.isnan(disparity):
-      raise ConfigError('--focus-disparity is nan; it must lie in [0, 1]')
+      raise ConfigError('--focus-disparity is nan; it must be in [0, 1]')
     return Focus(
       disparity,
-      _pixels('--focus-box', box, 4, 'a box as x0,y0,x1,y1, such as 320,200,400,260'),
-      _pixels('--focus', point, 2, 'a pixel as x,y, such as 320,200'),
+      _integers('--focus-box', box, 4, 'a box as x0,y0,x1,y1, such as 320,200,400,260'),
+      _integers('--focus', point, 2, 'a pixel as x,y, such as 320,200'),
     )
 
 
-def _pixels(option: str, text: str, count: int, right: str) -> tuple[int, ...] | None:
+def _integers(option: str, text: str, count: int, right: str) -> tuple[int, ...] | None:
   if not text:
     return None
   try:
@@ -88,15 +88,15 @@ def _pixels(option: str, text: str, count: int, right: str) -> tuple[int, ...] |
   except ValueError:
     numbers = ()
   if len(numbers) != count:
-    raise ConfigError(f'{option} is {text!r}; {right}')
+    raise ConfigError(f'{option} is {text!r}; it must be {right}')
   return numbers
 
 
 def _check(given: Options) -> None:
   if given.aperture is not None and given.radius is not None:
-    raise ConfigError('--aperture and --radius say the same thing; give one of them')
+    raise ConfigError('--aperture and --radius are given; give one of them')
   if given.method is Method.classical and given.weights is not None:
-    raise ConfigError('--method=classical uses no weights; leave out one of --method and --weights')
+    raise ConfigError('--weights is given, which --method=classical does not use; omit one of them')
   given.in_focus()
 
 

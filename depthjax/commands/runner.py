@@ -1,7 +1,7 @@
-"""Runs a command: loads its work only then, and turns what ends it early into an exit code.
+"""Runs a command: imports its work only when needed, and turns errors into exit codes.
 
-The modules beside this one hold the options of the verbs and import neither jax nor numpy, so that
-`--help` and a wrong command line answer at once. The work is in `commands/work`.
+The modules beside this one define the options and do not import jax or numpy, so that `--help` and
+messages about invalid options are immediate. The work is in `commands/work`.
 """
 
 import contextlib
@@ -21,25 +21,25 @@ from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
 from depthjax.train.errors import NotFinite, Terminated
 
-# The exit code of what is expected to end a command early.
+# Exit codes of errors that are reported in one line.
 _CODES = {InputError: 2, ConfigError: 2, NotFinite: 1, Terminated: 143}
 EXPECTED = tuple(_CODES)
 
 
 def load(name: str) -> Any:
-  """Imports what needs jax, numpy or cv2: an object of the package by its name `module:object`."""
+  """Imports an object of the package by its name `module:object`; for modules that need jax."""
   return pkgutil.resolve_name(f'depthjax.{name}')
 
 
 def command(
   verb: str, options: type[tuple], check: Callable[[Any], None] = lambda _: None
 ) -> Callable[..., None]:
-  """The function that typer makes a command of.
+  """The function from which typer makes a command.
 
   Args:
-    verb: the module of `commands.work` whose `run` takes the options.
+    verb: module of `commands.work`, whose function `run` takes the options.
     options: a NamedTuple; its fields are the arguments of the command, its docstring the help.
-    check: refuses options that don't go together, before anything is loaded.
+    check: refuses combinations of options, before anything else is imported.
   """
 
   def run(**values: Any) -> None:
@@ -56,10 +56,7 @@ def command(
 def refusals(
   prefix: str = '', kinds: tuple[type[Exception], ...] = (ValueError,)
 ) -> Iterator[None]:
-  """Turns errors of these kinds, which say that a value is wrong, into ConfigErrors.
-
-  An InputError, which names a file, stays what it is.
-  """
+  """Turns exceptions about invalid values into ConfigErrors; an InputError is not changed."""
   try:
     yield
   except InputError:
@@ -75,19 +72,19 @@ def report(error: Exception) -> int:
       say(str(error))
       return code
   traceback.print_exc()
-  return 70  # Python's own code is 1, and says to launchers that the run diverged.
+  return 70  # Not Python's 1, which tells launchers that the loss was not finite.
 
 
 def say(message: str) -> None:
   """Prints a message in one line on stderr."""
-  # In one piece: other threads may have something to say as well.
+  # A single write, because other threads may write as well.
   sys.stderr.write(f'depthjax: {" ".join(message.splitlines())}\n')
 
 
 def use_compilation_cache() -> None:
-  """Keeps compiled programs between runs, in JAX_COMPILATION_CACHE_DIR or the user's cache.
+  """Sets JAX_COMPILATION_CACHE_DIR, if it is not set, to a folder in the user's cache.
 
-  Called before anything imports jax, which then reads the variable.
+  Call it before jax is imported.
   """
   if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache'))
@@ -95,6 +92,6 @@ def use_compilation_cache() -> None:
 
 
 def hush() -> None:
-  """Silences Orbax, which logs twenty lines for every save and errors twice."""
+  """Silences the logs of Orbax, which has twenty lines for every save and logs errors twice."""
   logging.set_verbosity(logging.FATAL)
   python_logging.getLogger('depthjax').setLevel(python_logging.WARNING)

@@ -1,4 +1,4 @@
-"""`depthjax score`: renderers, or a depth network, on a prepared dataset: a table of means."""
+"""Options of `depthjax score`: scores renderers or a depth network on a prepared dataset."""
 
 import enum
 import pathlib
@@ -9,37 +9,33 @@ from typer import Argument, Option
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 
-# Parts of a dataset.
+# Splits of a dataset.
 Split = enum.StrEnum('Split', 'train val test all')
+_Path = pathlib.Path | None
 
 
 class Options(NamedTuple):
-  """Score renderers on pairs of small and wide aperture, or predicted depth on RGB-D."""
+  """Score renderers on pairs of small and wide aperture, or predicted disparity on RGB-D."""
 
-  dataset: Annotated[str, Argument(help='Folder of a prepared dataset, or a TFDS name.')]
-  split: Annotated[Split, Option(help='Which of its records.')] = Split.test
-  examples: Annotated[int | None, Option(min=1, help='Only so many of them, from the first.')] = (
-    None
-  )
+  dataset: Annotated[str, Argument(help='Folder of a prepared dataset, or its TFDS name.')]
+  split: Annotated[Split, Option(help='Split to score.')] = Split.test
+  examples: Annotated[int | None, Option(min=1, help='Number of records; default: all.')] = None
   method: Annotated[
-    list[Method] | None, Option(help='Renderer, may be repeated; default: all three.')
+    list[Method] | None, Option(help='Renderer; may be repeated; default: all three.')
   ] = None
   weights: Annotated[
-    pathlib.Path | None,
-    Option(help="Lens blur: a run's folder or weights, not the built in."),
+    _Path, Option(help='Run or weights.safetensors of the lens blur; default: built in.')
   ] = None
   radius: Annotated[
-    list[float] | None, Option(help='Blur in pixels to search the lens by, may be repeated.')
+    list[float] | None, Option(help='Blur radius in pixels for the lens search; may be repeated.')
   ] = None
   depth_weights: Annotated[
-    pathlib.Path | None, Option(help="Depth net: a run's folder or weights.")
+    _Path, Option(help='Run or weights.safetensors of a depth network, used for the disparity.')
   ] = None
   depths: Annotated[
-    pathlib.Path | None, Option(help='Or disparity maps: a folder of RECORD.png, .npy, ...')
+    _Path, Option(help='Folder of disparity maps, used instead: RECORD.png, .npy, ...')
   ] = None
-  output: Annotated[
-    pathlib.Path | None, Option('--json', help='File for the scores of every record.')
-  ] = None
+  output: Annotated[_Path, Option('--json', help='Write the scores of every record here.')] = None
 
 
 command = runner.command('score', Options)

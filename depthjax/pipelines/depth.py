@@ -1,4 +1,4 @@
-"""Disparity of a photograph of any size by a depth predictor: h w its rows and columns."""
+"""Disparity of a photograph of any size from a depth predictor. Shapes: h w of the photograph."""
 
 import functools
 import os
@@ -15,28 +15,28 @@ from depthjax.ops import disparity as disparity_lib
 
 
 def load(path: str | os.PathLike) -> Predictor:
-  """The predictor of a run's folder or its weights.safetensors, with its variables.
+  """Loads the predictor, with its variables, from a run's folder or a weights.safetensors file.
 
   Raises:
-    files.errors.InputError: the file cannot be read or is of another task.
+    files.errors.InputError: the file cannot be read or holds weights of another task.
   """
   predictor, variables = weights.load_network(path, runs.DESCRIBED)
   return predictor._replace(variables=variables)
 
 
 def predict(photo: np.ndarray, predictor: Predictor, input_size: int | None = None) -> np.ndarray:
-  """Normalised disparity of a photograph, 0 the farthest and 1 the nearest.
+  """Normalised disparity of a photograph: 0 is the farthest pixel, 1 the nearest.
 
-  The network sees the whole photograph at once, brought to the size that it was trained at: what is
-  near can be told from the picture alone, not from a tile.
+  The photograph is resized to the network's input size and not tiled, because the order of depths
+  depends on the global context.
 
   Args:
     photo: sRGB in [0, 1], [h w 3].
-    predictor: as `load` gives it, with its variables.
-    input_size: instead of the size that it was trained at, px.
+    predictor: a predictor with its variables, see `load`.
+    input_size: network input size in pixels; default: the size used in training.
 
   Returns:
-    float32 [h w 1]; zeros where the network tells no difference at all.
+    float32 [h w 1]; zeros where the predicted disparity is constant.
 
   Raises:
     ValueError: the photograph has another shape.
@@ -51,5 +51,5 @@ def predict(photo: np.ndarray, predictor: Predictor, input_size: int | None = No
 
 @functools.cache
 def _compiled(predictor: Predictor):
-  """The network, compiled once for each shape."""
+  """The network, compiled once for each input shape."""
   return jax.jit(functools.partial(predictors.raw, predictor))

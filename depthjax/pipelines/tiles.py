@@ -1,14 +1,12 @@
-"""Cutting a frame into tiles of one shape, so that one compiled program serves all of them."""
+"""Tiles of equal shape that cover a frame: one compiled program serves all of them."""
 
-import itertools
-from collections.abc import Iterator
 from typing import NamedTuple
 
 
 class Span(NamedTuple):
-  """Along one axis: a result from `start` to `stop`, the input it needs from `outer`.
+  """One tile along one axis: its result is [start, stop), its input starts at `outer`.
 
-  All spans of an axis have the same length of result and the same length of input.
+  All spans of an axis have the same result length and the same input length.
   """
 
   start: int
@@ -17,17 +15,16 @@ class Span(NamedTuple):
 
 
 def spans(length: int, core: int, before: int, after: int, multiple: int = 1) -> list[Span]:
-  """Covers an axis; the input of a span lies within the frame, where it ends with the frame.
+  """Covers an axis with spans whose inputs lie within the frame.
 
-  So whatever an operation does at the border of the frame, it does to the tiles at the border too.
-  Where the whole axis is no longer than the input of one tile, it is one.
+  The input of a tile at the frame's border ends at the border, so that an operation treats it as in
+  the full frame. An axis no longer than one tile's input is a single span.
 
   Args:
     length: of the axis, a positive multiple of `multiple`.
-    core: length of the result of a tile, a multiple of `multiple`.
-    before: how much input before its result a tile needs, a multiple of `multiple`.
-    after: how much input after its result it needs, a multiple of `multiple`.
-    multiple: all spans begin at multiples of it.
+    core: result length of a tile, a multiple of `multiple`.
+    before, after: input needed on either side of the result, multiples of `multiple`.
+    multiple: all spans start at multiples of it.
 
   Raises:
     ValueError: a length that is not such a multiple.
@@ -39,8 +36,3 @@ def spans(length: int, core: int, before: int, after: int, multiple: int = 1) ->
     return [Span(0, length, 0)]
   starts = [min(start, length - core) for start in range(0, length, core)]
   return [Span(s, s + core, min(max(s - before, 0), length - size)) for s in starts]
-
-
-def tiles(rows: list[Span], columns: list[Span]) -> Iterator[tuple[Span, Span]]:
-  """All tiles of a frame, row by row."""
-  return itertools.product(rows, columns)

@@ -143,7 +143,7 @@ class _Reading:
         f'{len(self.skipped)} of {self.total} records are bad, more than the share of '
         f'{self.most_bad:g} that may be; the first: {_short(self.skipped[0])}'
       )
-      raise InputError(self.source, wrong, 'a complete dataset, or a larger --most-bad') from error
+      raise InputError(self.source, wrong, 'a complete dataset, or a larger --max-bad') from error
 
 
 def _short(message: str) -> str:

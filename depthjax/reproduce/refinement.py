@@ -85,10 +85,10 @@ def _method(way: Way, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:
   if way.kind in ('refined', 'two_stage'):
     refiner = refine.load(lab.place(way.run))
     # As large against the scenes as it saw maps in training; with the papers' alignment.
-    fields = {'side': size * refiner.enlarged, 'local': False}
+    fields = {'input_size': size * refiner.enlarged, 'local': False}
     if way.kind == 'refined':
       return lambda record: refine.refine(record['low'], record['high'], refiner, **fields)
-    fields['side'] = min(fields['side'], two_stage.LARGEST)
+    fields['input_size'] = min(fields['input_size'], two_stage.LARGEST)
     settings = two_stage.Settings(levels=way.levels, **fields)
     return functools.partial(_two_stage, refiner=refiner, settings=settings)
   return _CLASSICAL[way.kind]

@@ -1,1 +1,1 @@
-"""Renderers and depth predictors scored on records of prepared datasets."""
+"""Scores of predictions against prepared datasets and ground truth."""

@@ -1,20 +1,20 @@
-"""All scores of a refined map against ground truth: the row of a table."""
+"""All metrics of a disparity map against ground truth: one row of a table."""
 
 import numpy as np
 
 from depthjax.metrics import aligned, boundary, ordinal
 
-# Better where it is larger; all others where they are smaller.
+# Metrics for which larger is better; for all others smaller is.
 RISING = ('delta1', 'delta2', 'delta3', 'recall', 'f1')
 
 
 class Truth:
-  """The true disparity of a picture, and what scores need of it whatever is predicted.
+  """True disparity of a picture, with what the metrics compute from it once.
 
   Attributes:
-    disparity: above 0 where valid [h w], of any unit.
+    disparity: [h w] of any unit, above 0 where valid.
     valid: bool [h w].
-    guide: sRGB [h w 3] in [0, 1] whose edges ORD looks at; None takes those of the truth.
+    guide: sRGB [h w 3] in [0, 1], whose edges ORD samples; None uses those of the true disparity.
     seed: of the pairs that ORD draws.
   """
 
@@ -31,15 +31,15 @@ class Truth:
     self.points = ordinal.superpixels(disparity, valid)
 
   def scores(self, prediction: np.ndarray) -> dict[str, float]:
-    """Of a disparity [h w] of any range and offset.
+    """Metrics of a predicted disparity [h w] of any scale and offset.
 
     Returns:
-      What aligned.errors gives of depth in the unit of 1 / disparity; 'rmse_disparity', of
-      disparity, aligned; 'clipped', the share without a depth; 'ord', the ranking of SDDR, and
-      'ord_superpixel', of Boost; 'd3r'; 'recall' and 'f1', of boundaries.
+      Those of aligned.errors, for depth in units of 1 / disparity; 'rmse_disparity' of the aligned
+      disparity; 'clipped', the fraction of clipped depths; 'ord', the ordinal error of SDDR, and
+      'ord_superpixel', that of Boost; 'd3r'; 'recall' and 'f1' of depth boundaries.
 
     Raises:
-      ValueError: as the metrics raise it.
+      ValueError: as the metrics.
     """
     disparity, valid = self.disparity, self.valid
     found = aligned.align(prediction, self.depth, valid)

@@ -1,4 +1,4 @@
-"""What the tests of the commands share."""
+"""Fixtures for the tests of the commands."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests import messages
 
 @pytest.fixture(name='run')
 def fixture_run(tmp_path, monkeypatch, capsys):
-  """Runs a command line, whose words have no spaces, in a folder; gives code, stdout, stderr."""
+  """Runs a command line, split at spaces, in tmp_path; returns exit code, stdout, stderr."""
   monkeypatch.chdir(tmp_path)
 
   def run(line):
@@ -22,7 +22,7 @@ def fixture_run(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(name='refuse')
 def fixture_refuse(run, tmp_path):
-  """Asserts that a command line ends in one line with these words, code 2 and no new file."""
+  """Asserts that a command ends with one line with these words, code 2, and no changed file."""
 
   def refuse(line, words):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')}

@@ -1,4 +1,4 @@
-"""Untrained weights of tiny networks, as runs write them."""
+"""Initial weights of tiny networks, written as a training run does."""
 
 import functools
 
@@ -13,14 +13,14 @@ from tests import tiny
 
 def save_lensblur(path):
   config = tiny.lensblur_config()
-  model = LensBlur(**{name: config.model[name] for name in _FIELDS})
+  names = ('width', 'upsampler_width', 'features', 'upsampler_features')
+  model = LensBlur(**{name: config.model[name] for name in names})
   _save(path, 'lensblur', learned.initial, model, config)
 
 
 def save_depth(path):
-  _save(
-    path, 'deeplens_depth', depthnet.initial, depthnet.DepthNet('paper', 2), tiny.depth_config()
-  )
+  model = depthnet.DepthNet('paper', 2)
+  _save(path, 'deeplens_depth', depthnet.initial, model, tiny.depth_config())
 
 
 @functools.cache
@@ -31,6 +31,3 @@ def _variables(initial, model):
 def _save(path, task, initial, model, config):
   metadata = {'task': task, 'step': 0, 'config': config.to_dict()}
   weights.save_weights(path, _variables(initial, model), metadata)
-
-
-_FIELDS = ('width', 'upsampler_width', 'features', 'upsampler_features')

@@ -1,11 +1,10 @@
-"""`depthjax convert`: from a published file to a run that starts from it, and back."""
+"""`depthjax convert`: from published files to weights of depthjax, and back."""
 
 import functools
 import re
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -16,13 +15,11 @@ from depthjax.files import weights
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.refinement.fusenet import FuseNet
 from depthjax.models.refinement.refiners import described
-from depthjax.train import initialise
-from depthjax.train.step import TrainState
 from tests import refiners
 
 
 def _resnet50():
-  """A state dict in the names of torchvision, every tensor of a value of its own."""
+  """A state dict with the names of torchvision; each tensor has another value."""
   shapes = {'layer4.0.bn1.weight': (512,), 'fc.weight': (10, 2048)}
   for conv, norm, _, shape in resnet50.layers():
     shapes[f'{conv}.weight'] = shape
@@ -32,7 +29,7 @@ def _resnet50():
 
 
 def _mit():
-  """The same of timm's smallest backbone."""
+  """Likewise for timm's smallest backbone."""
   tensors = {'head.bias': np.zeros(3)}
   for value, (path, x) in enumerate(naming.leaves(mit._shapes('b0'))):
     name = naming.torch_name(path, mit.RULES)
@@ -54,51 +51,42 @@ def _depth_net():
   return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
 
 
+_RESNET_RULES = (('/encoder/', 'load'), ('.*', 'fresh'))
+_MIT_RULES = (('/patch_embed1/proj/', 'fresh'), ('/backbone/', 'load'), ('.*', 'fresh'))
+
+
 @pytest.mark.parametrize(
-  'published, said, metadata, started, rules, told',
+  'published, metadata, summary, network, rules, documented',
   [
-    (
-      *(_resnet50, 'the encoder; left out: fc, layer4', {'task': 'resnet50'}, _depth_net),
-      *((('/encoder/', 'load'), ('.*', 'fresh')), depth_config),
-    ),
-    (
-      *(_mit, 'the backbone, MiT-B0; left out: head', {'task': 'mit', 'size': 'b0'}),
-      lambda: described(sddr.CONFIG)[1],
-      *((('/patch_embed1/proj/', 'fresh'), ('/backbone/', 'load'), ('.*', 'fresh')), mit),
-    ),
+    (_resnet50, {'task': 'resnet50'}, 'encoder; omitted: fc, layer4', _depth_net, _RESNET_RULES,
+     depth_config),
+    (_mit, {'task': 'mit', 'size': 'b0'}, 'backbone, MiT-B0; omitted: head',
+     lambda: described(sddr.CONFIG)[1], _MIT_RULES, mit),
   ],
   ids=['resnet50', 'mit'],
-)
-def test_a_run_starts_from_an_encoder_and_the_rest_stays_fresh(
-  run, tmp_path, published, said, metadata, started, rules, told
+)  # fmt: skip
+def test_documented_rules_load_the_converted_encoder(
+  run, tmp_path, published, metadata, summary, network, rules, documented
 ):
-  """By the rules that the text of the config or of the converter tells."""
-  assert str(rules) in told.__doc__.replace('\n', ' ')
+  """The network has all arrays that the rules for `initialise` load, with the same shapes."""
+  assert str(rules) in documented.__doc__.replace('\n', ' ')
   safetensors.numpy.save_file(published(), tmp_path / 'published.safetensors')
   (tmp_path / 'folder').mkdir()
   line = f'convert {metadata["task"]} published.safetensors -o folder'
-  assert run(line) == (0, f'folder/weights.safetensors: {said}\n', '')
-  assert weights.load_weights('folder')[1] == metadata
-  ema = jax.tree.map(lambda x: jnp.full(x.shape, -1.0), dict(started()))
-  rest = jax.tree.map(jnp.copy, ema)
-  state = TrainState(
-    step=jnp.int32(0),
-    params=rest.pop('params'),
-    model_state=rest,
-    ema=ema,
-    opt=(),
-    key=jnp.zeros(2, jnp.uint32),
-    finite=jnp.bool_(True),
-  )
-  config = ml_collections.ConfigDict({'weights': 'folder', 'rules': rules})
-  state = initialise.from_weights(state, config)
-  for tree in (state.params, state.ema, state.model_state):
-    for path, x in naming.leaves(tree):
-      rule = next(rule for rule in rules if re.search(rule[0], f'/{"/".join(path)}/'))
-      assert (np.unique(x).item() == -1) == (rule[1] == 'fresh'), path
+  assert run(line) == (0, f'folder/weights.safetensors: the {summary}\n', '')
+  variables, found = weights.load_weights('folder')
+  assert found == metadata
+  shapes = {'/'.join(path): x.shape for path, x in naming.leaves(variables)}
+  used = {}
+  for path, x in naming.leaves(dict(network())):
+    name = '/'.join(path)
+    if next(action for pattern, action in rules if re.search(pattern, f'/{name}/')) == 'load':
+      used[name] = x.shape
+  assert used and used.items() <= shapes.items()
+  assert all('patch_embed1' in name for name in shapes.keys() - used.keys())
 
 
-def test_released_weights_are_read_here_and_written_back_the_same(run, tmp_path):
+def test_released_weights_are_converted_and_converted_back(run, tmp_path):
   safetensors.numpy.save_file(_released(), tmp_path / 'model.safetensors')
   (tmp_path / 'run').mkdir()
   code, out, _ = run('convert sddr model.safetensors -o run')
@@ -110,13 +98,13 @@ def test_released_weights_are_read_here_and_written_back_the_same(run, tmp_path)
   _assert_released(checkpoints.read('back.safetensors'))
 
 
-def test_a_run_is_written_for_pytorch(run, tmp_path):
+def test_a_run_is_converted_to_pytorch(run, tmp_path):
   torch = pytest.importorskip('torch', reason="torch is in the extra 'parity'")
   metadata = {'task': 'sddr', 'config': sddr.CONFIG}
   weights.save_weights(tmp_path, sddr.convert(_released(), ''), metadata)
   assert run('convert sddr . -o back.pt')[0] == 0
   _assert_released(torch.load('back.pt', weights_only=True)['net'])
-  # What has two names is stored once: 10.3 M numbers, not 16.8 M.
+  # Tensors with two names are stored once: 10.3 M numbers, not 16.8 M.
   assert (tmp_path / 'back.pt').stat().st_size < 4.2 * 10_302_483
 
 
@@ -126,9 +114,9 @@ def _assert_released(found):
     np.testing.assert_array_equal(found[name], x)
 
 
-def test_bad_input_is_one_line_and_no_output(refuse, tmp_path, monkeypatch):
+def test_invalid_input_is_refused(refuse, tmp_path, monkeypatch):
   safetensors.numpy.save_file({'x': np.ones(2)}, tmp_path / 'x.safetensors')
-  size = {'height': refiners.SIDE, 'width': refiners.SIDE}
+  size = {'height': refiners.SIZE, 'width': refiners.SIZE}
   gbdf = {'model': {**refiners.FIELDS, 'network': 'gbdf', 'levels': 3}, 'data': size}
   variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), dict(described(gbdf)[1]))
   weights.save_weights(tmp_path / 'gbdf.safetensors', variables, {'task': 'sddr', 'config': gbdf})

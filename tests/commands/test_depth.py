@@ -1,4 +1,4 @@
-"""`depthjax depth`: the pipeline's disparity in a file."""
+"""`depthjax depth`: writes the disparity of the pipeline."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ _H, _W = 37, 61
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-  """The working folder, with a photograph and the weights of a run."""
+  """The working folder, with a photograph and weights."""
   monkeypatch.chdir(tmp_path)
   photo = np.random.default_rng(0).random((_H, _W, 3), np.float32)
   images.write_image('photo.png', photo, bits=16)
@@ -24,13 +24,13 @@ def folder(tmp_path, monkeypatch):
 def test_disparity_is_written_at_the_size_of_the_photograph(folder, run, name, scale):
   code, out, err = run(f'depth photo.png -o {name} --weights=.')
   assert (err, code) == ('', 0)
-  assert out == f'{name}: disparity, near is large; the network saw 32 x 16 pixels\n'
+  assert out == f'{name}: disparity, near is large; network input 32 x 16 pixels\n'
   expected = depth.predict(images.read_image('photo.png'), depth.load('.'))[..., 0]
   assert expected.shape == (_H, _W)
   np.testing.assert_allclose(depth_files.read_raw(name) / scale, expected, atol=1e-5)
 
 
-def test_bad_input_is_one_line_and_no_output(folder, refuse, monkeypatch):
+def test_invalid_input_is_refused(folder, refuse, monkeypatch):
   monkeypatch.setattr(depth, 'predict', None)
   refuse('depth no.png -o out.png --weights=.', 'no.png: does not exist; expected')
   refuse('depth photo.png -o out.jpg --weights=.', "out.jpg: ends in '.jpg'; expected .png")

@@ -1,4 +1,4 @@
-"""Files of folders and their depth maps find each other by stem; what does not is named."""
+"""Files of folders are paired by stem; a failed file is named and the others are processed."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def _folders(tmp_path, photos, depths):
 
 
 def _map(photos, depths, out, work, ending='.png', check=lambda path: None):
-  """`work` gets the paths of a photograph, its depth map and its result."""
+  """Calls `work` with the paths of a photograph, its depth map and its result."""
 
   def do(*paths, show):
     assert show == photos.is_file()
@@ -27,7 +27,7 @@ def _map(photos, depths, out, work, ending='.png', check=lambda path: None):
   )
 
 
-def test_pairs_have_the_same_stem_and_come_by_name(tmp_path):
+def test_pairs_have_the_same_stem_and_are_sorted(tmp_path):
   photos = 'b.jpg a.TIF c.d.webp ._a.tif notes.txt e.png.bak'
   paths = _folders(tmp_path, photos, 'a.npy b.exr c.d.pfm c.png a.txt f.png')
   seen, checked = [], []
@@ -41,7 +41,7 @@ def test_pairs_have_the_same_stem_and_come_by_name(tmp_path):
   assert checked == [result for *_, result in seen]
 
 
-def test_one_file_is_checked_before_anything_is_loaded(tmp_path, capsys):
+def test_the_output_of_a_single_file_is_checked_before_networks_are_loaded(tmp_path, capsys):
   photos, depths, out = _folders(tmp_path, 'a.jpg', 'a.npy')
   pair = photos / 'a.jpg', depths / 'a.npy', out / 'b.png'
   _map(*pair, lambda *paths: [' '.join(path.name for path in paths)], None)
@@ -54,7 +54,7 @@ def test_one_file_is_checked_before_anything_is_loaded(tmp_path, capsys):
     folders.map_files(pair[:2], pair[2], load=pytest.fail, check=refuse, ending=None)
 
 
-def test_what_fails_is_named_with_its_file_and_the_rest_is_done(tmp_path, capsys):
+def test_failed_files_are_named_and_the_others_are_processed(tmp_path, capsys):
   def work(photo, *_):
     if photo.stem == 'c':
       return ['done']
@@ -69,7 +69,7 @@ def test_what_fails_is_named_with_its_file_and_the_rest_is_done(tmp_path, capsys
   lines = [line.partition(f'{paths[0]}/')[2] for line in error.splitlines() if 'depthjax' in line]
   assert out == 'done\n'
   assert lines[0].startswith('a.jpg: has several depth maps (a.npy and a.png); expected one of')
-  assert lines[1] == 'b.jpg: shares its stem with another photograph; expected one of them'
+  assert lines[1].startswith('b.jpg: has the same name as another photograph, except for')
   assert lines[3:6] == [
     'd.png: --x: outside',
     'e.png: too large',
@@ -78,16 +78,15 @@ def test_what_fails_is_named_with_its_file_and_the_rest_is_done(tmp_path, capsys
   assert lines[6].startswith('g.png: has no depth map; expected ')
 
 
-def test_folders_are_refused_before_any_work(tmp_path):
+def test_invalid_folders_are_refused_before_any_work(tmp_path):
   photos, depths, out = _folders(tmp_path, 'a.jpg', 'a.npy')
   for paths, wrong in (
-    ((depths, photos, out), 'depths: holds no photograph; expected files ending in .png'),
-    ((photos, depths / 'a.npy', out), 'a.npy: is not a folder; expected a folder, as the photo'),
+    ((depths, photos, out), 'depths: contains no photograph; expected files ending in .png'),
+    ((photos, depths / 'a.npy', out), 'a.npy: is not a folder; expected a folder, like the'),
     ((photos, tmp_path / 'no', out), 'no: does not exist'),
-    ((photos, depths, photos / '..' / 'photos'), 'is a folder that is read; expected another'),
-    ((photos, depths, depths / '..' / 'depths'), 'is a folder that is read'),
+    ((photos, depths, depths / '..' / 'depths'), 'is an input folder; expected another'),
     ((photos, depths, photos / 'a.jpg'), 'a.jpg: is not a folder'),
-    ((photos, depths, out / 'out'), r'out: cannot be made \(No such file'),
+    ((photos, depths, out / 'out'), r'out: cannot be created \(No such file'),
   ):
     with pytest.raises(InputError, match=wrong):
       _map(*paths, pytest.fail)

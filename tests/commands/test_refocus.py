@@ -1,4 +1,4 @@
-"""`depthjax refocus`: the pipeline's pictures, from files and as files."""
+"""`depthjax refocus`: reads photographs and maps, renders them with the pipeline, writes them."""
 
 import pathlib
 import shutil
@@ -16,7 +16,7 @@ from tests.commands import made
 
 _H, _W = 36, 52
 _OK = 'refocus photo.png depth.png -o out.png'
-_CLASSICAL = f'{_OK} --method=classical'  # Which compiles at once.
+_CLASSICAL = f'{_OK} --method=classical'  # It compiles faster.
 
 
 def _photo():
@@ -25,7 +25,7 @@ def _photo():
 
 
 def _depth():
-  """Disparity: the left half far, the right half near, the farthest and nearest in corners."""
+  """Disparity: the left half far, the right half near, the extremes in two corners."""
   result = np.full((_H, _W), 0.2, np.float32)
   result[:, _W // 2 :] = 0.7
   result[0, 0], result[-1, -1] = 0, 1
@@ -34,7 +34,7 @@ def _depth():
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-  """The working folder: a photograph, its depth, one of another size, and weights of a run."""
+  """The working folder: a photograph, its depth, one of another size, and weights."""
   monkeypatch.chdir(tmp_path)
   images.write_image('photo.png', _photo(), bits=16)
   depth_files.write_depth('depth.png', _depth())
@@ -44,7 +44,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def _expected(focus, radius, **fields):
-  """What the pipeline makes of the same input."""
+  """The pipeline's result for the same input."""
   photo = np.round(_photo() * 65535).astype(np.float32) / 65535
   return refocus.refocus(photo, _depth()[..., None], focus=focus, radius=radius, **fields)
 
@@ -58,47 +58,42 @@ def _assert_wrote(name, expected, tolerance=1 / 255):
   [
     ('--focus=40,10 --radius=4', 0.7, 4),
     ('--radius=4', 0.7, 4),  # The middle.
-    ('--focus-box=15,5,35,25 --radius=4', 0.2, 4),  # Mostly far, though its middle is near.
+    ('--focus-box=15,5,35,25 --radius=4', 0.2, 4),  # Mostly far, but near in the middle.
     ('--focus-disparity=0.2 --aperture=0.8', 0.2, 0.8 * _W / 20),
     ('--focus-disparity=0.2', 0.2, 0.5 * _W / 20),
   ],
 )
-def test_a_picture_is_focused(run, options, focus, radius):
+def test_focus_and_blur_options(run, options, focus, radius):
   code, out, _ = run(f'{_CLASSICAL} {options}')
   largest = max(focus, 1 - focus) * radius
-  said = f'out.png: in focus at disparity {focus:.3f}, blur radius up to {largest:.1f} pixels\n'
-  assert (code, out) == (0, said)
+  message = f'out.png: in focus at disparity {focus:.3f}, blur radius up to {largest:.1f} pixels\n'
+  assert (code, out) == (0, message)
   expected = _expected(focus, radius)
   _assert_wrote('out.png', expected)
   assert np.abs(expected - _photo()).max() > 0.05
 
 
-def test_a_folder_is_rendered_but_for_what_cannot_be(run, folder):
+def test_results_in_a_folder_have_the_format_of_the_photograph_if_it_supports_the_bits(run, folder):
   for name in ('photos', 'depths'):
     pathlib.Path(name).mkdir()
-  for name in ('b.PNG', 'square.png'):
-    shutil.copy('photo.png', f'photos/{name}')
+  shutil.copy('photo.png', 'photos/b.PNG')
   images.write_image('photos/c.jpg', _photo())
-  shutil.copy('square.png', 'depths')
   for stem in 'bc':
     np.save(f'depths/{stem}.npy', _depth())
   line = 'refocus photos depths --radius=4 --method=classical'
-  code, out, error = run(f'{line} -o out --bits=16')
-  # JPEG holds 8 bits.
+  code, out, _ = run(f'{line} -o out --bits=16')
   assert sorted(path.name for path in folder.glob('out/*')) == ['b.png', 'c.png']
   assert images.read_pixels('out/c.png').dtype == np.uint16
   _assert_wrote('out/b.png', _expected(0.7, 4), 2e-5)
-  said = 'in focus at disparity 0.700, blur radius up to 2.8 pixels'
-  assert out.splitlines() == [f'out/{name}.png: {said}' for name in 'bc']
-  lines = [line for line in error.splitlines() if line.startswith('depthjax: ')]
-  assert code == 2 and len(lines) == 2 and 'square.png: is 36 x 36' in lines[0]
-  assert error.splitlines()[-1] == lines[1] == 'depthjax: 1 of 3 photographs failed'
+  message = 'in focus at disparity 0.700, blur radius up to 2.8 pixels'
+  lines = [f'out/{name}.png: {message}' for name in 'bc'] + ['out: 2 photographs']
+  assert code == 0 and out.splitlines() == lines
   run(f'{line} -o other')
   assert sorted(path.name for path in folder.glob('other/*')) == ['b.png', 'c.jpg']
 
 
-def test_depth_far_is_large_is_inverted_and_a_smaller_one_resized(run):
-  """1 / z of these depths are the disparities 0.5, 1.75 and the ends 0 and 2.5 of the range."""
+def test_depth_is_inverted_and_a_smaller_map_resized(run):
+  """1 / z of these depths is 2.5 times the disparity plus 0.1."""
   np.save('depth.npy', (1 / (2.5 * _depth() + 0.1)).astype(np.float32))
   line = _CLASSICAL.replace('depth.png', 'depth.npy')
   assert run(f'{line} --convention=depth --focus=3,5 --radius=4')[0] == 0
@@ -109,7 +104,7 @@ def test_depth_far_is_large_is_inverted_and_a_smaller_one_resized(run):
   assert images.read_image('out.png').shape == (_H, _W, 3)
 
 
-def test_trained_weights_are_used_by_both_methods(run):
+def test_learned_and_hybrid_methods_use_the_weights(run):
   learned = refocus.load('weights.safetensors')
   pictures = [_expected(0.7, 4, learned=learned, hybrid=hybrid) for hybrid in (False, True)]
   for method, expected in zip(('learned', 'hybrid'), pictures, strict=True):
@@ -118,12 +113,12 @@ def test_trained_weights_are_used_by_both_methods(run):
   assert np.abs(pictures[0] - pictures[1]).max() > 0.02
 
 
-def test_the_renderer_that_ships_is_the_default(run):
-  """Without a word about it, offline; it keeps what is in focus and blurs what is not."""
+def test_the_built_in_renderer_is_the_default(run):
+  """It preserves what is in focus and blurs the rest about as the classical renderer does."""
   assert run(f'{_OK} --radius=4 --focus-disparity=0.7')[0] == 0
   _assert_wrote('out.png', _expected(0.7, 4, learned=refocus.builtin()))
   result, photo, classical = images.read_image('out.png'), _photo(), _expected(0.7, 4)
-  # The nearest pixel of all, in a corner, is out of focus too.
+  # Away from the corners, which are out of focus.
   near, far = np.s_[4:-16, _W // 2 + 10 : -4], np.s_[12:-4, 4 : _W // 2 - 6]
   assert np.abs(result - photo)[near].mean() < 0.5 / 255 + 1 / 510
   assert np.abs(result - photo)[far].mean() > 0.1
@@ -133,12 +128,14 @@ def test_the_renderer_that_ships_is_the_default(run):
 @pytest.mark.parametrize(
   'name, sweep, frames',
   [
-    # In focus is 0.7 of the range: the farthest is blurred by 0.7 of the radius.
+    # The farthest point is blurred by 0.7 of the radius.
     ('out.mp4', 'aperture', [(0.7, 0, 4.2), (0.7, 3, 4.2), (0.7, 6, 4.2), (0.7, 3, 4.2)]),
     ('out.gif', 'focus', [(at, 6, 6) for at in refocus.focus_sweep(4)]),
   ],
 )
-def test_frames_of_an_animation_know_of_the_widest_blur(run, monkeypatch, name, sweep, frames):
+def test_frames_of_an_animation_have_the_largest_blur_as_sweep(
+  run, monkeypatch, name, sweep, frames
+):
   pytest.importorskip('imageio_ffmpeg')
   seen = []
 
@@ -153,7 +150,7 @@ def test_frames_of_an_animation_know_of_the_widest_blur(run, monkeypatch, name, 
   assert len(np.unique(np.float32(frames), axis=0)) > 1 and pathlib.Path(name).stat().st_size
 
 
-def test_a_picture_keeps_its_profile_and_maker(run):
+def test_colour_profile_and_exif_are_preserved(run):
   exif = Image.Exif()
   exif[ExifTags.Base.Make] = 'Maker'
   profile = profiles.matrix_profile(*profiles.P3)
@@ -166,12 +163,12 @@ def test_a_picture_keeps_its_profile_and_maker(run):
     assert image.getexif()[ExifTags.Base.Make] == 'Maker'
 
 
-def test_an_animation_that_fails_leaves_no_bar_behind(run, monkeypatch):
-  """Its threads would live until the garbage collector comes, on whichever thread that is."""
+def test_a_failed_animation_stops_its_progress_bar(run, monkeypatch):
+  """Otherwise the bar's thread would run until garbage collection, and might then deadlock."""
   taken = []
 
   def fail(path, frames, fps):
-    taken.append(frames)  # Kept, as a traceback may keep it.
+    taken.append(frames)  # A reference, as a traceback may have.
     assert next(frames).ndim == 3 and frames.gi_frame is not None
     raise InputError(path, 'is full', 'room')
 
@@ -181,23 +178,21 @@ def test_an_animation_that_fails_leaves_no_bar_behind(run, monkeypatch):
   assert taken[0].gi_frame is None
 
 
-# Files that are bad, or fit neither each other nor the options.
 _BAD = {
   'refocus no.png depth.png -o out.png': 'no.png: does not exist; expected',
   'refocus photo.png square.png -o out.png': 'square.png: is 36 x 36 the photo is 52 x 36;',
-  'refocus photo.png depth.png -o out.bmp': "out.bmp: ends in '.bmp'; expected .png .jpg",
-  'refocus photo.png depth.png -o out.jpg --bits=16': 'out.jpg: cannot hold 16 bits; .png',
-  'refocus photo.png depth.png -o out.mp4': 'out.mp4: is an animation; --animate=focus',
-  f'{_OK} --animate=focus': 'out.png: animation; .mp4 .gif',
-  f'{_OK} --focus=52,3': '--focus: the point 52,3 is outside 52 x 36 pixels',
-  f'{_OK} --focus-box=5,2,53,9': '--focus-box: box not within 52 x 36 pixels',
+  'refocus photo.png depth.png -o out.jpg --bits=16': 'out.jpg: 16 bits; .png',
+  'refocus photo.png depth.png -o out.mp4': 'out.mp4: would be an animation; --animate=focus',
+  f'{_OK} --animate=focus': 'out.png: cannot be an animation; .mp4 .gif',
+  f'{_OK} --focus=52,3': '--focus: pixel 52,3 is outside the picture; 52 x 36 pixels',
+  f'{_OK} --focus-box=5,2,53,9': '--focus-box: the box 5,2,53,9 outside; 52 36',
   f'{_OK} --radius=13 --weights=.': 'radius of 9.1 pixels is too large at most 8 pixels',
-  f'{_OK} --radius=19': 'radius is 13.3 pixels; up to 13',
+  f'{_OK} --radius=19': 'radius is 13.3 pixels; it must be at most 13',
 }
 
 
 @pytest.mark.parametrize('line', _BAD)
-def test_bad_input_is_one_line_and_no_output(line, refuse, monkeypatch):
-  if 'radius' not in line:  # Of which only the renderer can tell.
+def test_invalid_input_is_refused(line, refuse, monkeypatch):
+  if 'radius' not in line:  # Only the renderer checks the radius.
     monkeypatch.setattr(refocus, 'refocus', None)
   refuse(line if 'weights' in line else f'{line} --method=classical', _BAD[line])

@@ -1,4 +1,4 @@
-"""`depthjax reproduce` with networks that are given: a table without any training."""
+"""`depthjax reproduce` with given weights: a table without any training."""
 
 import pytest
 
@@ -8,19 +8,19 @@ from depthjax.train import loop
 from tests import refiners, tiny
 
 
-def test_every_name_is_a_table_of_its_paper():
+def test_names_are_those_of_the_tables():
   assert [*deeplens.TABLES, *sddr.TABLES] == list(Name)
 
 
-def test_given_networks_are_measured_and_the_document_says_so(run, tmp_path, monkeypatch):
-  names = ('sddr', 'sddr-natural', 'sddr-natural-truth', 'gbdf')  # The last is in no row of it.
+def test_given_weights_are_evaluated_and_documented(run, tmp_path, monkeypatch):
+  names = ('sddr', 'sddr-natural', 'sddr-natural-truth', 'gbdf')  # No row uses the last one.
   given = [f'--given={name}={refiners.save(tmp_path / f"{name}.safetensors")}' for name in names]
   options = ['--size=smoke', '--set=eval.examples=2', '--document=tables.md', *given]
-  monkeypatch.setattr(loop, 'train', lambda *_: pytest.fail('there is nothing to train'))
-  places = f'--root=runs --configs={tiny.ROOT}/configs'
-  assert run(f'reproduce sddr/table4c {places} {" ".join(options)}')[0] == 0
+  monkeypatch.setattr(loop, 'train', lambda *_: pytest.fail('no network needs training'))
+  folders = f'--root=runs --configs={tiny.ROOT}/configs'
+  assert run(f'reproduce sddr/table4c {folders} {" ".join(options)}')[0] == 0
   text = (tmp_path / 'tables.md').read_text()
-  # The same network thrice: rows do not differ.
+  # All rows have the same network.
   assert '| Natural alone, L_gt alone | +0.0000 ± 0.0000 |' in text
   used = ', '.join(sorted(names[:3]))
   assert f'with eval.examples=2, {used} not trained but given, evaluated' in text

@@ -1,4 +1,4 @@
-"""Tiles cover a frame once, have one shape, and lie on the grid."""
+"""Tiles cover a frame, have equal shapes, and start at multiples."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from depthjax.pipelines import tiles
 
 @pytest.mark.parametrize('length', [8, 40, 48, 56, 64, 120, 1000])
 @pytest.mark.parametrize('core, before, after', [(8, 16, 24), (16, 0, 8), (32, 8, 0)])
-def test_spans_cover_an_axis_with_what_they_need(length, core, before, after):
+def test_spans_cover_an_axis_with_their_input(length, core, before, after):
   spans = tiles.spans(length, core, before, after, 8)
   size = core + before + after
   if length <= size:
     assert spans == [(0, length, 0)]
     return
-  assert spans[0].start == 0 and spans[-1].stop == length
+  assert spans[0].start == 0 and spans[-1].stop == length and len(spans) == -(-length // core)
   for one, two in zip(spans, spans[1:], strict=False):
     assert one.start < two.start <= one.stop
   for start, stop, outer in spans:
@@ -22,12 +22,7 @@ def test_spans_cover_an_axis_with_what_they_need(length, core, before, after):
     assert outer + size <= length and outer + size >= min(stop + after, length)
 
 
-def test_no_more_tiles_than_needed():
-  assert len(tiles.spans(100, 25, 0, 0)) == 4
-  assert len(tiles.spans(101, 25, 0, 0)) == 5
-
-
 @pytest.mark.parametrize('lengths', [(60, 8, 8, 8), (64, 4, 8, 8), (64, 8, 4, 8), (0, 8, 8, 8)])
-def test_what_is_off_the_grid_is_refused(lengths):
+def test_lengths_must_be_multiples(lengths):
   with pytest.raises(ValueError, match='not all multiples of 8'):
     tiles.spans(*lengths, 8)

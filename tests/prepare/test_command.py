@@ -31,7 +31,7 @@ def test_the_docs_name_every_dataset():
 
 _BAD = {
   'prepare ebb --source gone --target out': 'gone does not exist; expected the folder',
-  'prepare ebb --source ebb --target out': '1 of 8 records are bad; expected larger --most-bad',
+  'prepare ebb --source ebb --target out': '1 of 8 records are bad; expected larger --max-bad',
   'prepare duts --source ebb --target out': 'ebb: has no folder DUTS-TR-Image/ or DUTS-TE-Image/',
   'prepare nyuv2 --source no.mat --target out': 'no.mat: does not exist',
   'prepare ebb --source ebb/original/0.png --target out': '0.png: is not a folder',

@@ -93,4 +93,4 @@ def test_networks_see_the_scenes_as_in_training_and_are_aligned_as_the_authors(
   for runs in (lab, larger):
     runs.train('sddr-truth')
     refinement._method(Way('refined', 'sddr-truth'), runs, 256)({'low': None, 'high': None})
-  assert seen == [{'side': side, 'local': False} for side in (256, 512)]
+  assert seen == [{'input_size': size, 'local': False} for size in (256, 512)]

@@ -1,1 +1,1 @@
-"""What the commands do: a module each, loaded by `commands/runner.py` when its command is run."""
+"""The work of the commands; these modules import jax."""

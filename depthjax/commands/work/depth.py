@@ -1,4 +1,4 @@
-"""`depthjax depth`: a photograph read, its disparity predicted and written."""
+"""`depthjax depth`: reads a photograph, predicts its disparity and writes it."""
 
 from depthjax.commands.depth import Options
 from depthjax.files import atomic, images
@@ -14,4 +14,4 @@ def run(options: Options) -> None:
   predictor = depth_lib.load(options.weights)
   depth_files.write_depth(options.output, depth_lib.predict(picture, predictor))
   h, w = predictors.frame(predictor, picture.shape[:2])
-  print(f'{options.output}: disparity, near is large; the network saw {w} x {h} pixels')
+  print(f'{options.output}: disparity, near is large; network input {w} x {h} pixels')

@@ -1,4 +1,4 @@
-"""`depthjax train`, `evaluate` and `plan`: what a config can be used for."""
+"""`depthjax train`, `evaluate` and `plan`: the commands that take a config."""
 
 import json
 import pathlib
@@ -23,7 +23,7 @@ from depthjax.train import loop, profile, resume
 
 
 def run(verb: str, values: flags.FlagValues) -> NoReturn:
-  """Trains, evaluates or plans; ends the process with a code of `main.run`."""
+  """Trains, evaluates or plans; ends the process with the exit code documented in `main.run`."""
   try:
     processes.start(values.cluster)
     {'train': _train, 'evaluate': _evaluate, 'plan': _plan}[verb](values)
@@ -38,7 +38,7 @@ def run(verb: str, values: flags.FlagValues) -> NoReturn:
 def _workdir(values: flags.FlagValues) -> pathlib.Path:
   workdir = pathlib.Path(values.workdir).absolute()
   if workdir.exists() and not workdir.is_dir():
-    raise InputError(workdir, 'is not a folder', 'a folder, or a new name for one')
+    raise InputError(workdir, 'is not a folder', 'a folder or a new name')
   return workdir
 
 
@@ -52,13 +52,14 @@ def _train(values: flags.FlagValues) -> None:
 
 
 def _plain(values: flags.FlagValues) -> ml_collections.ConfigDict:
-  """The config as its file has it, without the overrides of the command line."""
+  """The config of the file, without the overrides of the command line."""
   path, _, arg = config_flags.get_config_filename(values['config']).partition(':')
   return configuring.load(pathlib.Path(path), arg)
 
 
 def _evaluate(values: flags.FlagValues) -> None:
-  signal.signal(signal.SIGTERM, signal.SIG_DFL)  # JAX's of several processes waits for train's.
+  # The handler of jax.distributed would wait for the train loop.
+  signal.signal(signal.SIGTERM, signal.SIG_DFL)
   scores = evaluate_lib.newest(values.config, _workdir(values), values.split)
   if jax.process_index() == 0:
     for name, value in scores.items():
@@ -68,7 +69,7 @@ def _evaluate(values: flags.FlagValues) -> None:
 def _plan(values: flags.FlagValues) -> None:
   config = values.config
   if values.json:
-    atomic.check_output(values.json, ('.json',))  # Before minutes of compiling.
+    atomic.check_output(values.json, ('.json',))  # Compiling takes minutes.
   if values.batch_size:
     config.batch_size = config.eval.examples = values.batch_size
   topology = topology_lib.find(values.topology)

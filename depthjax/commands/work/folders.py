@@ -1,4 +1,4 @@
-"""A file, or a folder of them with their depth maps: one after another, and what failed."""
+"""Applies a command to a file, or to every file of a folder and the depth maps of its stem."""
 
 import collections
 import pathlib
@@ -12,13 +12,13 @@ from depthjax.configuring import ConfigError
 from depthjax.files import depth, images
 from depthjax.files.errors import InputError
 
-# From the paths of a photograph, its depth maps and its result, and whether to show a bar of
-# progress (show=), to the lines to print.
+# (paths of a photograph, its depth maps and its result, show=whether to show progress) -> lines to
+# print.
 Work = Callable[..., list[str]]
 
 
 class Kind(NamedTuple):
-  """What is worked on: its name, and the endings of such files."""
+  """A kind of files: its name, and the endings of such files."""
 
   name: str
   extensions: Sequence[str]
@@ -39,19 +39,20 @@ def map_files(
 ) -> None:
   """Does the work of a command for a file, or for every file of a folder, and prints its lines.
 
-  In folders all have the same stem; what cannot be done is one line on stderr, the rest is done.
+  In folders, files that belong together have the same stem. A failed file is one line on stderr;
+  the others are still processed.
 
   Args:
-    sources: a file and its depth maps, if any; or a folder and those of the depth maps.
-    output: the result, or the folder of the results, which is made if need be.
-    load: gives the work. A single result is known to be writable by then.
-    check: refuses the path of a result that could not be written.
+    sources: a file and its depth maps, or a folder and folders of depth maps.
+    output: the result, or the folder of the results, which is created.
+    load: returns the work; called after the output of a single file was checked.
+    check: refuses the path of a result that cannot be written.
     ending: from a file to the ending of its result.
-    kind: what the first of the sources is or holds.
+    kind: of the first of the sources.
 
   Raises:
-    InputError: no such folders, none of the kind, or an output that is one of the folders read.
-    ConfigError: what the work refuses; of folders, at the end, how many files failed.
+    InputError: a missing folder, no files of this kind, or an output that is one of the sources.
+    ConfigError: invalid values; for folders, how many files failed.
   """
   if not sources[0].is_dir():
     check(output)
@@ -74,39 +75,33 @@ def _map_stems(
   do: Callable[..., None], sources: Sequence[pathlib.Path], output: pathlib.Path, kind: Kind
 ) -> None:
   """Calls `do` with every file of the first folder and the depth maps of its stem."""
-  first, *depths = sources
-  every = _files(first, kind, kind)
+  files = _by_stem(sources[0], kind)
+  depths = [_by_stem(folder, DEPTH_MAP) for folder in sources[1:]]
+  every = sorted(path for paths in files.values() for path in paths)
   if not every:
     right = f'files ending in {", ".join(kind.extensions)}'
-    raise InputError(first, f'holds no {kind.name}', right)
-  maps = [(folder, _by_stem(folder, kind)) for folder in depths]
-  _prepare(output, sources, kind)
-  stems = collections.Counter(path.stem for path in every)
+    raise InputError(sources[0], f'contains no {kind.name}', right)
+  _create(output, sources)
   failed = missing = 0
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
   with progress.Progress(*columns, console=console.Console(stderr=True)) as bar:
     for path in bar.track(every, description=f'{kind.name}s'):
       try:
-        if stems[path.stem] > 1:
-          raise InputError(path, f'shares its stem with another {kind.name}', 'one of them')
-        missing += not all(by_stem[path.stem] for _, by_stem in maps)
-        do(path, *(_depth_of(path, by_stem[path.stem], folder) for folder, by_stem in maps))
+        if len(files[path.stem]) > 1:
+          wrong = f'has the same name as another {kind.name}, except for the ending'
+          raise InputError(path, wrong, 'one of them')
+        candidates = [by_stem[path.stem] for by_stem in depths]
+        missing += not all(candidates)
+        pairs = zip(candidates, sources[1:], strict=True)
+        do(path, *(_depth_of(path, found, folder) for found, folder in pairs))
       except (ValueError, ConfigError) as error:
         failed += 1
-        # Of a setting that does not fit, the error alone does not say which file it was.
+        # Only an InputError names the file.
         runner.say(str(error) if isinstance(error, InputError) else f'{path}: {error}')
   if failed:
     without = f', {missing} of them without a depth map' if missing else ''
     raise ConfigError(f'{failed} of {len(every)} {kind.name}s failed{without}')
   print(f'{output}: {len(every)} {kind.name}s')
-
-
-def _by_stem(folder: pathlib.Path, kind: Kind) -> dict[str, list[pathlib.Path]]:
-  """The depth maps of a folder, of each stem."""
-  result = collections.defaultdict(list)
-  for path in _files(folder, DEPTH_MAP, kind):
-    result[path.stem].append(path)
-  return result
 
 
 def _depth_of(
@@ -121,26 +116,27 @@ def _depth_of(
   return candidates[0]
 
 
-def _files(folder: pathlib.Path, of: Kind, kind: Kind) -> list[pathlib.Path]:
-  """The files of a kind in a folder, by name; hidden ones are left alone."""
+def _by_stem(folder: pathlib.Path, kind: Kind) -> dict[str, list[pathlib.Path]]:
+  """Files of a kind in a folder by stem, without hidden ones."""
   if not folder.is_dir():
     wrong = 'is not a folder' if folder.exists() else 'does not exist'
-    raise InputError(folder, wrong, f'a folder, as the {kind.name}s are in one')
-  return sorted(
-    path
-    for path in folder.iterdir()
-    if path.suffix.lower() in of.extensions and not path.name.startswith('.') and path.is_file()
-  )
+    raise InputError(folder, wrong, 'a folder, like the first input')
+  result = collections.defaultdict(list)
+  for path in sorted(folder.iterdir()):
+    hidden = path.name.startswith('.')
+    if path.suffix.lower() in kind.extensions and not hidden and path.is_file():
+      result[path.stem].append(path)
+  return result
 
 
-def _prepare(output: pathlib.Path, sources: Sequence[pathlib.Path], kind: Kind) -> None:
-  """Makes the folder of the results; a result must not replace what it was made from."""
+def _create(output: pathlib.Path, sources: Sequence[pathlib.Path]) -> None:
+  """Creates the folder of the results; it must not be an input folder."""
   if any(output.resolve() == source.resolve() for source in sources):
-    raise InputError(output, 'is a folder that is read', 'another folder for the results')
+    raise InputError(output, 'is an input folder', 'another folder for the results')
   if output.exists() and not output.is_dir():
-    raise InputError(output, 'is not a folder', f'a folder, as the {kind.name}s are in one')
+    raise InputError(output, 'is not a folder', 'a folder, like the input')
   try:
     output.mkdir(exist_ok=True)
   except OSError as error:
-    wrong = f'cannot be made ({error.strerror})'
+    wrong = f'cannot be created ({error.strerror})'
     raise InputError(output, wrong, 'a name in an existing, writable folder') from error

@@ -1,4 +1,4 @@
-"""`depthjax prepare`: reads and writes datasets, draws scenes, and prints what was done."""
+"""`depthjax prepare`: converts datasets, draws scenes, and prints a summary."""
 
 import functools
 import os
@@ -13,13 +13,13 @@ from depthjax.commands import runner
 from depthjax.prepare import scenes as scenes_lib
 from depthjax.prepare import writing
 
-_SHOWN = 3  # skipped records named on the terminal; metadata.json has all
+_SHOWN = 3  # Skipped records that are printed; metadata.json has all.
 
 
 def dataset(
   name: str, source: pathlib.Path, target: pathlib.Path, long_side: int | None, most_bad: float
 ) -> None:
-  """Prepares a dataset of the catalogue, as writing.prepare."""
+  """Prepares a dataset of the catalogue; arguments as in writing.prepare."""
   track = functools.partial(progress.track, description=f'preparing {name}', transient=True)
   done = writing.prepare(name, source, target, long_side=long_side, most_bad=most_bad, track=track)
   for line in done.skipped[:_SHOWN]:
@@ -33,9 +33,9 @@ def dataset(
 def scenes(
   config: ml_collections.ConfigDict, target: pathlib.Path, workers: int | None, **options: Any
 ) -> None:
-  """Draws the scenes of a config; `options` are those of prepare.scenes.plan beside the seed."""
+  """Draws the scenes of a config; `options` are arguments of prepare.scenes.plan."""
   fields = config.data.to_dict()
-  with runner.refusals('config: ', (TypeError, ValueError)):  # Of a field.
+  with runner.refusals('config: ', (TypeError, ValueError)):  # Invalid fields.
     planned = scenes_lib.plan(fields, target, seed=config.seed, **options)
   if workers is None:
     workers = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
@@ -46,11 +46,7 @@ def scenes(
     advance = lambda done: bar.update(task, completed=done)  # noqa: E731
     done = scenes_lib.write(planned, fields, workers=workers, advance=advance)
   rate = done.scenes / max(time.monotonic() - begin, 1e-9)
-  there = planned.own - len(planned.todo)
-  kept = f', {there} shards were there already' if there else ''
+  existing = planned.own - len(planned.todo)
+  note = f', {existing} shards existed already' if existing else ''
   what = f'{done.scenes} scenes in {len(planned.todo)} shards'
-  print(f'{target}: {what}, {_size(done.size)}, {rate:.3g} scenes/s{kept}')
-
-
-def _size(size: int) -> str:
-  return f'{size / 1e9:.2f} GB' if size >= 1e9 else f'{size / 1e6:.1f} MB'
+  print(f'{target}: {what}, {done.size / 1e6:.1f} MB, {rate:.3g} scenes/s{note}')

@@ -1,4 +1,4 @@
-"""`depthjax refine`: depth maps read, refined by the pipelines and written in their own units."""
+"""`depthjax refine`: reads depth maps, refines them and writes them in their units."""
 
 import functools
 import pathlib
@@ -11,10 +11,8 @@ from depthjax.commands import runner
 from depthjax.commands.options import Convention
 from depthjax.commands.refine import Align, Options, Scale
 from depthjax.commands.work import folders
-from depthjax.configuring import ConfigError
 from depthjax.files import atomic, colormaps, images
 from depthjax.files import depth as depth_files
-from depthjax.files.errors import InputError
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine as refine_lib
@@ -22,7 +20,7 @@ from depthjax.pipelines.refine import resolutions, two_stage
 
 
 class Map(NamedTuple):
-  """A disparity map float32 [h w 1] in [0, 1], and what its file holds: NAME, range, convention."""
+  """A disparity map float32 [h w 1] in [0, 1], with name, range and convention of its file."""
 
   values: np.ndarray
   name: pathlib.Path | str
@@ -31,21 +29,20 @@ class Map(NamedTuple):
   convention: Convention = Convention.disparity
 
   def in_units(self, values: np.ndarray) -> np.ndarray:
-    """Disparity on the scale of `values` as the file would hold it.
+    """Converts normalised disparity to the units and the convention of the file.
 
-    A depth stays between the nearest and the farthest of the file.
+    Depth is clipped to the range of the file.
     """
     if self.convention is Convention.depth:
-      # Beyond its range a disparity may be none of any depth.
+      # Outside this range a disparity may be zero or negative.
       values = np.clip(values, 0, 1)
     disparity = values.astype(np.float64) * self.span + self.offset
-    return (disparity if self.convention is Convention.disparity else 1 / disparity).astype(
-      np.float32
-    )
+    is_depth = self.convention is Convention.depth
+    return (1 / disparity if is_depth else disparity).astype(np.float32)
 
 
 class Job(NamedTuple):
-  """What holds for every picture of a command."""
+  """The options, the networks and the settings."""
 
   options: Options
   refiner: refine_lib.Refiner
@@ -67,53 +64,53 @@ def run(options: Options) -> None:
 
 
 def _job(options: Options) -> Job:
-  """Loads what the options name.
+  """Loads the networks.
 
   Raises:
-    InputError: weights that cannot be read, or are of another task.
-    ConfigError: a side that no network has.
+    InputError: weights that cannot be read, or of another task.
+    ConfigError: an invalid input size.
   """
-  net = input_size = None
+  predict = predictor_size = None
+  if options.input_size is not None:
+    with runner.refusals('--input-size: '):
+      refine_lib.check_input_size(options.input_size)
   refiner = refine_lib.builtin() if options.weights is None else refine_lib.load(options.weights)
   if options.predictor is not None:
     predictor = depth_lib.load(options.predictor)
-    net, input_size = two_stage.of_predictor(predictor), predictor.input_size
+    predict, predictor_size = two_stage.of_predictor(predictor), predictor.input_size
   settings = two_stage.Settings(
-    **{'levels': options.levels} if options.levels else {},
-    side=options.side,
+    levels=options.levels or 2,
+    input_size=options.input_size,
+    predictor_size=predictor_size,
     ensemble=options.ensemble,
     local=options.align is Align.local,
-    input_size=input_size,
   )
-  if options.side is not None:
-    with runner.refusals('--side: '):
-      refine_lib.checked_side(options.side)
-  return Job(options, refiner, net, settings)
+  return Job(options, refiner, predict, settings)
 
 
 def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bool) -> list[str]:
-  """Refines one map: `paths` are of what is named (photo, low, high), the last of the result."""
+  """Refines one map; `paths` are those of `names` (photo, low, high), then the result."""
   *sources, output = paths
   of, options = dict(zip(names, sources, strict=True)), job.options
   photo = images.read_image(of['photo']) if 'photo' in of else None
   low = _read(of['low'], options.convention, options, photo) if 'low' in of else None
-  high = low
-  if 'high' in of:
+  if job.predictor is not None:
+    low, high = _predicted(job, photo, low)
+  elif 'high' in of:
     high = _read(of['high'], options.high_convention or options.convention, options, photo)
     depth_files.needs_resize(high.name, high.values.shape[:2], low.values.shape[:2], low.name)
-  if job.predictor is None:
-    result = _refined(job, photo, low, high, show)
   else:
-    result, low = _predicted(job, photo, low, show)
+    high = low
+  result = _refined(job, photo, low, high, show)
   values = _write(output, result, low, options)
-  (h, w), seen = result.shape[:2], _seen(job, result.shape[:2])
-  return [f'{output}: {w} x {h} pixels, {values}; the network saw {seen}']
+  (h, w), size = result.shape[:2], _input_size(job, result.shape[:2])
+  return [f'{output}: {w} x {h} pixels, {values}; network input {size}']
 
 
 def _read(
   path: pathlib.Path, convention: Convention, options: Options, photo: np.ndarray | None
 ) -> Map:
-  """A depth map at its own size, in the proportions of the photograph."""
+  """Reads a depth map at its own size; its aspect ratio must be that of the photograph."""
   read = depth_files.read_depth(path, convention=convention.value, invalid=options.invalid)
   if photo is not None:
     depth_files.needs_resize(path, read.raw.shape, photo.shape[:2])
@@ -124,30 +121,25 @@ def _read(
   return Map(read.disparity, path, offset, float(values.max()) - offset, convention)
 
 
-def _predicted(job: Job, photo: np.ndarray, low: Map | None, show: bool) -> tuple[np.ndarray, Map]:
-  """`_refined` with what the predictor says of the photograph, and the low map."""
-  net, side = job.predictor, job.settings.input_size
+def _predicted(job: Job, photo: np.ndarray, low: Map | None) -> tuple[Map, Map]:
+  """The low map, predicted if not given, and the high map, predicted at twice the size."""
+  predict, size = job.predictor, job.settings.predictor_size
   if low is None:
-    seen = resolutions.predict(net, photo, side)
-    low = Map(maps.unit(seen, 'predicted').values, 'the prediction')
-  finer = resolutions.predict(net, photo, min(2 * side, resolutions.FINEST))
-  high = Map(finer, 'the prediction')
-  return _refined(job, photo, low, high, show), low
+    prediction = resolutions.predict(predict, photo, size)
+    low = Map(maps.normalise(prediction, 'predicted').values, 'the prediction')
+  finer = resolutions.predict(predict, photo, min(2 * size, resolutions.LARGEST))
+  return low, Map(finer, 'the prediction')
 
 
 def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool) -> np.ndarray:
-  """Disparity on the scale of low.values, of the size of the photograph or the wanted one."""
-  _check_signs(low, high, job.options)
-  size = job.options.shape()
-  _check_size(size, low)
-  shape = size if photo is None else photo.shape[:2]
+  """Disparity on the scale of low.values, at the size of the photograph or of the high map."""
+  shape = None if photo is None else photo.shape[:2]
   if job.options.stages == 1:
-    names = ('side', 'ensemble', 'local')
-    fields = {name: getattr(job.settings, name) for name in names}
+    fields = {name: getattr(job.settings, name) for name in ('input_size', 'ensemble', 'local')}
     return refine_lib.refine(low.values, high.values, job.refiner, shape=shape, **fields)
   total = two_stage.calls(job.settings, predicts=job.predictor is not None)
   screen = console.Console(stderr=True)
-  # Even what is transient leaves an empty line where nobody watches.
+  # Without a terminal, even a transient bar prints an empty line.
   show = show and screen.is_interactive
   with progress.Progress(console=screen, transient=True, disable=not show) as bar:
     task = bar.add_task('refining', total=total)
@@ -163,53 +155,26 @@ def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool
     )
 
 
-def _seen(job: Job, shape: tuple[int, int]) -> str:
-  """What the network saw of a picture of (h, w) pixels."""
+def _input_size(job: Job, shape: tuple[int, int]) -> str:
+  """Describes the input of the network for a picture of (h, w) pixels."""
   if job.options.stages == 1:
-    side = job.settings.side or refine_lib.chosen_side(job.refiner, shape)
-    return f'{side} x {side} pixels'
-  side = two_stage.side_of(job.refiner, shape, job.settings)
-  return f'{side} x {side} pixels and {two_stage.calls(job.settings, predicts=False) - 1} windows'
-
-
-def _check_signs(low: Map, high: Map, options: Options) -> None:
-  """Refuses maps of which one grows where the other falls, and says how to name what they are."""
-  agreement = maps.correlation(low.values, high.values)
-  if agreement >= maps.OPPOSED:
-    return
-  wrong = f'runs against {high.name} (rank correlation {agreement:.2f})'
-  right = f'another --convention than {options.convention}'
-  if options.high is not None:
-    sharp = options.high_convention or options.convention
-    right += f', or another --high-convention than {sharp}: one of them'
-  raise InputError(low.name, wrong, right)
-
-
-def _check_size(size: tuple[int, int] | None, low: Map) -> None:
-  """Maps may be stretched to the size that is asked for, but rows are no columns."""
-  if size is None:
-    return
-  wanted, have = size[1] / size[0], low.values.shape[1] / low.values.shape[0]
-  off, turned = abs(wanted / have - 1), abs(1 / wanted / have - 1)
-  if turned <= depth_files.ASPECT_TOLERANCE < off:
-    h, w = size
-    raise ConfigError(f'--size is {h}x{w}, rows x columns, as if {low.name} were turned; {w}x{h}?')
-
-
-def _scale(output: pathlib.Path, options: Options) -> Scale:
-  return options.scale or (Scale.unit if output.suffix.lower() == '.png' else Scale.own)
+    size = job.settings.input_size or refine_lib.default_input_size(job.refiner, shape)
+    return f'{size} x {size} pixels'
+  size = two_stage.input_size_of(job.refiner, shape, job.settings)
+  return f'{size} x {size} pixels and {two_stage.calls(job.settings, predicts=False) - 1} windows'
 
 
 def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options) -> str:
-  """Writes a result, and its preview, and says what its values are."""
-  unit = maps.unit(result, 'refined').values
-  own = _scale(output, options) is Scale.own
-  depth_files.write_depth(output, low.in_units(result) if own else unit)
+  """Writes a result and its preview; describes its values."""
+  unit = maps.normalise(result, 'refined').values
+  default = Scale.unit if output.suffix.lower() == '.png' else Scale.input
+  in_units = (options.scale or default) is Scale.input
+  depth_files.write_depth(output, low.in_units(result) if in_units else unit)
   if options.preview:
     images.write_image(_preview(output), colormaps.colour(unit))
-  if own:
+  if in_units:
     return f'{low.convention} in the units of {low.name}'
-  return 'disparity from 0 to 1, near is large'
+  return 'disparity in [0, 1], near is large'
 
 
 def _preview(output: pathlib.Path) -> pathlib.Path:
@@ -217,7 +182,7 @@ def _preview(output: pathlib.Path) -> pathlib.Path:
 
 
 def _check_output(options: Options, output: pathlib.Path) -> None:
-  """Refuses an output that could not be written before any work is done for it."""
+  """Refuses an output that cannot be written, before any work."""
   atomic.check_output(output, depth_files.EXTENSIONS)
   if options.preview:
     atomic.check_output(_preview(output), ('.png',))

@@ -1,4 +1,4 @@
-"""`depthjax refocus`: photographs and depth maps read, rendered by the pipeline and written."""
+"""`depthjax refocus`: reads photographs and depth maps, renders and writes them."""
 
 import contextlib
 import functools
@@ -39,8 +39,8 @@ def _refocus_one(
   *,
   show: bool,
 ) -> list[str]:
-  """Renders one photograph or its animation, and returns what there is to say of it."""
-  # The colours of videos are those of sRGB; a picture keeps its own, and its EXIF.
+  """Renders one photograph or animation; returns the lines to print."""
+  # Videos are sRGB; a picture keeps its colour profile and EXIF.
   if options.animate:
     picture, beside = images.read_image(photo), None
   else:
@@ -52,7 +52,7 @@ def _refocus_one(
   if radius is None:
     aperture = APERTURE if options.aperture is None else options.aperture
     radius = refocus_lib.radius_of(aperture, shape)
-  # A focus that moves reaches both ends of the range.
+  # A moving focus is at both ends of the range.
   moves = options.animate is Sweep.focus
   largest = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
   render = functools.partial(
@@ -67,8 +67,8 @@ def _refocus_one(
     result = render(focus=at, radius=radius)
     images.write_image(output, result, bits=options.bits, metadata=beside)
   else:
-    # Closed here whatever happens: a bar that is left to the garbage collector may be stopped by
-    # the very thread that draws it, which then waits for itself.
+    # Closed explicitly: if the garbage collector stopped the progress bar in the thread that draws
+    # it, the thread would wait for itself.
     with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
       video.write_animation(output, frames, options.fps)
   resized = f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels'
@@ -88,7 +88,7 @@ def _animation(
 
 
 def _disparity(focus: Focus, scene: np.ndarray) -> float:
-  """The disparity in focus in one scene [h w 1]."""
+  """The disparity in focus, for the disparity [h w 1] of a photograph."""
   if focus.disparity is not None:
     return focus.disparity
   h, w = scene.shape[:2]
@@ -106,7 +106,7 @@ def _learned(options: Options) -> refocus_lib.Learned | None:
 
 
 def _ending(options: Options, photo: pathlib.Path) -> str:
-  """The ending of a result in a folder: the photograph's own where it can hold the result."""
+  """The ending of a result in a folder: that of the photograph if it supports the bits."""
   if options.animate:
     return '.mp4'
   own = photo.suffix.lower()
@@ -114,11 +114,11 @@ def _ending(options: Options, photo: pathlib.Path) -> str:
 
 
 def _check_output(options: Options, output: pathlib.Path) -> None:
-  """Refuses an output that could not be written before any work is done for it."""
-  moving = output.suffix.lower() in video.EXTENSIONS
-  if options.animate and not moving:
-    raise InputError(output, 'cannot hold an animation', 'a name ending in .mp4 or .gif')
-  if moving and not options.animate:
-    raise InputError(output, 'is an animation', '--animate=focus or --animate=aperture')
-  atomic.check_output(output, video.EXTENSIONS if moving else images.EXTENSIONS)
+  """Refuses an output that cannot be written, before any work."""
+  is_video = output.suffix.lower() in video.EXTENSIONS
+  if options.animate and not is_video:
+    raise InputError(output, 'cannot be an animation', 'a name ending in .mp4 or .gif')
+  if is_video and not options.animate:
+    raise InputError(output, 'would be an animation', '--animate=focus or --animate=aperture')
+  atomic.check_output(output, video.EXTENSIONS if is_video else images.EXTENSIONS)
   images.check_bits(output, options.bits)

@@ -1,4 +1,4 @@
-"""`depthjax reproduce`: trains and evaluates what a table needs, prints it and writes it down."""
+"""`depthjax reproduce`: trains and evaluates what a table needs, prints and writes the table."""
 
 import ast
 import pathlib
@@ -23,29 +23,25 @@ _PAPERS = {'deeplens': deeplens, 'sddr': sddr}
 def run(options: Options) -> None:
   """Reproduces one table."""
   name, size, root, configs, change, given, document = options
-  paper = _PAPERS[name.partition('/')[0]]
-  fields = _fields(change or [])
+  paper, change = _PAPERS[name.partition('/')[0]], change or []
   _check_paths(document, root)
-  lab = Lab(
-    root.absolute(), configs, size, fields, paper.EXPERIMENTS, _places(given, paper.EXPERIMENTS)
-  )
-  for experiment in paper.EXPERIMENTS:  # A field that one of them lacks, before hours of work.
+  weights = _weights(given or [], paper.EXPERIMENTS)
+  lab = Lab(root.absolute(), configs, size, _fields(change), paper.EXPERIMENTS, weights)
+  for experiment in paper.EXPERIMENTS:  # Refuses unknown fields before hours of training.
     lab.config(experiment)
   runner.hush()
-  flags.FLAGS.mark_as_parsed()  # Worker processes of the input read them; this command has none.
+  flags.FLAGS.mark_as_parsed()  # Grain's workers read absl flags; this command does not have any.
   filled = table.fill(paper.TABLES[name], lab)
   _print(filled)
   if document is not None:
-    table.write(
-      document, name, table.markdown(filled, *_origin(name, size, change or [], lab.used))
-    )
+    table.write(document, name, table.markdown(filled, *_origin(name, size, change, lab.used)))
     print(f'written: {document}')
 
 
 def _check_paths(document: pathlib.Path | None, root: pathlib.Path) -> None:
-  """Refuses what could not be written after hours of training."""
+  """Refuses paths that cannot be written, before hours of training."""
   if root.exists() and not root.is_dir():
-    raise InputError(root, 'is not a folder', 'a folder, or a new name for one')
+    raise InputError(root, 'is not a folder', 'a folder or a new name')
   if document is None:
     return
   try:
@@ -56,12 +52,12 @@ def _check_paths(document: pathlib.Path | None, root: pathlib.Path) -> None:
 
 
 def _fields(changes: list[str]) -> dict[str, Any]:
-  """Fields and values of NAME=VALUE; a value that is no Python literal is a string."""
+  """Parses NAME=VALUE; a value that is not a Python literal is a string."""
   fields = {}
   for change in changes:
     name, equals, text = change.partition('=')
     if not equals or not name:
-      raise ConfigError(f'--set is {change!r}; a field and its value, such as steps=400')
+      raise ConfigError(f'--set is {change!r}; it must be FIELD=VALUE, such as steps=400')
     try:
       fields[name] = ast.literal_eval(text)
     except (SyntaxError, ValueError):
@@ -69,22 +65,24 @@ def _fields(changes: list[str]) -> dict[str, Any]:
   return fields
 
 
-def _places(given: list[str] | None, experiments: Collection[str]) -> dict[str, pathlib.Path]:
-  """Experiments and weights of NAME=PATH."""
-  places = {}
-  for text in given or []:
+def _weights(given: list[str], experiments: Collection[str]) -> dict[str, pathlib.Path]:
+  """Parses NAME=PATH, and checks that the weights can be loaded."""
+  result = {}
+  for text in given:
     name, equals, path = text.partition('=')
     if not equals or not path:
-      raise ConfigError(f'--given is {text!r}; an experiment and weights, as sddr-first=runs/first')
+      right = 'EXPERIMENT=WEIGHTS, such as sddr-first=runs/first'
+      raise ConfigError(f'--given is {text!r}; it must be {right}')
     if name not in experiments:
-      raise ConfigError(f'--given: no experiment {name!r}; there are {", ".join(experiments)}')
+      known = ', '.join(experiments)
+      raise ConfigError(f'--given has no experiment {name!r}; it must be one of {known}')
     refine.load(path)
-    places[name] = pathlib.Path(path).absolute()
-  return places
+    result[name] = pathlib.Path(path).absolute()
+  return result
 
 
 def _origin(name: str, size: str, changes: list[str], given: Collection[str]) -> tuple[str, str]:
-  """The command of a table, and in words what was trained."""
+  """The command for a table, and a description of the training."""
   options = [*(f'--set={c}' for c in changes), *(f'--given={x}=WEIGHTS' for x in sorted(given))]
   command = ' '.join([f'depthjax reproduce {name} --size={size}', *options])
   words = f'configs of size `{size}`'
@@ -101,7 +99,7 @@ def _print(filled: table.Filled) -> None:
   for row in body:
     grid.add_row(*row)
   console = Console()
-  # Numbers that are cut off say nothing: a table that is wider than the terminal wraps its lines.
+  # A table wider than the terminal wraps its lines instead of truncating numbers.
   wanted = console.measure(grid, options=console.options.update(max_width=1000)).maximum
   console = Console(width=max(console.width, wanted))
   console.print(grid)

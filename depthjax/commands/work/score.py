@@ -25,10 +25,10 @@ from depthjax.pipelines.refocus import refocus as refocus_lib
 from depthjax.scoring import photographs
 
 Record = dict[str, Any]
-# By what is scored (a renderer, a prediction), then by metric.
+# Renderer or prediction -> metric -> value.
 Scores = dict[str, photographs.Scores]
 
-# What is averaged: the head of its column, and how it is printed.
+# Metrics that are averaged: title and format of the column.
 _COLUMNS = {
   'psnr': ('PSNR, dB', '.2f'),
   'ssim': ('SSIM', '.3f'),
@@ -38,17 +38,17 @@ _COLUMNS = {
   'mae_spline': ('MAE after spline', '.4f'),
 }
 _EDGES = (
-  f'At edges: within 1/{1 / photographs.EDGE_BAND:.0f} of the long side from a step of the '
-  'disparity that the record itself has.'
+  f'Edges: pixels within 1/{1 / photographs.EDGE_BAND:.0f} of the long side from a step of the '
+  "record's disparity."
 )
 _DEPTH = (
-  'Mean absolute error of disparity over valid pixels, the truth from 0 to 1, after the best '
-  'spline of 5 knots; of all constants the best.'
+  'Mean absolute error of disparity over valid pixels, the truth in [0, 1], after fitting a spline '
+  'with 5 knots; "constant" is the best constant.'
 )
 
 
 class Job(NamedTuple):
-  """What gives the scores of a record, and a note on them."""
+  """A function that scores a record, and a note for the table."""
 
   work: Callable[[Record], Scores]
   note: str
@@ -69,8 +69,8 @@ def run(options: Options) -> None:
     _print(f'{found.part.where}, {split}: {len(scores)} of {len(found)} records', means, job.note)
     if output is not None:
       result = {'dataset': found.part.where, 'split': split, 'in_split': len(found)}
-      told = ('method', 'weights', 'radius', 'depth_weights', 'depths')
-      result['options'] = {name: getattr(options, name) for name in told}
+      names = ('method', 'weights', 'radius', 'depth_weights', 'depths')
+      result['options'] = {name: getattr(options, name) for name in names}
       result |= {'note': job.note, 'means': means}
       _write(output, {**result, 'records': scores, 'failed': failed})
   if failed:
@@ -78,7 +78,7 @@ def run(options: Options) -> None:
 
 
 def _open(dataset: str, split: str) -> records_lib.Records:
-  """The records of a folder, or of what TFDS calls so."""
+  """The records of a folder or of a TFDS name."""
   where = dataset
   if not where.startswith('tfds:'):
     folder = pathlib.Path(where).expanduser()
@@ -88,46 +88,45 @@ def _open(dataset: str, split: str) -> records_lib.Records:
 
 
 def _job(found: records_lib.Records, options: Options) -> Job:
-  """Refocusing where the records have targets, else their depth.
+  """Scores renderers if the records have targets, else depth.
 
   Raises:
     ConfigError: options that don't fit the records.
-    InputError: weights that cannot be read, or are of another task.
+    InputError: weights that cannot be read, or of another task.
   """
   where, pairs = found.part.where, 'target' in found.fields
   predict = _predictor(options.depth_weights, options.depths)
-  needed = 'disparity' not in found.fields if pairs else True
-  if needed and predict is None:
-    lack = 'no disparity' if pairs else 'no targets, but depth to compare a prediction with'
-    raise ConfigError(f'{where}: the records have {lack}; give --depth-weights or --depths')
+  if predict is None and not (pairs and 'disparity' in found.fields):
+    lack = 'disparity' if pairs else 'wide-aperture targets, only depth'
+    raise ConfigError(f'{where}: the records have no {lack}; give --depth-weights or --depths')
   if pairs:
     return _refocusing(options, predict, 'blur' in found.fields)
   if options.method or options.weights or options.radius:
-    wrong = 'the records have no targets to refocus to'
-    raise ConfigError(f'{where}: {wrong}; leave out --method, --weights and --radius')
+    wrong = 'the records have no wide-aperture targets'
+    raise ConfigError(f'{where}: {wrong}; omit --method, --weights and --radius')
   return Job(lambda record: photographs.score_depth(record, predict(record)), _DEPTH)
 
 
 def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> Job:
-  """Scores the renderers by the records' disparity, or by what is predicted in its place."""
+  """Scores renderers with the records' disparity, or with a predicted one."""
   for radius in options.radius:
     if not 0 < radius < math.inf:
       raise ConfigError(f'--radius is {radius:g}; it must be a positive number of pixels')
-  methods = set(options.method or Method)
+  methods, path = set(options.method or Method), options.weights
   if methods == {Method.classical}:
-    if options.weights is not None:
-      raise ConfigError('--method=classical uses no weights; leave out --weights or --method')
-    ways = photographs.renderers()
+    if path is not None:
+      wrong = '--weights is given, which --method=classical does not use'
+      raise ConfigError(f'{wrong}; omit one of them')
+    learned = None
   else:
-    path = options.weights
-    ways = photographs.renderers(refocus_lib.builtin() if path is None else refocus_lib.load(path))
-  ways = {name: render for name, render in ways.items() if name in methods}
+    learned = refocus_lib.builtin() if path is None else refocus_lib.load(path)
+  chosen = {name: x for name, x in photographs.renderers(learned).items() if name in methods}
   known = with_lens and predict is None and not options.radius
-  lens = 'as the records say' if known else 'for each renderer the one that suits it best'
+  lens = 'as in the records' if known else 'the best one for each renderer'
 
   def work(record: Record) -> Scores:
-    seen = None if predict is None else predict(record)
-    return photographs.score_pair(record, ways, disparity=seen, radii=options.radius)
+    disparity = None if predict is None else predict(record)
+    return photographs.score_pair(record, chosen, disparity=disparity, radii=options.radius)
 
   return Job(work, f'Lens: {lens}. {_EDGES}')
 
@@ -135,9 +134,9 @@ def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> 
 def _predictor(
   weights: pathlib.Path | None, folder: pathlib.Path | None
 ) -> Callable[[Record], np.ndarray] | None:
-  """Disparity of a record by a network, or from a folder of maps; or None."""
+  """Disparity of a record from a network or a folder of maps, if one of them is given."""
   if weights is not None and folder is not None:
-    raise ConfigError('--depth-weights and --depths say the same thing; give one of them')
+    raise ConfigError('--depth-weights and --depths are given; give one of them')
   if weights is not None:
     network = depth_lib.load(weights)
     return lambda record: depth_lib.predict(record['image'], network)
@@ -150,7 +149,7 @@ def _predictor(
 
 
 def _read_map(folder: pathlib.Path, record: Record) -> np.ndarray:
-  """The map with a record's name, at the size of its picture."""
+  """Reads the map with a record's name and resizes it to the picture."""
   stem = folder / record['name']
   paths = [pathlib.Path(f'{stem}{ending}') for ending in depth_files.READABLE]
   found = [path for path in paths if path.is_file()]
@@ -163,7 +162,7 @@ def _read_map(folder: pathlib.Path, record: Record) -> np.ndarray:
 def _score_all(
   found: records_lib.Records, total: int, work: Callable[[Record], Scores]
 ) -> tuple[dict[str, Scores], list[str]]:
-  """Scores by the name of the record, and a line for each that could not be scored."""
+  """Scores by record name, and one line for each failed record."""
   scores, failed = {}, []
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
   with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -180,7 +179,7 @@ def _score_all(
 
 
 def _means(scores: dict[str, Scores]) -> Scores:
-  """Means over the records of what has a column, NaN aside: an example without edges has none."""
+  """Means over the records, ignoring NaN: scores at edges of a record without edges."""
   result: Scores = {}
   for name, first in next(iter(scores.values())).items():
     result[name] = {}
@@ -192,7 +191,7 @@ def _means(scores: dict[str, Scores]) -> Scores:
 
 
 def _print(title: str, means: Scores, note: str) -> None:
-  """One row for each of what was scored."""
+  """Prints a table with one row per renderer or prediction."""
   shown = [metric for metric in _COLUMNS if any(metric in row for row in means.values())]
   table = Table()
   table.add_column('')
@@ -208,16 +207,6 @@ def _print(title: str, means: Scores, note: str) -> None:
 
 
 def _write(path: pathlib.Path, result: dict[str, Any]) -> None:
-  """As JSON, whose null is a number that was not measured."""
-  text = json.dumps(_plain(result), indent=2, allow_nan=False)
-  atomic.write_bytes(path, f'{text}\n'.encode(), ('.json',))
-
-
-def _plain(value: Any) -> Any:
-  if isinstance(value, dict):
-    return {key: _plain(part) for key, part in value.items()}
-  if isinstance(value, list):
-    return [_plain(part) for part in value]
-  if isinstance(value, float) and math.isnan(value):
-    return None
-  return str(value) if isinstance(value, pathlib.Path) else value
+  """Writes JSON, NaN as null."""
+  plain = json.loads(json.dumps(result, default=str), parse_constant=lambda _: None)
+  atomic.write_bytes(path, f'{json.dumps(plain, indent=2)}\n'.encode(), ('.json',))

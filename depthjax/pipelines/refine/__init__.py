@@ -1,1 +1,1 @@
-"""Depth maps refined."""
+"""Depth refinement on maps of any size."""

@@ -1,4 +1,4 @@
-"""Classical refinement of a consistent disparity by a sharp one: maps [h w 1] of one size."""
+"""Classical refinement of a low map by a high one, both [h w 1] and of the same size."""
 
 import jax
 import numpy as np
@@ -6,28 +6,28 @@ import numpy as np
 from depthjax.ops import guided, poisson
 from depthjax.pipelines.refine import local_alignment
 
-# For maps of this many pixels on the long side: what served best on drawn scenes.
-_SIDE, _RADIUS, _WEIGHT = 256, 8, 1e-2
-# A variance that counts as flat, as that of ops.guided.
+# Parameters for a long side of 256 pixels, tuned on drawn scenes.
+_LONG_SIDE, _RADIUS, _WEIGHT = 256, 8, 1e-2
+# Variance below which a window counts as flat, as in ops.guided.
 _FLAT = 1e-4
 _guided = jax.jit(guided.guided, static_argnames='radius')
 _fuse = jax.jit(poisson.fuse, static_argnames='weight')
 
 
 def guided_filter(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-  """The low map with the edges of `high`, another disparity or a photograph's ops.guided.grey."""
+  """Guided filter (He et al., 2010) of `low`; the guide is a disparity or ops.guided.grey."""
   return np.asarray(_guided(low, high, radius=max(1, round(_RADIUS * _scale(low)))))
 
 
 def fast_guided_filter(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-  """The fast guided filter (He and Sun, 2015), whose lines are found in maps of 96 pixels."""
+  """Fast guided filter (He and Sun, 2015) with coefficients computed on 96 pixels."""
   return local_alignment.fitted(low, [high], [_FLAT])
 
 
 def poisson_fusion(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-  """The values of the low map with the gradients of the high one."""
+  """Poisson fusion: values of the low map, gradients of the high map."""
   return np.asarray(_fuse(low, high, weight=_WEIGHT / _scale(low) ** 2))
 
 
 def _scale(x: np.ndarray) -> float:
-  return max(x.shape) / _SIDE
+  return max(x.shape) / _LONG_SIDE

@@ -1,4 +1,4 @@
-"""Sharp maps fitted to a consistent one in windows of the picture, on the host."""
+"""Alignment of a refined map to a consistent one in local windows, in NumPy."""
 
 from collections.abc import Sequence
 
@@ -9,42 +9,43 @@ from scipy import ndimage
 from depthjax.ops import guided
 from depthjax.pipelines import maps
 
-# Lines are found at this long side, px, at which predictions of usual resolutions are sharp, in
-# windows of 7 x 7 pixels of it.
+# Linear coefficients are computed at this long side in pixels, at which predictions of the usual
+# resolutions are sharp, in windows of 7 x 7 pixels.
 _LONG_SIDE, _RADIUS = 96, 3
-# From which variance on a window follows the refined map, and the sharp one: edges are taken from
-# the former, and from the latter also relief that is too small for the former.
+# Variances (epsilon of the guided filter) of the guides: the refined map gives the edges, the sharp
+# map also relief too small for the former.
 _REFINED, _SHARP = 5e-4, 1e-5
-# The scale of the refined map in windows that have nothing to find it by.
-_KEPT = 0.25
-# Copies of a map, in other files and sizes, differ by less.
+# Scale of the refined map in windows where it is flat.
+_FLAT_SCALE = 0.25
+# Two maps that differ by less are copies in another file format or size.
 _SAME = 0.02
 _lines = jax.jit(guided.lines, static_argnames=('radius', 'epsilon'))
 
 
 def aligned(refined: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-  """A refined map fitted to `low` by lines in itself and in `high`, others in each window.
+  """Fits a refined map to `low` by a different linear function in each window.
 
-  Where the sharp map is inconsistent over more than edges, so is what a network mixes of both, and
-  no scale and offset of the whole picture undoes it. The fit is the fast guided filter (`fitted`)
-  of what `low` differs by. Beside edges lines overshoot: the result is cut to what `refined` and
-  `low` have in the window. What `low` lacks, such as a stick that it missed, is mostly lost.
+  A sharp map may be inconsistent over large areas, and then the network's mixture is too; one scale
+  and offset for the picture cannot correct that. The fit is a fast guided filter (`fitted`) with
+  the refined and the sharp map as guides. It overshoots beside edges, so the result is clipped to
+  the range of `refined` and `low` in the window. Details missing in `low`, such as a thin stick,
+  are mostly lost.
 
   Args:
     refined: [h w 1] in the units of `low`.
-    low, high: [0, 1], of sizes of their own [h' w' 1].
+    low, high: in [0, 1], [h' w' 1], sizes may differ.
 
   Returns:
-    float32 [h w 1]; of two maps that are one but for size and rounding, `refined`: there is
-    nothing that it could be fitted to but its own input.
+    float32 [h w 1]; `refined` itself if low and high are the same map, because then there is no
+    better map to fit it to.
   """
   if abs(maps.resized(high, low.shape[:2]) - low).max() < _SAME:
     return refined
   shape = refined.shape[:2]
   full = maps.resized(low, shape)
-  kept = np.float32(_KEPT) * refined
+  base = np.float32(_FLAT_SCALE) * refined
   guides = [refined, maps.resized(high, shape)]
-  result = kept + fitted(full - kept, guides, [_REFINED, _SHARP])
+  result = base + fitted(full - base, guides, [_REFINED, _SHARP])
   size = 2 * round(_RADIUS / _shrink(shape)) + 1
   pair = refined[..., 0], full[..., 0]
   least = ndimage.minimum_filter(np.minimum(*pair), size, mode='nearest')
@@ -53,14 +54,15 @@ def aligned(refined: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
 
 
 def fitted(low: np.ndarray, guides: Sequence[np.ndarray], variances: Sequence[float]) -> np.ndarray:
-  """The fast guided filter (ops.guided.lines) of a map by guides.
+  """Fast guided filter (ops.guided.lines) of a map with several guides.
 
-  Lines are found in small maps: a blur of `low` that is less than a pixel there spreads to no edge.
+  Coefficients are computed on small maps, where a slight blur of `low` is below one pixel and does
+  not spread over edges.
 
   Args:
-    low: of a size of its own [h' w' 1].
-    guides: [h w 1] each, in [0, 1] or so.
-    variances: of each guide, the one from which on a window follows it.
+    low: [h' w' 1], the size may differ from that of the guides.
+    guides: each [h w 1], about in [0, 1].
+    variances: for each guide, the variance above which the result follows it.
 
   Returns:
     float32 [h w 1].
@@ -68,7 +70,7 @@ def fitted(low: np.ndarray, guides: Sequence[np.ndarray], variances: Sequence[fl
   shape = guides[0].shape[:2]
   size = tuple(max(2, round(_shrink(shape) * n)) for n in shape)
   least = min(variances)
-  # All variances count in the unit of the least.
+  # Guides are scaled so that a single epsilon serves all variances.
   weights = [np.float32((least / variance) ** 0.5) for variance in variances]
   guides = [weight * (x - x.mean()) for weight, x in zip(weights, guides, strict=True)]
   small = np.concatenate([maps.resized(x, size) for x in guides], axis=-1)

@@ -1,4 +1,4 @@
-"""Depth refinement by SDDR on maps of any size: one consistent disparity, one sharp, into one.
+"""Depth refinement with SDDR in one stage: a consistent and a sharp disparity fused into one.
 
 Source: Li et al., Self-Distilled Depth Refinement with Noisy Poisson Fusion (NeurIPS 2024).
 """
@@ -15,55 +15,45 @@ import jax.numpy as jnp
 import numpy as np
 
 from depthjax.files import weights
-from depthjax.files.errors import InputError
 from depthjax.models.refinement import refiners
 from depthjax.ops import alignment
 from depthjax.ops import disparity as disparity_lib
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import local_alignment
 
-# Ways to show the network a pair: upside down, mirrored, near for far. The first half has each of
-# them as often as not.
+# Self-ensemble: (vertical flip, horizontal flip, inversion); each occurs twice in the first four.
 _VIEWS = tuple((a, b, a ^ b ^ c) for c in (0, 1) for a in (0, 1) for b in (0, 1))
-# The side of a network's maps over the picture's, and that of the authors' network in one stage.
+# Default input size relative to the picture, and its limit: the authors' size for one stage.
 _ENLARGED, _LARGEST = 3, 2048
 
 
 class Refiner(NamedTuple):
-  """A trained refinement network, its variables, and how it was trained.
+  """A trained refinement network with its variables.
 
   Fields:
-    side: of the pictures, px.
-    enlarged: how many times larger the network saw them.
+    trained_size: long side of the training pictures, px.
+    enlarged: input size of the network in training over that side.
   """
 
   model: Any
   variables: dict[str, Any]
-  side: int
+  trained_size: int
   enlarged: int = 1
 
 
 def load(path: str | os.PathLike) -> Refiner:
-  """The refiner of a run's folder or its weights.safetensors.
+  """Loads the refiner from a run's folder or a weights.safetensors file.
 
   Raises:
-    files.errors.InputError: the file cannot be read or is of another task.
+    files.errors.InputError: the file cannot be read or holds weights of another task.
   """
   (model, *trained), variables = weights.load_network(path, {'sddr': refiners.described})
   return Refiner(model, variables, *trained)
 
 
 def builtin() -> Refiner:
-  """The refiner that ships with the package.
-
-  Raises:
-    files.errors.InputError: this version ships without.
-  """
-  path = importlib.resources.files('depthjax') / 'pretrained' / 'sddr.safetensors'
-  if not path.is_file():
-    right = 'weights of a run: --weights=runs/sddr'
-    raise InputError(path, 'does not come with this version of depthjax', right)
-  return load(path)
+  """Loads the refiner that is part of the package, see docs/models/sddr.md."""
+  return load(importlib.resources.files('depthjax') / 'pretrained' / 'sddr.safetensors')
 
 
 def refine(
@@ -72,39 +62,37 @@ def refine(
   refiner: Refiner,
   *,
   shape: tuple[int, int] | None = None,
-  side: int | None = None,
-  nearest: bool = False,
+  input_size: int | None = None,
   ensemble: int = 1,
   local: bool = True,
 ) -> np.ndarray:
-  """One stage: the consistent depth of `low` with the edges of `high`.
+  """Refines in one stage: the depth of `low` with the edges of `high`.
 
   Args:
-    low: disparity that a predictor sees at a low resolution, of any range and size [h w 1].
-    high: what it sees at a high one: another range and size, the same aspect ratio within 2 %.
-    refiner: as `load` gives it.
-    shape: (h, w) of the result; that of `high` without.
-    side: of the square, in pixels, to which both are brought for the network: a multiple of 128;
-      without, as `chosen_side` has it.
-    nearest: bring them to it by their nearest pixels, as the authors' program does, instead of
-      bilinearly and by means over areas.
-    ensemble: as in `fuse`.
-    local: fit the result to `low` in windows too (local_alignment.aligned), and not only by one
-      scale and offset for the picture, as the authors do.
+    low: consistent disparity, predicted at a low resolution, any range and size [h w 1].
+    high: sharp disparity, predicted at a high resolution, any range and size, the same aspect ratio
+      within 2 %.
+    refiner: see `load`.
+    shape: (h, w) of the result; default: that of `high`.
+    input_size: both maps are resized to squares of this size for the network, a multiple of 128;
+      default: see `default_input_size`.
+    ensemble: see `fuse`.
+    local: align the result to `low` in local windows (local_alignment.aligned) and not only by one
+      scale and offset, as the authors do.
 
   Returns:
-    float32 [*shape 1]: disparity in the units of `low`.
+    float32 [*shape 1], disparity in the units of `low`.
 
   Raises:
-    ValueError: maps of another shape, not finite or constant, of sizes or signs that don't belong
-      together; a side that is no multiple of 128; an ensemble of none or of more than 8.
+    ValueError: maps that are not [h w 1], not finite or constant; aspect ratios that differ;
+      opposite polarity; an input size that is not a multiple of 128; an ensemble not in 1 to 8.
   """
-  unit, high = maps.unit(low, 'low'), maps.unit(high, 'high').values
+  unit, high = maps.normalise(low, 'low'), maps.normalise(high, 'high').values
   maps.check_pair(unit.values, high)
   shape = shape or high.shape[:2]
-  side = chosen_side(refiner, shape) if side is None else checked_side(side)
-  resize = maps.nearest if nearest else maps.resized
-  pair = (resize(x, (side, side))[None] for x in (unit.values, high))
+  size = default_input_size(refiner, shape) if input_size is None else input_size
+  check_input_size(size)
+  pair = (maps.resized(x, (size, size))[None] for x in (unit.values, high))
   (fused,) = fuse(refiner, *pair, ensemble=ensemble)
   fused = maps.resized(fused, shape)
   if local:
@@ -112,80 +100,72 @@ def refine(
   return unit.restored(fused)
 
 
-def chosen_side(refiner: Refiner, shape: tuple[int, int], largest: int = _LARGEST) -> int:
-  """The side of the network's maps for a picture or window of a size (h, w), where none is given.
+def default_input_size(refiner: Refiner, shape: tuple[int, int], largest: int = _LARGEST) -> int:
+  """Network input size for a picture or window of (h, w) pixels.
 
-  Three times the long side: the last features have half the network's resolution, so that edges of
-  a pixel need twice, and beyond that orders and values gain (docs/models/sddr.md). Up to `largest`,
-  unless the pictures in training were larger; at least their side.
+  Three times the long side: the decoder works at half the input size, so that edges of one pixel
+  need a factor of two; a larger factor improves ordinal and metric errors (docs/models/sddr.md). At
+  most `largest`, at least the size of the training pictures.
   """
   stride = refiners.stride(refiner.model)
   needed = stride * math.ceil(_ENLARGED * max(shape) / stride)
-  return max(refiner.side, min(needed, largest))
+  return max(refiner.trained_size, min(needed, largest))
 
 
-def checked_side(side: int) -> int:
-  """The side of a network's maps.
+def check_input_size(size: int) -> None:
+  """Refuses network input sizes that are not supported.
 
   Raises:
-    ValueError: it is no positive multiple of 128.
+    ValueError: not a positive multiple of 128.
   """
-  if side < 1 or side % refiners.STRIDE:
-    raise ValueError(f'the side is {side} pixels; it must be a multiple of {refiners.STRIDE}')
-  return side
+  if size < 1 or size % refiners.STRIDE:
+    raise ValueError(f'the input size is {size}; it must be a multiple of {refiners.STRIDE}')
 
 
 def fuse(
   refiner: Refiner,
   low: np.ndarray,
   high: np.ndarray,
-  chunk: int | None = None,
+  batch_size: int | None = None,
   *,
   ensemble: int = 1,
 ) -> Iterator[np.ndarray]:
-  """The network's disparity of pairs of maps, each in the scale and offset of its low map.
+  """Applies the network to pairs of maps and aligns each result to its low map.
 
   Args:
-    refiner: as `load` gives it.
-    low, high: float32 [n s s 1] of any range; each is normalised by itself.
-    chunk: how many the network sees at once, which bounds memory; without, one on CPUs, where more
-      save no time, and 4 elsewhere.
-    ensemble: 1 to 8; the mean over so many flips and inversions of each pair, which takes as many
-      times as long (geometric self-ensemble; Timofte et al., CVPR 2016).
+    refiner: see `load`.
+    low, high: float32 [n s s 1] of any range; each map is normalised separately.
+    batch_size: pairs per call of the network, which bounds memory; default: 1 on CPU, where larger
+      batches are not faster, 4 elsewhere.
+    ensemble: 1 to 8; the mean over this number of flips and inversions of each pair, slower by the
+      same factor (geometric self-ensemble; Timofte et al., CVPR 2016).
 
   Yields:
     n maps, float32 [s s 1].
 
   Raises:
-    ValueError: an ensemble of none or of more than 8.
+    ValueError: an ensemble not in 1 to 8.
   """
+  if not 1 <= ensemble <= len(_VIEWS):
+    raise ValueError(f'the ensemble has {ensemble} views; it must have 1 to {len(_VIEWS)}')
   run = functools.partial(_compiled(refiner.model), refiner.variables)
-  chunk = min(len(low), chunk or (1 if jax.default_backend() == 'cpu' else 4))
-  for start in range(0, len(low), chunk):
-    pair = [x[start : start + chunk] for x in (low, high)]
+  size = min(len(low), batch_size or (1 if jax.default_backend() == 'cpu' else 4))
+  for start in range(0, len(low), size):
+    pair = [x[start : start + size] for x in (low, high)]
     count = len(pair[0])
-    # The last chunk is filled up, so that one compiled program serves all.
-    border = ((0, chunk - count), (0, 0), (0, 0), (0, 0))
-    pair = [np.pad(x, border, 'edge') for x in pair]
-    yield from _mean(run, pair, _VIEWS[: _checked_ensemble(ensemble)])[:count]
+    # The last batch is padded, so that one compiled program serves all.
+    padding = ((0, size - count), (0, 0), (0, 0), (0, 0))
+    pair = [np.pad(x, padding, 'edge') for x in pair]
+    views = _VIEWS[:ensemble]
+    results = [_view(np.asarray(run(*(_view(x, v) for x in pair))), v) for v in views]
+    yield from np.mean(results, 0)[:count]
 
 
-def _mean(run: Any, pair: list[np.ndarray], views: tuple[tuple[int, int, int], ...]) -> np.ndarray:
-  """What the network says of a pair in all views, each turned back: [n s s 1]."""
-  return np.mean([_turned(np.asarray(run(*(_turned(x, v) for x in pair))), v) for v in views], 0)
-
-
-def _turned(x: np.ndarray, view: tuple[int, int, int]) -> np.ndarray:
-  """Maps [n s s 1] in a view, or back from it."""
-  down, across, inverted = view
-  x = x[:, :: -1 if down else 1, :: -1 if across else 1]
+def _view(x: np.ndarray, view: tuple[int, int, int]) -> np.ndarray:
+  """Flips and inverts maps [n s s 1]; applied twice, it returns the input."""
+  vertical, horizontal, inverted = view
+  x = x[:, :: -1 if vertical else 1, :: -1 if horizontal else 1]
   return -x if inverted else x
-
-
-def _checked_ensemble(count: int) -> int:
-  if not 1 <= count <= len(_VIEWS):
-    raise ValueError(f'the ensemble has {count} views; it can have 1 to {len(_VIEWS)}')
-  return count
 
 
 @functools.cache

@@ -1,6 +1,7 @@
-"""How finely a depth predictor is asked to look at each window of a picture.
+"""Resolution at which a depth predictor processes each window of a picture.
 
-Where there are many edges of depth a finer prediction pays; where there are few, it errs.
+A higher resolution gives sharper depth edges but less consistent depth, so windows with many edges
+get a higher one.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,75 +13,75 @@ from depthjax.ops import resize
 from depthjax.pipelines import maps
 from depthjax.windows import Window
 
-# Resolutions are multiples of it, and no finer than what fits the memory of most machines.
+# Resolutions are multiples of _STEP and at most LARGEST, which fits the memory of most machines.
 _STEP = 32
-FINEST = 2048
-# Pixels with a stronger slope than this share of all pixels are edges.
+LARGEST = 2048
+# Percentile of the gradient above which pixels count as edges.
 _EDGES = 94
 _FACTORS = (0.8, 1.0, 1.2)
 
 
-# A depth predictor N_d: (sRGB in [0, 1] [h w 3], resolution) -> disparity of any range and size
-# [h' w' 1]. The resolution is that of the long side, in pixels, at which it sees the picture.
+# A depth predictor N_d: (sRGB in [0, 1] [h w 3], input size of its long side in px) -> disparity of
+# any range and size [h' w' 1].
 Predict = Callable[[np.ndarray, int], np.ndarray]
 
 
 def predict(predictor: Predict, picture: np.ndarray, resolution: int) -> np.ndarray:
-  """What a predictor says, in [0, 1], zeros if it sees no relief: float32 [h' w' 1].
+  """Calls a predictor and normalises its result to [0, 1], zeros if constant: float32 [h' w' 1].
 
   Raises:
-    ValueError: it is no map [h' w' 1] of finite values.
+    ValueError: the result is not a map [h' w' 1] of finite values.
   """
   result = np.asarray(predictor(picture, resolution))
   if result.ndim != 3 or result.shape[-1] != 1 or not result.size:
-    raise ValueError(f'the predictor gave the shape {list(result.shape)}; it must give [h w 1]')
+    raise ValueError(f'the predictor returned shape {list(result.shape)}; it must be [h w 1]')
   if not np.isfinite(result).all():
-    raise ValueError('the predictor gave NaN or infinite values')
-  return maps.relief(result)
+    raise ValueError('the predictor returned NaN or infinite values; all must be finite')
+  return maps.to_unit_range(result)
 
 
 def slope(disparity: np.ndarray) -> np.ndarray:
-  """ops.gradients.magnitude on the host, of any size uncompiled: [h w 1] -> float32 [h w]."""
+  """Gradient magnitude |dx| + |dy| of Sobel filters: [h w 1] -> float32 [h w].
+
+  As ops.gradients.magnitude, but in OpenCV, which does not compile for each size.
+  """
   fields = {'scale': 1 / 8, 'borderType': cv2.BORDER_REPLICATE}
   dx, dy = (cv2.Sobel(disparity[..., 0], cv2.CV_32F, *d, **fields) for d in ((1, 0), (0, 1)))
   return np.abs(dx) + np.abs(dy)
 
 
 def edge_factors(disparity: np.ndarray, found: Sequence[Window]) -> list[float]:
-  """1.2 for windows with many edges, 1 with more than the picture's share of them, else 0.8.
+  """Factor for each window by its fraction of edge pixels: 0.8, 1 or 1.2.
 
-  Many are more than the (upper) median of the windows that have more than the picture's share. The
-  6 % steepest pixels are edges.
+  0.8 up to the fraction of the whole picture, 1.2 above the (upper) median of the windows that
+  exceed it, else 1. The 6 % of pixels with the largest gradient are edges.
 
   Args:
-    disparity: of the whole picture [h w 1].
+    disparity: of the picture [h w 1].
     found: the windows of a level.
   """
   steep = slope(disparity)
   edges = steep > np.percentile(steep, _EDGES)
   mean = edges.mean()
-  shares = [edges[window.slices].mean() for window in found]
-  above = sorted(share for share in shares if share > mean)
+  fractions = [edges[window.slices].mean() for window in found]
+  above = sorted(x for x in fractions if x > mean)
   many = above[len(above) // 2] if above else np.inf
-  return [_FACTORS[int(share > mean) + int(share > many)] for share in shares]
+  return [_FACTORS[int(x > mean) + int(x > many)] for x in fractions]
 
 
-def by_edges(
-  disparity: np.ndarray, found: Sequence[Window], side: int, finest: int = FINEST
-) -> list[int]:
+def by_edges(disparity: np.ndarray, found: Sequence[Window], predictor_size: int) -> list[int]:
   """Resolutions of windows by their edges, as in the authors' program.
 
-  About the mean of the predictor's own and of the window's, times its factor.
+  About the mean of the predictor's size and the window's size times its edge factor.
 
   Args:
     disparity, found: as in `edge_factors`.
-    side: resolution that the predictor was trained at.
-    finest: no resolution is larger.
+    predictor_size: size that the predictor was trained at, px.
   """
   factors = edge_factors(disparity, found)
   sizes = [max(window.height, window.width) for window in found]
-  wanted = [(size * factor + side) / 2 for size, factor in zip(sizes, factors, strict=True)]
-  return [min(int(size / _STEP + 1) * _STEP, finest) for size in wanted]
+  wanted = [(n * factor + predictor_size) / 2 for n, factor in zip(sizes, factors, strict=True)]
+  return [min(int(size / _STEP + 1) * _STEP, LARGEST) for size in wanted]
 
 
 def by_gradients(
@@ -88,41 +89,40 @@ def by_gradients(
   predictor: Predict,
   disparity: np.ndarray,
   found: Sequence[Window],
-  side: int,
+  predictor_size: int,
   alpha: float,
-  finest: int = FINEST,
   done: Callable[[], None] = lambda: None,
 ) -> list[int]:
-  """Resolutions of windows by how steep depth is in them: Eq. 11 of the paper.
+  """Resolutions of windows by the gradients of depth in them: Eq. 11 of the paper.
 
-  The mean of the predictor's resolution and the window's, times the steepness of what the predictor
-  says of the window over `alpha`, times the share that the window has in the steepness of the
-  disparity so far. Never below what the predictor was trained at.
+  The mean of the predictor's size and the window's size, times the mean gradient of a prediction of
+  the window over `alpha`, times the mean gradient of the current disparity in the window over that
+  in the picture. At least `predictor_size`.
 
   Args:
     photo: sRGB [h w 3].
-    predictor: it is asked once more for each window, at the resolution `side`.
-    disparity: of the whole picture [h w 1].
+    predictor: called once for each window, at `predictor_size`.
+    disparity: of the picture [h w 1].
     found: the windows of a level.
-    side: resolution that the predictor was trained at.
-    alpha: mean `steepness` of the truths that the predictor was trained on, or what stands for it.
-    finest: no resolution is larger.
+    predictor_size: size that the predictor was trained at, px.
+    alpha: mean `steepness` of the predictor's training data, or an estimate.
     done: called after each prediction.
   """
   steep = slope(disparity)
-  whole = float(steep.mean()) or 1.0
+  mean_slope = float(steep.mean()) or 1.0
   result = []
   for window in found:
-    seen = steepness(predict(predictor, photo[window.slices], side), side)
+    prediction = predict(predictor, photo[window.slices], predictor_size)
     done()
-    mean = (side + max(window.height, window.width)) / 2
-    share = float(steep[window.slices].mean()) / whole
-    wanted = round(mean * seen / alpha * share / _STEP) * _STEP
-    result.append(int(min(max(wanted, side), finest)))
+    own_slope = steepness(prediction, predictor_size)
+    mean = (predictor_size + max(window.height, window.width)) / 2
+    relative = float(steep[window.slices].mean()) / mean_slope
+    wanted = round(mean * own_slope / alpha * relative / _STEP) * _STEP
+    result.append(int(min(max(wanted, predictor_size), LARGEST)))
   return result
 
 
-def steepness(disparity: np.ndarray, side: int) -> float:
-  """Mean slope of a map [h w 1] brought to [0, 1] and to a long side; 0 for a constant one."""
-  small = maps.resized(disparity, resize.frame(disparity.shape[:2], side, 1))
-  return float(slope(maps.relief(small)).mean())
+def steepness(disparity: np.ndarray, long_side: int) -> float:
+  """Mean gradient of a map [h w 1] after normalising and resizing; 0 for a constant map."""
+  small = maps.resized(disparity, resize.frame(disparity.shape[:2], long_side, 1))
+  return float(slope(maps.to_unit_range(small)).mean())

@@ -1,7 +1,8 @@
-"""Depth refinement by SDDR from coarse to fine: the whole picture first, then its windows.
+"""Depth refinement with SDDR in two stages: first the picture, then its windows, coarse to fine.
 
 Each window of a level is refined with a finer prediction of it and blended into the result. All
-windows of a level see the disparity before it, so the network takes them as one batch.
+windows of a level start from the disparity of the level before, so the network takes them as one
+batch.
 
 Source: Li et al. (NeurIPS 2024), section 3.2; by default the two levels of the authors' program.
 """
@@ -21,43 +22,41 @@ from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refine.refine import Refiner
 from depthjax.pipelines.refine.resolutions import Predict
 
-# A window of fewer pixels shows no depth.
+# Minimal size of a window in pixels.
 _SMALLEST = 8
-# The authors' network sees pictures of 2048 pixels in one stage, and of these in two.
+# The authors' input size is 2048 in one stage and 1024 in two.
 LARGEST = 1024
 
 
 class Settings(NamedTuple):
-  """How windows are refined.
+  """Settings of two-stage refinement.
 
   Attributes:
-    levels: 2 has 4 + 9 windows, as the authors' program; 3, as the paper, 16 more.
-    adaptive: resolutions of windows by Eq. 11 instead of their edges; see resolutions.by_gradients.
-    alpha: that of Eq. 11; without, the steepness that the predictor sees in the whole picture
-      stands for it: windows are then told apart, pictures are not.
-    finest: the largest resolution of a prediction.
-    chunk: windows that the network sees at once; see refine.fuse.
-    side: of the network's maps of the picture and of windows, as in refine.refine; without, up to
-      1024.
-    input_size: what the predictor was trained at, px; needed with one.
-    nearest, ensemble: as there.
-    local: as there, of the first stage; and of the result, if windows are cut out of `high`.
+    levels: of windows; 2 has 4 + 9 windows, as the authors' program; 3, as the paper, 16 more.
+    adaptive: choose the windows' resolutions by Eq. 11 instead of by edges, see
+      resolutions.by_gradients.
+    alpha: of Eq. 11; default: the steepness of the photograph's prediction, so that resolutions
+      differ between windows but not between photographs.
+    batch_size: windows per call of the network, see refine.fuse.
+    input_size: of the refinement network, see refine.refine; default: at most 1024.
+    predictor_size: size that the predictor was trained at, px; required with a predictor.
+    ensemble: see refine.fuse.
+    local: see refine.refine; applied to the first stage, and to the result if the windows are
+      cropped from `high`.
   """
 
   levels: int = 2
   adaptive: bool = False
   alpha: float | None = None
-  finest: int = resolutions.FINEST
-  chunk: int | None = None
-  side: int | None = None
+  batch_size: int | None = None
   input_size: int | None = None
-  nearest: bool = False
+  predictor_size: int | None = None
   ensemble: int = 1
   local: bool = True
 
 
 def of_predictor(predictor: Predictor) -> Predict:
-  """A depth predictor as `refine` asks it."""
+  """A depth predictor as a function for `refine`."""
   return lambda picture, resolution: depth_lib.predict(picture, predictor, resolution)
 
 
@@ -73,115 +72,106 @@ def refine(
   settings: Settings | None = None,
   done: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
-  """Both stages: refine.refine on the whole picture, then on the windows of each level.
+  """Refines in two stages: refine.refine on the picture, then the windows of each level.
 
-  A window's sharp map is predicted at a resolution chosen for it. Without a predictor it is cut out
-  of `high`, which then needs more detail than the network's side holds for windows to gain by it.
+  The sharp map of a window comes from the predictor, from `views`, or is cropped from `high`, which
+  then needs more detail than the network's input size can represent.
 
   Args:
     low, high, refiner, shape: as in refine.refine.
-    photo: what the predictor is asked about: sRGB in [0, 1], [h w 3]; it has the result's size.
-    predictor: (window, resolution) -> its disparity, near is large; see resolutions.Predict.
-    views: predictions of the windows made beforehand, in place of a predictor: maps [h w 1] of any
-      size, those of level 1 first, row by row as windows.grid has them.
+    photo: input of the predictor: sRGB in [0, 1], [h w 3]; the result has its size.
+    predictor: (window of the photograph, resolution) -> its disparity, see resolutions.Predict.
+    views: predictions of the windows, computed in advance: maps [h w 1] of any size, level 1 first,
+      in the order of windows.grid.
     settings: how windows are refined.
     done: called `calls` times: after each prediction and each window.
 
   Returns:
-    float32 [*shape 1]: disparity in the units of `low`.
+    float32 [*shape 1], disparity in the units of `low`.
 
   Raises:
-    ValueError: as refine.refine; a picture too small for its windows; a predictor without a photo,
-      or one that gives no maps.
+    ValueError: as refine.refine; a picture too small for its windows; a predictor without a photo
+      or without its size, or with invalid results.
   """
   settings = settings or Settings()
-  shape = _shape(shape or high.shape[:2], photo, predictor, settings)
-  unit = maps.unit(low, 'low')
-  side = side_of(refiner, shape, settings)
-  fields = {name: getattr(settings, name) for name in ('nearest', 'ensemble', 'local')}
-  current = refine_lib.refine(unit.values, high, refiner, shape=shape, side=side, **fields)
+  shape = _checked_shape(shape or high.shape[:2], photo, predictor, settings)
+  unit = maps.normalise(low, 'low')
+  fields = {name: getattr(settings, name) for name in ('ensemble', 'local')}
+  fields['input_size'] = input_size_of(refiner, shape, settings)
+  current = refine_lib.refine(unit.values, high, refiner, shape=shape, **fields)
   done()
   if predictor is not None and settings.adaptive and settings.alpha is None:
-    settings = settings._replace(alpha=_alpha(photo, predictor, settings.input_size))
+    prediction = resolutions.predict(predictor, photo, settings.predictor_size)
+    alpha = resolutions.steepness(prediction, settings.predictor_size)
+    settings = settings._replace(alpha=alpha or 1.0)  # 0: the prediction is constant.
     done()
-  ready = None
-  if predictor is None:
-    ready = _ready(high, views, shape, settings.levels)
+  stored = _stored(high, views, shape, settings.levels) if predictor is None else None
   for level in range(1, settings.levels + 1):
     found = windows.grid(shape, level)
-    if ready is None:
+    if stored is None:
       sharp = _predicted(photo, predictor, current, found, settings, done)
     else:
-      sharp = [next(ready) for _ in found]
-    side = side_of(refiner, found[0][2:], settings)
-    current = _level(refiner, current, sharp, found, settings._replace(side=side), done)
+      sharp = [next(stored) for _ in found]
+    size = input_size_of(refiner, found[0][2:], settings)
+    current = _refined(refiner, current, sharp, found, settings._replace(input_size=size), done)
   if settings.local and predictor is None and views is None:
-    # Not where windows have detail of their own, which `high` lacks.
-    high = maps.unit(high, 'high').values
+    # Not with separate predictions of the windows: `high` lacks their detail.
+    high = maps.normalise(high, 'high').values
     current = local_alignment.aligned(current, unit.values, high)
   return unit.restored(current)
 
 
-def side_of(refiner: Refiner, shape: tuple[int, int], settings: Settings) -> int:
-  """The side of the network's maps for a picture or a window of (h, w) pixels.
-
-  Raises:
-    ValueError: the settings' is no positive multiple of 128.
-  """
-  if settings.side is not None:
-    return refine_lib.checked_side(settings.side)
-  return refine_lib.chosen_side(refiner._replace(side=min(refiner.side, LARGEST)), shape, LARGEST)
+def input_size_of(refiner: Refiner, shape: tuple[int, int], settings: Settings) -> int:
+  """Input size of the network for a picture or a window of (h, w) pixels."""
+  if settings.input_size is not None:
+    return settings.input_size
+  trained_size = min(refiner.trained_size, LARGEST)
+  return refine_lib.default_input_size(refiner._replace(trained_size=trained_size), shape, LARGEST)
 
 
 def calls(settings: Settings, predicts: bool) -> int:
-  """How often `refine` calls `done`: with a predictor, or without."""
+  """How often `refine` calls `done`, with a predictor or without."""
   count = windows.count(settings.levels)
   extra = count + (settings.alpha is None) if settings.adaptive else 0
   return 1 + count + (count + extra if predicts else 0)
 
 
-def _shape(
+def _checked_shape(
   shape: tuple[int, int],
   photo: np.ndarray | None,
   predictor: Predict | None,
   settings: Settings,
 ) -> tuple[int, int]:
-  """The size of the picture, once it is known to be one that windows can be cut from."""
+  """Size (h, w) of the result; checks that it is large enough for the windows."""
   if predictor is not None:
     if photo is None or photo.ndim != 3 or photo.shape[-1] != 3:
       raise ValueError('a predictor needs the photograph [h w 3]')
-    if settings.input_size is None:
-      raise ValueError('a predictor needs settings.input_size, the size that it was trained at')
+    if settings.predictor_size is None:
+      raise ValueError('a predictor needs settings.predictor_size, the size it was trained at')
     shape = photo.shape[:2]
   least = _SMALLEST * (settings.levels + 1)
   if settings.levels < 1 or min(shape) < least:
     raise ValueError(
-      f'a picture of {shape[1]} x {shape[0]} pixels cannot be cut into windows of '
-      f'{settings.levels} levels; at least one level, and {least} pixels a side'
+      f'a picture of {shape[1]} x {shape[0]} pixels cannot be divided into windows of '
+      f'{settings.levels} levels; at least 1 level and {least} x {least} pixels'
     )
   return tuple(shape)
 
 
-def _alpha(photo: np.ndarray, predictor: Predict, side: int) -> float:
-  """How steep the predictor sees the whole picture; a flat one has no windows to tell apart."""
-  seen = resolutions.predict(predictor, photo, side)
-  return resolutions.steepness(seen, side) or 1.0
-
-
-def _ready(
+def _stored(
   high: np.ndarray,
   views: Sequence[np.ndarray] | None,
   shape: tuple[int, int],
   levels: int,
 ) -> Iterator[np.ndarray]:
-  """Sharp maps of all windows that no predictor has to make."""
+  """Sharp maps of all windows: `views`, or crops of `high`."""
   count = windows.count(levels)
   if views is None:
-    full = maps.resized(maps.unit(high, 'high').values, shape)
+    full = maps.resized(maps.normalise(high, 'high').values, shape)
     numbers = range(1, levels + 1)
     views = [full[box.slices] for level in numbers for box in windows.grid(shape, level)]
   if len(views) != count:
-    raise ValueError(f'{len(views)} views of windows; {levels} levels have {count}')
+    raise ValueError(f'there are {len(views)} views; {levels} levels have {count} windows')
   return (np.asarray(view, np.float32) for view in views)
 
 
@@ -193,23 +183,21 @@ def _predicted(
   settings: Settings,
   done: Callable[[], None],
 ) -> list[np.ndarray]:
-  """What the predictor says of each window."""
-  side, finest = settings.input_size, settings.finest
+  """Sharp maps of the windows of a level, from the predictor."""
+  size = settings.predictor_size
   if settings.adaptive:
-    wanted = resolutions.by_gradients(
-      photo, predictor, current, found, side, settings.alpha, finest, done
-    )
+    wanted = resolutions.by_gradients(photo, predictor, current, found, size, settings.alpha, done)
   else:
-    wanted = resolutions.by_edges(current, found, side, finest)
+    wanted = resolutions.by_edges(current, found, size)
   result = {}
-  # One resolution after another: a predictor need not change its size to and fro.
+  # Sorted by resolution, so that the predictor changes its input size as rarely as possible.
   for i in sorted(range(len(found)), key=lambda i: wanted[i]):
     result[i] = resolutions.predict(predictor, photo[found[i].slices], wanted[i])
     done()
   return [result[i] for i in range(len(found))]
 
 
-def _level(
+def _refined(
   refiner: Refiner,
   current: np.ndarray,
   sharp: Sequence[np.ndarray],
@@ -217,16 +205,17 @@ def _level(
   settings: Settings,
   done: Callable[[], None],
 ) -> np.ndarray:
-  """The disparity [h w 1] with each window refined and blended in, one over the other in turn.
+  """Refines the windows of a level and blends them into the disparity [h w 1] one by one.
 
-  `sharp` are the windows' sharp maps of any size; `settings` has a side.
+  Args:
+    sharp: the windows' sharp maps of any size.
+    settings: with `input_size`.
   """
-  square = (settings.side, settings.side)
-  resize = maps.nearest if settings.nearest else maps.resized
-  low = np.stack([resize(current[window.slices], square) for window in found])
+  square = (settings.input_size, settings.input_size)
+  low = np.stack([maps.resized(current[window.slices], square) for window in found])
   sharp = np.stack([maps.resized(x, square) for x in sharp])
   result = current.copy()
-  fused = refine_lib.fuse(refiner, low, sharp, settings.chunk, ensemble=settings.ensemble)
+  fused = refine_lib.fuse(refiner, low, sharp, settings.batch_size, ensemble=settings.ensemble)
   for window, values in zip(found, fused, strict=True):
     size = (window.height, window.width)
     part = result[window.slices]

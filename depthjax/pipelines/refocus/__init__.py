@@ -1,1 +1,1 @@
-"""Photographs with shallow depth of field."""
+"""Shallow depth of field on photographs of any size."""

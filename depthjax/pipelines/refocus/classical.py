@@ -1,6 +1,7 @@
-"""The classical renderer on a photograph of any size, tile by tile: see ops.scatter."""
+"""The classical renderer (ops.scatter) on a photograph of any size, tile by tile."""
 
 import functools
+import itertools
 import math
 
 import jax
@@ -9,18 +10,18 @@ import numpy as np
 from depthjax.ops import colour, scatter
 from depthjax.pipelines import tiles
 
-# Pixels of a tile's result: what it adds up stays in a processor's cache.
+# Result size of a tile in pixels, such that its sums fit into the cache of a CPU.
 _CORE = 256
 
 
 def render(photo: np.ndarray, defocus: np.ndarray, radius: float, core: int = _CORE) -> np.ndarray:
-  """Spreads every pixel over its disc, in linear light.
+  """Spreads every pixel over its circle of confusion, in linear light.
 
   Args:
     photo: sRGB in [0, 1], float32 [h w 3].
     defocus: signed blur radius in pixels [h w 1], at most `radius`.
     radius: largest blur radius.
-    core: edge of a tile's result in pixels.
+    core: result size of a tile in pixels.
 
   Returns:
     sRGB float32 [h w 3].
@@ -30,15 +31,15 @@ def render(photo: np.ndarray, defocus: np.ndarray, radius: float, core: int = _C
   spread = functools.partial(_spread, limit=limit)
   h, w = photo.shape[:2]
   result = np.empty(photo.shape, np.float32)
-  for rows, columns in tiles.tiles(*(tiles.spans(n, min(core, n), 0, 0) for n in (h, w))):
-    # What a tile sees, cut at the frame, and filled up beyond it with pixels that weigh nothing.
-    seen = [slice(max(s.start - margin, 0), s.stop + margin) for s in (rows, columns)]
-    border = [
+  for rows, columns in itertools.product(*(tiles.spans(n, min(core, n), 0, 0) for n in (h, w))):
+    # The tile's input, cropped to the frame and padded beyond it with pixels of weight 0.
+    outer = [slice(max(s.start - margin, 0), s.stop + margin) for s in (rows, columns)]
+    padding = [
       (max(margin - s.start, 0), max(s.stop + margin - n, 0)) for s, n in ((rows, h), (columns, w))
     ]
-    border.append((0, 0))
-    part = photo[*seen], defocus[*seen], np.ones((*photo[*seen].shape[:2], 1), np.float32)
-    tile = spread(*(np.pad(x, border) for x in part))
+    padding.append((0, 0))
+    part = photo[*outer], defocus[*outer], np.ones((*photo[*outer].shape[:2], 1), np.float32)
+    tile = spread(*(np.pad(x, padding) for x in part))
     result[rows.start : rows.stop, columns.start : columns.stop] = tile
   return result
 

@@ -1,9 +1,9 @@
-"""Two renderers in one picture: the learned one beside depth edges, the classical one elsewhere.
+"""Blend of two renderers: the learned one near depth edges, the classical one elsewhere.
 
-Without a depth edge in reach every pixel's disc is its own, and spreading it is exact; the learned
-renderer is as good as its training there. Beside an edge the classical one leaks what is in focus
-into the blur, and knows nothing of what is hidden: there the learned one is asked. (The division
-of labour is that of Peng et al., "BokehMe", CVPR 2022, whose share is predicted by a network.)
+Away from depth edges scattering is exact, and the learned renderer only approximates it. Near an
+edge the classical renderer leaks sharp colours into the blur and lacks hidden background, so the
+learned one is used there. (Peng et al., "BokehMe", CVPR 2022, divide the picture in the same way,
+with a fraction predicted by a network.)
 """
 
 import functools
@@ -16,16 +16,17 @@ from jax import lax
 
 from depthjax.ops import colour, resize
 
-# A change of normalised disparity within three pixels of the lowest level: up to the first it is
-# relief, from the second on it is an edge.
+# Range of normalised disparity in 3 x 3 pixels of the lowest level: up to the first value there is
+# no edge, from the second on a full one.
 _RELIEF, _EDGE = 0.04, 0.1
 
 
-def share(disparity: np.ndarray, defocus: np.ndarray, count: int, limit: float) -> np.ndarray:
-  """How much of each pixel is the learned renderer's: float32 [h w 1] in [0, 1].
+def fraction(disparity: np.ndarray, defocus: np.ndarray, count: int, limit: float) -> np.ndarray:
+  """Fraction of the learned renderer at each pixel: float32 [h w 1] in [0, 1].
 
-  1 within the blur radius of an edge, falling smoothly to 0 at two radii (of the wider blur of its
-  two sides, and one pixel more), on the lowest level of the pyramid, then enlarged bilinearly.
+  1 within the blur radius of an edge (the larger one of its two sides, plus one pixel), falling
+  smoothly to 0 at twice the radius. Computed at the lowest level of the pyramid and upsampled
+  bilinearly.
 
   Args:
     disparity: normalised disparity [h w 1].
@@ -34,55 +35,55 @@ def share(disparity: np.ndarray, defocus: np.ndarray, count: int, limit: float) 
     limit: largest blur radius in pixels of the lowest level.
   """
   h, w = disparity.shape[:2]
-  border = ((0, -h % 2**count), (0, -w % 2**count), (0, 0))
-  padded = (np.pad(x, border, 'edge') for x in (disparity, defocus))
-  return np.asarray(_share(*padded, count, math.ceil(limit)))[:h, :w]
+  padding = ((0, -h % 2**count), (0, -w % 2**count), (0, 0))
+  padded = (np.pad(x, padding, 'edge') for x in (disparity, defocus))
+  return np.asarray(_fraction(*padded, count, math.ceil(limit)))[:h, :w]
 
 
 @jax.jit
-def mix(classical: jax.Array, learned: jax.Array, share: jax.Array) -> jax.Array:
-  """Both pictures, sRGB [h w 3], mixed in linear light by the learned one's share [h w 1]."""
+def mix(classical: jax.Array, learned: jax.Array, fraction: jax.Array) -> jax.Array:
+  """Blends two sRGB pictures [h w 3] in linear light by the learned one's fraction [h w 1]."""
   classical, learned = colour.srgb_to_linear(classical), colour.srgb_to_linear(learned)
-  return colour.linear_to_srgb(classical + share * (learned - classical))
+  return colour.linear_to_srgb(classical + fraction * (learned - classical))
 
 
 @functools.partial(jax.jit, static_argnames=('count', 'limit'))
-def _share(disparity: jax.Array, defocus: jax.Array, count: int, limit: int) -> jax.Array:
+def _fraction(disparity: jax.Array, defocus: jax.Array, count: int, limit: int) -> jax.Array:
   shape, scale = disparity.shape[:2], 2**count
   low = resize.downsample(disparity, scale)[..., 0]
   radius = resize.downsample(jnp.abs(defocus), scale)[..., 0] / scale
-  span = _around(low, lax.max, -jnp.inf) - _around(low, lax.min, jnp.inf)
-  edge = _smooth((span - _RELIEF) / (_EDGE - _RELIEF))
-  return resize.upsample(_reached(edge, radius, limit)[..., None], shape)
+  span = _reduce3x3(low, lax.max, -jnp.inf) - _reduce3x3(low, lax.min, jnp.inf)
+  edge = _smoothstep((span - _RELIEF) / (_EDGE - _RELIEF))
+  return resize.upsample(_dilated(edge, radius, limit)[..., None], shape)
 
 
-def _around(x: jax.Array, best, start: float) -> jax.Array:
-  """The largest or smallest of 3 x 3 pixels [h w]."""
-  return lax.reduce_window(x, start, best, (3, 3), (1, 1), 'SAME')
+def _reduce3x3(x: jax.Array, reduce, initial: float) -> jax.Array:
+  """Maximum or minimum over 3 x 3 pixels [h w]."""
+  return lax.reduce_window(x, initial, reduce, (3, 3), (1, 1), 'SAME')
 
 
-def _reached(edge: jax.Array, radius: jax.Array, limit: int) -> jax.Array:
-  """The strongest edge that a pixel is in reach of: [h w] in [0, 1]."""
+def _dilated(edge: jax.Array, radius: jax.Array, limit: int) -> jax.Array:
+  """Maximum of the edges around each pixel, weighted by distance over their radius: [h w]."""
   margin = 2 * (limit + 1)
   h, w = edge.shape
-  edge, reach = (jnp.pad(x, margin) for x in (edge, radius + 1))
+  edge, radius = (jnp.pad(x, margin) for x in (edge, radius + 1))
 
-  def stronger(result, step):
-    corner, distance = step
-    part_edge, part_reach = (lax.dynamic_slice(x, corner, (h, w)) for x in (edge, reach))
-    # Where nothing is, beyond the frame, the reach is 0: no edge is there either.
-    near = _smooth(2 - distance / jnp.maximum(part_reach, 1))
+  def step(result, offset):
+    corner, distance = offset
+    part_edge, part_radius = (lax.dynamic_slice(x, corner, (h, w)) for x in (edge, radius))
+    # In the padding the radius and the edges are 0.
+    near = _smoothstep(2 - distance / jnp.maximum(part_radius, 1))
     return jnp.maximum(result, part_edge * near), None
 
   rows, columns = np.mgrid[-margin : margin + 1, -margin : margin + 1]
   distance = np.hypot(rows, columns).astype(np.float32)
   within = distance < margin
   corners = jnp.asarray(np.stack([rows[within], columns[within]], axis=-1) + margin)
-  steps = (corners, jnp.asarray(distance[within]))
-  return lax.scan(stronger, jnp.zeros((h, w), jnp.float32), steps)[0]
+  offsets = (corners, jnp.asarray(distance[within]))
+  return lax.scan(step, jnp.zeros((h, w), jnp.float32), offsets)[0]
 
 
-def _smooth(x: jax.Array) -> jax.Array:
-  """From 0 at 0 to 1 at 1 without a corner."""
+def _smoothstep(x: jax.Array) -> jax.Array:
+  """Cubic smoothstep from 0 at 0 to 1 at 1."""
   x = jnp.clip(x, 0, 1)
   return x * x * (3 - 2 * x)

@@ -1,11 +1,12 @@
-"""The learned lens blur on a photograph of any size: a pyramid, doubled tile by tile.
+"""Learned lens blur on a photograph of any size: a pyramid, upsampled level by level in tiles.
 
-The upsampler never sees more than a tile of a level, so that memory grows by the picture's own
-arrays alone. h w are the rows and columns of the photograph.
+The upsampler processes one tile of a level at a time, so that memory grows only with the arrays of
+the photograph itself. Shapes: h w of the photograph.
 """
 
 import functools
 import importlib.resources
+import itertools
 import math
 import os
 from typing import Any, NamedTuple
@@ -20,22 +21,21 @@ from depthjax.models.deeplens.lensblur import LensBlur, Upsampler
 from depthjax.ops import colour, resize
 from depthjax.pipelines import tiles
 
-# The networks' own resolution.
-_LONG_SIDE = 320
-_SMALLEST = 16
-# The U-Net's three strides of two: only from multiples of 8 do tiles see the frame's own grid.
+# Long side of the lowest level and smallest short side of an upsampled one, px.
+_LONG_SIDE, _SMALLEST = 320, 16
+# Total stride of the U-Net: tiles start at its multiples, so that they share the frame's grid.
 STRIDE = 8
-# How far a pixel of the U-Net sees before and after itself, as measured on the network.
-UNET_REACH = (38, 45)
-# Pixels of the lower level in a tile's result. With the release preset 2048 x 1365 pixels then peak
-# at 1.3 GB and 24 megapixels at 2.6 GB, of which the photograph and its result are 0.6.
+# Receptive field of the U-Net before and after a pixel, measured.
+UNET_RADIUS = (38, 45)
+# Result size of a tile in pixels of the lower level. With the release preset, peak memory is 1.3 GB
+# for 2048 x 1365 pixels, and 2.6 GB for 24 megapixels (0.6 of it the photograph and its result).
 _CORE = 288
 
 
 class Learned(NamedTuple):
-  """Trained lens blur: the network, its variables, and the largest radius it blurs at once.
+  """A trained lens blur network with its variables.
 
-  `radius` is in pixels of the lowest level of the pyramid (`render.radius` of the run).
+  `radius` is the largest blur radius in pixels of the lowest level (`render.radius` of the run).
   """
 
   model: LensBlur
@@ -44,10 +44,10 @@ class Learned(NamedTuple):
 
 
 def load(path: str | os.PathLike) -> Learned:
-  """The learned renderer of a run's folder or its weights.safetensors.
+  """Loads the renderer from a run's folder or a weights.safetensors file.
 
   Raises:
-    files.errors.InputError: the file cannot be read or is of another task.
+    files.errors.InputError: the file cannot be read or holds weights of another task.
   """
 
   def describe(config):
@@ -61,24 +61,24 @@ def load(path: str | os.PathLike) -> Learned:
 
 
 def builtin() -> Learned:
-  """The renderer that ships with the package: docs/models/lensblur.md says what it is."""
+  """Loads the renderer that is part of the package, see docs/models/lensblur.md."""
   return load(importlib.resources.files('depthjax') / 'pretrained' / 'lensblur.safetensors')
 
 
 def initial(model: LensBlur) -> Any:
-  """Fresh variables of the network."""
+  """Initial variables of the network."""
   image, defocus = jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 8, 8, 1))
   return model.init(jax.random.key(0), image, defocus, jnp.zeros((1, 16, 16, 3)), False)
 
 
 def doublings(shape: tuple[int, int], radius: float, largest: int) -> int:
-  """How often the lowest level is doubled to the size of the photograph.
+  """Number of doublings from the lowest level to a photograph of (h, w) pixels.
 
-  It is about 320 pixels long, and small enough for the blur to be at most `largest` pixels there;
-  but no doubled level started from less than 16 pixels on its short side.
+  The lowest level has a long side of about 320 pixels, or less where the blur would exceed
+  `largest` pixels there, but a short side of at least 16.
 
   Raises:
-    ValueError: the blur would need a level smaller than that.
+    ValueError: the blur radius is too large for the smallest possible level.
   """
   usual = round(math.log2(max(shape) / _LONG_SIDE))
   needed = math.ceil(math.log2(radius / largest) - 1e-6)
@@ -94,55 +94,54 @@ def doublings(shape: tuple[int, int], radius: float, largest: int) -> int:
 def render(
   learned: Learned, photo: np.ndarray, defocus: np.ndarray, count: int, core: int = _CORE
 ) -> np.ndarray:
-  """Blurs the lowest level of a pyramid and doubles it, guided by each level in turn.
+  """Blurs the lowest level of a pyramid, then upsamples it guided by each higher level.
 
   Args:
     learned: the network.
     photo: sRGB in [0, 1], float32 [h w 3].
     defocus: signed blur radius in pixels [h w 1].
     count: doublings from the lowest level to the photograph.
-    core: pixels of the lower level that a tile doubles, a multiple of 8.
+    core: result size of a tile in pixels of the lower level, a multiple of 8.
 
   Returns:
     sRGB float32 [h w 3], not clipped.
   """
   h, w = photo.shape[:2]
-  # The border is repeated up to sizes that every stride divides, as in training.
+  # Replicate padding to a multiple of every stride, as in training.
   multiple = STRIDE * 2**count
-  border = ((0, -h % multiple), (0, -w % multiple), (0, 0))
-  images, signed = _pyramid(np.pad(photo, border, 'edge'), np.pad(defocus, border, 'edge'), count)
+  padding = ((0, -h % multiple), (0, -w % multiple), (0, 0))
+  images, signed = _pyramid(np.pad(photo, padding, 'edge'), np.pad(defocus, padding, 'edge'), count)
   signed = [x / np.float32(2**count * learned.radius) for x in signed]
   blur, upsample = compiled(learned.model)
   blurred = np.asarray(blur(learned.variables, images[0][None], signed[0][None])[0])
   upsample = functools.partial(upsample, learned.variables)
-  margin, near = _head_reach(learned.model), _nearby(signed[0], radius=learned.radius)
+  margin, near = _head_radius(learned.model), _nearby(signed[0], radius=learned.radius)
   for i in range(count):
-    blurred = np.clip(blurred, 0, 1)
     place = _place(signed[i], near, radius=learned.radius, scale=2**i)
-    low = np.concatenate([images[i], blurred, signed[i], place], axis=-1)
+    low = np.concatenate([images[i], np.clip(blurred, 0, 1), signed[i], place], axis=-1)
     blurred = _doubled(upsample, low, images[i + 1], margin, core)
   return blurred[:h, :w]
 
 
 def _doubled(upsample, low: np.ndarray, guide: np.ndarray, margin: int, core: int) -> np.ndarray:
-  """One doubling: `low` [h w 9] and `guide` [2h 2w 3] to the blurred picture [2h 2w 3]."""
-  before, after = (_up(margin + reach) for reach in UNET_REACH)
+  """Upsamples by two: `low` [h w 9] and `guide` [2h 2w 3] -> the blurred picture [2h 2w 3]."""
+  # Receptive fields rounded up to the U-Net's grid.
+  before, after = (-(-(margin + radius) // STRIDE) * STRIDE for radius in UNET_RADIUS)
   rows, columns = (tiles.spans(n, core, before, after, STRIDE) for n in low.shape[:2])
   result = np.empty(guide.shape, np.float32)
-  for tile in tiles.tiles(rows, columns):
+  for tile in itertools.product(rows, columns):
     outer, inner, parts = [], [], []
     for span, n in zip(tile, low.shape[:2], strict=True):
-      whole = span.stop - span.start == n
-      size = n if whole else core + before + after
+      single = span.stop - span.start == n
+      size = n if single else core + before + after
       outer.append(slice(span.outer, span.outer + size))
-      # What the head sees: a margin around the result, of one size, within the frame.
-      seen = n if whole else core + 2 * margin
-      start = min(max(span.start - margin, 0), n - seen)
-      inner.append(slice(start, start + seen))
+      # Input of the head: the result and a margin, of constant size, within the frame.
+      size = n if single else core + 2 * margin
+      start = min(max(span.start - margin, 0), n - size)
+      inner.append(slice(start, start + size))
       parts.append(slice(span.start, span.stop))
-    window = low[*outer][None]
     corner = tuple(i.start - o.start for i, o in zip(inner, outer, strict=True))
-    image, blurred, defocus, place = np.split(window, (3, 6, 7), axis=-1)
+    image, blurred, defocus, place = np.split(low[*outer][None], (3, 6, 7), axis=-1)
     made = upsample(image, blurred, defocus, guide[*_twice(inner)][None], corner, place)
     kept = [slice(p.start - i.start, p.stop - i.start) for p, i in zip(parts, inner, strict=True)]
     result[*_twice(parts)] = np.asarray(made[0])[*_twice(kept)]
@@ -153,22 +152,18 @@ def _twice(slices: list[slice]) -> list[slice]:
   return [slice(2 * part.start, 2 * part.stop) for part in slices]
 
 
-def _up(length: int) -> int:
-  return -(-length // STRIDE) * STRIDE
-
-
-def _head_reach(model: LensBlur) -> int:
-  """Pixels of the lower level that the head of the upsampler sees around a pixel's double."""
+def _head_radius(model: LensBlur) -> int:
+  """Receptive field radius of the upsampler's head, in pixels of the lower level."""
   features = model.upsampler_features or Upsampler.features
-  convolutions = 6  # Of 3 x 3: one after enlarging, four of the weights and their last.
-  # Enlarging itself sees one pixel further.
+  convolutions = 6  # 3 x 3: one after upsampling, five for the weights.
+  # Bilinear upsampling adds one pixel.
   return math.ceil(max(convolutions, discs.reach(len(features))) / 2) + 1
 
 
 def _pyramid(
   photo: np.ndarray, defocus: np.ndarray, count: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-  """Photograph and defocus at every size, the smallest first; shrunk in linear light."""
+  """Photograph and defocus at every level, the smallest first; averaged in linear light."""
   images, signed = [photo], [defocus]
   light = photo
   for i in range(count):
@@ -185,7 +180,7 @@ def _nearby(defocus: jax.Array, radius: int) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames=('radius', 'scale'))
 def _place(defocus: jax.Array, near: jax.Array, radius: int, scale: int) -> jax.Array:
-  """discs.place of a level `scale` times as large as the lowest, whose `near` it is told."""
+  """discs.place at a level `scale` times as large as the lowest, of which `near` is."""
   return discs.place(defocus, resize.upsample(near, defocus.shape[:2]), radius, scale)
 
 
@@ -195,14 +190,12 @@ def _halved(light: jax.Array, decode: bool) -> tuple[jax.Array, jax.Array]:
   return light, colour.linear_to_srgb(light)
 
 
-@jax.jit
-def _half(x: jax.Array) -> jax.Array:
-  return resize.downsample(x, 2)
+_half = jax.jit(functools.partial(resize.downsample, factor=2))
 
 
 @functools.cache
 def compiled(model: LensBlur):
-  """The two halves of the network, compiled once for each shape."""
+  """The two parts of the network, blur and upsampler, compiled once for each shape."""
 
   def upsample(variables, image, blurred, defocus, guide, corner, place):
     arrays = image, blurred, defocus, guide

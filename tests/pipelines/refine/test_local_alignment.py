@@ -1,4 +1,4 @@
-"""A refined map takes the consistent one's values in every place, and keeps its edges."""
+"""Local alignment: values of the consistent map, edges of the refined one."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ _H, _W = 240, 320
 
 
 def _scene():
-  """A true map in [0, 1], its blurred view, and a sharp one whose values drift."""
+  """A true map in [0, 1], a blurred one, and a sharp one with low-frequency errors."""
   rows, columns = np.mgrid[:_H, :_W].astype(np.float32)
   truth = 0.2 + 0.2 * rows / _H + 0.4 * (columns > 0.4 * _W) * (rows > 0.3 * _H)
   low = cv2.GaussianBlur(truth, (0, 0), 2)
@@ -23,10 +23,10 @@ def _error(x, truth):
   return float(abs(x - truth).mean())
 
 
-def test_values_are_those_of_the_consistent_map_and_edges_of_the_sharp_ones():
+def test_result_has_values_of_the_consistent_map_and_edges_of_the_sharp_one():
   truth, low, high = _scene()
   refined = 0.6 * truth + 0.4 * high
-  result = local_alignment.aligned(refined, low, maps.unit(high, 'high').values)
+  result = local_alignment.aligned(refined, low, maps.to_unit_range(high))
   assert result.shape == truth.shape and result.dtype == np.float32
   assert _error(result, truth) < 0.1 * _error(refined, truth)
   beside = (slice(100, 200), slice(120, 136))
@@ -35,30 +35,22 @@ def test_values_are_those_of_the_consistent_map_and_edges_of_the_sharp_ones():
   assert steepest(result) > 0.3 > 3 * steepest(low)
 
 
-def test_nothing_overshoots_beside_an_edge():
-  """Where the sharp map has a bump by an edge of which the others know nothing."""
+def test_result_does_not_overshoot_beside_an_edge():
+  """The sharp map has a bump beside an edge, the others do not."""
   high = np.zeros((_H, _W, 1), np.float32)
   high[:, _W // 2 :] = 0.8
   low = cv2.GaussianBlur(high, (0, 0), 2)[..., None]
   high[100:110, 164:170] += 0.3
-  high[:, 250:270] = low[:, 250:270] = 1  # What is far from the edge does not matter there.
+  high[:, 250:270] = low[:, 250:270] = 1  # Values far from the edge have no influence there.
   result = local_alignment.aligned(low, low, high)
-  loose = local_alignment.fitted(low, [low, high], [5e-4, 1e-5])
+  unclipped = local_alignment.fitted(low, [low, high], [5e-4, 1e-5])
   part = (slice(60, 180), slice(140, 220))
-  assert loose[part].max() > low[part].max() + 0.004
+  assert unclipped[part].max() > low[part].max() + 0.004
   assert low[part].min() <= result[part].min() and result[part].max() <= low[part].max()
 
 
-def test_a_refined_map_that_agrees_stays():
-  truth, *_ = _scene()
-  rough = np.random.default_rng(0).random((_H, _W, 1), np.float32)
-  result = local_alignment.aligned(truth, truth, rough)
-  np.testing.assert_allclose(result, truth, atol=0.05)
-  assert _error(result, truth) < 0.003
-
-
-def test_one_map_for_both_is_refined_all_the_same():
-  """A copy may have another size, and the steps of 8 bits; a map that is sharper is none."""
+def test_copies_of_one_map_return_the_refined_map():
+  """A copy may have another size or 8 bits."""
   truth, low, _ = _scene()
   half = maps.resized(low, (_H // 2, _W // 2))
   for copy in (low.copy(), np.round(low * 255) / 255, half):
@@ -68,18 +60,17 @@ def test_one_map_for_both_is_refined_all_the_same():
 
 
 @pytest.mark.parametrize('shape', [(24, 32), (480, 640), (240, 6)])
-def test_sizes_are_free(shape):
+def test_maps_may_have_different_sizes(shape):
   truth, low, high = (maps.resized(x, shape) for x in _scene())
-  small = maps.resized(low, (24, 32))
-  small = small.astype(np.float64)
+  small = maps.resized(low, (24, 32)).astype(np.float64)
   result = local_alignment.aligned(high, small, maps.resized(high, (97, 130)))
   assert result.shape == truth.shape and result.dtype == np.float32
   assert _error(result, truth) < _error(high, truth)
 
 
-def test_edges_are_those_of_the_refined_map_and_small_relief_that_of_the_sharp_one():
-  """Of an edge the sharp map has in the wrong place, and of ripples which the network lost."""
-  rows, columns = np.mgrid[:_H, :_W].astype(np.float32)
+def test_edges_come_from_the_refined_map_and_small_relief_from_the_sharp_one():
+  """The sharp map has the edge at another position; the refined one lacks ripples."""
+  _, columns = np.mgrid[:_H, :_W].astype(np.float32)
   step = lambda at: 0.5 * (columns > at)[..., None]  # noqa: E731
   ripples = (0.01 * np.sin(columns / 12))[..., None]
   low = cv2.GaussianBlur((step(160) + ripples)[..., 0].astype(np.float32), (0, 0), 4)[..., None]
@@ -92,8 +83,7 @@ def test_edges_are_those_of_the_refined_map_and_small_relief_that_of_the_sharp_o
   np.testing.assert_allclose(result[part].std(), ripples[part].std(), rtol=0.25)
 
 
-def test_of_relief_that_the_refined_map_alone_has_a_quarter_is_kept():
-  """Of stripes too low for windows to follow them, where the others are flat."""
+def test_relief_below_the_variance_is_reduced_to_a_quarter_in_flat_windows():
   flat = np.full((_H, _W, 1), 0.2, np.float32)
   flat[:, :40] = 1
   high, refined = flat.copy(), flat.copy()
@@ -103,9 +93,9 @@ def test_of_relief_that_the_refined_map_alone_has_a_quarter_is_kept():
   np.testing.assert_allclose(np.ptp(result[120, 140:280]), 0.25 * 0.01, rtol=0.1)
 
 
-def test_a_guide_is_followed_from_its_variance_on():
+def test_guides_below_their_variance_are_ignored():
   _, low, high = _scene()
-  stiff = local_alignment.fitted(low, [high, low], [1e3, 1e-6])
-  np.testing.assert_allclose(stiff, low, atol=2e-3)
+  result = local_alignment.fitted(low, [high, low], [1e3, 1e-6])
+  np.testing.assert_allclose(result, low, atol=2e-3)
   both = local_alignment.fitted(low, [high, low[::-1]], [1e-4, 1e3])
   np.testing.assert_allclose(both, local_alignment.fitted(low, [high], [1e-4]), atol=2e-3)

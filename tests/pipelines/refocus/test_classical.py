@@ -1,4 +1,4 @@
-"""The classical renderer in tiles is the one without."""
+"""The classical renderer in tiles equals the operation on the full frame."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from depthjax.pipelines.refocus import classical
 
 
 @pytest.mark.parametrize('core', [7, 16, 64])
-def test_tiles_do_not_show(core):
+def test_tiles_equal_the_full_frame(core):
   rng = np.random.default_rng(0)
   photo = rng.random((30, 45, 3), np.float32)
   defocus = rng.uniform(-3.6, 3.6, (30, 45, 1)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The network in tiles is the network on the whole frame."""
+"""The learned renderer: tiles, receptive fields, and the blur after several doublings."""
 
 import functools
 
@@ -17,7 +17,7 @@ _FEATURES = (6, 6, 3, 3)
 
 @functools.cache
 def _learned():
-  """A tiny network whose every part matters: weights of one sign cancel nowhere."""
+  """A tiny network whose output depends on all inputs: positive weights do not cancel."""
   model = LensBlur(width=4, upsampler_width=4, features=_FEATURES, upsampler_features=_FEATURES)
   variables = jax.device_get(jax.jit(functools.partial(learned_lib.initial, model))())
   variables['params']['upsampler'] = {
@@ -28,7 +28,7 @@ def _learned():
 
 
 def _mean(x):
-  """A kernel that sees its corners as well as its middle."""
+  """A box filter of the kernel's size."""
   return np.full_like(x, 1 / x[..., 0].size) if x.ndim == 4 else x
 
 
@@ -38,16 +38,16 @@ def _scene(h, w):
   return photo, rng.uniform(-8, 8, (h, w, 1)).astype(np.float32)
 
 
-def test_tiles_do_not_show():
-  """Frames of 388 x 346 from 200 x 176, whose tiles see 104 + 16 pixels."""
+def test_tiles_equal_the_full_frame():
+  """388 x 346 pixels from 200 x 176; the input of a tile has 104 + 16 pixels."""
   photo, defocus = _scene(388, 346)
-  whole = learned_lib.render(_learned(), photo, defocus, 1, core=400)
+  full = learned_lib.render(_learned(), photo, defocus, 1, core=400)
   tiled = learned_lib.render(_learned(), photo, defocus, 1, core=16)
-  np.testing.assert_allclose(tiled, whole, atol=1e-4)
-  assert whole.shape == photo.shape and np.std(whole) > 0.03
+  np.testing.assert_allclose(tiled, full, atol=1e-4)
+  assert full.shape == photo.shape and np.std(full) > 0.03
 
 
-def test_all_tiles_use_one_program(monkeypatch):
+def test_all_tiles_have_the_same_shape(monkeypatch):
   shapes = set()
 
   def upsample(variables, image, blurred, defocus, guide, corner, place):
@@ -61,34 +61,33 @@ def test_all_tiles_use_one_program(monkeypatch):
   assert shapes == {((1, 120, 120, 3), (1, 52, 52, 3))}
 
 
-def test_the_unet_sees_as_far_as_stated():
-  """By the gradient of each of 8 neighbours, as its strides see them differently."""
-  before, after = learned_lib.UNET_REACH
+def test_receptive_field_of_the_unet():
+  """From the gradient at 8 neighbouring pixels, because strides make them differ."""
   unet = UNet(2, norm=layers.BatchNorm)
   init = jax.jit(functools.partial(unet.init, train=False))
   variables = init(jax.random.key(0), jnp.zeros((1, 16, 16, 7)))
   variables = jax.tree.map(lambda x: jnp.abs(x) + 0.1, variables)
 
   @jax.jit
-  def seen(row):
+  def depends(row):
     total = lambda x: unet.apply(variables, x, False)[0, row, 4].sum()  # noqa: E731
     return jnp.abs(jax.grad(total)(jnp.ones((1, 128, 8, 7)))).sum(axis=(0, 2, 3)) > 0
 
-  reaches = []
+  radii = []
   for row in range(56, 64):
-    rows = np.nonzero(seen(row))[0]
-    reaches.append((row - rows.min(), rows.max() - row))
-  assert tuple(np.max(reaches, axis=0)) == (before, after)
+    rows = np.nonzero(depends(row))[0]
+    radii.append((row - rows.min(), rows.max() - row))
+  assert tuple(np.max(radii, axis=0)) == learned_lib.UNET_RADIUS
 
 
-@pytest.mark.parametrize('widths, reach', [((), 5), ((6, 6, 3, 3), 5), ((6, 6), 4), ((3,) * 6, 7)])
-def test_the_head_sees_its_convolutions(widths, reach):
-  """3 x 3, then 5 x 5: 1, 3, 5, 7, ... pixels, but 6 at least for the weights; and enlarging."""
-  assert learned_lib._head_reach(LensBlur(upsampler_features=widths)) == reach
+@pytest.mark.parametrize('widths, radius', [((), 5), ((6, 6, 3, 3), 5), ((6, 6), 4), ((3,) * 6, 7)])
+def test_receptive_field_of_the_head(widths, radius):
+  """Features: 3 x 3, then 5 x 5, so 1, 3, 5, 7, ... pixels; weights: 6; upsampling: 1 more."""
+  assert learned_lib._head_radius(LensBlur(upsampler_features=widths)) == radius
 
 
-def _untrained(radius=4):
-  """The network as it starts: nothing is added to the discs that the defocus asks for."""
+def _initial(radius=4):
+  """A network with zero output layers, which renders the discs that it is initialised with."""
   widths = (18, 18, 12, 12)
   model = LensBlur(
     width=4, upsampler_width=4, features=widths, upsampler_features=(12, 12), radius=radius
@@ -101,25 +100,23 @@ def _untrained(radius=4):
 
 
 @pytest.mark.parametrize('radius', [2.0, 6.0, 20.0])
-def test_a_plane_is_its_disc_after_any_number_of_doublings(radius):
-  """A blur has twice the pixels on every level: the weights of the upsampling must know."""
+def test_a_plane_is_blurred_by_its_disc_after_three_doublings(radius):
   h, w, count = 128, 192, 3
   noise = np.random.default_rng(0).random((h, w, 3), np.float32)
   photo = np.asarray(jax.image.resize(noise[::4, ::4], noise.shape, 'cubic')).clip(0, 1)
   defocus = np.full((h, w, 1), -radius, np.float32)
-  result = learned_lib.render(_untrained(), photo, defocus, count)
+  result = learned_lib.render(_initial(), photo, defocus, count)
   expected = classical.render(photo, defocus, radius)
   error, change = (np.abs(x - expected)[24:-24, 24:-24].mean() for x in (result, photo))
   assert error < 0.2 * change
 
 
-def test_a_plane_in_focus_stays_beside_a_blurred_one():
-  """As far from it as a blur of that size reaches, twice; nearer it may change."""
+def test_a_plane_in_focus_is_not_changed_far_from_a_blurred_one():
   h, w, count, radius = 64, 256, 2, 8.0
   photo = np.random.default_rng(0).random((h, w, 3), np.float32)
   defocus = np.where(np.arange(w) < 64, radius, 0).astype(np.float32)
   defocus = np.broadcast_to(defocus[None, :, None], (h, w, 1))
   result = learned_lib.render(_learned(), photo, defocus, count)
-  far = 64 + 2 * 4 * 4 + 2 * 4  # Twice 4 px of the lowest level, and what enlarging reads.
+  far = 64 + 2 * 4 * 4 + 2 * 4  # Twice 4 px of the lowest level, and the upsampling filters.
   np.testing.assert_allclose(result[:, far:], photo[:, far:], atol=1e-4)
   assert np.abs(result - photo)[:, :64].mean() > 0.05
