@@ -7,8 +7,6 @@ import numpy as np
 
 from depthjax.files import depth
 
-# A map whose range is below this fraction of its largest magnitude counts as constant.
-_FLAT = 1e-6
 # Two maps have opposite polarity below this rank correlation. Two disparities of one picture have
 # 0.5 to 1; a disparity and a depth of it -1 to -0.5.
 _MIN_CORRELATION = -0.3
@@ -42,20 +40,10 @@ def normalise(values: np.ndarray, name: str) -> Normalised:
     raise ValueError(f'the {name} map is {w} x {h} pixels; it must have at least 2 x 2')
   if not np.isfinite(values).all():
     raise ValueError(f'the {name} map has NaN or infinite values; fill them first')
-  result, low = to_unit_range(values), float(values.min())
+  result, low = depth.to_unit_range(values), float(values.min())
   if not result.any():
     raise ValueError(f'the {name} map is constant ({low:.6g}); its values must vary')
   return Normalised(result, low, float(values.max()) - low)
-
-
-def to_unit_range(values: np.ndarray) -> np.ndarray:
-  """Scales a map [h w 1] linearly to [0, 1], float32; a constant map becomes zeros."""
-  # float64, because float32 has too few digits for a small range at a large offset.
-  values = np.asarray(values, np.float64)
-  low, high = values.min(), values.max()
-  if high - low <= _FLAT * max(abs(low), abs(high)):
-    return np.zeros(values.shape, np.float32)
-  return ((values - low) / (high - low)).astype(np.float32)
 
 
 def resized(

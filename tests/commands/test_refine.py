@@ -10,7 +10,6 @@ from depthjax.files import colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine, resolutions, two_stage
 from depthjax.pipelines.refine.two_stage import Settings
 from tests import refiners
@@ -88,7 +87,7 @@ def test_weights_and_ensemble(run):
 
 def test_png_has_disparity_from_0_to_1_and_the_preview_its_colours(run):
   code, out, _ = run('refine photo.png low.npy -o out.png --high=high.pfm --preview')
-  unit = maps.to_unit_range(_refined())
+  unit = depth_files.to_unit_range(_refined())
   assert code == 0 and 'disparity in [0, 1], near is large' in out
   assert images.read_pixels('out.png').dtype == np.uint16
   _assert_wrote('out.png', 65535 * unit)
@@ -115,7 +114,7 @@ def test_depth_is_written_as_depth(run):
   _assert_wrote('out.npy', 1 / np.clip(expected, _filled().min(), _filled().max()))
   assert code == 0 and 'depth in the units of depth.npy' in out
   assert run(f'{line} -o out.pfm --scale=unit')[0] == 0
-  _assert_wrote('out.pfm', maps.to_unit_range(expected))
+  _assert_wrote('out.pfm', depth_files.to_unit_range(expected))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
+from depthjax.files import depth
 from depthjax.ops import resize
 from depthjax.pipelines import maps
 from depthjax.windows import Window
@@ -37,7 +38,7 @@ def predict(predictor: Predict, picture: np.ndarray, resolution: int) -> np.ndar
     raise ValueError(f'the predictor returned shape {list(result.shape)}; it must be [h w 1]')
   if not np.isfinite(result).all():
     raise ValueError('the predictor returned NaN or infinite values; all must be finite')
-  return maps.to_unit_range(result)
+  return depth.to_unit_range(result)
 
 
 def slope(disparity: np.ndarray) -> np.ndarray:
@@ -125,4 +126,4 @@ def by_gradients(
 def steepness(disparity: np.ndarray, long_side: int) -> float:
   """Mean gradient of a map [h w 1] after normalising and resizing; 0 for a constant map."""
   small = maps.resized(disparity, resize.frame(disparity.shape[:2], long_side, 1))
-  return float(slope(maps.to_unit_range(small)).mean())
+  return float(slope(depth.to_unit_range(small)).mean())

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from depthjax.files import depth
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import local_alignment
 
@@ -26,7 +27,7 @@ def _error(x, truth):
 def test_result_has_values_of_the_consistent_map_and_edges_of_the_sharp_one():
   truth, low, high = _scene()
   refined = 0.6 * truth + 0.4 * high
-  result = local_alignment.aligned(refined, low, maps.to_unit_range(high))
+  result = local_alignment.aligned(refined, low, depth.to_unit_range(high))
   assert result.shape == truth.shape and result.dtype == np.float32
   assert _error(result, truth) < 0.1 * _error(refined, truth)
   beside = (slice(100, 200), slice(120, 136))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from depthjax.files import weights
+from depthjax.files import depth, weights
 from depthjax.models.refinement import refiners as refiner_models
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine
@@ -73,7 +73,7 @@ def test_network_inputs_are_squares_of_the_input_size(monkeypatch):
   ((a, b),) = seen
   assert a.shape == b.shape == (1, 256, 256, 1) and a.dtype == b.dtype == np.float32
   np.testing.assert_allclose(a[0], refiners.smooth(256, 256), atol=0.02)
-  np.testing.assert_allclose(b.mean(), maps.to_unit_range(high).mean(), atol=1e-3)
+  np.testing.assert_allclose(b.mean(), depth.to_unit_range(high).mean(), atol=1e-3)
 
 
 @pytest.mark.parametrize('shape, size', [((40, 30), 128), ((200, 300), 1024), ((3000, 900), 2048)])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from depthjax import windows
+from depthjax.files import depth
 from depthjax.ops import gradients
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import resolutions
@@ -77,7 +78,7 @@ def test_windows_with_large_gradients_have_higher_resolutions(alpha):
   found = windows.grid((200, 200), 1)
   steep, expected = resolutions.slope(disparity), []
   for window in found:
-    crop = maps.to_unit_range(maps.resized(disparity[window.slices], (64, 64)))
+    crop = depth.to_unit_range(maps.resized(disparity[window.slices], (64, 64)))
     mean, relative = (64 + window.width) / 2, steep[window.slices].mean() / steep.mean()
     wanted = mean * resolutions.slope(crop).mean() / alpha * relative
     expected.append(min(max(round(wanted / 32) * 32, 64), resolutions.LARGEST))
@@ -106,7 +107,7 @@ def test_predictions_are_normalised(network, expected):
   picture = np.repeat(refiners.smooth(20, 30), 3, axis=-1)
   result = resolutions.predict(network, picture, 64)
   assert result.dtype == np.float32
-  np.testing.assert_allclose(result, maps.to_unit_range(expected), atol=1e-6)
+  np.testing.assert_allclose(result, depth.to_unit_range(expected), atol=1e-6)
 
 
 @pytest.mark.parametrize(
