@@ -78,7 +78,7 @@ def plan(
     ValueError: a field out of range, or a source that cannot be read.
   """
   if not 1 <= count_shards <= count:
-    raise ValueError(f'--shards is {count_shards} for {count} scenes; it must be 1 to {count}')
+    raise ValueError(f'{count_shards} shards for {count} scenes; it must be 1 to {count} shards')
   if [part.where for part in mixtures.parse(fields['scene_source'])] not in ([], [scene.DRAWN]):
     raise ValueError(f"scene_source is {fields['scene_source']!r}; '' draws the scenes")
   target = pathlib.Path(target).expanduser()
