@@ -254,7 +254,6 @@ def test_16_bit_images_are_stored_with_8_bits(tmp_path):
   source = made.ebb(tmp_path / 'source', 3)
   made.write(source / 'original' / '0.png', made.picture(0).astype(np.uint16) * 257)
   done = writing.prepare('ebb', source, tmp_path / 'a')
-  records = {
-    record['name']: record for record in evaluation.open_pairs(f'tfds:{done.folder}', 'all')
-  }
-  np.testing.assert_allclose(records['0']['image'] * 255, made.picture(0), atol=1e-4)
+  pairs = evaluation.open_pairs(f'tfds:{done.folder}', 'all')
+  (record,) = (record for record in pairs if record['name'] == '0')
+  np.testing.assert_allclose(record['image'] * 255, made.picture(0), atol=1e-4)
