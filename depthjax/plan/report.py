@@ -55,14 +55,13 @@ def _step_json(plan: Plan, step: Compiled) -> dict[str, Any]:
   if step.memory is None:
     return result
   times = roofline.times(step, plan.topology)
-  groups = [{'groups': list(one.groups.shape)} for one in step.costs.collectives]
   return {
     **result,
     'memory_bytes': step.memory._asdict(),
     'traffic_bytes': step.costs.traffic,
     'gather_elements': step.costs.gather_elements,
     'collectives': [
-      one._asdict() | shape for one, shape in zip(step.costs.collectives, groups, strict=True)
+      {**one._asdict(), 'groups': list(one.groups.shape)} for one in step.costs.collectives
     ],
     'unknown_loops': step.costs.unknown_loops + step.work.unknown_loops,
     'seconds': times._asdict(),

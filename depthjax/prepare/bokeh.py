@@ -9,19 +9,8 @@ import numpy as np
 
 from depthjax.files import depth, depth_formats, images
 from depthjax.files.errors import MAX_PIXELS, InputError, readable_file
-from depthjax.prepare import maps, pictures
-from depthjax.prepare.entries import (
-  Entry,
-  Found,
-  Record,
-  ambiguous,
-  by_stem,
-  folder,
-  found,
-  listed,
-  paired,
-  refused,
-)
+from depthjax.prepare import entries, maps, pictures
+from depthjax.prepare.entries import Entry, Found, Record, by_stem, folder, listed
 
 _GAMMA = 2.2
 _IMAGES = (*images.EXTENSIONS, '.exr')
@@ -47,8 +36,9 @@ def ebb(source: Path) -> Found:
   fields, files = ('image', 'target'), None
   if (source / 'disparity').is_dir():
     fields, files = (*fields, 'disparity', 'valid'), _by_name(source / 'disparity', _MAPS)
-  entries = paired(listed(sharp), listed(blurred), functools.partial(_load_pair, files))
-  return found(source, fields, entries, 'photos in original/ and bokeh/')
+  load = functools.partial(_load_pair, files)
+  pairs = entries.paired(listed(sharp), listed(blurred), load)
+  return entries.found(source, fields, pairs, 'photos in original/ and bokeh/')
 
 
 def _load_pair(files: dict[str, Path] | None, sharp: Path, blurred: Path) -> Record:
@@ -93,24 +83,20 @@ def blb(source: Path) -> Found:
   fields, lenses = ('image', 'target', 'disparity', 'valid'), [None] * len(scenes)
   if scenes and all(lens_files):
     fields, lenses = (*fields, 'blur', 'focus'), [_read_lens(file) for file in lens_files]
-  entries = [
-    entry
-    for scene, lens in zip(scenes, lenses, strict=True)
-    for entry in _scene_entries(scene, lens)
-  ]
+  records = [entry for pair in zip(scenes, lenses, strict=True) for entry in _scene_entries(*pair)]
   expected = 'folders of scenes with image, depth and bokeh_00_00 as EXR or PNG'
-  return found(source, fields, entries, expected)
+  return entries.found(source, fields, records, expected)
 
 
 def _scene_entries(scene: Path, lens: tuple | None) -> list[Entry]:
-  entries = []
+  result = []
   for stem, files in by_stem(listed(scene, _IMAGES)).items():
     if match := re.fullmatch(r'bokeh_(\d+)_(\d+)', stem):
       at = int(match[1]), int(match[2])
-      load = ambiguous(files) or functools.partial(_load_bokeh, scene, files[0], lens, at)
-      entries.append(Entry(f'{scene.name}/{stem}', scene.name, load))
-  missing = Entry(scene.name, scene.name, refused(scene, 'has no bokeh_LL_FF', 'one or more'))
-  return entries or [missing]
+      load = functools.partial(_load_bokeh, scene, files[0], lens, at)
+      result.append(Entry(f'{scene.name}/{stem}', scene.name, entries.ambiguous(files) or load))
+  missing = entries.refused(scene, 'has no bokeh_LL_FF', 'one or more')
+  return result or [Entry(scene.name, scene.name, missing)]
 
 
 def _load_bokeh(scene: Path, target: Path, lens: tuple | None, at: tuple[int, int]) -> Record:

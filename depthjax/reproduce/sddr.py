@@ -1,6 +1,6 @@
 """SDDR (Li et al., NeurIPS 2024): Tables 1 to 4 and Figure 7."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,24 +50,14 @@ _SCENES = (
 )
 
 
-def _scores(method: Method, **fields: Any) -> Callable[[Lab], Sequence[np.ndarray]]:
+def _row(label: str, paper: tuple, *method: Any, note: str = '', **fields: Any) -> Row:
+  """A row of Method(*method); `fields` override the scenes' config."""
+
   def measure(lab: Lab) -> Sequence[np.ndarray]:
-    scores = refinement.scores(lab, method, _METRICS, **fields)
+    scores = refinement.scores(lab, Method(*method), _METRICS, **fields)
     return [scores[name] for name in _METRICS]
 
-  return measure
-
-
-def _row(label: str, paper: tuple, kind: str, **fields: Any) -> Row:
-  return Row(label, paper, _scores(Method(kind), **fields))
-
-
-def _refined(label: str, paper: tuple, run: str, note: str = '', **fields: Any) -> Row:
-  return Row(label, paper, _scores(Method('refined', run), **fields), note)
-
-
-def _windows(label: str, paper: tuple, levels: int) -> Row:
-  return Row(label, paper, _scores(Method('two_stage', 'sddr', levels)))
+  return Row(label, paper, measure, note)
 
 
 TABLE1 = Table(
@@ -84,8 +74,14 @@ TABLE1 = Table(
     _row('Poisson fusion', (None,) * 3, 'poisson'),
     Row('Kim 2022', (0.846, 0.124, 0.328), None, NO_WEIGHTS),
     Row('Graph-GDSR', (0.847, 0.124, 0.327), None, NO_WEIGHTS),
-    _refined('GBDF', (0.852, 0.122, 0.316), 'gbdf', 'trained with its own loss, on fewer examples'),
-    _refined('SDDR', (0.862, 0.120, 0.305), 'sddr'),
+    _row(
+      'GBDF',
+      (0.852, 0.122, 0.316),
+      'refined',
+      'gbdf',
+      note='trained with its own loss, on fewer examples',
+    ),
+    _row('SDDR', (0.862, 0.120, 0.305), 'refined', 'sddr'),
   ),
   data=f'The paper: 48 pictures, LeReS. {_SCENES}.',
   expected='SDDR best in all columns.',
@@ -101,9 +97,9 @@ TABLE2 = Table(
   (
     _row('Initial prediction', (0.847, 0.123, 0.326), 'initial'),
     Row('Boost', (0.844, 0.131, 0.325), None, NO_WEIGHTS),
-    _refined('SDDR, one stage', (0.862, 0.120, 0.305), 'sddr'),
-    _windows('SDDR, two levels of windows (14 calls)', (0.861, 0.123, 0.309), 2),
-    _windows('SDDR, three levels (30 calls)', (None,) * 3, 3),
+    _row('SDDR, one stage', (0.862, 0.120, 0.305), 'refined', 'sddr'),
+    _row('SDDR, two levels of windows (14 calls)', (0.861, 0.123, 0.309), 'two_stage', 'sddr', 2),
+    _row('SDDR, three levels (30 calls)', (None,) * 3, 'two_stage', 'sddr', 3),
   ),
   data=f'The paper: as Table 1. {_SCENES}.',
   expected='As good as one stage in δ1; the paper is a little worse in REL and ORD for LeReS.',
@@ -121,8 +117,8 @@ TABLE3 = Table(
     _row('Initial prediction', (0.902, 0.101, 0.242, 0.284), 'initial', **_REAL),
     _row('Guided filter', (None,) * 4, 'guided', **_REAL),
     _row('Poisson fusion', (None,) * 4, 'poisson', **_REAL),
-    _refined('GBDF', (0.906, 0.100, 0.239, 0.267), 'gbdf', **_REAL),
-    _refined('SDDR', (0.926, 0.098, 0.221, 0.220), 'sddr', **_REAL),
+    _row('GBDF', (0.906, 0.100, 0.239, 0.267), 'refined', 'gbdf', **_REAL),
+    _row('SDDR', (0.926, 0.098, 0.221, 0.220), 'refined', 'sddr', **_REAL),
   ),
   data='The paper: DIML. Ours: the measured disparity of Middlebury 2014 "Motorcycle", which comes '
   'with scikit-image, with one simulated prediction per example, each of another seed.',
@@ -152,10 +148,10 @@ TABLE4A = _ablation(
   'levels of windows in the pseudo-labels',
   'Table 4a',
   (
-    _refined('S = 0', (0.859, 0.125, 0.313, 0.235), 'sddr-levels-0'),
-    _refined('S = 1', (0.860, 0.122, 0.309, 0.223), 'sddr-levels-1'),
-    _refined('S = 2', (0.860, 0.120, 0.307, 0.219), 'sddr-levels-2'),
-    _refined('S = 3', _FULL, 'sddr'),
+    _row('S = 0', (0.859, 0.125, 0.313, 0.235), 'refined', 'sddr-levels-0'),
+    _row('S = 1', (0.860, 0.122, 0.309, 0.223), 'refined', 'sddr-levels-1'),
+    _row('S = 2', (0.860, 0.120, 0.307, 0.219), 'refined', 'sddr-levels-2'),
+    _row('S = 3', _FULL, 'refined', 'sddr'),
   ),
   'Better with each level.',
 )
@@ -164,10 +160,10 @@ TABLE4B = _ablation(
   'the losses',
   'Table 4b',
   (
-    _refined('L_gt', (0.854, 0.124, 0.313, 0.240), 'sddr-truth'),
-    _refined('L_gt, L_grad', (0.858, 0.122, 0.307, 0.220), 'sddr-gradient'),
-    _refined('L_gt, L_fusion', (0.859, 0.120, 0.311, 0.229), 'sddr-fusion'),
-    _refined('all', _FULL, 'sddr'),
+    _row('L_gt', (0.854, 0.124, 0.313, 0.240), 'refined', 'sddr-truth'),
+    _row('L_gt, L_grad', (0.858, 0.122, 0.307, 0.220), 'refined', 'sddr-gradient'),
+    _row('L_gt, L_fusion', (0.859, 0.120, 0.311, 0.229), 'refined', 'sddr-fusion'),
+    _row('all', _FULL, 'refined', 'sddr'),
   ),
   'All losses together best, L_gt alone worst.',
 )
@@ -176,14 +172,15 @@ TABLE4C = _ablation(
   'the training data',
   'Table 4c',
   (
-    _refined(
+    _row(
       'Natural alone',
       (0.860, 0.121, 0.309, 0.222),
+      'refined',
       'sddr-natural',
-      'all targets of the second stage simulate stereo ground truth; the paper has HRWSI alone',
+      note='all second-stage targets simulate stereo ground truth; the paper has HRWSI alone',
     ),
-    _refined('Natural alone, L_gt alone', (None,) * 4, 'sddr-natural-truth'),
-    _refined('Mixed', _FULL, 'sddr'),
+    _row('Natural alone, L_gt alone', (None,) * 4, 'refined', 'sddr-natural-truth'),
+    _row('Mixed', _FULL, 'refined', 'sddr'),
   ),
   'Nearly as good with natural data alone; the labels compensate for its blurred edges.',
 )
@@ -192,10 +189,10 @@ TABLE4D = _ablation(
   'the kind of label, and labels for another network',
   'Tables 4d and 6',
   (
-    _refined('GBDF', (0.852, 0.122, 0.316, 0.258), 'gbdf'),
-    _refined('GBDF, labels G_S', (0.858, 0.122, 0.307, 0.230), 'gbdf-labels'),
-    _refined('SDDR, labels D_S', (0.855, 0.129, 0.317, 0.237), 'sddr-disparity'),
-    _refined('SDDR, labels G_S', _FULL, 'sddr'),
+    _row('GBDF', (0.852, 0.122, 0.316, 0.258), 'refined', 'gbdf'),
+    _row('GBDF, labels G_S', (0.858, 0.122, 0.307, 0.230), 'refined', 'gbdf-labels'),
+    _row('SDDR, labels D_S', (0.855, 0.129, 0.317, 0.237), 'refined', 'sddr-disparity'),
+    _row('SDDR, labels G_S', _FULL, 'refined', 'sddr'),
   ),
   'G_S better than D_S; G_S improves GBDF.',
 )
@@ -207,13 +204,13 @@ FIGURE7 = Table(
   (),
   _COLUMNS,
   tuple(
-    Row(f'{name}, noise x {amount:g}', (), _scores(method, data__predictions__noise=amount))
+    _row(f'{name}, noise x {amount:g}', (), *method, data__predictions__noise=amount)
     for amount in (0.0, 0.5, 1.0, 2.0, 3.0)
     for name, method in (
-      ('Initial prediction', Method('initial')),
-      ('Guided filter', Method('guided')),
-      ('Poisson fusion', Method('poisson')),
-      ('SDDR', Method('refined', 'sddr')),
+      ('Initial prediction', ('initial',)),
+      ('Guided filter', ('guided',)),
+      ('Poisson fusion', ('poisson',)),
+      ('SDDR', ('refined', 'sddr')),
     )
   ),
   data=f'{_SCENES}. The amplitude of all errors of the predictor is multiplied; trained with 1.',

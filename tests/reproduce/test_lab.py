@@ -55,10 +55,16 @@ def _lab(root, given=(), **fields):
   return Lab(root, tiny.ROOT / 'configs', 'smoke', fields, _EXPERIMENTS, given)
 
 
-def _rewrite(path, change):
-  table = json.loads(path.read_text())
-  change(table)
-  path.write_text(json.dumps(table))
+def _rewrite(workdir, field, value):
+  """Changes a field of a run's config.json, or removes it if `value` is None."""
+  path, (*tables, name) = workdir / 'config.json', field.split('.')
+  config = table = json.loads(path.read_text())
+  for part in tables:
+    table = table[part]
+  table[name] = value
+  if value is None:
+    del table[name]
+  path.write_text(json.dumps(config))
 
 
 def _refused(message, lab, name):
@@ -123,41 +129,37 @@ def test_run_is_reused_unless_a_field_changes_its_result(tmp_path, calls, field,
 
 
 @pytest.mark.parametrize(
-  'table, field, changes',
+  'field, changes',
   [
-    (None, 'ema', {'ema': 0.5}),
-    ('loss', 'kind', {'loss.kind': 'l1'}),
-    ('data', 'softness', {'data.softness': (1.0, 2.0)}),
+    ('ema', {'ema': 0.5}),
+    ('loss.kind', {'loss.kind': 'l1'}),
+    ('data.softness', {'data.softness': (1.0, 2.0)}),
   ],
 )
-def test_missing_field_of_an_older_run_has_the_config_files_value(
-  tmp_path, calls, table, field, changes
-):
+def test_missing_field_of_an_older_run_has_the_config_files_value(tmp_path, calls, field, changes):
   _lab(tmp_path).train('plain')
-  path = tmp_path / 'plain' / 'config.json'
-  _rewrite(path, lambda config: (config[table] if table else config).pop(field))
+  _rewrite(tmp_path / 'plain', field, None)
   _lab(tmp_path).train('plain')
   _refused(f'another config .*{field}', _lab(tmp_path, **changes), 'plain')
   assert len(calls) == 1
 
 
-def test_missing_field_that_the_experiment_overrides_is_refused(tmp_path, calls):
-  _lab(tmp_path).train('l1')
-  _rewrite(tmp_path / 'l1' / 'config.json', lambda config: config['loss'].pop('kind'))
-  _refused(r'another config \(in loss.kind\)', _lab(tmp_path), 'l1')
-
-
-def test_field_that_no_longer_exists_is_refused(tmp_path, calls):
-  _lab(tmp_path).train('plain')
-  _rewrite(tmp_path / 'plain' / 'config.json', lambda config: config['model'].update(depth=3))
-  _refused(r'another config \(in model.depth\)', _lab(tmp_path), 'plain')
-
-
-def test_run_with_an_older_name_of_its_task_is_reused(tmp_path, calls):
-  _lab(tmp_path).train('depth')
-  _rewrite(tmp_path / 'depth' / 'config.json', lambda config: config.update(task='depth'))
-  _lab(tmp_path).train('depth')
-  assert calls == [('train', 'depth')]
+@pytest.mark.parametrize(
+  'name, field, value, reused',
+  [
+    ('depth', 'task', 'depth', True),  # An older name of the task.
+    ('l1', 'loss.kind', None, False),  # Missing, and the experiment overrides it.
+    ('plain', 'model.depth', 3, False),  # No longer exists.
+  ],
+)
+def test_run_of_an_older_version(tmp_path, calls, name, field, value, reused):
+  _lab(tmp_path).train(name)
+  _rewrite(tmp_path / name, field, value)
+  if reused:
+    _lab(tmp_path).train(name)
+  else:
+    _refused(rf'another config \(in {field}\)', _lab(tmp_path), name)
+  assert calls == [('train', name)]
 
 
 def test_predictors_are_trained_first(tmp_path, calls):
