@@ -82,7 +82,7 @@ def show(plan: Plan, console: Console) -> None:
   )
   if not plan.topology.exact:
     console.print(
-      'ESTIMATES: there is no compiler for this chip without the chip. Memory, traffic and '
+      'ESTIMATES: programs for this chip cannot be compiled here. Memory, traffic and '
       'collectives are those of the program compiled for as many CPU devices.'
     )
   steps = {'train step': plan.train, 'evaluation step': plan.evaluate}

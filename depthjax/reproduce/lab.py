@@ -108,7 +108,7 @@ class Lab:
       configuring.ConfigError: as `train`; or given weights replace the experiment.
     """
     if name in self._given:
-      raise configuring.ConfigError(f'{name} cannot be given: its scores need a run of its own')
+      raise configuring.ConfigError(f'{name} cannot be given: a table scores it, which needs a run')
     overrides = {key.replace('__', '.'): value for key, value in fields.items()}
     if frames:
       overrides |= self._frames(name, frames)

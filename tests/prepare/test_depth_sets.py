@@ -11,7 +11,6 @@ from depthjax.data.records import evaluation
 from depthjax.files import depth_formats
 from depthjax.files.errors import InputError
 from depthjax.prepare import catalogue, hdf5, layouts, writing
-from tests import messages
 from tests.prepare import hdf5_files, made, made_maps
 
 
@@ -222,13 +221,3 @@ def test_help_shows_layout_licence_and_conversion(name, run):
   for words in ('Layout', 'Licence: ', 'Conversion: '):
     assert words in guide
   assert 'Raises' not in guide
-
-
-def test_command_names_the_missing_file(run, tmp_path):
-  next(iter(made_maps.tartanair(tmp_path / 'air').values())).file.unlink()
-  code, _, err = run('prepare tartanair --source air --target out')
-  assert code == 2
-  messages.assert_one_line(
-    err, 'air: 1 of 8 records are bad the first: depth_left/00_left_depth.npy: is missing'
-  )
-  assert not (tmp_path / 'out').exists()
