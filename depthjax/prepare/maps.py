@@ -31,15 +31,12 @@ def of_depth(
   Raises:
     InputError: sizes that differ, or no valid pixel.
   """
-  image = pictures.read_picture(photo) if image is None else image
-  pictures.check_sizes(photo, image, file, metres)
   metres = metres.astype(np.float32)
   known = np.isfinite(metres) & (metres >= _NEAREST)
   if valid is not None:
-    pictures.check_sizes(photo, image, file, valid)
+    pictures.check_sizes(file, metres, file, valid)
     known &= valid
-  check_known(file, known)
-  return {'image': image, **pictures.masked(pictures.inverse(metres, known), known), 'unit': '1/m'}
+  return of_disparity(photo, file, pictures.inverse(metres, known), known, '1/m', image)
 
 
 def of_disparity(
