@@ -197,11 +197,10 @@ def _temporary(target: Path, path: Path) -> Iterator[Path]:
       yield temporary
       path.parent.mkdir(exist_ok=True)
       os.replace(temporary / path.parent.name / path.name, path)
-    created = []
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
     for folder in created:
-      with contextlib.suppress(OSError):
+      with contextlib.suppress(OSError):  # It is not empty after a success.
         folder.rmdir()
 
 

@@ -65,14 +65,14 @@ def test_middlebury_disparity_warps_one_view_to_the_other(tmp_path):
   source = _folder('stereo_gt')
   found = middlebury.middlebury(source)
   assert [entry.name for entry in found.entries] == sorted(
-    place.name for place in source.iterdir() if place.is_dir()
+    path.name for path in source.iterdir() if path.is_dir()
   )
   assert made.bad(found.entries) == {}
   for entry in found.entries:
-    record, place = entry.load(), source / entry.name
+    record, path = entry.load(), source / entry.name
     disparity, valid = record['disparity'][..., 0], record['valid'][..., 0] > 0
-    file = next(name for name in _RIGHT_VIEWS if (place / name).is_file())
-    right = images.read_image(place / _RIGHT_VIEWS[file])
+    file = next(name for name in _RIGHT_VIEWS if (path / name).is_file())
+    right = images.read_image(path / _RIGHT_VIEWS[file])
     y, x = np.mgrid[: disparity.shape[0], : disparity.shape[1]].astype(np.float32)
     errors = []
     for scale in (0.5, 0.9, 1, 1.1, 2):
