@@ -1,1 +1,1 @@
-"""What a run would cost on devices that are not there: memory, work, traffic and time of a step."""
+"""Estimates memory, FLOPs, traffic and time of a training step on devices that are not present."""

@@ -1,16 +1,12 @@
-"""Public peak figures of accelerator chips, and where each was published.
-
-Links are what one chip can send to others of its slice or node, one way: half of what is published
-as bidirectional. Networks are what one chip can send to another slice or node.
+"""Published peak rates of accelerator chips.
 
 Sources, as of 2026:
   TPUs: docs.cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e (key chip specifications).
   Clocks: peak FLOP/s over 2 x the multipliers of a chip (v4, v5p: 8 arrays of 128 x 128; v5e: 4).
   Vector units: "How to Scale Your Model", jax-ml.github.io/scaling-book/tpus: 8 x 128 lanes of
     four ALUs a core.
-  A100: NVIDIA A100 80GB datasheet (SXM), 2021.   H100: NVIDIA H100 datasheet (SXM), 2023.
-  H200: NVIDIA H200 datasheet (SXM), 2024. All without sparsity; 400 Gbit/s a GPU between nodes, as
-    in NVIDIA's own systems (DGX A100: 200).
+  GPUs: NVIDIA's datasheets (SXM) of A100 80GB (2021), H100 (2023) and H200 (2024), without
+    sparsity; 400 Gbit/s a GPU between nodes, as in NVIDIA's own systems (DGX A100: 200).
 """
 
 from typing import NamedTuple
@@ -20,16 +16,18 @@ class Chip(NamedTuple):
   """One device of a topology.
 
   Fields:
-    name: what it is called.
+    name: such as 'TPU v5e'.
     platform: 'tpu' or 'gpu'.
     hbm: bytes of memory.
-    usable: share of it that JAX gives to programs.
+    usable: fraction of the memory that JAX gives to programs.
     bandwidth: bytes/s to and from memory.
     matrix: FLOP/s of matrix products by type: 'bfloat16', and 'float32' at default precision.
-    vector: FLOP/s of everything else in float32, None where not published.
-    links, network: bytes/s, see above.
+    vector: FLOP/s of other float32 operations, None where not published.
+    links: bytes/s in one direction to chips of the same slice (ICI) or node (NVLink): half of the
+      published bidirectional rate.
+    network: bytes/s to another slice or node.
     clock: cycles/s, None where not published.
-    axes: of a slice's shape: of a TPU two or three, of GPUs one.
+    axes: dimensions of a slice's shape: two or three for a TPU, one for GPUs.
   """
 
   name: str
@@ -46,12 +44,12 @@ class Chip(NamedTuple):
 
 
 def _tpu(name, hbm, bandwidth, peak, *, links, network, axes, cores=1, clock=None) -> Chip:
-  """By default a TPU multiplies float32 in one pass of bfloat16, so both have one peak."""
+  """A TPU multiplies float32 in one pass of bfloat16 by default, so both have the same peak."""
   return Chip(
     name=name,
     platform='tpu',
     hbm=hbm * 2**30,
-    usable=1.0,  # The compiler keeps what it needs itself, and says so when that is too much.
+    usable=1.0,  # The compiler itself reserves memory, and refuses a program that is too large.
     bandwidth=bandwidth * 1e9,
     matrix={'bfloat16': peak * 1e12, 'float32': peak * 1e12},
     vector=clock and cores * 8 * 128 * 4 * clock * 1e9,
@@ -67,7 +65,7 @@ def _gpu(name, hbm, bandwidth, bfloat16, tf32, vector, *, links, network) -> Chi
     name=name,
     platform='gpu',
     hbm=hbm * 1e9,
-    usable=0.75,  # What JAX takes at its start; XLA_PYTHON_CLIENT_MEM_FRACTION changes it.
+    usable=0.75,  # JAX's default; XLA_PYTHON_CLIENT_MEM_FRACTION changes it.
     bandwidth=bandwidth * 1e9,
     matrix={'bfloat16': bfloat16 * 1e12, 'float32': tf32 * 1e12},
     vector=vector * 1e12,
@@ -78,7 +76,8 @@ def _gpu(name, hbm, bandwidth, bfloat16, tf32, vector, *, links, network) -> Chi
   )
 
 
-# GiB or GB, GB/s, TFLOP/s; links in GB/s both ways, networks in Gbit/s, clocks in GHz.
+# Memory in GiB (TPU) or GB (GPU) and GB/s; TFLOP/s; bidirectional links in GB/s; network in Gbit/s;
+# clocks in GHz.
 CHIPS = {
   'v4': _tpu('TPU v4', 32, 1228, 275, links=600, network=25, axes=3, cores=2, clock=1.05),
   'v5e': _tpu('TPU v5e', 16, 819, 197, links=400, network=25, axes=2, clock=1.5),

@@ -1,100 +1,94 @@
-"""What the devices of a compiled program send each other: kinds, sizes, and who with whom."""
+"""Collectives of a compiled program: kinds, sizes and replica groups."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from depthjax.plan.program import Instruction, Program
+from depthjax.plan.program import Computation, Instruction, Program, completion, root
 
 _KINDS = (
-  'all-reduce',
-  'all-gather',
-  'reduce-scatter',
-  'all-to-all',
-  'collective-permute',
-  'collective-broadcast',
+  *('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all'),
+  *('collective-permute', 'collective-broadcast'),
 )
 
 
 class Collective(NamedTuple):
-  """One collective: its kind, bytes of what a device puts in, and how often it runs.
+  """One collective.
 
   Fields:
-    size, result: bytes of the values that a device puts in and gets out; a layout may add to them.
-    groups: the devices that speak with each other, [groups, devices of one].
-    scope: the part of the program it belongs to, as traced.
+    kind: its HLO opcode.
+    operand_bytes, result_bytes: input and output of one device, without padding.
+    count: how often it runs in a step.
+    groups: ids of the communicating devices [groups, devices in a group].
+    scope: op_name, the traced function that it belongs to.
   """
 
   kind: str
-  size: int
-  result: int
-  times: int
+  operand_bytes: int
+  result_bytes: int
+  count: int
   groups: np.ndarray
   scope: str
 
 
-def within(
-  program: Program,
-  instruction: Instruction,
-  body: dict[str, Instruction],
-  times: int,
-  devices: int,
+def within_slice(
+  program: Program, instruction: Instruction, computation: Computation, count: int, devices: int
 ) -> Iterator[Collective]:
-  """The collective that an instruction is, or those within a fusion; `body` has its operands."""
-  if instruction.opcode == 'fusion':  # A TPU fuses a collective with what surrounds it.
-    inside = program.computations[instruction.calls('calls')]
+  """The collective of an instruction, or those inside a fusion.
+
+  Args:
+    computation: holds the instruction and its operands.
+    count: how often the instruction runs.
+    devices: of the program.
+  """
+  if instruction.opcode == 'fusion':  # The TPU compiler fuses collectives with other instructions.
+    inside = program.fused(instruction)
     for one in inside.values():
-      for found in within(program, one, inside, times, devices):
-        yield _scattered(found, inside, instruction)
+      for found in within_slice(program, one, inside, count, devices):
+        yield _as_reduce_scatter(found, inside, instruction)
     return
   kind = instruction.opcode.removesuffix('-start')
-  if kind not in _KINDS:
-    return
-  done = [one for one in body.values() if one.opcode == f'{kind}-done']
-  ends = [one for one in done if instruction.name in one.operands] or [instruction]
-  yield Collective(
-    kind=kind,
-    size=_values(instruction, body),
-    result=sum(array.values for array in ends[0].arrays),
-    times=times,
-    groups=replica_groups(instruction.attributes, devices),
-    scope=_scope(instruction),
-  )
+  if kind in _KINDS:
+    yield Collective(
+      kind=kind,
+      operand_bytes=_operand_bytes(instruction, computation),
+      result_bytes=sum(x.values for x in completion(instruction, computation).arrays),
+      count=count,
+      groups=replica_groups(instruction.attributes, devices),
+      scope=_scope(instruction),
+    )
 
 
-def _scattered(one: Collective, inside: dict[str, Instruction], fusion: Instruction) -> Collective:
-  """An all-reduce of which a device keeps its own part alone is a reduce-scatter on a TPU."""
-  root = next(i for i in inside.values() if i.root)
-  while root.opcode in ('bitcast', 'convert', 'copy', 'reshape') and root.operands[0] in inside:
-    root = inside[root.operands[0]]
-  if one.kind != 'all-reduce' or root.opcode != 'dynamic-slice':
+def _as_reduce_scatter(one: Collective, inside: Computation, fusion: Instruction) -> Collective:
+  """An all-reduce followed by a slice of the device's own part is a reduce-scatter on a TPU."""
+  last = root(inside)
+  while last.opcode in ('bitcast', 'convert', 'copy', 'reshape') and last.operands[0] in inside:
+    last = inside[last.operands[0]]
+  if one.kind != 'all-reduce' or last.opcode != 'dynamic-slice':
     return one
-  kept = sum(array.values for array in fusion.arrays)
-  return one._replace(kind='reduce-scatter', size=kept * one.groups.shape[1], result=kept)
+  size = sum(array.values for array in fusion.arrays)
+  total = size * one.groups.shape[1]
+  return one._replace(kind='reduce-scatter', operand_bytes=total, result_bytes=size)
 
 
-def between(
-  instruction: Instruction,
-  body: dict[str, Instruction],
-  times: int,
-  devices: int,
-  slices: int,
+def across_slices(
+  instruction: Instruction, computation: Computation, count: int, devices: int, slices: int
 ) -> Iterator[Collective]:
-  """What a device sends to its likes on the other slices."""
+  """Cross-slice (DCN) transfers: a host send of the TPU compiler."""
   kind = re.search(r'_xla_megascale_transfer_type="(\w+)"', instruction.attributes)
   if instruction.opcode == 'send' and kind:
-    size = _values(instruction, body)
-    among = devices * np.arange(slices)[None]
+    size = _operand_bytes(instruction, computation)
+    groups = devices * np.arange(slices)[None]
     name = kind[1].lower().replace('_', '-')
-    yield Collective(name, size, size, times, among, _scope(instruction) or 'between slices')
+    yield Collective(name, size, size, count, groups, _scope(instruction) or 'between slices')
 
 
-def _values(instruction: Instruction, body: dict[str, Instruction]) -> int:
-  """Bytes of the operands."""
-  operands = (body[name] for name in instruction.operands if name in body)
+def _operand_bytes(instruction: Instruction, computation: Computation) -> int:
+  operands = (computation[name] for name in instruction.operands if name in computation)
   return sum(array.values for operand in operands for array in operand.arrays)
 
 
@@ -104,15 +98,12 @@ def _scope(instruction: Instruction) -> str:
 
 
 def replica_groups(attributes: str, devices: int) -> np.ndarray:
-  """The groups of devices [groups, devices of one] that a collective's text names.
+  """Device ids [groups, devices in a group] of a collective's attributes.
 
-  They come as lists, as a permuted range ("[4,2]<=[2,4]T(1,0)"), or as axes of a mesh.
+  HLO has three forms: lists, a permuted range ("[4,2]<=[2,4]T(1,0)"), and axes of a mesh. No
+  groups mean one of all devices.
   """
-  everyone = np.arange(devices).reshape(1, -1)
-  pairs = re.search(r'source_target_pairs=\{(\{.*?\})\}', attributes)
-  if pairs:
-    return np.array(json.loads('[' + pairs[1].replace('{', '[').replace('}', ']') + ']'))
-  lists = re.search(r'replica_groups=\{(\{[\d,{} ]*\})\}', attributes)
+  lists = re.search(r'(?:source_target_pairs|replica_groups)=\{(\{.*?\})\}', attributes)
   if lists:
     return np.array(json.loads('[' + lists[1].replace('{', '[').replace('}', ']') + ']'))
   ranged = re.search(r'replica_groups=\[([\d,]+)\]<=(\[[\d,]+\](?:T\([\d,]+\))?)', attributes)
@@ -122,18 +113,17 @@ def replica_groups(attributes: str, devices: int) -> np.ndarray:
     r'replica_groups=mesh\[([^\]]*)\](?:, device_ids=\((.*?)\))? \{([^}]*)\}', attributes
   )
   if mesh:
-    axes = dict(re.findall(r"'(\w+)'=(\d+)", mesh[1]))
+    axes = {name: int(size) for name, size in re.findall(r"'(\w+)'=(\d+)", mesh[1])}
     names, chosen = list(axes), re.findall(r"'(\w+)'", mesh[3])
-    ids = _device_ids(mesh[2], devices).reshape([int(size) for size in axes.values()])
-    rest = [names.index(name) for name in names if name not in chosen]
-    order = [*rest, *(names.index(name) for name in chosen)]
-    members = int(np.prod([int(axes[name]) for name in chosen]))
-    return ids.transpose(order).reshape(-1, members)
-  return everyone
+    ids = _device_ids(mesh[2], devices).reshape(list(axes.values()))
+    order = [name for name in names if name not in chosen] + chosen
+    members = math.prod(axes[name] for name in chosen)
+    return ids.transpose([names.index(name) for name in order]).reshape(-1, members)
+  return np.arange(devices).reshape(1, -1)
 
 
 def _device_ids(text: str | None, devices: int) -> np.ndarray:
-  """Numbers of devices in an order: all, a list, or a range that is permuted: "[2,4]T(1,0)"."""
+  """Device ids in order: all if `text` is None, a list, or a permuted range "[2,4]T(1,0)"."""
   if not text:
     return np.arange(devices)
   ranged = re.match(r'\[([\d,]+)\](?:T\(([\d,]+))?', text)

@@ -1,7 +1,4 @@
-"""What a compiled program does when it runs once: memory traffic, collectives, cycles.
-
-Loops count as often as they turn. Numbers are those of one device.
-"""
+"""Costs of one run of a compiled program on one device: memory traffic, collectives, cycles."""
 
 import math
 import re
@@ -10,183 +7,168 @@ from typing import NamedTuple
 
 from depthjax.plan import collectives, loops
 from depthjax.plan.collectives import Collective
-from depthjax.plan.program import Array, Instruction, Program
+from depthjax.plan.program import Array, Computation, Instruction, Program, completion, root
 
-# Names for what is there already, and the ends of what has been counted at its start.
+# Instructions that move nothing, or whose parts are counted by themselves.
 _FREE = {
   *('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'after-all', 'while'),
-  *(
-    'send',
-    'recv',
-    'conditional',
-    'call',
-    'partition-id',
-    'replica-id',
-    'opt-barrier',
-    'async-update',
-    'domain',
-  ),
+  *('send', 'recv', 'conditional', 'call', 'partition-id', 'replica-id', 'opt-barrier'),
+  *('async-update', 'domain'),
 }
 _SLICES = ('dynamic-slice', 'slice', 'gather')
 
 
 class Costs(NamedTuple):
-  """Totals of one run on one device.
+  """Totals of one device; an instruction in a loop counts once an iteration.
 
   Fields:
-    traffic: bytes read from and written to main memory by every instruction.
-    collectives: in the order of the program.
-    cycles: what the compiler expects, None where it does not say; of gathers it never does.
-    gathered: values that are picked one by one.
-    unknown_loops: loops whose number of turns could not be read; they count as one.
+    traffic: bytes read from and written to main memory.
+    collectives: in program order.
+    cycles: the compiler's estimate, which leaves out gathers; None where it gives none.
+    gather_elements: elements of the results of gather instructions.
+    unknown_loops: loops of unknown trip count; they count as one iteration.
   """
 
   traffic: int
   collectives: tuple[Collective, ...]
   cycles: float | None
-  gathered: int
+  gather_elements: int
   unknown_loops: int
 
 
 def costs(program: Program, devices: int, slices: int = 1) -> Costs:
-  """The costs of a program that was compiled for so many devices, on each of so many slices.
+  """Costs of a program compiled for `devices` devices on each of `slices` TPU slices.
 
-  Over several slices a TPU runs one program each, which sends to the others through its host.
+  With several slices, each runs its own program, which sends to the others through its host.
   """
-  traffic, cycles, gathered, unknown, found, told = 0, 0.0, 0, 0, [], False
-  for instruction, body, times in _runs(program, program.entry, 1):
+  traffic, cycles, gathers, unknown, found, estimated = 0, 0.0, 0, 0, [], False
+  for instruction, computation, count in _executed(program, program.entry, 1):
     if instruction.opcode == 'while':
-      unknown += loops.turns(program, instruction, body) is None
-    traffic += times * _traffic(program, instruction, body)
-    expected = re.search(r'"estimated_cycles":"(\d+)"', instruction.attributes)
-    told = told or bool(expected)
-    cycles += times * int(expected[1]) if expected else 0
-    gathered += times * _gathered(program, instruction)
-    found += collectives.within(program, instruction, body, times, devices)
-    found += collectives.between(instruction, body, times, devices, slices)
-  return Costs(traffic, tuple(found), cycles if told else None, gathered, unknown)
+      unknown += loops.trip_count(program, instruction, computation) is None
+    traffic += count * _traffic(program, instruction, computation)
+    estimate = re.search(r'"estimated_cycles":"(\d+)"', instruction.attributes)
+    estimated = estimated or bool(estimate)
+    cycles += count * int(estimate[1]) if estimate else 0
+    gathers += count * _gather_elements(program, instruction)
+    found += collectives.within_slice(program, instruction, computation, count, devices)
+    found += collectives.across_slices(instruction, computation, count, devices, slices)
+  return Costs(traffic, tuple(found), cycles if estimated else None, gathers, unknown)
 
 
-def _runs(
-  program: Program, name: str, times: int
-) -> Iterator[tuple[Instruction, dict[str, Instruction], int]]:
-  """Every instruction that the device is given, its computation, and how often it runs."""
-  body = program.computations[name]
-  for instruction in body.values():
-    yield instruction, body, times
+def _executed(
+  program: Program, name: str, count: int
+) -> Iterator[tuple[Instruction, Computation, int]]:
+  """Each executed instruction, its computation, and how often it runs."""
+  computation = program.computations[name]
+  for instruction in computation.values():
+    yield instruction, computation, count
     if instruction.opcode == 'while':
-      turns = loops.turns(program, instruction, body) or 1
-      yield from _runs(program, instruction.calls('body'), times * turns)
+      iterations = loops.trip_count(program, instruction, computation) or 1
+      yield from _executed(program, instruction.calls('body'), count * iterations)
     elif instruction.opcode in ('call', 'async-start'):
       called = instruction.calls('to_apply') or instruction.calls('calls')
       if called:
-        yield from _runs(program, called, times)
+        yield from _executed(program, called, count)
     elif instruction.opcode == 'conditional':
-      yield from _runs(program, _heaviest(program, instruction), times)
+      yield from _executed(program, _longest_branch(program, instruction), count)
 
 
-def _heaviest(program: Program, conditional: Instruction) -> str:
-  """The branch with the most instructions: which one runs is not known before."""
+def _longest_branch(program: Program, conditional: Instruction) -> str:
+  """The branch with the most instructions, since which one runs is unknown."""
   listed = re.search(r'branch_computations=\{([^}]*)\}', conditional.attributes)
   names = re.findall(r'%([\w.\-]+)', listed[1]) if listed else []
   names += filter(None, map(conditional.calls, ('true_computation', 'false_computation')))
-  return max(names, key=lambda name: sum(1 for _ in _runs(program, name, 1)))
+  return max(names, key=lambda name: sum(1 for _ in _executed(program, name, 1)))
 
 
-def _traffic(program: Program, instruction: Instruction, body: dict[str, Instruction]) -> int:
+def _traffic(program: Program, instruction: Instruction, computation: Computation) -> int:
   """Bytes that an instruction reads from and writes to main memory."""
   opcode = instruction.opcode
   if opcode in _FREE or opcode.endswith('-done'):
     return 0
-  operands = [body[name].arrays for name in instruction.operands if name in body]
-  if opcode.endswith('-start'):
-    return _moved(instruction, operands, body)
+  operands = [computation[name].arrays for name in instruction.operands if name in computation]
+  if opcode.endswith('-start'):  # Read once, and written once to the result of its `-done`.
+    results = completion(instruction, computation).arrays
+    return _main(results) + min(_size(results), sum(map(_main, operands)))
   written = _main(instruction.arrays)
   if opcode in _SLICES:
-    return written + min(_main(operands[0]), sum(a.size for a in instruction.arrays))
+    return written + min(_main(operands[0]), _size(instruction.arrays))
   if opcode == 'dynamic-update-slice':
     return 2 * _main(operands[1])
-  if opcode == 'scatter':  # In place: what it changes is read and written.
+  if opcode == 'scatter':  # In place: only the updated elements are read and written.
     return _main(operands[1]) + 3 * _main(operands[2])
   if opcode == 'fusion':
-    return _fused(program, instruction, operands)
+    return _fusion_traffic(program, instruction, operands)
   return written + sum(map(_main, operands))
 
 
-def _moved(
-  instruction: Instruction, operands: Sequence[Sequence[Array]], body: dict[str, Instruction]
+def _fusion_traffic(
+  program: Program, fusion: Instruction, operands: Sequence[Sequence[Array]]
 ) -> int:
-  """An asynchronous copy, slice or collective: what arrives, read once and written once."""
-  done = f'{instruction.opcode.removesuffix("-start")}-done'
-  ends = (one for one in body.values() if one.opcode == done and instruction.name in one.operands)
-  arriving = next(ends, instruction).arrays
-  return _main(arriving) + min(sum(a.size for a in arriving), sum(map(_main, operands)))
-
-
-def _fused(program: Program, fusion: Instruction, operands: Sequence[Sequence[Array]]) -> int:
-  """A fusion reads its operands, of those it only slices the slices, and writes its results.
+  """A fusion reads its operands, or only slices of them, and writes its results.
 
   A result that is an operand with a slice replaced is written in place.
   """
-  inside = program.computations[fusion.calls('calls')]
+  inside = program.fused(fusion)
   total = sum(
-    min(_main(given), _read(program, fusion, number, _main(given)))
-    for number, given in enumerate(operands)
-    if _main(given)
+    min(_main(arrays), _operand_read(program, inside, number, _main(arrays)))
+    for number, arrays in enumerate(operands)
+    if _main(arrays)
   )
-  root = next(i for i in inside.values() if i.root)
-  results = [inside[name] for name in root.operands] if root.opcode == 'tuple' else [root]
+  last = root(inside)
+  results = [inside[name] for name in last.operands] if last.opcode == 'tuple' else [last]
   for array, result in zip(fusion.arrays, results, strict=False):
     total += min(_main([array]), _written(inside, result, array.size))
   return total
 
 
-def _written(inside: dict[str, Instruction], result: Instruction, whole: int) -> int:
-  """How much of a fusion's result is new."""
+def _written(inside: Computation, result: Instruction, size: int) -> int:
+  """Bytes that a fusion writes of a result of `size` bytes."""
   while result.opcode in ('bitcast', 'copy') and result.operands[0] in inside:
     result = inside[result.operands[0]]
   update = {'dynamic-update-slice': 1, 'scatter': 2}.get(result.opcode)
   if update is None or result.operands[update] not in inside:
-    return whole
-  return sum(array.size for array in inside[result.operands[update]].arrays)
+    return size
+  return _size(inside[result.operands[update]].arrays)
 
 
-def _read(program: Program, fusion: Instruction, number: int, whole: int) -> int:
-  """How much of its operand of that number a fusion looks at."""
-  inside = program.computations[fusion.calls('calls')]
-  given = (i for i in inside.values() if i.opcode == 'parameter' and i.text == str(number))
-  parameter = next(given, None)
-  return whole if parameter is None else _used(program, inside, parameter.name, whole)
+def _operand_read(program: Program, inside: Computation, number: int, size: int) -> int:
+  """Bytes that a fusion reads of operand `number` of `size` bytes."""
+  found = (i.name for i in inside.values() if i.opcode == 'parameter' and i.text == str(number))
+  name = next(found, None)
+  return size if name is None else _read(program, inside, name, size)
 
 
-def _used(program: Program, inside: dict[str, Instruction], name: str, whole: int) -> int:
-  """How much of a value its users look at."""
+def _read(program: Program, inside: Computation, name: str, size: int) -> int:
+  """Bytes that the users of a value of `size` bytes read."""
   total = 0
   for user in (i for i in inside.values() if name in i.operands):
     first = user.operands[0] == name and name not in user.operands[1:]
     if user.opcode in _SLICES and first:
-      total += sum(a.size for a in user.arrays)
+      total += _size(user.arrays)
     elif user.opcode in ('dynamic-update-slice', 'scatter') and first:
       continue
     elif user.opcode == 'bitcast':
-      total += _used(program, inside, user.name, whole)
+      total += _read(program, inside, user.name, size)
     elif user.opcode == 'fusion':
-      places = (i for i, operand in enumerate(user.operands) if operand == name)
-      total += sum(_read(program, user, place, whole) for place in places)
+      numbers = (i for i, operand in enumerate(user.operands) if operand == name)
+      total += sum(_operand_read(program, program.fused(user), i, size) for i in numbers)
     else:
-      return whole
+      return size
   return total
 
 
-def _gathered(program: Program, instruction: Instruction) -> int:
-  """Values that a gather, or those within a fusion, picks."""
+def _gather_elements(program: Program, instruction: Instruction) -> int:
   if instruction.opcode == 'fusion':
-    inside = program.computations[instruction.calls('calls')]
-    return sum(_gathered(program, one) for one in inside.values())
+    return sum(_gather_elements(program, one) for one in program.fused(instruction).values())
   gathers = instruction.opcode == 'gather'
   return sum(math.prod(array.shape) for array in instruction.arrays) if gathers else 0
 
 
+def _size(arrays: Sequence[Array]) -> int:
+  return sum(array.size for array in arrays)
+
+
 def _main(arrays: Sequence[Array]) -> int:
   """Bytes in main memory."""
-  return sum(array.size for array in arrays if array.space == 0)
+  return _size([array for array in arrays if array.space == 0])

@@ -1,4 +1,4 @@
-"""Plans a run: compiles its steps for a topology, adds up what they cost, searches the batch."""
+"""Compiles the steps of a config for a topology and searches for the largest batch that fits."""
 
 import functools
 import re
@@ -19,72 +19,72 @@ from depthjax.plan.topology import Topology
 from depthjax.plan.work import Work
 from depthjax.train import experiment as experiment_lib
 
-# What the compiler says of a program too large, when it has laid it out and before that.
-_USED = re.compile(
+# The compiler's message for a program that is too large, after and before memory assignment.
+_OUT_OF_MEMORY = re.compile(
   r'Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm'
   r'|\(([\d.]+)([KMGT]?)\) exceeds available HBM \(([\d.]+)([KMGT]?)\)'
 )
-# On a TPU an eighth of the time, for a program that wants up to a third more memory.
+# On a TPU this takes an eighth of the time, for a program that needs up to a third more memory.
 _QUICK = {'exec_time_optimization_effort': -1.0}
 _UNITS = {'': 0, 'K': 10, 'M': 20, 'G': 30, 'T': 40}
 
 
 class Memory(NamedTuple):
-  """Bytes of one device that a step takes.
+  """Bytes that a step needs on one device.
 
   Fields:
     arguments: state, frozen networks and batch.
-    ahead: the batches that are sent before their step, and the one in the sender's hand.
-    outputs: results that do not take the place of an argument.
-    temporaries: everything in between, at its largest.
-    code: the program itself.
+    prefetched: batches that were sent before their step (config.input.prefetch and one more).
+    outputs: results that are not written in place of a donated argument.
+    temporaries: peak of the intermediate values.
+    code: the program.
   """
 
   arguments: int
-  ahead: int
+  prefetched: int
   outputs: int
   temporaries: int
   code: int
 
-  @property
-  def total(self) -> int:
-    """What must fit at once."""
-    return sum(self)
-
 
 class Compiled(NamedTuple):
-  """A step compiled for a topology. What only a fitting program has is None where it does not fit.
+  """A step compiled for a topology. `memory` and `costs` are None if it does not fit.
 
   Fields:
     batch_size: examples over all devices.
-    seconds: what tracing and compiling took.
+    seconds: time to trace and compile.
     work: of all devices together.
-    used: bytes that the program wants, of `limit` that the compiler gives; for an estimate the
-      limit is the share of the memory that JAX takes.
+    required, available: bytes of one device.
   """
 
   batch_size: int
   seconds: float
   work: Work
-  used: float
-  limit: float
+  required: float
+  available: float
   memory: Memory | None
   costs: Costs | None
 
   @property
   def fits(self) -> bool:
-    """Whether the program can be loaded."""
-    return self.used <= self.limit
+    """Whether the device has enough memory."""
+    return self.required <= self.available
+
+
+class Trial(NamedTuple):
+  """A train step of the batch search: whether it fits, and the bytes that it needs."""
+
+  fits: bool
+  required: float
 
 
 class Plan(NamedTuple):
-  """What `depthjax plan` tells.
+  """The result of `depthjax plan`.
 
   Fields:
-    train, evaluate: the two steps at the batch size asked for.
-    unit: batch sizes must be multiples of it.
-    tried: batch size -> whether its train step fits, compiled quickly where that is a choice, and
-      the bytes it wants.
+    state_bytes: of one device.
+    train, evaluate: the two steps at the config's batch size.
+    trials: the batch search: batch size -> trial. On a TPU they are compiled quickly.
   """
 
   config: ml_collections.ConfigDict
@@ -92,21 +92,21 @@ class Plan(NamedTuple):
   state_bytes: int
   train: Compiled
   evaluate: Compiled
-  unit: int
-  tried: dict[int, tuple[bool, float]]
+  trials: dict[int, Trial]
 
   @property
-  def largest(self) -> int | None:
-    """The largest batch that was compiled, however quickly, and fits."""
-    fitting = [size for size, (fits, _) in self.tried.items() if fits]
-    return max([*fitting, self.train.batch_size] if self.train.fits else fitting, default=None)
+  def largest_batch(self) -> int | None:
+    """The largest compiled batch size that fits."""
+    fitting = [size for size, trial in self.trials.items() if trial.fits]
+    fitting += [self.train.batch_size] if self.train.fits else []
+    return max(fitting, default=None)
 
   @property
-  def bound(self) -> int | None:
-    """The smallest batch above that which does not fit, compiled quickly if the search did."""
-    failing = [size for size, (fits, _) in self.tried.items() if not fits]
+  def smallest_failing_batch(self) -> int | None:
+    """The smallest compiled batch size above `largest_batch`."""
+    failing = [size for size, trial in self.trials.items() if not trial.fits]
     failing += [] if self.train.fits else [self.train.batch_size]
-    return min((size for size in failing if size > (self.largest or 0)), default=None)
+    return min((size for size in failing if size > (self.largest_batch or 0)), default=None)
 
 
 def plan(
@@ -115,119 +115,122 @@ def plan(
   *,
   search: int = 0,
   quick: bool = False,
-  say: Callable[[str], None] = lambda _: None,
+  progress: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-  """Compiles train and evaluation step, then train steps of up to `search` batches.
+  """Compiles the train and evaluation steps, then train steps of up to `search` batch sizes.
 
   Args:
-    quick: compile as the search does, for a first look at large configs.
+    quick: compile as in the search, for a first look at large configs.
+    progress: called with a line before each compilation.
 
   Raises:
-    ConfigError: the config cannot run on so many devices, or under pmap, which is not planned for.
+    ConfigError: the config cannot run on so many devices, or uses pmap.
   """
   if config.parallel.mode != 'jit':
-    raise ConfigError(f'parallel.mode is {config.parallel.mode!r}; plan knows jit alone')
-  used = topology.devices[: config.parallel.devices or None]
-  topology = topology._replace(devices=used, island=min(topology.island, len(used)))
-  experiment, batch = _built(config, topology)
-  state, frozen = experiment.runner.abstract, experiment.runner.frozen
-  say(f'compiling the train step, batch {config.batch_size}')
-  compiled = functools.partial(_compiled, topology=topology, ahead=config.input.prefetch)
-  arguments = state, frozen, batch
-  train = compiled(experiment.runner.step, arguments, quick=quick)
-  say(f'compiling the evaluation step, batch {config.batch_size}')
-  evaluate = compiled(experiment.evaluate, arguments, quick=quick)
-  unit = len(topology.devices) * config.microbatches
-  fixed = _bytes((state, frozen))
-  known = search and (quick or not topology.exact)
-  tried = {config.batch_size: (train.fits, train.used)} if known else {}
+    raise ConfigError(f'parallel.mode is {config.parallel.mode!r}; plan supports only jit')
+  devices = topology.devices[: config.parallel.devices or None]
+  topology = topology._replace(devices=devices, domain=min(topology.domain, len(devices)))
+  experiment, arguments = _experiment(config, topology)
+  progress(f'compiling the train step, batch {config.batch_size}')
+  compiled = functools.partial(_compiled, config=config, topology=topology, quick=quick)
+  train = compiled(experiment.runner.step, arguments)
+  progress(f'compiling the evaluation step, batch {config.batch_size}')
+  evaluate = compiled(experiment.evaluate, arguments)
+  reusable = search and (quick or not topology.exact)  # The step was compiled as in the search.
+  trials = {config.batch_size: Trial(train.fits, train.required)} if reusable else {}
+  multiple = len(devices) * config.microbatches
   size: int | None = config.batch_size
   for _ in range(search):
-    size = next_size(tried, unit, train.limit, fixed) if tried else size
+    if trials:
+      size = next_batch_size(trials, multiple, train.available, _device_bytes(arguments[:2]))
     if size is None:
       break
-    say(f'searching: compiling the train step, batch {size}')
-    tried[size] = _tries(config, topology, size)
-  return Plan(config, topology, _bytes(state), train, evaluate, unit, tried)
+    progress(f'searching: compiling the train step, batch {size}')
+    trials[size] = _trial(config, topology, size)
+  return Plan(config, topology, _device_bytes(arguments[0]), train, evaluate, trials)
 
 
-def next_size(
-  tried: dict[int, tuple[bool, float]], unit: int, limit: float, fixed: float
+def next_batch_size(
+  trials: dict[int, Trial], multiple: int, available: float, fixed: float
 ) -> int | None:
-  """The next batch size to try, None once the largest that fits is known to a sixteenth.
+  """The next batch size to try, None once the largest that fits is known within 1/16.
 
-  What a program wants grows nearly in proportion to its batch: the size aimed at is that of a
-  straight line through the two sizes nearest to the limit, or through one and the state alone.
+  Memory grows nearly linearly with the batch size. The line goes through the two trials that are
+  nearest to the limit, or through one trial and the state alone.
+
+  Args:
+    trials: batch size -> trial, at least one.
+    multiple: batch sizes are multiples of it.
+    available: bytes of one device.
+    fixed: bytes that do not depend on the batch size.
   """
-  low = max((size for size, (fits, _) in tried.items() if fits), default=0)
-  high = min((size for size, (fits, _) in tried.items() if not fits), default=None)
-  enough = max(unit, low // 16 // unit * unit)
-  if high and high - low <= enough:
+  low = max((size for size, trial in trials.items() if trial.fits), default=0)
+  high = min((size for size, trial in trials.items() if not trial.fits), default=None)
+  precision = max(multiple, low // 16 // multiple * multiple)
+  if high and high - low <= precision:
     return None
-  points = sorted(tried, key=lambda size: abs(tried[size][1] - limit))[:2]
-  (a, wants_a) = points[0], tried[points[0]][1]
-  (b, wants_b) = (points[1], tried[points[1]][1]) if len(points) > 1 else (0, fixed)
-  slope = (wants_a - wants_b) / (a - b)
-  aim = a + (limit - wants_a) / slope if slope > 0 else 2 * a
-  # Never so close to what is known that little is learned.
-  aim = max(aim, low + (high - low) / 8) if high else max(aim, low + enough)
-  aim = min(aim, high - (high - low) / 8) if high else aim
-  size = max(int(aim // unit) * unit, low + unit)
-  return size if size not in tried else None
+  points = [(size, trial.required) for size, trial in trials.items()]
+  points = sorted(points, key=lambda point: abs(point[1] - available))[:2]
+  (a, required_a), (b, required_b) = [*points, (0, fixed)][:2]
+  slope = (required_a - required_b) / (a - b)
+  target = a + (available - required_a) / slope if slope > 0 else 2 * a
+  # Not too close to a known size.
+  target = max(target, low + (high - low) / 8) if high else max(target, low + precision)
+  target = min(target, high - (high - low) / 8) if high else target
+  size = max(int(target // multiple) * multiple, low + multiple)
+  return size if size not in trials else None
 
 
-def _built(config: ml_collections.ConfigDict, topology: Topology) -> tuple[Any, Any]:
+def _experiment(config: ml_collections.ConfigDict, topology: Topology) -> tuple[Any, tuple]:
+  """An experiment and the abstract arguments of its steps: state, frozen networks, batch."""
   experiment = experiment_lib.build(config, topology.devices)
-  return experiment, experiment_lib.placeholder_batch(config)
+  runner, batch = experiment.runner, experiment_lib.placeholder_batch(config)
+  return experiment, (runner.abstract, runner.frozen, batch)
 
 
-def _tries(config: ml_collections.ConfigDict, topology: Topology, size: int) -> tuple[bool, float]:
+def _trial(config: ml_collections.ConfigDict, topology: Topology, size: int) -> Trial:
   config = config.copy_and_resolve_references()
   with config.unlocked():
     config.batch_size = config.eval.examples = size
-  experiment, batch = _built(config, topology)
-  runner, ahead = experiment.runner, config.input.prefetch
-  arguments = runner.abstract, runner.frozen, batch
-  done = _compiled(runner.step, arguments, topology=topology, ahead=ahead, quick=True)
-  return done.fits, done.used
+  experiment, arguments = _experiment(config, topology)
+  step = _compiled(experiment.runner.step, arguments, config=config, topology=topology, quick=True)
+  return Trial(step.fits, step.required)
 
 
 def _compiled(
-  step: Any, arguments: tuple, *, topology: Topology, ahead: int, quick: bool
+  step: Any, arguments: tuple, *, config: ml_collections.ConfigDict, topology: Topology, quick: bool
 ) -> Compiled:
-  begin, batch = time.perf_counter(), arguments[-1]
+  begin, count = time.perf_counter(), len(topology.devices)
   traced = step.trace(*arguments)
   work = work_lib.work(traced.jaxpr)
-  size = jax.tree.leaves(batch)[0].shape[0]
-  limit = topology.chip.hbm * topology.chip.usable
+  options = _QUICK if quick and topology.exact else None
   try:
-    options = _QUICK if quick and topology.exact else None
     compiled = traced.lower().compile(compiler_options=options)
   except jax.errors.JaxRuntimeError as error:
-    used, limit = too_large(str(error))
-    if not used:
+    required, available = parse_out_of_memory(str(error))
+    if not required:
       raise
-    return Compiled(size, time.perf_counter() - begin, work, used, limit, None, None)
-  batch_bytes = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(batch))
-  sent = (ahead + 1) * batch_bytes // len(topology.devices)
-  memory = _memory(compiled.memory_analysis(), sent)
-  program = program_lib.parse(compiled.as_text())
-  slices = len(topology.devices) // topology.island if topology.exact else 1
-  costs = costs_lib.costs(program, len(topology.devices) // slices, slices)
-  return Compiled(size, time.perf_counter() - begin, work, memory.total, limit, memory, costs)
+    seconds = time.perf_counter() - begin
+    return Compiled(config.batch_size, seconds, work, required, available, None, None)
+  batch = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(arguments[-1]))
+  memory = _memory(compiled.memory_analysis(), (config.input.prefetch + 1) * batch // count)
+  slices = count // topology.domain if topology.exact else 1
+  costs = costs_lib.costs(program_lib.parse(compiled.as_text()), count // slices, slices)
+  seconds, available = time.perf_counter() - begin, topology.chip.hbm * topology.chip.usable
+  return Compiled(config.batch_size, seconds, work, sum(memory), available, memory, costs)
 
 
-def _memory(analysis: Any, ahead: int) -> Memory:
+def _memory(analysis: Any, prefetched: int) -> Memory:
   return Memory(
     arguments=analysis.argument_size_in_bytes,
-    ahead=ahead,
+    prefetched=prefetched,
     outputs=analysis.output_size_in_bytes - analysis.alias_size_in_bytes,
     temporaries=analysis.temp_size_in_bytes,
     code=analysis.generated_code_size_in_bytes,
   )
 
 
-def _bytes(abstract: Any) -> int:
+def _device_bytes(abstract: Any) -> int:
   """Bytes of abstract arrays on one device."""
   return sum(
     int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize
@@ -235,10 +238,10 @@ def _bytes(abstract: Any) -> int:
   )
 
 
-def too_large(message: str) -> tuple[float, float]:
-  """Bytes that a program wants and those that there are, of a compiler's refusal; or zeros."""
-  match = _USED.search(message)
+def parse_out_of_memory(message: str) -> tuple[float, float]:
+  """Required and available bytes in the compiler's message; zeros if it is another error."""
+  match = _OUT_OF_MEMORY.search(message)
   if not match:
     return 0.0, 0.0
-  wants, unit, there, its_unit = (group for group in match.groups() if group is not None)
-  return float(wants) * 2 ** _UNITS[unit], float(there) * 2 ** _UNITS[its_unit]
+  required, unit, available, other = (group for group in match.groups() if group is not None)
+  return float(required) * 2 ** _UNITS[unit], float(available) * 2 ** _UNITS[other]

@@ -1,4 +1,4 @@
-"""A compiled program as the compiler prints it: computations, their instructions, arrays."""
+"""Parses the HLO text of a compiled program: computations, instructions and arrays."""
 
 import math
 import re
@@ -18,8 +18,8 @@ class Array(NamedTuple):
 
   Fields:
     values: bytes of its elements.
-    size: bytes as laid out, tiles filled up.
-    space: 0 is the device's main memory; others are those on the chip.
+    size: bytes in memory, with the padding of the layout's tiles.
+    space: 0 is the device's main memory; others are on the chip.
   """
 
   dtype: str
@@ -30,7 +30,7 @@ class Array(NamedTuple):
 
 
 class Instruction(NamedTuple):
-  """One line of a computation. `attributes` is the text after the operands."""
+  """One instruction; `text` is inside its parentheses, `attributes` the text after them."""
 
   name: str
   arrays: tuple[Array, ...]
@@ -41,23 +41,43 @@ class Instruction(NamedTuple):
   root: bool
 
   def calls(self, attribute: str) -> str | None:
-    """The computation that an attribute such as `calls` or `body` names."""
+    """Name of the computation in an attribute such as `calls` or `body`."""
     match = re.search(rf'\b{attribute}=%?([\w.\-]+)', self.attributes)
     return match and match[1]
 
 
-class Program(NamedTuple):
-  """Computations by name, each its instructions by name, in order; and the name of the first."""
+# Instructions of a computation by name, in order.
+Computation = dict[str, Instruction]
 
-  computations: dict[str, dict[str, Instruction]]
+
+class Program(NamedTuple):
+  """Computations by name, and the name of the entry computation."""
+
+  computations: dict[str, Computation]
   entry: str
+
+  def fused(self, fusion: Instruction) -> Computation:
+    """The computation of a fusion."""
+    return self.computations[fusion.calls('calls')]
+
+
+def root(computation: Computation) -> Instruction:
+  """The instruction whose value a computation returns."""
+  return next(one for one in computation.values() if one.root)
+
+
+def completion(start: Instruction, computation: Computation) -> Instruction:
+  """The `-done` of an asynchronous `-start`; `start` itself where there is none."""
+  done = f'{start.opcode.removesuffix("-start")}-done'
+  found = (x for x in computation.values() if x.opcode == done and start.name in x.operands)
+  return next(found, start)
 
 
 def parse(text: str) -> Program:
-  """The program of a compiler's text, such as `compiled.as_text()`.
+  """Parses `compiled.as_text()`.
 
   Raises:
-    ValueError: there is no program in it.
+    ValueError: the text has no ENTRY computation.
   """
   computations, entry, current = {}, None, None
   for line in text.splitlines():
@@ -93,7 +113,7 @@ def _instruction(match: re.Match) -> Instruction:
 
 
 def _closing(text: str, start: int) -> int:
-  """The place of the bracket that closes the one at `start`."""
+  """Index of the parenthesis that closes the one at `start`."""
   depth = 0
   for at in range(start, len(text)):
     depth += (text[at] == '(') - (text[at] == ')')
@@ -103,28 +123,25 @@ def _closing(text: str, start: int) -> int:
 
 
 def arrays(kind: str) -> Iterator[Array]:
-  """The arrays of a type, of a tuple all."""
+  """The arrays of a type, or of all elements of a tuple type."""
   for dtype, shape, layout in _ARRAY.findall(kind):
     shape = tuple(map(int, filter(None, shape.split(','))))
-    bits, space = _bits(dtype), re.search(r'S\((\d+)\)', layout)
+    bits = _BITS[dtype] if dtype in _BITS else int(re.search(r'\d+', dtype)[0])
+    space = re.search(r'S\((\d+)\)', layout)
     yield Array(
       dtype,
       shape,
       values=math.prod(shape) * bits // 8,
-      size=math.prod(_filled(shape, layout)) * bits // 8,
+      size=math.prod(_padded(shape, layout)) * bits // 8,
       space=int(space[1]) if space else 0,
     )
 
 
-def _bits(dtype: str) -> int:
-  return _BITS[dtype] if dtype in _BITS else int(re.search(r'\d+', dtype)[0])
-
-
-def _filled(shape: tuple[int, ...], layout: str) -> list[int]:
-  """The shape with its fastest axes filled up to whole tiles, as a TPU keeps it."""
-  filled, tile = list(shape), _TILE.search(layout)
+def _padded(shape: tuple[int, ...], layout: str) -> list[int]:
+  """The shape with its minor dimensions padded to multiples of the tile, as on a TPU."""
+  padded, tile = list(shape), _TILE.search(layout)
   if tile and shape:
     order = [int(axis) for axis in re.findall(r'\d+', layout.partition(':')[0])]
     for axis, length in zip(order, reversed(tile[1].split(',')), strict=False):
-      filled[axis] = -(-filled[axis] // int(length)) * int(length)
-  return filled
+      padded[axis] = -(-padded[axis] // int(length)) * int(length)
+  return padded

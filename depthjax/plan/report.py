@@ -1,4 +1,4 @@
-"""A plan in words and tables, and as JSON: the same numbers in both."""
+"""Prints a plan as tables, and converts it to JSON with the same numbers."""
 
 import collections
 from typing import Any
@@ -11,13 +11,13 @@ from depthjax.plan import roofline
 from depthjax.plan.collectives import Collective
 from depthjax.plan.planning import Compiled, Plan
 
-# Values that a TPU gathers in a few milliseconds, at some nanoseconds each; more is worth a word.
-_GATHERS = 10_000_000
-_SHOWN = 8  # Rows of collectives on the terminal; the JSON has every one.
+# A TPU gathers elements one at a time, in some nanoseconds each; more than this takes >= 10 ms.
+_MANY_GATHERS = 10_000_000
+_SHOWN = 8  # Rows of collectives in the table; the JSON has all.
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
-  """Everything that was found, for machines: bytes, FLOPs and seconds, of one device."""
+  """The plan for programs: bytes, FLOPs and seconds of one device."""
   config, topology = plan.config, plan.topology
   return {
     'task': config.task,
@@ -30,12 +30,12 @@ def as_json(plan: Plan) -> dict[str, Any]:
     'state_bytes': plan.state_bytes,
     'train': _step_json(plan, plan.train),
     'evaluate': _step_json(plan, plan.evaluate),
-    'tried': [
-      {'batch_size': size, 'fits': fits, 'bytes': used}
-      for size, (fits, used) in sorted(plan.tried.items())
+    'trials': [
+      {'batch_size': size, 'fits': trial.fits, 'required_bytes': trial.required}
+      for size, trial in sorted(plan.trials.items())
     ],
-    'largest_batch': plan.largest,
-    'smallest_that_does_not_fit': plan.bound,
+    'largest_batch': plan.largest_batch,
+    'smallest_failing_batch': plan.smallest_failing_batch,
     'verdict': verdict(plan),
   }
 
@@ -44,8 +44,8 @@ def _step_json(plan: Plan, step: Compiled) -> dict[str, Any]:
   count = len(plan.topology.devices)
   result = {
     'fits': step.fits,
-    'wanted_bytes': step.used,
-    'limit_bytes': step.limit,
+    'required_bytes': step.required,
+    'available_bytes': step.available,
     'compile_seconds': step.seconds,
     'flops': {
       'matrix': {name: flops / count for name, flops in step.work.matrix.items()},
@@ -55,20 +55,19 @@ def _step_json(plan: Plan, step: Compiled) -> dict[str, Any]:
   if step.memory is None:
     return result
   times = roofline.times(step, plan.topology)
-  collectives = [
-    {**one._asdict(), 'groups': list(one.groups.shape)} for one in step.costs.collectives
-  ]
   return {
     **result,
     'memory_bytes': step.memory._asdict(),
     'traffic_bytes': step.costs.traffic,
-    'gathered_values': step.costs.gathered,
-    'collectives': collectives,
+    'gather_elements': step.costs.gather_elements,
+    'collectives': [
+      {**one._asdict(), 'groups': list(one.groups.shape)} for one in step.costs.collectives
+    ],
     'unknown_loops': step.costs.unknown_loops + step.work.unknown_loops,
     'seconds': times._asdict(),
     'roofline_seconds': times.roofline,
-    'bound': times.bound,
-    'matrix_share': times.matrix / times.roofline,
+    'bottleneck': times.bottleneck,
+    'matrix_unit_utilization': times.matrix / times.roofline,
   }
 
 
@@ -79,136 +78,138 @@ def show(plan: Plan, console: Console) -> None:
   console.print(
     f'{plan.config.task}, batch {plan.config.batch_size} on {count} x {chip.name} '
     f'({chip.hbm / 2**30:.0f} GiB each): data {count // fsdp} x fsdp {fsdp}, '
-    f'state {_size(plan.state_bytes)} a device'
+    f'state {_size(plan.state_bytes)} per device'
   )
   if not plan.topology.exact:
     console.print(
-      'ESTIMATES: no compiler of this chip is at hand; memory, traffic and collectives are those '
-      'of the program as compiled for as many devices of this processor.'
+      'ESTIMATES: programs for this chip cannot be compiled here. Memory, traffic and '
+      'collectives are those of the program compiled for as many CPU devices.'
     )
   steps = {'train step': plan.train, 'evaluation step': plan.evaluate}
-  console.print(_memory(steps))
-  known = {name: step for name, step in steps.items() if step.memory}
-  if known:
-    console.print(_times(plan, known))
+  console.print(_memory_table(steps))
+  fitting = {name: step for name, step in steps.items() if step.memory}
+  if fitting:
+    console.print(_times_table(plan, fitting))
   if plan.train.memory:
-    console.print(_collectives(plan.train))
-  if plan.tried:
-    console.print(_search(plan))
+    console.print(_collectives_table(plan.train))
+  if plan.trials:
+    console.print(_trials_table(plan))
   console.print(verdict(plan), style='bold')
 
 
 def verdict(plan: Plan) -> str:
-  """Whether it fits, what bounds it, and the largest batch, in two or three sentences."""
-  train, evaluate, chip = plan.train, plan.evaluate, plan.topology.chip
-  given = '' if train.limit == chip.hbm else f', of which {_size(train.limit)} are to be had'
-  there = f'{_size(chip.hbm)}{given}'
-  if not train.fits:
-    text = f'DOES NOT FIT: the train step wants {_size(train.used)} of {there}.'
-  elif not evaluate.fits:
-    text = f'DOES NOT FIT: the evaluation step wants {_size(evaluate.used)} of {there}.'
+  """Whether the steps fit, the bottleneck, and the largest batch, in a few sentences."""
+  train, chip = plan.train, plan.topology.chip
+  available = _size(chip.hbm)
+  if train.available != chip.hbm:
+    available += f', of which JAX can use {_size(train.available)}'
+  steps = {'train': train, 'evaluation': plan.evaluate}
+  name = next((name for name, step in steps.items() if not step.fits), None)
+  if name:
+    text = f'DOES NOT FIT: the {name} step needs {_size(steps[name].required)} of {available}.'
   else:
     times = roofline.times(train, plan.topology)
     text = (
-      f'FITS: {_size(train.used)} of {there}. At least {_time(times.roofline)} a step, '
-      f'bound by {times.bound}: at most {plan.config.batch_size / times.roofline:,.0f} examples/s.'
+      f'FITS: {_size(train.required)} of {available}. A step takes at least '
+      f'{_time(times.roofline)}, limited by {times.bottleneck}: at most '
+      f'{plan.config.batch_size / times.roofline:,.0f} examples/s.'
     )
-    if chip.platform == 'tpu' and train.costs.gathered > _GATHERS:
+    if chip.platform == 'tpu' and train.costs.gather_elements > _MANY_GATHERS:
       text += (
-        f' {train.costs.gathered / 1e6:,.0f} million values are gathered one by one, which is slow '
-        'on a TPU and in none of these times.'
+        f' {train.costs.gather_elements / 1e6:,.0f} million elements are gathered, which is slow '
+        'on a TPU and not included in these times.'
       )
-  return f'{text} {_largest(plan)}' if plan.tried else text
+  return f'{text} {_largest(plan)}' if plan.trials else text
 
 
 def _largest(plan: Plan) -> str:
-  if plan.largest is None:
+  largest, failing = plan.largest_batch, plan.smallest_failing_batch
+  if largest is None:
     return (
-      f'No batch that was tried fits, down to {plan.bound}; try microbatches, model.remat, '
-      'model.dtype=bfloat16, or more devices.'
+      f'No batch fits, down to {failing}; try microbatches, model.remat, model.dtype=bfloat16, '
+      'or more devices.'
     )
-  if plan.bound is None:
-    return f'The largest batch tried, {plan.largest}, fits: the limit is above it.'
-  how = ', compiled quickly,' if plan.topology.exact else ''
-  return f'The largest batch known to fit is {plan.largest}; {plan.bound}{how} does not.'
+  if failing is None:
+    return f'The largest batch tried, {largest}, fits; larger ones may fit too.'
+  quickly = ' (compiled quickly)' if plan.topology.exact else ''
+  return f'The largest batch known to fit is {largest}; {failing}{quickly} does not fit.'
 
 
-def _memory(steps: dict[str, Compiled]) -> Table:
-  table = _table('memory of one device', '', *steps)
+def _memory_table(steps: dict[str, Compiled]) -> Table:
+  table = _table('memory per device', '', *steps)
   rows = {
-    'state and batch': lambda m: m.arguments,
-    'batches sent ahead': lambda m: m.ahead,
-    'results beside them': lambda m: m.outputs,
-    'temporaries': lambda m: m.temporaries,
-    'program': lambda m: m.code,
+    'arguments (state, batch)': 'arguments',
+    'prefetched batches': 'prefetched',
+    'outputs': 'outputs',
+    'temporaries': 'temporaries',
+    'program code': 'code',
   }
-  for name, of in rows.items():
-    table.add_row(name, *(_size(of(s.memory)) if s.memory else '?' for s in steps.values()))
-  table.add_row('wanted', *(_size(step.used) for step in steps.values()))
-  table.add_row('of what there is', *(f'{step.used / step.limit:.0%}' for step in steps.values()))
-  table.add_row('compiled in', *(f'{step.seconds:.0f} s' for step in steps.values()))
+  for name, field in rows.items():
+    sizes = (_size(getattr(s.memory, field)) if s.memory else '?' for s in steps.values())
+    table.add_row(name, *sizes)
+  table.add_row('total', *(_size(step.required) for step in steps.values()))
+  fractions = (f'{step.required / step.available:.0%}' for step in steps.values())
+  table.add_row('fraction of memory', *fractions)
+  table.add_row('compile time', *(f'{step.seconds:.0f} s' for step in steps.values()))
   return table
 
 
-def _times(plan: Plan, steps: dict[str, Compiled]) -> Table:
-  """One row a resource: how much of it a device needs, and for how long."""
-  table = _table('a step at peak rates', 'one device', *steps)
+def _times_table(plan: Plan, steps: dict[str, Compiled]) -> Table:
+  """One row per resource: the amount that a step uses, and the time at the peak rate."""
+  table = _table('one step at peak rates', 'per device', *steps)
   count = len(plan.topology.devices)
   times = {name: roofline.times(step, plan.topology) for name, step in steps.items()}
-  matrix = {n: sum(s.work.matrix.values()) / count for n, s in steps.items()}
+  sent = {name: roofline.bytes_sent(step, plan.topology) for name, step in steps.items()}
+  matrix = {name: sum(step.work.matrix.values()) / count for name, step in steps.items()}
   rows = {
     'matrix': ('matrix units', lambda n, s: f'{matrix[n] / 1e9:,.1f} GFLOP'),
     'vector': ('vector units', lambda n, s: f'{s.work.vector / count / 1e9:,.1f} Gop'),
-    'memory': ('memory', lambda n, s: _size(s.costs.traffic)),
-    'links': ('links between chips', lambda n, s: _size(roofline.sent(s, plan.topology)[0])),
-    'network': ('network', lambda n, s: _size(roofline.sent(s, plan.topology)[1])),
+    'memory': ('memory traffic', lambda n, s: _size(s.costs.traffic)),
+    'links': ('links between chips', lambda n, s: _size(sent[n][0])),
+    'network': ('network', lambda n, s: _size(sent[n][1])),
   }
   for field, (name, amount) in rows.items():
     cells = [f'{amount(n, s)}, {_time(getattr(times[n], field))}' for n, s in steps.items()]
     table.add_row(name, *cells)
-  table.add_row('roofline', *(f'{_time(t.roofline)}, {t.bound}' for t in times.values()))
-  table.add_row('one after another', *(_time(t.serial) for t in times.values()))
+  table.add_row('roofline', *(f'{_time(t.roofline)}, {t.bottleneck}' for t in times.values()))
+  table.add_row('sum (no overlap)', *(_time(t.sequential) for t in times.values()))
   if all(t.compiler for t in times.values()):
-    table.add_row("the compiler's estimate *", *(_time(t.compiler) for t in times.values()))
-  table.add_row('values gathered', *(f'{s.costs.gathered / 1e6:,.1f} M' for s in steps.values()))
+    table.add_row("compiler's estimate *", *(_time(t.compiler) for t in times.values()))
+  gathers = (f'{step.costs.gather_elements / 1e6:,.1f} M' for step in steps.values())
+  table.add_row('gather elements', *gathers)
   unknown = sum(s.costs.unknown_loops + s.work.unknown_loops for s in steps.values())
-  table.caption = '* Without collectives. Gathers have no published rate: no time here has them.'
+  table.caption = '* Without collectives. No time includes gathers: they have no published rate.'
   if unknown:
-    table.caption += f' {unknown} loops of unknown length count as one turn.'
+    table.caption += f' {unknown} loops of unknown trip count are counted once.'
   return table
 
 
-def _collectives(step: Compiled) -> Table:
-  """Alike ones together, the largest totals first."""
-  alike: dict[tuple, list[Collective]] = collections.defaultdict(list)
+def _collectives_table(step: Compiled) -> Table:
+  """Collectives of the same kind, groups and size in one row, largest totals first."""
+  same: dict[tuple, list[Collective]] = collections.defaultdict(list)
   for one in step.costs.collectives:
-    alike[one.kind, one.groups.shape, one.size].append(one)
-  rows = sorted(alike.items(), key=lambda item: -sum(one.size * one.times for one in item[1]))
-  total = sum(one.times for one in step.costs.collectives)
-  title = f'collectives of the train step: {total}'
-  table = _table(title, 'kind', 'among', 'bytes each', 'times', 'such as in')
-  for (kind, groups, size), these in rows[:_SHOWN]:
-    scope = these[0].scope.rpartition('jit(train_step)/')[2]
-    times = f'{sum(one.times for one in these)}'
-    table.add_row(kind, f'{groups[0]} x {groups[1]}', _size(size), times, _end(scope))
-  rest = [one for _, these in rows[_SHOWN:] for one in these]
+    same[one.kind, one.groups.shape, one.operand_bytes].append(one)
+  total = lambda found: sum(one.operand_bytes * one.count for one in found)  # noqa: E731
+  count = lambda found: f'{sum(one.count for one in found)}'  # noqa: E731
+  rows = sorted(same.items(), key=lambda item: -total(item[1]))
+  title = f'collectives of the train step: {count(step.costs.collectives)}'
+  table = _table(title, 'kind', 'groups x devices', 'bytes each', 'count', 'example')
+  for (kind, groups, size), found in rows[:_SHOWN]:
+    scope = found[0].scope.rpartition('jit(train_step)/')[2]
+    scope = scope if len(scope) <= 48 else f'...{scope[-45:]}'  # The innermost names say the most.
+    table.add_row(kind, f'{groups[0]} x {groups[1]}', _size(size), count(found), scope)
+  rest = [one for _, found in rows[_SHOWN:] for one in found]
   if rest:
-    size = sum(one.size * one.times for one in rest)
-    table.add_row('smaller ones', '', f'{_size(size)} in all', f'{sum(o.times for o in rest)}', '')
+    table.add_row('others, smaller', '', f'{_size(total(rest))} in total', count(rest), '')
   return table
 
 
-def _search(plan: Plan) -> Table:
-  how = 'batches, compiled quickly: it saves time, and costs memory'
-  table = _table(how if plan.topology.exact else 'batches', 'batch', 'wants', 'fits')
-  for size, (fits, used) in sorted(plan.tried.items()):
-    table.add_row(str(size), _size(used), 'yes' if fits else 'no')
+def _trials_table(plan: Plan) -> Table:
+  note = ' (compiled quickly, which needs more memory)' if plan.topology.exact else ''
+  table = _table(f'batch search{note}', 'batch', 'memory', 'fits')
+  for size, trial in sorted(plan.trials.items()):
+    table.add_row(str(size), _size(trial.required), 'yes' if trial.fits else 'no')
   return table
-
-
-def _end(scope: str, length: int = 48) -> str:
-  """The innermost parts of a scope, which say the most."""
-  return scope if len(scope) <= length else f'...{scope[3 - length :]}'
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -8,20 +8,20 @@ from depthjax.plan.collectives import Collective
 from depthjax.plan.planning import Compiled
 from depthjax.plan.topology import Topology
 
-_NAMES = {
-  'matrix': 'the matrix units',
-  'vector': 'the vector units',
-  'memory': 'the memory',
-  'links': 'the links between chips',
-  'network': 'the network',
+_RESOURCES = {
+  'matrix': 'matrix units',
+  'vector': 'vector units',
+  'memory': 'memory bandwidth',
+  'links': 'links between chips',
+  'network': 'network',
 }
 
 
 class Times(NamedTuple):
-  """Seconds that each resource of a device needs at its peak, and what the compiler expects.
+  """Seconds that each resource of a device needs at its peak rate.
 
-  The compiler's are without collectives and gathers, of which it says nothing.
-  `vector` and `compiler` are None where the chip's rates are not published.
+  `compiler` is the compiler's estimate, without collectives and gathers. It and `vector` are None
+  where the chip's rates are not published.
   """
 
   matrix: float
@@ -33,24 +33,24 @@ class Times(NamedTuple):
 
   @property
   def roofline(self) -> float:
-    """No step is faster: all resources at their peak, all at once."""
-    return max(getattr(self, name) or 0.0 for name in _NAMES)
+    """Lower bound of a step: all resources run at their peak at the same time."""
+    return max(getattr(self, name) or 0.0 for name in _RESOURCES)
 
   @property
-  def serial(self) -> float:
-    """The same, none of them at once with another."""
-    return sum(getattr(self, name) or 0.0 for name in _NAMES)
+  def sequential(self) -> float:
+    """Sum over the resources: they run one after another."""
+    return sum(getattr(self, name) or 0.0 for name in _RESOURCES)
 
   @property
-  def bound(self) -> str:
+  def bottleneck(self) -> str:
     """The resource that takes longest."""
-    return _NAMES[max(_NAMES, key=lambda name: getattr(self, name) or 0.0)]
+    return _RESOURCES[max(_RESOURCES, key=lambda name: getattr(self, name) or 0.0)]
 
 
 def times(step: Compiled, topology: Topology) -> Times:
-  """The times of a step that was compiled and fits."""
+  """Times of a compiled step that fits in memory."""
   chip, count = topology.chip, len(topology.devices)
-  links, network = sent(step, topology)
+  links, network = bytes_sent(step, topology)
   slowest = min(chip.matrix.values())
   return Times(
     matrix=sum(n / count / chip.matrix.get(t, slowest) for t, n in step.work.matrix.items()),
@@ -62,35 +62,36 @@ def times(step: Compiled, topology: Topology) -> Times:
   )
 
 
-def sent(step: Compiled, topology: Topology) -> tuple[float, float]:
-  """Bytes that one device must send over links and over the network in a step."""
+def bytes_sent(step: Compiled, topology: Topology) -> tuple[float, float]:
+  """Bytes that one device sends in a step over links and over the network."""
   links = network = 0.0
   for one in step.costs.collectives:
-    near, far = _sent(one, topology.island)
-    links, network = links + one.times * near, network + one.times * far
+    near, far = _bytes_sent(one, topology.domain)
+    links, network = links + one.count * near, network + one.count * far
   return links, network
 
 
-def _sent(one: Collective, island: int) -> tuple[float, float]:
-  """Of a collective among n devices on k islands, with the fewest bytes that do it.
+def _bytes_sent(one: Collective, domain: int) -> tuple[float, float]:
+  """The same for one collective, by the algorithm that sends the fewest bytes.
 
-  Within an island a device sends (m-1)/m of the whole for each of the two halves of an all-reduce,
-  m its members there; between islands each member has 1/m of the whole to send on, and needs the
-  network for it.
+  An all-reduce is a reduce-scatter and an all-gather. In each, a device sends (m - 1) / m of the
+  data to the m members of its domain, over links. Between k domains each member sends its 1 / m of
+  the data, times (k - 1) / k, over the network.
   """
+  size = float(one.operand_bytes)
   if one.kind in ('collective-permute', 'collective-broadcast'):
-    crosses = any(len(set(group // island)) > 1 for group in one.groups)
-    return (0.0, float(one.size)) if crosses else (float(one.size), 0.0)
+    crosses = any(len(set(group // domain)) > 1 for group in one.groups)
+    return (0.0, size) if crosses else (size, 0.0)
+  total = float(one.result_bytes) if one.kind == 'all-gather' else size
+  total *= 2 if one.kind == 'all-reduce' else 1
   near = far = 0.0
   for group in one.groups:
-    islands = len(set(np.asarray(group) // island))
-    members = len(group) / islands
-    if one.kind == 'all-to-all':  # Everyone has something for everyone.
-      near = max(near, one.size * (members - 1) / len(group))
-      far = max(far, one.size * (islands - 1) / islands)
-      continue
-    whole = {'all-gather': one.result}.get(one.kind, one.size)
-    halves = 2 if one.kind == 'all-reduce' else 1
-    near = max(near, halves * whole * (members - 1) / members)
-    far = max(far, halves * whole / members * (islands - 1) / islands)
+    domains = len(set(np.asarray(group) // domain))
+    members = len(group) / domains
+    if one.kind == 'all-to-all':  # Each device has different data for each other device.
+      near = max(near, size * (members - 1) / len(group))
+      far = max(far, size * (domains - 1) / domains)
+    else:
+      near = max(near, total * (members - 1) / members)
+      far = max(far, total / members * (domains - 1) / domains)
   return near, far

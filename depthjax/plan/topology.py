@@ -1,7 +1,7 @@
-"""Devices by name: 'v5e:4x4', two slices of it 'v5e:4x4*2', or a count of GPUs 'h100:8'.
+"""Topologies by name: 'v5e:4x4', two slices 'v5e:4x4*2', or a number of GPUs 'h100:8'.
 
-A TPU topology needs libtpu alone: its devices can be compiled for on any machine. For GPUs there is
-no such thing here, so as many devices of this machine's processor stand in for them.
+A program for a TPU topology is compiled by libtpu on any machine. There is no such compiler for
+GPUs: the program is compiled for as many CPU devices instead, which gives estimates.
 """
 
 import importlib.util
@@ -17,9 +17,9 @@ from jax.experimental import topologies
 from depthjax.configuring import ConfigError
 from depthjax.plan.chips import CHIPS, Chip
 
-_GPUS_A_NODE = 8
-# Without these libtpu asks the network which machine it is on, or refuses to be two at a time.
-_ALONE = {
+_GPUS_PER_NODE = 8
+# Without these libtpu queries the metadata server, or refuses to run in two processes.
+_ENVIRONMENT = {
   'TPU_SKIP_MDS_QUERY': '1',
   'TPU_WORKER_HOSTNAMES': 'localhost',
   'TPU_ACCELERATOR_TYPE': 'v5litepod-4',
@@ -32,59 +32,59 @@ class Topology(NamedTuple):
 
   Fields:
     name: as the user wrote it.
-    chip: the facts of one device.
-    devices: what to build a mesh of.
-    island: devices that fast links join: a slice's, or a node's.
-    exact: whether the compiler is that of the chip, so that its numbers are no estimates.
+    chip: rates and memory of one device.
+    devices: for a mesh.
+    domain: number of devices that fast links join: a TPU slice or a GPU node.
+    exact: whether the program is compiled by the chip's own compiler.
   """
 
   name: str
   chip: Chip
   devices: Sequence[jax.Device]
-  island: int
+  domain: int
   exact: bool
 
 
 def find(name: str) -> Topology:
-  """The topology of that name; must be called before this process uses any device.
+  """The topology of that name. Call it before this process uses any device.
 
   Raises:
-    ConfigError: a name of no such form, an unknown chip, a shape that there is not, or a TPU where
-      libtpu is not installed.
+    ConfigError: malformed name, unknown chip, impossible shape, or libtpu is not installed.
   """
   match = re.fullmatch(r'(\w+):(\d+(?:x\d+)*)(?:\*(\d+))?', name)
   if not match or match[1] not in CHIPS:
     raise ConfigError(
-      f'topology is {name!r}; expected CHIP:SHAPE such as v5e:4x4, two slices of it v5e:4x4*2, or '
-      f'h100:8, with one of {", ".join(CHIPS)}'
+      f'topology is {name!r}; expected CHIP:SHAPE such as v5e:4x4, v5e:4x4*2 for two slices, or '
+      f'h100:8; chips are {", ".join(CHIPS)}'
     )
   chip, shape, slices = CHIPS[match[1]], match[2], int(match[3] or 1)
-  if shape.count('x') + 1 != chip.axes:
-    like = {1: '8', 2: '4x4', 3: '2x2x4'}[chip.axes]
-    raise ConfigError(f'topology is {name!r}; a {chip.name} comes as {match[1]}:{like}')
+  if shape.count('x') + 1 != chip.axes or chip.platform == 'gpu' and (slices > 1 or int(shape) < 1):
+    example = {1: '8', 2: '4x4', 3: '2x2x4'}[chip.axes]
+    raise ConfigError(f'topology is {name!r}; expected {match[1]}:{example} or similar')
   if chip.platform == 'tpu':
-    devices = _tpus(name, match[1], shape, slices)
+    devices = _tpu_devices(name, match[1], shape, slices)
     return Topology(name, chip, devices, len(devices) // slices, exact=True)
-  if slices > 1 or int(shape) < 1:
-    raise ConfigError(f'topology is {name!r}; GPUs are counted, all of them: {match[1]}:16')
-  devices = _processors(int(shape))
-  return Topology(name, chip, devices, min(int(shape), _GPUS_A_NODE), exact=False)
+  # JAX creates CPU devices at their first use.
+  jax.config.update('jax_platforms', 'cpu')
+  jax.config.update('jax_num_cpu_devices', int(shape))
+  devices = jax.devices('cpu')[: int(shape)]
+  return Topology(name, chip, devices, min(int(shape), _GPUS_PER_NODE), exact=False)
 
 
-def _tpus(name: str, chip: str, shape: str, slices: int) -> Sequence[jax.Device]:
+def _tpu_devices(name: str, chip: str, shape: str, slices: int) -> Sequence[jax.Device]:
   if importlib.util.find_spec('libtpu') is None:
-    raise ConfigError(f"topology {name} needs the compiler of TPUs: pip install 'depthjax[tpu]' ")
-  for variable, value in _ALONE.items():
-    # Where there is no TPU, importing jax leaves a complaint in some of them.
+    raise ConfigError(f"topology {name} needs the TPU compiler: pip install 'depthjax[tpu]'")
+  for variable, value in _ENVIRONMENT.items():
+    # On a machine without a TPU, importing jax leaves a warning as the value of some of them.
     if os.environ.get(variable, 'WARNING').startswith('WARNING'):
       os.environ[variable] = value
   options = {'chip_config_name': 'megacore'} if chip == 'v4' else {}  # One device a chip.
   if slices > 1:
     options['num_slices'] = slices
-  # What is compiled for devices that are not there can be kept, but not read again.
+  # Programs for absent devices can be written to the compilation cache, but not read back.
   jax.config.update('jax_enable_compilation_cache', False)
   sides = [int(side) for side in shape.split('x')]
-  if math.prod(sides) < 4:  # Part of a host.
+  if math.prod(sides) < 4:  # Fewer chips than a host has.
     options['chips_per_host_bounds'] = (*sides, 1)[:3]
   try:
     return topologies.get_topology_desc(
@@ -92,10 +92,3 @@ def _tpus(name: str, chip: str, shape: str, slices: int) -> Sequence[jax.Device]
     ).devices
   except (RuntimeError, ValueError) as error:
     raise ConfigError(f'topology {name}: {str(error).splitlines()[0]}') from error
-
-
-def _processors(count: int) -> Sequence[jax.Device]:
-  """Devices of the processor: set up here, since JAX makes them at their first use."""
-  jax.config.update('jax_platforms', 'cpu')
-  jax.config.update('jax_num_cpu_devices', count)
-  return jax.devices('cpu')[:count]

@@ -1,4 +1,4 @@
-"""The datasets that can be prepared, and what their readers say of them; imports no reader."""
+"""The datasets that can be prepared; importing this module imports no reader."""
 
 import ast
 import functools
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Dataset(NamedTuple):
-  """The reader, as MODULE:FUNCTION of this package, and the licence of the prepared form."""
+  """The reader as MODULE:FUNCTION of this package, and the licence."""
 
   reader: str
   licence: str
@@ -21,18 +21,18 @@ class Dataset(NamedTuple):
 
   @property
   def title(self) -> str:
-    """The work, as the reader's docstring begins with it."""
+    """Name and authors, from the first line of the reader's docstring."""
     return _docstring(self.reader).partition('\n')[0].partition(': ')[0]
 
   @property
   def guide(self) -> str:
-    """The reader's docstring but for what it raises, a line a paragraph."""
-    told, _, _ = _docstring(self.reader).partition('\n\nRaises:')
-    return '\n\n'.join(' '.join(part.split()) for part in told.split('\n\n'))
+    """The reader's docstring without `Raises`, one line per paragraph."""
+    text, _, _ = _docstring(self.reader).partition('\n\nRaises:')
+    return '\n\n'.join(' '.join(part.split()) for part in text.split('\n\n'))
 
 
 def _docstring(reader: str) -> str:
-  """As in the source of the reader: importing it takes a second."""
+  """Read from the source code, since importing a reader takes a second."""
   module, _, name = reader.partition(':')
   return next(ast.get_docstring(x) for x in _parsed(module).body if getattr(x, 'name', '') == name)
 
@@ -49,14 +49,14 @@ DATASETS = {
   'middlebury': Dataset('middlebury:middlebury', 'none stated, research with citation'),
   'middlebury2014': Dataset('middlebury:middlebury2014', 'none stated, research with citation'),
   'middlebury2021': Dataset('middlebury:middlebury2021', 'none stated, research with citation'),
-  'multiscopic': Dataset('stereo_sets:multiscopic', 'none known, research'),
+  'multiscopic': Dataset('stereo_sets:multiscopic', 'unknown, research'),
   'hypersim': Dataset('rendered:hypersim', 'CC BY-SA 3.0'),
   'hypersim_published': Dataset('rendered:hypersim_published', 'CC BY-SA 3.0'),
   'diml': Dataset('measured:diml', 'research only'),
   'diode': Dataset('measured:diode', 'MIT'),
   'tartanair': Dataset('rendered:tartanair', 'CC BY 4.0'),
-  'irs': Dataset('stereo_sets:irs', 'none known, research'),
-  'unrealstereo4k': Dataset('stereo_sets:unrealstereo4k', 'none known, research'),
+  'irs': Dataset('stereo_sets:irs', 'unknown, research'),
+  'unrealstereo4k': Dataset('stereo_sets:unrealstereo4k', 'unknown, research'),
   'mvssynth': Dataset('rendered:mvssynth', 'research only'),
   'holopix50k': Dataset('stereo_sets:holopix50k', 'of its authors, research only'),
   'hrwsi': Dataset('stereo_sets:hrwsi', 'research only'),

@@ -1,4 +1,4 @@
-"""What a reader finds: named entries that decode on demand, and how they are paired by name."""
+"""Records that a reader finds: named entries, loaded on demand, and pairs of files by name."""
 
 import functools
 from collections.abc import Callable, Collection, Sequence
@@ -12,12 +12,12 @@ Record = dict[str, Any]
 
 
 class Entry(NamedTuple):
-  """A record before it is read.
+  """A record that is not loaded yet.
 
   Attributes:
     name: unique in the dataset.
-    group: entries of one group (views of one scene) are held out together or not at all.
-    load: gives the record, or raises InputError where it is bad.
+    group: all entries of a group, such as views of one scene, are in the same split.
+    load: returns the record, or raises InputError if it is bad.
   """
 
   name: str
@@ -26,89 +26,90 @@ class Entry(NamedTuple):
 
 
 class Found(NamedTuple):
-  """The fields that every record has (names of writing.FEATURES), and the entries by name."""
+  """The fields of every record (names of writing.FEATURES), and the entries by name."""
 
   fields: tuple[str, ...]
   entries: list[Entry]
 
 
-def folder(source: Path, *choices: str) -> Path:
-  """The first of the folders that there is in `source`.
+def found(source: Path, fields: tuple[str, ...], entries: list[Entry], expected: str) -> Found:
+  """The result of a reader.
 
   Raises:
-    InputError: `source` is no folder, or has none of them.
+    InputError: there are no entries; the message says what was `expected`.
+  """
+  if not entries:
+    raise InputError(source, 'holds no record', expected)
+  return Found(fields, entries)
+
+
+def folder(source: Path, *choices: str) -> Path:
+  """The first of the subfolders of `source` that exists.
+
+  Raises:
+    InputError: `source` is not a folder, or has none of them.
   """
   if not source.is_dir():
     wrong = 'is not a folder' if source.exists() else 'does not exist'
     raise InputError(source, wrong, 'the folder of the downloaded dataset')
-  found = next((source / choice for choice in choices if (source / choice).is_dir()), None)
-  if found is None:
-    listed = ' or '.join(f'{choice}/' for choice in choices)
-    raise InputError(source, f'has no folder {listed}', 'the dataset as it is distributed')
-  return found
+  existing = next((source / choice for choice in choices if (source / choice).is_dir()), None)
+  if existing is None:
+    names = ' or '.join(f'{choice}/' for choice in choices)
+    raise InputError(source, f'has no folder {names}', 'the dataset as it is distributed')
+  return existing
 
 
-def listed(place: Path, extensions: Collection[str] = images.EXTENSIONS) -> list[Path]:
-  """The files of a folder with one of the endings, by name; what begins with a dot is no data."""
+def listed(path: Path, extensions: Collection[str] = images.EXTENSIONS) -> list[Path]:
+  """The files of a folder with one of the extensions, by name, without hidden files."""
   return sorted(
     file
-    for file in place.iterdir()
+    for file in path.iterdir()
     if file.suffix.lower() in extensions and not file.name.startswith('.') and file.is_file()
   )
+
+
+def by_stem(files: Sequence[Path]) -> dict[str, list[Path]]:
+  """Files by their name without extension."""
+  stems: dict[str, list[Path]] = {}
+  for file in files:
+    stems.setdefault(file.stem, []).append(file)
+  return stems
 
 
 def paired(
   firsts: Sequence[Path], seconds: Sequence[Path], load: Callable[[Path, Path], Record]
 ) -> list[Entry]:
-  """Entries of the files that share a stem, by name; one without partner is a bad entry."""
-  sides = [by_stem(firsts), by_stem(seconds)]
+  """Entries of the files with the same stem, by name; a file without partner is a bad entry."""
+  first, second = by_stem(firsts), by_stem(seconds)
   return [
-    Entry(stem, stem, _loader([files.get(stem, []) for files in sides], load))
-    for stem in sorted(sides[0].keys() | sides[1].keys())
+    Entry(stem, stem, _loader(first.get(stem, []), second.get(stem, []), load))
+    for stem in sorted(first.keys() | second.keys())
   ]
 
 
-def one_of_a_name(files: Sequence[Path]) -> Callable[[], NoReturn] | None:
-  """The `load` of a bad entry where several files share a name, else None."""
+def _loader(
+  first: list[Path], second: list[Path], load: Callable[[Path, Path], Record]
+) -> Callable[[], Record]:
+  for files in (first, second):
+    if bad := ambiguous(files):
+      return bad
+  if not (first and second):
+    return refused((first or second)[0], 'has no partner of the same name', 'a pair')
+  return functools.partial(load, first[0], second[0])
+
+
+def ambiguous(files: Sequence[Path]) -> Callable[[], NoReturn] | None:
+  """The `load` of a bad entry if there are several files, else None."""
   if len(files) < 2:
     return None
   names = ' and '.join(file.name for file in files)
-  return refused(files[0], f'is ambiguous: {names} share a name', 'one file of a name')
+  return refused(files[0], f'is ambiguous: {names} have the same name', 'one file of this name')
 
 
 def refused(path: Path, wrong: str, right: str) -> Callable[[], NoReturn]:
-  """The `load` of an entry that is known to be bad before it is read."""
-  return functools.partial(_refuse, InputError(path, wrong, right))
+  """The `load` of a bad entry: raises InputError."""
 
+  def load() -> NoReturn:
+    raise InputError(path, wrong, right)
 
-def check_found(source: Path, entries: Sequence[Entry], what: str) -> None:
-  """Refuses a dataset of no records.
-
-  Raises:
-    InputError: there is no entry.
-  """
-  if not entries:
-    raise InputError(source, 'holds no record', what)
-
-
-def by_stem(files: Sequence[Path]) -> dict[str, list[Path]]:
-  """Files by their name without ending; two of a name are one too many."""
-  found: dict[str, list[Path]] = {}
-  for file in files:
-    found.setdefault(file.stem, []).append(file)
-  return found
-
-
-def _loader(
-  files: list[list[Path]], load: Callable[[Path, Path], Record]
-) -> Callable[[], Record] | Callable[[], NoReturn]:
-  for same, others in (files, files[::-1]):
-    if bad := one_of_a_name(same):
-      return bad
-    if not others:
-      return refused(same[0], 'has no partner of the same name', 'a pair')
-  return functools.partial(load, files[0][0], files[1][0])
-
-
-def _refuse(error: InputError) -> NoReturn:
-  raise error
+  return load

@@ -1,77 +1,95 @@
-"""Records of a picture and its map: depth or disparity as the fields disparity, valid and unit."""
+"""Records of an image with depth or disparity: the fields image, disparity, valid and unit."""
 
 from pathlib import Path
 
 import numpy as np
 
-from depthjax.files import images
+from depthjax.files import depth, images
 from depthjax.files.errors import InputError
 from depthjax.prepare import pictures
 from depthjax.prepare.entries import Record
 
 FIELDS = ('image', 'disparity', 'valid', 'unit')
-_NEAREST = np.finfo(np.float32).smallest_normal  # what is smaller has no finite inverse
-_MILLIMETRES = 1000
+_NEAREST = np.finfo(np.float32).smallest_normal  # Smaller values have no finite inverse.
 
 
 def of_depth(
-  photo: Path, image: np.ndarray, file: Path, metres: np.ndarray, valid: np.ndarray | None = None
+  photo: Path,
+  file: Path,
+  metres: np.ndarray,
+  valid: np.ndarray | None = None,
+  image: np.ndarray | None = None,
 ) -> Record:
-  """A record of depth, far is large: disparity = 1 / metres, in '1/m'.
+  """A record of depth: disparity = 1 / metres, unit '1/m'.
 
   Args:
-    photo, file: where the arrays are from.
-    image: uint8 [h w 3].
-    metres: floats [h w]; what is not finite or not positive is unknown.
-    valid: bool [h w], where it is known besides.
+    photo, file: paths of the image and of the map.
+    metres: floats [h w]; unknown where not finite or not positive.
+    valid: bool [h w]; unknown where false.
+    image: uint8 [h w 3]; None reads `photo`.
 
   Raises:
     InputError: sizes that differ, or no valid pixel.
   """
-  pictures.check_sizes(photo, image, file, metres)
   metres = metres.astype(np.float32)
   known = np.isfinite(metres) & (metres >= _NEAREST)
   if valid is not None:
-    pictures.check_sizes(photo, image, file, valid)
+    pictures.check_sizes(file, metres, file, valid)
     known &= valid
-  _check_known(file, known, 'depth')
-  return {'image': image, **pictures.masked(pictures.inverse(metres, known), known), 'unit': '1/m'}
+  return of_disparity(photo, file, pictures.inverse(metres, known), known, '1/m', image)
 
 
 def of_disparity(
-  photo: Path, image: np.ndarray, file: Path, values: np.ndarray, valid: np.ndarray
+  photo: Path,
+  file: Path,
+  values: np.ndarray,
+  valid: np.ndarray,
+  unit: str = 'px',
+  image: np.ndarray | None = None,
 ) -> Record:
-  """A record of disparity in pixels, or of any other scale and offset: as stored, unit 'px'.
+  """A record of disparity as stored.
 
   Args:
-    photo, file: where the arrays are from.
-    image: uint8 [h w 3].
+    photo, file: paths of the image and of the map.
     values: floats [h w], near is large.
-    valid: bool [h w], where they are known.
+    valid: bool [h w].
+    unit: 'px' for disparity in pixels or with an unknown scale and offset, else '1/m'.
+    image: as in of_depth.
 
   Raises:
     InputError: sizes that differ, or no valid pixel.
   """
+  image = pictures.read_picture(photo) if image is None else image
   pictures.check_sizes(photo, image, file, values)
   pictures.check_sizes(photo, image, file, valid)
   valid = valid & np.isfinite(values)
-  _check_known(file, valid, 'disparity')
-  return {'image': image, **pictures.masked(values, valid), 'unit': 'px'}
+  check_known(file, valid)
+  return {'image': image, **pictures.masked(values, valid), 'unit': unit}
 
 
-def read_millimetres(path: Path) -> np.ndarray:
-  """Metres, float32 [h w], of a 16-bit PNG of millimetres; 0 is unknown.
+def load_depth(photo: Path, file: Path) -> Record:
+  """The record of a depth map in metres, as of_depth."""
+  return of_depth(photo, file, depth.read_raw(file))
+
+
+def load_millimetres(photo: Path, file: Path) -> Record:
+  """The record of a 16-bit PNG of depth in millimetres, 0 unknown.
 
   Raises:
-    InputError: as images.read_pixels, or other values.
+    InputError: as images.read_pixels and of_depth, or other values.
   """
-  values = images.read_pixels(path)
+  values = images.read_pixels(file)
   if values.dtype != np.uint16 or values.ndim != 2:
     wrong = f'holds {values.dtype} values of shape {list(values.shape)}'
-    raise InputError(path, wrong, 'one channel of 16 bits, millimetres')
-  return values.astype(np.float32) / _MILLIMETRES
+    raise InputError(file, wrong, 'one channel of 16 bits, millimetres')
+  return of_depth(photo, file, values.astype(np.float32) / 1000)
 
 
-def _check_known(file: Path, valid: np.ndarray, kind: str) -> None:
+def check_known(file: Path, valid: np.ndarray) -> None:
+  """Refuses a map without valid pixels.
+
+  Raises:
+    InputError: `valid` is false everywhere.
+  """
   if not valid.any():
-    raise InputError(file, 'has no valid pixel', kind)
+    raise InputError(file, 'has no valid pixel', 'depth or disparity')

@@ -1,4 +1,4 @@
-"""Pictures, mattes and masks of a dataset as uint8 arrays, and their reduction to a long side."""
+"""Reads the images, mattes and masks of a dataset as uint8 arrays, and reduces records."""
 
 from pathlib import Path
 
@@ -9,8 +9,7 @@ from depthjax.files import images
 from depthjax.files.errors import InputError
 from depthjax.prepare.entries import Record
 
-_PICTURES = ('image', 'target', 'matte')
-_OPAQUE = 250  # alpha from which a pixel belongs to the foreground alone
+_OPAQUE = 250  # Pixels of at least this alpha show only the foreground.
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -26,14 +25,14 @@ def read_matte(path: Path) -> np.ndarray:
   """A soft matte, uint8 [h w 1], 255 the foreground.
 
   Raises:
-    InputError: as images.read_pixels; channels that differ, or no opaque pixel (an empty matte).
+    InputError: as images.read_pixels; unequal channels, or no opaque pixel.
   """
   values = images.read_pixels(path)
   if values.dtype not in (np.uint8, np.uint16):
     raise InputError(path, f'holds {values.dtype} values', 'an 8- or 16-bit matte')
   if values.ndim == 3:
     if (values != values[..., :1]).any():
-      raise InputError(path, 'is a coloured picture', 'a grey matte')
+      raise InputError(path, 'is a colour image', 'a grey matte')
     values = values[..., 0]
   matte = (values >> 8).astype(np.uint8) if values.dtype == np.uint16 else values
   if not (matte >= _OPAQUE).any():
@@ -42,7 +41,7 @@ def read_matte(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-  """A binary mask, uint8 [h w 1]: 255 where the matte is more than half, else 0; as read_matte."""
+  """A binary mask, uint8 [h w 1]: 255 where the matte is 128 or more, else 0; as read_matte."""
   return _binary(read_matte(path))
 
 
@@ -56,7 +55,7 @@ def check_sizes(path: Path, first: np.ndarray, other: Path, second: np.ndarray) 
     (h, w), (h2, w2) = first.shape[:2], second.shape[:2]
     name = f'{other.parent.name}/{other.name}'
     wrong = f'is {w} x {h} pixels but {name} is {w2} x {h2} (width x height)'
-    raise InputError(path, wrong, 'one size')
+    raise InputError(path, wrong, 'the same size')
 
 
 def inverse(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -74,29 +73,26 @@ def masked(disparity: np.ndarray, valid: np.ndarray) -> Record:
 
 
 def reduced(record: Record, side: int | None) -> Record:
-  """A record brought to a long side of at most `side` pixels; `blur`, in pixels, shrinks with it.
+  """A record reduced to a long side of at most `side` pixels; `blur`, in pixels, is scaled too.
 
-  Pictures and mattes are averaged over areas; disparity and `valid` are sampled, since the mean of
-  two disparities at an edge is none of either.
+  Images, mattes and masks are averaged over areas. `disparity` and `valid` are sampled, since a
+  mean over a depth edge is the disparity of neither side.
   """
   h, w = record['image'].shape[:2]
   if side is None or max(h, w) <= side:
     return record
   factor = side / max(h, w)
   size = max(1, round(w * factor)), max(1, round(h * factor))
-  result = {name: _resized(name, value, size) for name, value in record.items()}
+  result = dict(record)
+  for name, value in record.items():
+    if np.ndim(value) == 3:
+      sampled = name in ('disparity', 'valid')
+      method = cv2.INTER_NEAREST_EXACT if sampled else cv2.INTER_AREA
+      small = cv2.resize(value, size, interpolation=method).reshape(*size[::-1], -1)
+      result[name] = _binary(small) if name == 'mask' else small
   if 'blur' in record:
     result['blur'] = np.float32(record['blur'] * factor)
   return result
-
-
-def _resized(name: str, value: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  if np.ndim(value) != 3:
-    return value
-  area = name in (*_PICTURES, 'mask')
-  method = cv2.INTER_AREA if area else cv2.INTER_NEAREST_EXACT
-  small = cv2.resize(value, size, interpolation=method).reshape(*size[::-1], -1)
-  return _binary(small) if name == 'mask' else small
 
 
 def _binary(values: np.ndarray) -> np.ndarray:

@@ -1,11 +1,10 @@
-"""Drawing scenes once for many runs: shards for data.sources.shards, written by processes.
+"""Draws scenes once for many runs: array_record shards for data.sources.shards.
 
-A shard is written under a temporary name and renamed when it is whole, and the manifest comes
-first, so that a second start goes on with what is missing and several machines can share a folder.
+The manifest is written first, and each shard under a temporary name until it is complete. So a
+second run writes only what is missing, and several machines can write into one folder.
 """
 
 import contextlib
-import errno
 import json
 import multiprocessing
 import os
@@ -24,19 +23,19 @@ from depthjax.data.sources import mixtures, shards
 from depthjax.data.workers import end_with_parent
 from depthjax.files import atomic
 from depthjax.files.errors import InputError
+from depthjax.prepare.disk import write_errors
 
-_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
-_POLL = 0.2  # Seconds between two looks at how far the processes are.
+_POLL = 0.2  # Seconds between two updates of the progress.
 
 
 class Plan(NamedTuple):
-  """What one machine has to do.
+  """The shards that one machine writes.
 
   Attributes:
     target: the folder.
-    manifest: what is in it when all machines are done.
-    todo: numbers of this machine's shards that are not there yet.
-    own: how many shards are this machine's.
+    manifest: describes the complete folder, of all machines.
+    todo: numbers of this machine's shards that do not exist yet.
+    own: number of this machine's shards.
   """
 
   target: pathlib.Path
@@ -46,12 +45,12 @@ class Plan(NamedTuple):
 
   @property
   def scenes(self) -> int:
-    """How many scenes there are to draw."""
+    """Number of scenes to draw."""
     return sum(len(self.manifest.span(shard)) for shard in self.todo)
 
 
 class Written(NamedTuple):
-  """Scenes and bytes that were written."""
+  """Number of scenes and bytes written."""
 
   scenes: int
   size: int
@@ -66,20 +65,20 @@ def plan(
   count_shards: int,
   part: tuple[int, int] = (0, 1),
 ) -> Plan:
-  """Compares a folder with what is asked for; writes the manifest where there is none.
+  """Compares a folder with the requested scenes; writes the manifest if there is none.
 
   Args:
     fields: a config's `data`.
-    seed: of the run whose scenes are drawn.
+    seed: of the run that will read the scenes.
     count, count_shards: scenes and files, over all machines.
-    part: (number of this machine, number of machines); it takes every so many-th shard.
+    part: (i, n): this machine is number i of n, and writes shards i, i + n, i + 2 n, ...
 
   Raises:
-    InputError: the folder cannot be written, or holds something else.
+    InputError: the folder cannot be written, or holds other files or scenes.
     ValueError: a field out of range, or a source that cannot be read.
   """
   if not 1 <= count_shards <= count:
-    raise ValueError(f'{count_shards} shards of {count} scenes; 1 to {count} shards are right')
+    raise ValueError(f'{count_shards} shards for {count} scenes; it must be 1 to {count} shards')
   if [part.where for part in mixtures.parse(fields['scene_source'])] not in ([], [scene.DRAWN]):
     raise ValueError(f"scene_source is {fields['scene_source']!r}; '' draws the scenes")
   target = pathlib.Path(target).expanduser()
@@ -106,8 +105,8 @@ def write(
 
   Args:
     fields: as in `plan`.
-    workers: processes; 0 draws in this one.
-    advance: called now and then with the number of scenes drawn so far.
+    workers: number of processes; 0 draws in this process.
+    advance: called regularly with the number of scenes drawn so far.
 
   Raises:
     InputError: the folder cannot be written, or too many photographs cannot be decoded.
@@ -118,8 +117,8 @@ def write(
     if workers:
       size = _in_processes(planned, job, workers, advance)
     else:
-      work = _Work(*job)
-      size = sum(work.write(shard, advance) for shard in planned.todo)
+      writer = _Writer(*job)
+      size = sum(writer.write(shard, advance) for shard in planned.todo)
   finally:
     _clear(planned)
   return Written(planned.scenes, size)
@@ -140,27 +139,27 @@ def _in_processes(planned: Plan, job: tuple, workers: int, advance: Callable[[in
             task.result()
           advance(done.get_obj().value)
       except BaseException:
-        # Else the pool would wait for the shards at work.
+        # Without this, the pool waits until the current shards are complete.
         for child in multiprocessing.active_children():
           child.terminate()
         raise
   except futures.process.BrokenProcessPool as error:
-    right = 'more memory or fewer --workers; the same command goes on'
-    raise InputError(planned.target, 'lost a process that draws', right) from error
+    right = 'more memory or fewer --workers; run the same command again to continue'
+    raise InputError(planned.target, 'a worker process was killed', right) from error
   return sum(task.result() for task in tasks)
 
 
 def _clear(planned: Plan) -> None:
-  """Removes what killed processes have left of the shards to write."""
+  """Removes temporary files of the shards to write, left by killed processes."""
   for shard in planned.todo:
-    for rest in planned.target.glob(f'.{planned.manifest.names()[shard]}.*'):
-      rest.unlink(missing_ok=True)
+    for file in planned.target.glob(f'.{planned.manifest.names()[shard]}.*'):
+      file.unlink(missing_ok=True)
 
 
 def _agree(target: pathlib.Path, manifest: shards.Manifest) -> None:
-  """Writes the manifest into a new folder; refuses one of other scenes.
+  """Writes the manifest into a new folder; refuses a folder of other scenes.
 
-  Several machines may come here at a time: they write the same.
+  Several machines may do this at the same time, since they write the same manifest.
   """
   path = target / shards.MANIFEST
   if path.exists():
@@ -172,34 +171,35 @@ def _agree(target: pathlib.Path, manifest: shards.Manifest) -> None:
   try:
     target.mkdir(parents=True, exist_ok=True)
   except OSError as error:
-    raise InputError(target, f'cannot be made ({error.strerror})', 'another folder') from error
+    raise InputError(target, f'cannot be created ({error.strerror})', 'another folder') from error
   atomic.write_bytes(path, manifest.to_json().encode(), ('.json',))
 
 
-def _compare(target: pathlib.Path, there: shards.Manifest, asked: shards.Manifest) -> None:
-  pairs = {name: (getattr(there, name), getattr(asked, name)) for name in ('seed', 'count')}
-  pairs |= {'shards': (there.shards, asked.shards), 'format': (there.format, asked.format)}
-  old, new = there.data, json.loads(json.dumps(asked.data))  # JSON has no tuples.
-  pairs |= {f'data.{name}': (old.get(name), new.get(name)) for name in {**old, **new}}
-  pairs |= {f'files of {name}': (there.items.get(name), n) for name, n in asked.items.items()}
-  for name, (has, wants) in pairs.items():
-    if has != wants:
-      wrong = f'was prepared with {name} {has!r}, not {wants!r}'
+def _compare(target: pathlib.Path, existing: shards.Manifest, new: shards.Manifest) -> None:
+  pairs = {name: (getattr(existing, name), getattr(new, name)) for name in ('seed', 'count')}
+  pairs |= {'shards': (existing.shards, new.shards), 'format': (existing.format, new.format)}
+  old_data, new_data = existing.data, json.loads(json.dumps(new.data))  # JSON has no tuples.
+  names = {**old_data, **new_data}
+  pairs |= {f'data.{name}': (old_data.get(name), new_data.get(name)) for name in names}
+  pairs |= {f'files of {name}': (existing.items.get(name), n) for name, n in new.items.items()}
+  for name, (old_value, new_value) in pairs.items():
+    if old_value != new_value:
+      wrong = f'was prepared with {name} {old_value!r}, not {new_value!r}'
       raise InputError(target, wrong, 'the same settings, or another folder')
-  if there.first != asked.first:
+  if existing.first != new.first:
     wrong = 'was drawn by another version of depthjax, NumPy or OpenCV, or from other photographs'
-    raise InputError(target, wrong, 'the same ones, or another folder')
+    raise InputError(target, wrong, 'the same versions and photographs, or another folder')
 
 
-class _Work:
-  """Draws shards, with sources that are opened once."""
+class _Writer:
+  """Draws shards from sources that are opened once."""
 
   def __init__(self, target: pathlib.Path, manifest: shards.Manifest, fields: dict[str, Any]):
     self.target, self.manifest, self.drawn = target, manifest, 0
     self.scenes, _ = splits.drawn(fields, manifest.seed)
 
   def write(self, shard: int, advance: Callable[[int], Any]) -> int:
-    """Writes a shard and tells the number of scenes drawn so far; returns its bytes."""
+    """Writes a shard, calling `advance` for each scene; returns its bytes."""
     path = self.target / self.manifest.names()[shard]
     with _replacing(path) as temporary:
       writer = array_record_module.ArrayRecordWriter(str(temporary), shards.WRITER_OPTIONS)
@@ -211,40 +211,33 @@ class _Work:
       return temporary.stat().st_size
 
 
-_state: list[Any] = []  # Of a process that draws: its work, and the count of all processes.
+_state: list[Any] = []  # Of a worker process: its writer, and the counter of all processes.
 
 
 def _start(job: tuple, done: Any) -> None:
-  """Begins a process that draws; it ends when its parent is gone."""
-  signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent ends its processes.
+  """Initialises a worker process, which ends when its parent does."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent terminates its workers.
   end_with_parent()
-  _state[:] = _Work(*job), done
+  _state[:] = _Writer(*job), done
 
 
 def _write_shard(shard: int) -> int:
-  work, done = _state
+  writer, done = _state
 
   def advance(_: int) -> None:
     with done.get_lock():
       done.value += 1
 
-  return work.write(shard, advance)
+  return writer.write(shard, advance)
 
 
 @contextlib.contextmanager
 def _replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """A temporary name that becomes `path` if the block ends well."""
+  """A temporary path that is renamed to `path` on success."""
   temporary = path.with_name(f'.{path.name}.{secrets.token_hex(8)}')
   try:
-    yield temporary
-    os.replace(temporary, path)
-  except (OSError, RuntimeError) as error:
-    # array_record tells what the system said of its files in a RuntimeError.
-    reasons = (os.strerror(number) for number in _NOT_WRITABLE)
-    reason = next((reason for reason in reasons if reason in str(error)), None)
-    if reason is None:
-      raise
-    right = 'a writable folder with free space'
-    raise InputError(path, f'cannot be written ({reason})', right) from error
+    with write_errors(path):
+      yield temporary
+      os.replace(temporary, path)
   finally:
     temporary.unlink(missing_ok=True)

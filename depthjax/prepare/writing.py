@@ -1,12 +1,11 @@
-"""The prepared form: a TFDS dataset of array_record shards in TARGET/NAME/VERSION.
+"""Writes a dataset as a TFDS dataset of array_record shards in TARGET/NAME/VERSION.
 
-It is written by a GeneratorBasedBuilder, which imports no TensorFlow as long as pictures come to it
-encoded. Beside the shards lie dataset_info.json (name, version, splits and their counts, licence),
-features.json, and metadata.json (what was skipped, and the long side).
+A GeneratorBasedBuilder writes it, which does not import TensorFlow if images are already encoded.
+Beside the shards are dataset_info.json (name, version, splits and their counts, licence),
+features.json, and metadata.json (skipped records, and the long side).
 """
 
 import contextlib
-import errno
 import io
 import os
 import secrets
@@ -15,19 +14,19 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
 from depthjax.data.sources.holdout import members
+from depthjax.files import images
 from depthjax.files.errors import InputError
 from depthjax.prepare import pictures
 from depthjax.prepare.catalogue import DATASETS
+from depthjax.prepare.disk import write_errors
 from depthjax.prepare.entries import Entry, Found, Record
 
 VERSION = '1.0.0'
 SPLITS = ('train', 'val', 'test')
-_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _COLOUR = tfds.features.Image(shape=(None, None, 3), encoding_format='png')
 _GREY = tfds.features.Image(shape=(None, None, 1), encoding_format='png')
 FEATURES = {
@@ -46,7 +45,7 @@ FEATURES = {
 
 
 class Prepared(NamedTuple):
-  """What was written: the folder of the version, records by split, and a line for each skipped."""
+  """The folder of the version, the number of records by split, and a line per skipped record."""
 
   folder: Path
   counts: dict[str, int]
@@ -62,68 +61,67 @@ def prepare(
   most_bad: float = 0.05,
   track: Callable[[Iterable[Entry]], Iterable[Entry]] = iter,
 ) -> Prepared:
-  """Reads a dataset of the catalogue and writes it to TARGET/NAME/1.0.0, all or nothing.
+  """Reads a dataset of the catalogue and writes it to TARGET/NAME/1.0.0, completely or not at all.
 
-  Records are held out (val, test) by a hash of their group's name, the same on every machine; the
-  order in the shards is by a hash of their names. A bad record is skipped and counted.
+  The splits val and test are chosen by a hash of the group's name, the same on every machine; the
+  order in the shards is by a hash of the record's name. Bad records are skipped and counted.
 
   Args:
     name: of catalogue.DATASETS.
     source: the dataset as it was downloaded and unpacked.
-    target: folder of prepared datasets (TFDS_DATA_DIR); made if it is missing.
-    long_side: pixels to which larger records are reduced; None keeps all.
-    most_bad: share of the records that may be bad.
+    target: folder of prepared datasets (TFDS_DATA_DIR); created if it does not exist.
+    long_side: pixels to which larger records are reduced; None does not reduce.
+    most_bad: largest allowed fraction of bad records.
     track: wraps the entries of a split while they are read, to show progress.
 
   Raises:
-    InputError: a source or target that cannot work, too many bad records, or a full disk.
+    InputError: an unusable source or target, too many bad records, or a full disk.
   """
   source, target = Path(source), Path(target)
-  found = _found(name, source)
-  parts = _split(source, found)
-  place = target / name / VERSION
-  if place.exists():
-    raise InputError(place, 'exists already', 'another --target, or remove it first')
-  reading = _Reading(source, len(found.entries), long_side, most_bad)
-  with _beside(target, place) as temporary:
-    splits = {split: reading.records(track(part), split) for split, part in parts.items()}
-    builder = _builder(name)(splits, found.fields, reading.metadata, data_dir=temporary)
-    with contextlib.redirect_stdout(io.StringIO()), _without_bars():
-      builder.download_and_prepare()
-  return Prepared(place, reading.counts, reading.skipped)
-
-
-def _found(name: str, source: Path) -> Found:
   try:
-    return DATASETS[name].read(source)
+    found = DATASETS[name].read(source)
   except OSError as error:
     wrong = f'cannot be read ({error.strerror or error})'
     raise InputError(error.filename or source, wrong, 'folders that can be listed') from error
+  splits = _split(source, found)
+  path = target / name / VERSION
+  if path.exists():
+    raise InputError(path, 'exists already', 'another --target, or remove it first')
+  loader = _Loader(source, len(found.entries), long_side, most_bad)
+  with _temporary(target, path) as temporary:
+    records = {split: loader.records(track(entries), split) for split, entries in splits.items()}
+    # TFDS takes the dataset's name from the class, and looks for files beside its module.
+    attributes = {'name': name, '__module__': name}
+    builder = type(name, (_Builder,), attributes, skip_registration=True)
+    builder = builder(records, found.fields, loader.metadata, data_dir=temporary)
+    with contextlib.redirect_stdout(io.StringIO()), _without_progress_bars():
+      builder.download_and_prepare()
+  return Prepared(path, loader.counts, loader.skipped)
 
 
 def _split(source: Path, found: Found) -> dict[str, list[Entry]]:
   groups = sorted({entry.group for entry in found.entries})
   try:
-    held = {split: {groups[i] for i in members(groups, split)} for split in SPLITS}
+    chosen = {split: {groups[i] for i in members(groups, split)} for split in SPLITS}
   except ValueError as error:
-    wrong = f'holds {len(groups)} scenes or pictures of their own'
-    raise InputError(source, wrong, 'at least 3: train, val and test need one each') from error
+    wrong = f'holds {len(groups)} scenes (or images without a scene)'
+    raise InputError(source, wrong, 'at least 3: one each for train, val and test') from error
   return {
-    split: [entry for entry in found.entries if entry.group in held[split]] for split in SPLITS
+    split: [entry for entry in found.entries if entry.group in chosen[split]] for split in SPLITS
   }
 
 
-class _Reading:
-  """Loads entries one by one, and counts those that are bad."""
+class _Loader:
+  """Loads entries one by one and counts bad ones."""
 
   def __init__(self, source: Path, total: int, long_side: int | None, most_bad: float):
     self.source, self.total, self.long_side, self.most_bad = source, total, long_side, most_bad
     self.counts, self.skipped = dict.fromkeys(SPLITS, 0), []
-    # The builder writes these when all is read.
+    # Written by the builder after all records.
     self.metadata = {'skipped': self.skipped, 'long_side': long_side, 'counts': self.counts}
 
   def records(self, entries: Iterable[Entry], split: str) -> Iterator[tuple[str, Record]]:
-    """(key, record in the encoded form of the features) of the good ones."""
+    """(name, record with encoded images) of each good entry."""
     for entry in entries:
       try:
         record = entry.load()
@@ -140,14 +138,14 @@ class _Reading:
     self.skipped.append(str(error))
     if len(self.skipped) > self.most_bad * self.total:
       wrong = (
-        f'{len(self.skipped)} of {self.total} records are bad, more than the share of '
-        f'{self.most_bad:g} that may be; the first: {_short(self.skipped[0])}'
+        f'{len(self.skipped)} of {self.total} records are bad, more than the fraction '
+        f'{self.most_bad:g}; the first: {_short(self.skipped[0])}'
       )
       raise InputError(self.source, wrong, 'a complete dataset, or a larger --max-bad') from error
 
 
 def _short(message: str) -> str:
-  """A message without what would be right, to stand within another."""
+  """A message without its '; expected ...', to quote in another message."""
   return message.rpartition('; expected')[0]
 
 
@@ -175,56 +173,39 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     raise NotImplementedError('the splits are generators already')
 
 
-def _builder(name: str) -> type[_Builder]:
-  """TFDS reads the name of a dataset off its class, and would look for files beside its module."""
-  return type(name, (_Builder,), {'name': name, '__module__': name}, skip_registration=True)
-
-
 def _encoded(record: Record) -> Record:
   return {
-    name: _png(value) if isinstance(value, np.ndarray) and value.dtype == np.uint8 else value
+    name: io.BytesIO(images.encode('image.png', value)) if _is_image(value) else value
     for name, value in record.items()
   }
 
 
-def _png(values: np.ndarray) -> io.BytesIO:
-  done, data = cv2.imencode('.png', values[..., ::-1] if values.shape[-1] == 3 else values)
-  if not done:
-    raise ValueError(f'a picture of {values.shape} cannot be encoded')
-  return io.BytesIO(data.tobytes())
+def _is_image(value: Any) -> bool:
+  return isinstance(value, np.ndarray) and value.dtype == np.uint8
 
 
 @contextlib.contextmanager
-def _beside(target: Path, place: Path) -> Iterator[Path]:
-  """A temporary data folder in `target`; what was prepared in it is moved to `place` at the end."""
+def _temporary(target: Path, path: Path) -> Iterator[Path]:
+  """A temporary data folder in `target`; the dataset in it is moved to `path` on success."""
   if target.exists() and not target.is_dir():
     raise InputError(target, 'is not a folder', 'a folder, or a new name for one')
-  made = [path for path in (place.parent, target, *target.parents) if not path.exists()]
+  created = [folder for folder in (path.parent, target, *target.parents) if not folder.exists()]
   temporary = target / f'.{secrets.token_hex(8)}'
   try:
-    temporary.mkdir(parents=True)
-    yield temporary
-    place.parent.mkdir(exist_ok=True)
-    os.replace(temporary / place.parent.name / place.name, place)
-    made = []
-  except (OSError, RuntimeError) as error:
-    # array_record tells what the system said of its files in a RuntimeError.
-    reasons = (os.strerror(number) for number in _NOT_WRITABLE)
-    reason = next((reason for reason in reasons if reason in str(error)), None)
-    if reason is None:
-      raise
-    raise InputError(
-      target, f'cannot be written ({reason})', 'a writable folder with free space'
-    ) from error
+    with write_errors(target):
+      temporary.mkdir(parents=True)
+      yield temporary
+      path.parent.mkdir(exist_ok=True)
+      os.replace(temporary / path.parent.name / path.name, path)
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
-    for path in made:
-      with contextlib.suppress(OSError):
-        path.rmdir()
+    for folder in created:
+      with contextlib.suppress(OSError):  # It is not empty after a success.
+        folder.rmdir()
 
 
 @contextlib.contextmanager
-def _without_bars() -> Iterator[None]:
+def _without_progress_bars() -> Iterator[None]:
   tfds.disable_progress_bar()
   try:
     yield

@@ -1,1 +1,1 @@
-"""Published tables again: the experiments behind them, ours beside the paper's numbers."""
+"""Trains and evaluates the experiments of the papers' tables, and prints both results."""

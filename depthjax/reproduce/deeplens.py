@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 
 from depthjax.reproduce.lab import Experiment, Lab
 from depthjax.reproduce.names import Name
-from depthjax.reproduce.table import Row, Table
+from depthjax.reproduce.table import NO_WEIGHTS, Row, Table
 
 _PAPER = 'Wang et al., "DeepLens", ACM Transactions on Graphics 37(6), 2018'
 _SCENES = (
-  'drawn scenes of photographs and procedural textures, split by photograph and seed, traced '
-  'through a lens with true occlusion'
+  'scenes of photographs and procedural textures, split by photograph and seed, rendered through a '
+  'lens with occlusion'
 )
-# Channels a colour -> widths of the feature convolutions, in the proportions of the paper's 32.
+# Number of feature channels per colour -> widths of the convolutions, in the ratio of the paper's.
 _CHANNELS = {
   5: (3, 3, 3, 3),
   8: (6, 6, 6, 3),
@@ -43,33 +43,39 @@ EXPERIMENTS = {
   )
 }
 
-_DOF = ('PSNR', 'SSIM', 'PSNR at edges', 'SSIM at edges')
+_COLUMNS = ('PSNR', 'SSIM', 'PSNR at edges', 'SSIM at edges')
 _METRICS = ('psnr', 'ssim', 'psnr_edge', 'ssim_edge')
 
 
-def _rendered(
-  name: str, way: str = 'learned', predictor: str = '', frames: str = ''
-) -> Callable[[Lab], Sequence[float]]:
+def _row(
+  label: str,
+  paper: tuple,
+  name: str,
+  renderer: str = 'learned',
+  predictor: str = '',
+  frames: str = '',
+  note: str = '',
+) -> Row:
+  """A row of experiment `name`, by one of its renderers; `predictor`, `frames`: of Lab.scores."""
+
   def measure(lab: Lab) -> Sequence[float]:
     scores = lab.scores(name, predictor, frames)
-    return [scores[f'{metric}/{way}'] for metric in _METRICS]
+    return [scores[f'{metric}/{renderer}'] for metric in _METRICS]
 
-  return measure
+  return Row(label, paper, measure, note)
 
 
 def _aperture(lab: Lab) -> Sequence[float]:
-  """On the frames of the others, which its network is shown at the size it was trained at."""
+  """On the scenes of the other rows; the network sees them at its training size."""
   data = lab.config('aperture').data
-  own = max(data.height, data.width)
-  scores = lab.scores('aperture', frames='lensblur', model__long_side=own)
+  size = max(data.height, data.width)
+  scores = lab.scores('aperture', frames='lensblur', model__long_side=size)
   return [scores[f'{metric}/learned'] for metric in _METRICS]
 
 
 def _depth(name: str) -> Callable[[Lab], Sequence[float]]:
   return lambda lab: [lab.scores(name)['mae_spline']]
 
-
-_NO_WEIGHTS = 'its weights cannot be had here'
 
 TABLE1 = Table(
   Name.DEEPLENS_TABLE1,
@@ -78,14 +84,14 @@ TABLE1 = Table(
   ('as published', 'trained on its data'),
   ('MAE',),
   (
-    Row('Laina 2016', (0.199, 0.138), None, _NO_WEIGHTS),
-    Row('MegaDepth 2018', (0.182, 0.142), None, _NO_WEIGHTS),
-    Row('Aperture supervision', (0.146, None), lambda lab: [lab.scores('aperture')['mae_spline']]),
+    Row('Laina 2016', (0.199, 0.138), None, NO_WEIGHTS),
+    Row('MegaDepth 2018', (0.182, 0.142), None, NO_WEIGHTS),
+    Row('Aperture supervision', (0.146, None), _depth('aperture')),
     Row('DeepLens', (0.116, None), _depth('depth')),
     Row('DeepLens, no segmentation', (None, None), _depth('depth-alone')),
   ),
-  data=f'The paper: 200 RGB-D photographs of a telephone, never released. Ours: {_SCENES}; '
-  'so a depth net learns how our scenes are drawn, and nothing of the world.',
+  data=f'The paper: 200 RGB-D photographs of a phone, never released. Ours: {_SCENES}. '
+  'Our depth network learns the depth of these scenes, not of the real world.',
   expected='Depth supervision better than aperture supervision.',
 )
 
@@ -94,32 +100,29 @@ TABLE2 = Table(
   'shallow depth of field from one image',
   f'{_PAPER}, Table 2',
   ('PSNR', 'SSIM'),
-  _DOF,
+  _COLUMNS,
   (
-    Row('Direct regression', (25.84, 0.815), _rendered('regression', frames='lensblur')),
+    _row('Direct regression', (25.84, 0.815), 'regression', frames='lensblur'),
     Row(
       'Aperture supervision',
       (26.88, 0.844),
       _aperture,
-      'its own disparity as it is, in the units that the lens taught it, not fitted',
+      'with its own disparity, not fitted to the truth',
     ),
-    Row(
+    _row(
       'MegaDepth + Yang 2016',
       (26.67, 0.836),
-      _rendered('lensblur', 'classical', predictor='depth'),
-      'ours is our depth net with the classical scatter renderer',
+      'lensblur',
+      'classical',
+      'depth',
+      note='ours is our depth network with the classical scatter renderer',
     ),
-    Row('DeepLens', (28.235, 0.908), _rendered('lensblur', predictor='depth')),
-    Row(
-      'The photograph, untouched',
-      (None, None),
-      _rendered('lensblur', 'input', predictor='depth'),
-    ),
+    _row('DeepLens', (28.235, 0.908), 'lensblur', predictor='depth'),
+    _row('The photograph, untouched', (None, None), 'lensblur', 'input', 'depth'),
   ),
   data='The paper: renderings by Yang 2016 of 200 RGB-D photographs, never released. Ours: '
-  f'{_SCENES}, the same for all rows; disparity predicted by our depth net, fitted in scale and '
-  'shift to the truth of each scene, in whose units focus and aperture are. Nets that see '
-  'depth are shown the scenes at the size they were trained at.',
+  f'{_SCENES}, the same for all rows; disparity predicted by our depth network, fitted in scale '
+  'and shift to the truth of each scene. Depth networks see the scenes at their training size.',
   expected='DeepLens best; direct regression worst of the methods.',
 )
 
@@ -128,34 +131,23 @@ TABLE3 = Table(
   'the disparity that blur and upsampling are trained on',
   f'{_PAPER}, Table 3',
   ('PSNR',),
-  _DOF,
+  _COLUMNS,
   (
-    Row(
-      'Baseline 1: trained on true disparity',
-      (28.038,),
-      _rendered('lensblur-true', predictor='depth'),
-    ),
-    Row(
-      'Baseline 2: trained on SynDepth',
-      (28.237,),
-      _rendered('lensblur-predicted', predictor='depth'),
-    ),
-    Row(
+    _row('Baseline 1: trained on true disparity', (28.038,), 'lensblur-true', predictor='depth'),
+    _row('Baseline 2: trained on SynDepth', (28.237,), 'lensblur-predicted', predictor='depth'),
+    _row(
       'Baseline 3: trained on and tested with SynDepth',
       (22.380,),
-      _rendered('lensblur-predicted', predictor='depth-procedural'),
+      'lensblur-predicted',
+      predictor='depth-procedural',
     ),
-    Row(
-      'DeepLens: trained on corrupted disparity',
-      (28.235,),
-      _rendered('lensblur', predictor='depth'),
-    ),
+    _row('DeepLens: trained on corrupted disparity', (28.235,), 'lensblur', predictor='depth'),
   ),
   data='The paper: as Table 2; RealDepth is trained on photographs, SynDepth on synthetic images. '
-  f'Ours: {_SCENES}; RealDepth is our depth net trained on scenes with photographs, SynDepth one '
-  'trained on procedural textures alone; both are fitted in scale and shift to the truth.',
-  expected='Corrupted about equal to predicted, both better than the true disparity; SynDepth at '
-  'the test far worse.',
+  f'Ours: {_SCENES}; RealDepth is our depth network trained on scenes with photographs, SynDepth '
+  'one trained on procedural textures alone; both are fitted in scale and shift to the truth.',
+  expected='Corrupted about equal to predicted, both better than true disparity; tests with '
+  'SynDepth far worse.',
 )
 
 FIGURE5 = Table(
@@ -163,24 +155,19 @@ FIGURE5 = Table(
   'the normalised loss of eq. 4 against a plain L1',
   f'{_PAPER}, Figure 5, a figure without numbers',
   (),
-  _DOF,
-  (
-    Row('Normalised loss', (), _rendered('lensblur')),
-    Row('L1', (), _rendered('lensblur-l1')),
-  ),
+  _COLUMNS,
+  (_row('Normalised loss', (), 'lensblur'), _row('L1', (), 'lensblur-l1')),
   data=f'Ours: {_SCENES}; corrupted disparity.',
   expected='The normalised loss better at depth edges.',
 )
 
 FIGURE12 = Table(
   Name.DEEPLENS_FIGURE12,
-  'how many feature channels a colour',
+  'number of feature channels per colour',
   f'{_PAPER}, Figure 12, a figure without numbers; quality rises and saturates at 32',
   (),
-  _DOF,
-  tuple(
-    Row(f'{count} channels', (), _rendered(f'lensblur-{count}-channels')) for count in _CHANNELS
-  ),
+  _COLUMNS,
+  tuple(_row(f'{count} channels', (), f'lensblur-{count}-channels') for count in _CHANNELS),
   data=f'The paper: 500 synthetic images. Ours: {_SCENES}; corrupted disparity.',
   expected='Quality rises with the channels and saturates near 32.',
 )

@@ -1,4 +1,4 @@
-"""Where experiments are run once and their scores kept: a folder of runs."""
+"""A folder of runs: each experiment is trained once, and its scores are stored beside it."""
 
 import hashlib
 import json
@@ -13,9 +13,9 @@ from depthjax.files import atomic, weights
 from depthjax.files.errors import InputError
 from depthjax.train import evaluate, loop, record, resume
 
-# Beside a run's config.json: the digests of what it looked through and began with.
-_EYES = 'predictor.json'
-_RECORDED = {'predictor.weights': 'sha256', 'initialise.weights': 'first_sha256'}
+# A run's hashes of its predictor and of its initial weights, by the config field of the weights.
+_HASHES = 'predictor.json'
+_HASH_KEYS = {'predictor.weights': 'sha256', 'initialise.weights': 'first_sha256'}
 
 
 class Experiment(NamedTuple):
@@ -24,9 +24,9 @@ class Experiment(NamedTuple):
   Fields:
     name: of its folder.
     config: stem of a file in configs/.
-    fields: overrides of the config at the chosen size, by dotted name.
-    predictor: name of the experiment that predicts the disparity it trains on, if it needs one.
-    first: name of the experiment whose weights it begins with, if not with fresh ones.
+    fields: overrides of the config by dotted name.
+    predictor: experiment that predicts the disparity to train on, '' for none.
+    initialise: experiment whose weights initialise this one, '' for random weights.
     arg: further arguments of the config file, such as 'stage=first'.
   """
 
@@ -34,21 +34,26 @@ class Experiment(NamedTuple):
   config: str
   fields: Mapping[str, Any] = {}
   predictor: str = ''
-  first: str = ''
+  initialise: str = ''
   arg: str = ''
 
   @property
-  def needs(self) -> dict[str, str]:
-    """The experiments it needs, by the field that names their weights."""
-    needs = {'predictor.weights': self.predictor, 'initialise.weights': self.first}
-    return {field: name for field, name in needs.items() if name}
+  def dependencies(self) -> dict[str, str]:
+    """The experiments to train first, by the config field of their weights."""
+    names = {'predictor.weights': self.predictor, 'initialise.weights': self.initialise}
+    return {field: name for field, name in names.items() if name}
 
 
 class Lab:
-  """Experiments at one size in one folder; each is trained once, each evaluation made once.
+  """Trains and evaluates experiments of one size in one folder, each once.
 
-  `fields` override every experiment's config, such as its steps. `given` are weights,
-  or folders of runs, by the name of the experiment that they stand for and that is not trained.
+  Args:
+    root: folder of the runs.
+    configs: folder of the config files.
+    size: of every config.
+    fields: overrides of every config, such as its steps.
+    experiments: by name.
+    given: weights files or folders of runs, by the name of the experiment that they replace.
   """
 
   def __init__(
@@ -61,15 +66,15 @@ class Lab:
     given: Mapping[str, pathlib.Path] = {},
   ):
     self.root = root
-    self.size = size
     self._configs = configs
+    self._size = size
     self._fields = dict(fields)
     self._experiments = experiments
     self._given = dict(given)
-    self.used: set[str] = set()  # Of those given.
+    self.used: set[str] = set()  # Names of the given weights that were used.
 
-  def place(self, name: str) -> pathlib.Path:
-    """The folder of an experiment, or the weights given for it."""
+  def path(self, name: str) -> pathlib.Path:
+    """The folder of an experiment, or the weights given instead."""
     return self._given.get(name, self.root / name)
 
   def config(self, name: str) -> ml_collections.ConfigDict:
@@ -79,52 +84,50 @@ class Lab:
       configuring.ConfigError: no such file, size or field.
     """
     experiment = self._experiments[name]
-    fields = {**experiment.fields, **self._fields}
-    fields |= {field: str(self.place(other)) for field, other in experiment.needs.items()}
-    return changed(self._plain(name), fields)
+    paths = {field: str(self.path(other)) for field, other in experiment.dependencies.items()}
+    return with_fields(self._plain(name), {**experiment.fields, **self._fields, **paths})
 
   def _plain(self, name: str) -> ml_collections.ConfigDict:
-    """The config of an experiment's file, without anybody's changes."""
+    """The config of an experiment's file, without overrides."""
     experiment = self._experiments[name]
-    arg = ','.join(filter(None, (self.size, experiment.arg)))
+    arg = ','.join(filter(None, (self._size, experiment.arg)))
     return configuring.load(self._configs / f'{experiment.config}.py', arg)
 
   def scores(
     self, name: str, predictor: str = '', frames: str = '', **fields: Any
   ) -> dict[str, float]:
-    """Scores on the split 'test', after training what is not trained yet.
+    """Scores of an experiment on the split 'test'; trains it first if necessary.
 
     Args:
-      predictor: name of the experiment that predicts the disparity to evaluate on, if any.
-      frames: name of the experiment on whose scenes and through whose lens to evaluate, as far as
-        they are others than its own.
+      predictor: experiment that predicts the disparity to evaluate on, '' for the config's.
+      frames: experiment whose scenes and lens to evaluate on, '' for its own.
       fields: overrides of the config for the evaluation, with '__' for the dot.
 
     Raises:
-      files.errors.InputError: a record of the runs is damaged.
-      configuring.ConfigError: as `train`, or weights are given in its place.
+      files.errors.InputError: a stored record is damaged.
+      configuring.ConfigError: as `train`; or given weights replace the experiment.
     """
     if name in self._given:
-      raise configuring.ConfigError(f'{name} is scored from a run of its own; it cannot be given')
+      raise configuring.ConfigError(f'{name} cannot be given: a table scores it, which needs a run')
     overrides = {key.replace('__', '.'): value for key, value in fields.items()}
     if frames:
       overrides |= self._frames(name, frames)
     if predictor:
       self.train(predictor)
       overrides['render.disparity'] = 'predicted'
-      overrides['predictor.weights'] = str(self.place(predictor))
+      overrides['predictor.weights'] = str(self.path(predictor))
     workdir = self.train(name)
-    config = changed(self.config(name), overrides)
-    eyes = digest(self.place(predictor)) if predictor else ''
-    record, key = workdir / 'scores.json', json.dumps([overrides, config.eval.examples, eyes])
-    known = read(record)
+    config = with_fields(self.config(name), overrides)
+    predictor_hash = weights_hash(self.path(predictor)) if predictor else ''
+    path = workdir / 'scores.json'
+    key, known = json.dumps([overrides, config.eval.examples, predictor_hash]), read_json(path)
     if key not in known:
       known[key] = evaluate.newest(config, workdir, 'test')
-      write(record, known)
+      write_json(path, known)
     return known[key]
 
   def _frames(self, name: str, other: str) -> dict[str, Any]:
-    """What of its scenes and lens an experiment must change to be measured on another's frames."""
+    """Overrides that give an experiment the scenes and the lens of another."""
     config, other = self.config(name), self.config(other)
     return {
       f'{table}.{field}': value
@@ -134,33 +137,34 @@ class Lab:
     }
 
   def train(self, name: str) -> pathlib.Path:
-    """Trains an experiment, and before it those that it needs; its `place`.
+    """Trains an experiment and its dependencies, if necessary; returns its `path`.
 
-    A run in the folder counts as this experiment's if all fields of its config.json that decide
-    the numbers are the same; one that it lacks must have the value of the config file. What a
-    predictor was, or the weights to begin with, is recorded before the run starts; a run without
-    that record is older than it, and taken for one of the same.
+    A run in the folder is reused if all config fields that affect its results agree. A field that
+    an older run did not record must have the value of the config file.
 
     Raises:
-      configuring.ConfigError: the folder holds a run of another config, predictor or beginning.
+      configuring.ConfigError: the folder holds a run of another config, predictor or initial
+        weights.
     """
     if name in self._given:
       self.used.add(name)
-      return self.place(name)
-    needs = self._experiments[name].needs
-    for other in needs.values():
+      return self.path(name)
+    dependencies = self._experiments[name].dependencies
+    for other in dependencies.values():
       self.train(other)
-    config, workdir = self.config(name), self.place(name)
-    digests = {field: digest(self.place(other)) for field, other in needs.items()}
-    eyes = {_RECORDED[field]: digest for field, digest in digests.items()}
-    terms = resume.Terms(plain=self._plain(name))
+    config, workdir = self.config(name), self.path(name)
+    hashes = {
+      _HASH_KEYS[field]: weights_hash(self.path(other)) for field, other in dependencies.items()
+    }
+    # Weights are compared by their hash, since the folder may have moved.
+    terms = resume.Terms(plain=self._plain(name), same=tuple(dependencies))
     if (workdir / record.NAME).exists():
-      terms = _check_same(config, terms, eyes, workdir)
+      _check_same(config, terms, hashes, workdir)
       if _finished(config, workdir):
         return workdir
-    elif needs:
+    elif hashes:
       workdir.mkdir(parents=True, exist_ok=True)
-      write(workdir / _EYES, eyes)
+      write_json(workdir / _HASHES, hashes)
     loop.train(config, workdir, terms)
     (workdir / 'scores.json').unlink(missing_ok=True)
     return workdir
@@ -169,25 +173,19 @@ class Lab:
 def _check_same(
   config: ml_collections.ConfigDict,
   terms: resume.Terms,
-  eyes: Mapping[str, str],
+  hashes: Mapping[str, str],
   workdir: pathlib.Path,
-) -> resume.Terms:
-  """Refuses a run of another config, or of another predictor or beginning than of these `eyes`."""
-  seen = read(workdir / _EYES)
-  # Where a digest is known, that folder may have moved.
-  known = tuple(field for field, name in _RECORDED.items() if name in seen)
-  path = workdir / record.NAME
-  recorded = record.read(path) if path.exists() else {}
-  changed = record.changes(config, recorded, terms.plain.to_dict())
-  names = [name for name in changed if name not in known]
-  another = f'config (in {", ".join(names[:3])})' if names else ''
-  if not names and {**eyes, **seen} != eyes:
-    another = 'predictor or first stage'
-  if another:
+) -> None:
+  recorded = record.read(workdir / record.NAME)
+  changes = record.changes(config, recorded, terms.plain.to_dict())
+  names = [name for name in changes if name not in terms.same]
+  other = f'config (in {", ".join(names[:3])})' if names else ''
+  if not names and read_json(workdir / _HASHES) != hashes:
+    other = 'predictor or initial weights'
+  if other:
     raise configuring.ConfigError(
-      f'{workdir} was trained with another {another}; use another --root, or remove it'
+      f'{workdir} was trained with another {other}; use another --root, or remove it'
     )
-  return terms._replace(same=known)
 
 
 def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
@@ -197,7 +195,14 @@ def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
   return metadata.get('step') == config.steps
 
 
-def changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
+def with_fields(
+  config: ml_collections.ConfigDict, fields: Mapping[str, Any]
+) -> ml_collections.ConfigDict:
+  """A locked copy of a config with fields replaced, by dotted name.
+
+  Raises:
+    configuring.ConfigError: no such field, or a value of another type.
+  """
   config = config.copy_and_resolve_references().lock()
   try:
     for name, value in fields.items():
@@ -209,13 +214,17 @@ def changed(config: ml_collections.ConfigDict, fields: Mapping[str, Any]):
   return config.lock()
 
 
-def digest(run: pathlib.Path) -> str:
-  """Of the weights in a run's folder, or of a file: what was trained anew is another predictor."""
+def weights_hash(run: pathlib.Path) -> str:
+  """SHA-256 of a weights file, or of the one in a run's folder."""
   return hashlib.sha256(weights.file_of(run).read_bytes()).hexdigest()
 
 
-def read(path: pathlib.Path) -> dict[str, Any]:
-  """A table of JSON, empty where there is no file."""
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+  """A JSON object, empty if there is no file.
+
+  Raises:
+    files.errors.InputError: not a JSON object.
+  """
   if not path.exists():
     return {}
   try:
@@ -223,10 +232,11 @@ def read(path: pathlib.Path) -> dict[str, Any]:
   except ValueError:
     table = None
   if not isinstance(table, dict):
-    raise InputError(path, 'is damaged', 'what this command wrote; remove it to make it anew')
+    raise InputError(path, 'is damaged', 'a JSON object; remove the file to compute it again')
   return table
 
 
-def write(path: pathlib.Path, value: Any) -> None:
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes a value as JSON; errors as files.atomic.write_bytes."""
   text = json.dumps(value, indent=2) + '\n'
   atomic.write_bytes(path, text.encode(), ('.json',))

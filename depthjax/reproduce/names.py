@@ -1,10 +1,10 @@
-"""The names of the tables, which the help of `depthjax reproduce` lists; imports no paper."""
+"""Names of the tables, for the help of `depthjax reproduce`; imports no paper's module."""
 
 import enum
 
 
 class Name(enum.StrEnum):
-  """PAPER/TABLE: the table is in TABLES of the module PAPER."""
+  """PAPER/TABLE; the table is in TABLES of the module PAPER."""
 
   DEEPLENS_TABLE1 = 'deeplens/table1'
   DEEPLENS_TABLE2 = 'deeplens/table2'

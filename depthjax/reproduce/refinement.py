@@ -1,4 +1,4 @@
-"""Ways to refine a simulated prediction, and their scores on held-out scenes."""
+"""Refines simulated predictions of test scenes by several methods, and scores the results."""
 
 import functools
 import hashlib
@@ -16,21 +16,24 @@ from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Lab
 from depthjax.scoring import maps as map_scoring
 
-# Disparity of scenes lies in [0, 1]; the farthest is to be this much nearer than infinity.
+# The disparity of scenes, in [0, 1], is mapped to [_FARTHEST, 1], so that its inverse is finite.
 _FARTHEST = 0.25
 _FILE = 'refinement.json'
-_VERSION = 2  # Of what is measured and kept: another one measures all anew.
+_VERSION = 2  # Of the scores; scores of another version in the file are ignored.
+# The experiment whose scenes and simulated predictions are used for all methods.
+_SCENES = 'sddr'
 
 Record = Mapping[str, np.ndarray]
 
 
-class Way(NamedTuple):
-  """How the low prediction is refined.
+class Method(NamedTuple):
+  """How the low-resolution prediction is refined.
 
   Fields:
-    kind: 'initial', 'high', 'bicubic', 'guided', 'poisson', 'refined' or 'two_stage'.
-    run: the experiment whose network does it, for the last two.
-    levels: of windows, for the last.
+    kind: 'initial' (not at all), 'high' (replaced by the high-resolution prediction), 'bicubic',
+      'guided', 'poisson', 'refined' (one stage) or 'two_stage'.
+    run: the experiment whose network is used by the last two.
+    levels: levels of windows of 'two_stage'.
   """
 
   kind: str
@@ -38,38 +41,37 @@ class Way(NamedTuple):
   levels: int = 0
 
 
-def scores(lab: Lab, way: Way, names: Sequence[str] = (), **fields: Any) -> dict[str, np.ndarray]:
-  """By name, for each scene of 'test' [n] (scoring.maps), after training what the way needs.
+def scores(
+  lab: Lab, method: Method, names: Sequence[str] = (), **fields: Any
+) -> dict[str, np.ndarray]:
+  """Scores by name, one per scene of the split 'test' [n]; trains the network if necessary.
 
   Args:
-    names: of the scores that there must be; what was measured without one of them, by an older
-      version, is measured anew.
-    fields: overrides of the scenes and predictions, with '__' for the dot, such as
+    names: scores that are required; stored results that lack one are computed again.
+    fields: overrides of the scenes' config with '__' for the dot, such as
       data__predictions__noise.
 
   Raises:
     files.errors.InputError, configuring.ConfigError: as Lab.train.
   """
   overrides = {key.replace('__', '.'): value for key, value in fields.items()}
-  config = lab_lib.changed(lab.config(_SCENES), overrides)
-  digest = lab_lib.digest(lab.train(way.run)) if way.run else ''
+  config = lab_lib.with_fields(lab.config(_SCENES), overrides)
+  run_hash = lab_lib.weights_hash(lab.train(method.run)) if method.run else ''
   data, count = config.data.to_dict(), config.eval.examples
-  # Windows are drawn last: more of them change nothing else.
-  data['predictions']['levels'] = max(data['predictions']['levels'], way.levels)
-  key = json.dumps([list(way), digest, _fingerprint(data), count, _VERSION])
+  # Windows are drawn last: more levels change nothing else.
+  data['predictions']['levels'] = max(data['predictions']['levels'], method.levels)
+  text = json.dumps(data, sort_keys=True, default=str)
+  data_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
+  key = json.dumps([list(method), run_hash, data_hash, count, _VERSION])
   path = lab.root / _FILE
-  known = lab_lib.read(path)
+  known = lab_lib.read_json(path)
   if key not in known or not set(names) <= known[key].keys():
-    refined = _method(way, lab, max(data['height'], data['width']))
-    rows = [truth.scores(refined(record)[..., 0]) for truth, record in _records(data, count)]
-    known = {**lab_lib.read(path), key: {name: [row[name] for row in rows] for name in rows[0]}}
-    path.parent.mkdir(parents=True, exist_ok=True)  # Where nothing has been trained yet.
-    lab_lib.write(path, known)
+    run = _function(method, lab, max(data['height'], data['width']))
+    rows = [truth.scores(run(record)[..., 0]) for truth, record in _records(data, count)]
+    known = {**lab_lib.read_json(path), key: {name: [x[name] for x in rows] for name in rows[0]}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lab_lib.write_json(path, known)
   return {name: np.array(x) for name, x in known[key].items()}
-
-
-# All ways are shown the scenes and predictions of this experiment.
-_SCENES = 'sddr'
 
 
 def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[map_scoring.Truth, Record]]:
@@ -80,18 +82,19 @@ def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[map_scoring.
     yield map_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=number), record
 
 
-def _method(way: Way, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:
-  """A record, of a size in pixels -> disparity of that size [h w 1]."""
-  if way.kind in ('refined', 'two_stage'):
-    refiner = refine.load(lab.place(way.run))
-    # As large against the scenes as it saw maps in training; with the papers' alignment.
+def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:
+  """The function from a record of `size` pixels to its refined disparity [h w 1]."""
+  if method.kind in ('refined', 'two_stage'):
+    refiner = refine.load(lab.path(method.run))
+    # The network's input size relative to the scene is that of training; one alignment for the
+    # image, as the authors evaluate.
     fields = {'input_size': size * refiner.enlarged, 'local': False}
-    if way.kind == 'refined':
+    if method.kind == 'refined':
       return lambda record: refine.refine(record['low'], record['high'], refiner, **fields)
     fields['input_size'] = min(fields['input_size'], two_stage.LARGEST)
-    settings = two_stage.Settings(levels=way.levels, **fields)
+    settings = two_stage.Settings(levels=method.levels, **fields)
     return functools.partial(_two_stage, refiner=refiner, settings=settings)
-  return _CLASSICAL[way.kind]
+  return _WITHOUT_NETWORK[method.kind]
 
 
 def _two_stage(
@@ -102,22 +105,17 @@ def _two_stage(
 
 
 def _bicubic(record: Record) -> np.ndarray:
-  """The low prediction at a quarter of its size, about its predictor's, enlarged again."""
+  """Reduces the low-resolution prediction to 1/4, about the predictor's own size, and enlarges."""
   low = record['low']
   h, w = low.shape[:2]
   small = maps.resized(low, (max(1, h // 4), max(1, w // 4)))
   return maps.resized(small, (h, w), cv2.INTER_CUBIC)
 
 
-_CLASSICAL: dict[str, Callable[[Record], np.ndarray]] = {
+_WITHOUT_NETWORK: dict[str, Callable[[Record], np.ndarray]] = {
   'initial': lambda record: record['low'],
   'high': lambda record: record['high'],
   'bicubic': _bicubic,
   'guided': lambda record: baselines.guided_filter(record['low'], record['high']),
   'poisson': lambda record: baselines.poisson_fusion(record['low'], record['high']),
 }
-
-
-def _fingerprint(data: Mapping[str, Any]) -> str:
-  text = json.dumps(data, sort_keys=True, default=str)
-  return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A published table and its rows, and their form in Markdown."""
+"""A published table, our values for its rows, and both as Markdown."""
 
 import pathlib
 from collections.abc import Callable, Sequence
@@ -10,15 +10,23 @@ from depthjax.files import atomic
 from depthjax.files.errors import InputError
 from depthjax.reproduce.lab import Lab
 
+NO_WEIGHTS = 'its weights are not available'  # Note of a row that we cannot measure.
+_END = '<!-- end -->'
+_TITLE = """# Reproduction
+
+Tables of the papers, ours beside theirs. `depthjax reproduce NAME` writes this file: it trains what
+a table needs, or reuses runs that exist. Most data sets of the papers are not available, so compare
+orders and differences of rows with the paper, not values."""
+
 
 class Row(NamedTuple):
-  """One line: what the paper says and how ours is made.
+  """One row: the paper's values, and how to measure ours.
 
   Fields:
     label: as in the paper.
-    paper: the paper's values, one a column; None where it has none.
-    measure: a lab -> our values by the table's own columns, each a number or one for each scene
-      [n]; None where we cannot make the row.
+    paper: the paper's values by `Table.paper_columns`, None for a missing one.
+    measure: from a lab to our values by `Table.columns`, each a number or one per scene [n]; None
+      if we cannot measure the row.
     note: why not, or what differs.
   """
 
@@ -33,12 +41,12 @@ class Table(NamedTuple):
 
   Fields:
     name: such as 'deeplens/table2'.
-    title: what it shows.
-    source: paper and place.
+    title: its subject.
+    source: paper and number.
     paper_columns, columns: headings of the paper's values and of ours.
-    data: which data made the paper's and ours.
-    expected: what should be seen in ours if the paper is right.
-    reference: label of the row whose values the others' are compared to, scene by scene; or none.
+    data: the paper's data and ours.
+    expected: what our values show if the paper is right.
+    reference: label of the row to which the others are compared scene by scene, or ''.
   """
 
   name: str
@@ -53,16 +61,16 @@ class Table(NamedTuple):
 
 
 class Difference(NamedTuple):
-  """Of a row's values to those of the table's reference on the same scenes."""
+  """Mean difference to the reference row on the same scenes, and its standard error."""
 
   mean: float
-  error: float  # Standard error over the scenes.
+  error: float
 
 
 class Filled(NamedTuple):
-  """A table with our values, one list a row; empty where we have none.
+  """A table with our values by row, empty where there are none.
 
-  `differences` are those of the rows to its reference, empty for that row itself.
+  `differences` to the reference are by row too, empty for the reference itself.
   """
 
   table: Table
@@ -71,15 +79,15 @@ class Filled(NamedTuple):
 
 
 def fill(table: Table, lab: Lab) -> Filled:
-  """Runs or reuses what the rows need, from the first to the last."""
+  """Measures the rows from first to last, training what is not trained yet."""
   found = [tuple(row.measure(lab)) if row.measure else () for row in table.rows]
   values = tuple(tuple(float(np.mean(x)) for x in row) for row in found)
   if not table.reference:
     return Filled(table, values)
-  at = [row.label for row in table.rows].index(table.reference)
+  number = [row.label for row in table.rows].index(table.reference)
   differences = [
-    tuple(_difference(np.subtract(*pair)) for pair in zip(row, found[at], strict=True))
-    if row and i != at
+    tuple(_difference(np.subtract(*pair)) for pair in zip(row, found[number], strict=True))
+    if row and i != number
     else ()
     for i, row in enumerate(found)
   ]
@@ -93,7 +101,7 @@ def _difference(x: np.ndarray) -> Difference:
 
 
 def cells(filled: Filled) -> tuple[list[str], list[list[str]]]:
-  """Headings and rows of text: label, ours, then the paper's."""
+  """Headings and rows of text: label, our values, the paper's."""
   table = filled.table
   head = ['', *table.columns, *(f'paper: {name}' for name in table.paper_columns)]
   body = []
@@ -103,58 +111,46 @@ def cells(filled: Filled) -> tuple[list[str], list[list[str]]]:
   return head, body
 
 
-def markdown(filled: Filled, command: str, made: str) -> str:
-  """The section of a table in a document; `made` says how ours was trained."""
+def markdown(filled: Filled, command: str, setting: str) -> str:
+  """The section of a table; `setting` describes our runs, which `command` made."""
   table = filled.table
-  head, body = cells(filled)
   lines = [f'## {table.name}: {table.title}', '', f'{table.source}.', '']
-  lines += ['| ' + ' | '.join(head) + ' |', '|---' * len(head) + '|']
-  lines += ['| ' + ' | '.join(row) + ' |' for row in body]
-  lines += _compared(filled)
-  lines += ['', *(f'* {row.label}: {row.note}.' for row in table.rows if row.note)]
-  if lines[-1]:
-    lines.append('')
-  lines += [f'**Data.** {table.data}', '', f'**To be expected.** {table.expected}', '']
-  lines += [f'**Ours:** {made}, by `{command}`.']
+  lines += [*_grid(*cells(filled)), '']
+  rows = [(row.label, x) for row, x in zip(table.rows, filled.differences, strict=False) if x]
+  if rows:
+    body = [[label, *(f'{x.mean:+.4f} ± {x.error:.4f}' for x in row)] for label, row in rows]
+    lines += [f'Difference to the row "{table.reference}": mean over the scenes ± standard error.']
+    lines += ['', *_grid(['', *table.columns], body), '']
+  notes = [f'* {row.label}: {row.note}.' for row in table.rows if row.note]
+  lines += [*notes, ''] if notes else []
+  lines += [f'**Data.** {table.data}', '', f'**Expected.** {table.expected}', '']
+  lines += [f'**Ours:** {setting}, by `{command}`.']
   return '\n'.join(lines)
 
 
-def _compared(filled: Filled) -> list[str]:
-  """Lines of the differences to the table's reference, if it has one."""
-  table = filled.table
-  rows = [(row.label, x) for row, x in zip(table.rows, filled.differences, strict=False) if x]
-  if not rows:
-    return []
-  text = f'Less the row "{table.reference}", scene by scene: mean and its standard error.'
-  lines = ['', text, '', '| ' + ' | '.join(['', *table.columns]) + ' |']
-  lines.append('|---' * (1 + len(table.columns)) + '|')
-  for label, differences in rows:
-    found = [f'{x.mean:+.4f} ± {x.error:.4f}' for x in differences]
-    lines.append('| ' + ' | '.join([label, *found]) + ' |')
-  return lines
+def _grid(head: list[str], body: list[list[str]]) -> list[str]:
+  rows = ['| ' + ' | '.join(row) + ' |' for row in (head, *body)]
+  return [rows[0], '|---' * len(head) + '|', *rows[1:]]
 
 
 def read(path: pathlib.Path) -> str:
-  """The document that `write` will change, or its beginning; call it before long work starts.
+  """The document that `write` will change, or a new one; call it before long work starts.
 
   Raises:
-    files.errors.InputError: a file that no section can be put into.
+    files.errors.InputError: a file that this command did not write.
   """
   atomic.check_output(path, ('.md',))
   if not path.exists():
     return _TITLE
-  wrong = 'is no document of tables'
-  try:
-    text = path.read_text(encoding='utf-8')
-  except (OSError, UnicodeDecodeError) as error:
-    raise InputError(path, wrong, 'a new name, or a file that this command wrote') from error
+  text = path.read_text(encoding='utf-8', errors='replace')
   if text and not text.startswith(_TITLE.partition('\n')[0]):
+    wrong = 'is not a document of `depthjax reproduce`'
     raise InputError(path, wrong, 'a new name, or a file that this command wrote')
   return text or _TITLE
 
 
 def write(path: pathlib.Path, name: str, section: str) -> None:
-  """Puts a section into a Markdown file between its marks, or at its end; the rest stays.
+  """Replaces a table's section in a Markdown file, or appends it.
 
   Raises:
     files.errors.InputError: as `read`.
@@ -172,11 +168,3 @@ def _number(value: float | None) -> str:
   if value is None:
     return '–'
   return f'{value:.3f}' if abs(value) < 2 else f'{value:.2f}'
-
-
-_END = '<!-- end -->'
-_TITLE = """# Reproduction
-
-Tables of the papers, ours beside theirs. `depthjax reproduce NAME` writes this file: it trains what
-a table needs, or takes what is trained already. The papers' data sets are mostly not to be had, so
-values are not to be compared across; orders and gaps are."""

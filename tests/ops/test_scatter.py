@@ -87,5 +87,5 @@ def test_batches_agree_and_need_no_gather():
   np.testing.assert_allclose(mapped(images, defocus), expected, atol=1e-6)
   np.testing.assert_allclose(blur(images, defocus, limit=3), expected, atol=1e-6)
   compiled = mapped.lower(images, defocus).compile().as_text()
-  assert not costs.costs(program.parse(compiled), 1).gathered
+  assert not costs.costs(program.parse(compiled), 1).gather_elements
   assert not primitives(render, images, defocus)['gather']

@@ -1,4 +1,4 @@
-"""Traffic, loops and collectives of compiled programs, against what they must be."""
+"""Traffic, loops and collectives of compiled programs against their known values."""
 
 import re
 
@@ -23,43 +23,40 @@ def _square():
   return jnp.ones((_SIDE, _SIDE))
 
 
-def test_a_fusion_reads_its_operands_and_writes_its_result():
+def test_fusion_reads_operands_and_writes_result():
   found = _costs(lambda a, b: jnp.sin(a) * b + 1, _square(), _square())
   assert found.traffic == 3 * _BYTES and not found.collectives and found.cycles is None
 
 
-def test_a_slice_of_an_operand_is_read_alone():
-  whole = jnp.ones((100, _SIDE, _SIDE))
-  found = _costs(lambda a, i: jnp.sin(jax.lax.dynamic_index_in_dim(a, i, keepdims=False)), whole, 3)
+def test_only_the_slice_of_an_operand_is_read():
+  stack = jnp.ones((100, _SIDE, _SIDE))
+  found = _costs(lambda a, i: jnp.sin(jax.lax.dynamic_index_in_dim(a, i, keepdims=False)), stack, 3)
   assert 2 * _BYTES <= found.traffic < 3 * _BYTES
 
 
-def _looped(turns):
-  def body(carry, row):
-    return jnp.sin(carry @ carry) * row, carry[0]
+def test_loop_counts_once_per_iteration():
+  def scan(length):
+    body = lambda carry, row: (jnp.sin(carry @ carry) * row, carry[0])  # noqa: E731
+    return lambda x, rows: jax.lax.scan(body, x, rows, length=length)
 
-  return lambda x, rows: jax.lax.scan(body, x, rows, length=turns)
-
-
-def test_loops_count_as_often_as_they_turn():
-  found = [_costs(_looped(turns), _square(), jnp.ones(turns)) for turns in (1, 10, 19)]
+  found = [_costs(scan(length), _square(), jnp.ones(length)) for length in (1, 10, 19)]
   assert all(one.unknown_loops == 0 for one in found)
-  each = found[2].traffic - found[1].traffic
-  assert each >= 9 * 2 * _BYTES
-  # Ten turns cost ten times what one does, but for what lies round the loop.
-  np.testing.assert_allclose(found[1].traffic, each / 9 * 10, rtol=0.35)
+  nine = found[2].traffic - found[1].traffic
+  assert nine >= 9 * 2 * _BYTES
+  # Instructions outside of the loop count once.
+  np.testing.assert_allclose(found[1].traffic, nine / 9 * 10, rtol=0.35)
 
 
-def test_what_a_loop_stacks_is_written_once():
+def test_stacked_results_of_a_loop_are_written_once():
   def stacks(x, rows):
     return jax.lax.scan(lambda c, row: (c + row, (jnp.sin(c) * row, jnp.cos(c) + row)), x, rows)[1]
 
   found = _costs(stacks, _square(), jnp.ones((50, _SIDE, _SIDE)))
-  # A turn reads its row and the carry and writes the carry and two results: never all fifty.
+  # An iteration reads its row and the carry, and writes the carry and two rows, not all fifty.
   assert 50 * 4 * _BYTES <= found.traffic < 50 * 20 * _BYTES
 
 
-def test_a_scatter_touches_what_it_changes():
+def test_scatter_touches_only_updated_elements():
   adds = lambda x, i, v: x.at[i].add(v)  # noqa: E731
   x = jnp.ones((1000, _SIDE, _SIDE))
   found = _costs(adds, x, jnp.array([1, 7]), jnp.ones((2, _SIDE, _SIDE)), donate_argnums=0)
@@ -67,64 +64,52 @@ def test_a_scatter_touches_what_it_changes():
 
 
 @pytest.mark.parametrize('start, stop, step', [(0, 12, 1), (10, 20, 2), (3, 10, 4), (5, 5, 1)])
-def test_counters_start_and_step_as_they_please(start, stop, step):
-  def body(carry):
-    i, x = carry
-    return i + step, jnp.sin(x @ x)
-
+def test_trip_count_follows_from_start_bound_and_step(start, stop, step):
   def loop(x):
+    body = lambda carry: (carry[0] + step, jnp.sin(carry[1] @ carry[1]))  # noqa: E731
     return jax.lax.while_loop(lambda carry: carry[0] < stop, body, (jnp.int32(start), x))[1]
 
   text = jax.jit(loop).lower(_square()).compile().as_text()
   text = re.sub(r', backend_config=\{"known_trip_count":\{"n":"\d+"\}\}', '', text)
   parsed = program.parse(re.sub(r'"known_trip_count":\{"n":"\d+"\},?', '', text))
   whiles = [(i, b) for b in parsed.computations.values() for i in b.values() if i.opcode == 'while']
-  turns = [loops.turns(parsed, i, b) for i, b in whiles]
-  assert turns in ([len(range(start, stop, step))], [])  # One that never turns may be gone.
-  assert turns or start == stop
+  counts = [loops.trip_count(parsed, i, b) for i, b in whiles]
+  # The compiler may remove a loop without iterations.
+  assert counts == [len(range(start, stop, step))] or not counts and start == stop
 
 
-def test_a_step_that_depends_on_the_data_is_unknown():
-  def loop(x, step):
-    return jax.lax.while_loop(lambda c: c[0] < 20, lambda c: (c[0] + step, c[1] @ c[1]), (0, x))[1]
-
-  assert _costs(loop, _square(), 3).unknown_loops == 1
-
-
-def test_gathered_values_are_counted():
-  picked = lambda x, i: jnp.sin(x[i])  # noqa: E731
-  found = _costs(picked, jnp.ones((100, 3)), jnp.array([5, 2, 99, 0]))
-  assert found.gathered == 4 * 3 and _costs(jnp.sin, _square()).gathered == 0
-
-
-def test_a_loop_without_a_bound_says_so():
+def test_data_dependent_loops_are_reported_as_unknown():
+  step = lambda x, n: jax.lax.while_loop(lambda c: c < 20, lambda c: c + n, x)  # noqa: E731
   halve = lambda x: jax.lax.while_loop(lambda x: x.sum() > 1, lambda x: x / 2, x)  # noqa: E731
+  assert _costs(step, 0, 3).unknown_loops == 1
   assert _costs(halve, _square()).unknown_loops == 1
 
 
+def test_gather_elements_are_counted():
+  found = _costs(lambda x, i: jnp.sin(x[i]), jnp.ones((100, 3)), jnp.array([5, 2, 99, 0]))
+  assert found.gather_elements == 4 * 3 and _costs(jnp.sin, _square()).gather_elements == 0
+
+
 @pytest.mark.parametrize(
-  'into, kind, size, result',
-  [
-    ((), 'all-reduce', _BYTES, _BYTES),
-    (('x',), 'reduce-scatter', _BYTES, _BYTES // 8),
-  ],
+  'scatter, kind, result_bytes',
+  [(False, 'all-reduce', _BYTES), (True, 'reduce-scatter', _BYTES // 8)],
 )
-def test_a_sum_over_devices_has_its_size_and_its_members(into, kind, size, result):
+def test_sum_over_devices_has_size_and_groups(scatter, kind, result_bytes):
   mesh = jax.make_mesh((8,), ('x',), (AxisType.Auto,))
   sums = jax.shard_map(
-    lambda x: jax.lax.psum_scatter(x[0], 'x', tiled=True) if into else jax.lax.psum(x[0], 'x'),
+    lambda x: jax.lax.psum_scatter(x[0], 'x', tiled=True) if scatter else jax.lax.psum(x[0], 'x'),
     mesh=mesh,
     in_specs=PartitionSpec('x'),
-    out_specs=PartitionSpec(*into),
+    out_specs=PartitionSpec('x') if scatter else PartitionSpec(),
   )
   split = NamedSharding(mesh, PartitionSpec('x'))
   x = jax.device_put(jnp.ones((8, _SIDE, _SIDE)), split)
   (one,) = _costs(sums, x, devices=8).collectives
-  assert (one.kind, one.size, one.result, one.times) == (kind, size, result, 1)
+  assert one[:4] == (kind, _BYTES, result_bytes, 1)
   assert sorted(one.groups.ravel()) == list(range(8)) and one.groups.shape == (1, 8)
 
 
-def test_collectives_within_a_loop_count_each_time():
+def test_collectives_in_a_loop_count_once_per_iteration():
   mesh = jax.make_mesh((8,), ('x',), (AxisType.Auto,))
 
   def sums(x):
@@ -133,7 +118,7 @@ def test_collectives_within_a_loop_count_each_time():
   spec = PartitionSpec('x')
   mapped = jax.shard_map(sums, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
   found = _costs(mapped, jnp.ones((8, _SIDE)), devices=8)
-  assert sum(one.times for one in found.collectives) == 5
+  assert sum(one.count for one in found.collectives) == 5
 
 
 @pytest.mark.parametrize(
@@ -151,7 +136,7 @@ def test_collectives_within_a_loop_count_each_time():
     ('replica_groups={}, x', [[0, 1, 2, 3]]),
   ],
 )
-def test_groups_are_read_in_every_form(text, groups):
+def test_replica_groups_are_parsed_in_every_form(text, groups):
   np.testing.assert_array_equal(collectives.replica_groups(text, 4), groups)
 
 
@@ -172,13 +157,13 @@ ENTRY %main (x: f32[8,128]) -> f32[8,128] {
 """
 
 
-def test_memory_on_the_chip_is_no_traffic_and_cycles_are_summed():
+def test_on_chip_memory_is_no_traffic_and_cycles_are_summed():
   found = costs.costs(program.parse(_TPU), 4)
   size = 8 * 128 * 4
-  # The copy reads x; the fusion reads x again, not its copy, and writes.
+  # The copy reads x; the fusion reads x and its on-chip copy, and writes.
   assert found.traffic == 3 * size and found.cycles == 7
   (one,) = found.collectives
-  assert one.kind == 'all-reduce' and one.size == size and one.groups.shape == (2, 2)
+  assert one.kind == 'all-reduce' and one.operand_bytes == size and one.groups.shape == (2, 2)
 
 
 _SCATTERED = """
@@ -199,11 +184,11 @@ ENTRY %main (x: f32[8,128]) -> f32[2,128] {
 """
 
 
-def test_a_sum_of_which_a_device_keeps_its_part_is_a_reduce_scatter():
+def test_all_reduce_and_slice_is_a_reduce_scatter():
   found = costs.costs(program.parse(_SCATTERED), 4)
   (one,) = found.collectives
-  assert (one.kind, one.size, one.result) == ('reduce-scatter', 8 * 512, 2 * 512)
-  # Of the asynchronous slice one row is read; the fusion reads all and writes its part.
+  assert one[:3] == ('reduce-scatter', 8 * 512, 2 * 512)
+  # The asynchronous slice reads one row; the fusion reads all rows and writes two.
   assert found.traffic == 512 + 8 * 512 + 2 * 512
 
 
@@ -220,8 +205,8 @@ frontend_attributes={_xla_megascale_target="{1,2}x{0:3}",_xla_megascale_transfer
 """
 
 
-def test_what_goes_to_other_slices_is_a_collective_among_them():
-  within, between = costs.costs(program.parse(_SLICES.replace('\\\n', '')), 4, 3).collectives
-  assert within.groups.tolist() == [[0, 1, 2, 3]] and within.size == 512
-  assert between.groups.tolist() == [[0, 4, 8]]
-  assert (between.kind, between.size, between.times) == ('all-reduce', 512, 1)
+def test_cross_slice_transfer_is_a_collective_of_the_slices():
+  within, across = costs.costs(program.parse(_SLICES.replace('\\\n', '')), 4, 3).collectives
+  assert within.groups.tolist() == [[0, 1, 2, 3]] and within.operand_bytes == 512
+  assert across.groups.tolist() == [[0, 4, 8]]
+  assert (across.kind, across.operand_bytes, across.count) == ('all-reduce', 512, 1)

@@ -1,4 +1,4 @@
-"""HDF5 files of one array and, where h5py is not installed, what stands in for it and for them."""
+"""Writes HDF5 files; without h5py, NPZ files that a stand-in for h5py reads."""
 
 import types
 
@@ -10,20 +10,27 @@ except ImportError:
   h5py = None
 
 
-def write(path, values):
-  """Writes an array by the name 'dataset'; returns the path."""
+def write(path, strings=(), **arrays):
+  """Writes arrays by name, and `strings` as a MATLAB cell array 'scenes'; returns the path."""
   path.parent.mkdir(parents=True, exist_ok=True)
+  codes = {text: np.array([[ord(c)] for c in text], np.uint16) for text in strings}
   if h5py:
     with h5py.File(path, 'w') as file:
-      file['dataset'] = values
+      for name, values in {**arrays, **codes}.items():
+        file[name] = values
+      if strings:
+        scenes = file.create_dataset('scenes', (1, len(strings)), dtype=h5py.ref_dtype)
+        for i, text in enumerate(strings):
+          scenes[0, i] = file[text].ref
   else:
+    scenes = {'scenes': np.array([strings])} if strings else {}
     with open(path, 'wb') as file:
-      np.savez(file, dataset=values)
+      np.savez(file, **arrays, **codes, **scenes)
   return path
 
 
 class _File(dict):
-  """A file that is read."""
+  """Stands in for h5py.File in mode 'r'."""
 
   def __init__(self, path, mode):
     assert mode == 'r'

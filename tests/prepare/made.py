@@ -1,4 +1,4 @@
-"""Datasets of a few tiny pictures, laid out as they are distributed."""
+"""Writes small datasets of images and pairs in their published layouts."""
 
 import json
 
@@ -17,14 +17,14 @@ def picture(seed, h=H, w=W):
 
 
 def matte(seed, h=H, w=W):
-  """Opaque in the middle, soft beside it, uint8 [h w]."""
+  """Opaque in the centre, random below 250 elsewhere, uint8 [h w]."""
   values = np.random.default_rng(seed).integers(0, 249, (h, w), dtype=np.uint8)
   values[3:9, 4:12] = 255
   return values
 
 
 def write(path, values):
-  """A picture, uint8 or uint16, RGB or grey, in the format of the name; returns the path."""
+  """Writes uint8 or uint16, RGB or grey, in the format of the extension; returns the path."""
   path.parent.mkdir(parents=True, exist_ok=True)
   values = values[..., ::-1] if values.ndim == 3 else values
   assert cv2.imwrite(str(path), np.ascontiguousarray(values))
@@ -43,15 +43,14 @@ def ebb(root, count=8):
 
 
 def blb(root, scenes=3, *, kind='.png', lens=True):
-  """Two levels, two places of focus; depth from 1 to 4; focus at distances 1 and 4."""
+  """Two blur levels, two focus distances 1 and 4; depth from 1 to 4."""
   for i in range(scenes):
-    place = root / f'{270 + i}'
-    place.mkdir(parents=True)
-    _write_any(place / f'image{kind}', picture(i))
-    for level in range(2):
-      for at in range(2):
-        _write_any(place / f'bokeh_{level:02}_{at:02}{kind}', picture(10 + 4 * i + 2 * level + at))
-    depth.write_depth(place / 'depth.pfm', blb_depth(i))
+    scene = root / f'{270 + i}'
+    scene.mkdir(parents=True)
+    _write_image(scene / f'image{kind}', picture(i))
+    for number, name in enumerate(('00_00', '00_01', '01_00', '01_01')):
+      _write_image(scene / f'bokeh_{name}{kind}', picture(10 + 4 * i + number))
+    depth.write_depth(scene / 'depth.pfm', blb_depth(i))
   if lens:
     fields = {'blur_parameters': [4, 8], 'focus_distances': [1, 4]}
     (root / 'info.json').write_text(json.dumps(fields))
@@ -64,7 +63,7 @@ def blb_depth(i):
   return values
 
 
-def _write_any(path, values):
+def _write_image(path, values):
   if path.suffix != '.exr':
     return write(path, values)
   light = (values / 255) ** 2.2
@@ -76,7 +75,7 @@ def _write_any(path, values):
 
 
 def nyuv2(root, count=8):
-  """Depth in millimetres, with a hole."""
+  """Depth in millimetres, with unknown pixels."""
   for i in range(count):
     write(root / 'rgb' / f'{i}.png', picture(i))
     write(root / 'depth' / f'{i}.png', millimetres(i))
@@ -90,7 +89,7 @@ def millimetres(i):
 
 
 def middlebury(root):
-  """A scene of each decade: 2014 with a calibration, 2005, 2003, 2001."""
+  """One scene each of 2014 (with a calibration), 2005, 2003 and 2001."""
   new = root / '2014' / 'Bike-perfect'
   write(new / 'im0.png', picture(0))
   (new / 'disp0.pfm').write_bytes(depth_formats.encode_pfm(pixels()))
@@ -152,7 +151,7 @@ MAKERS = {
 
 
 def bad(entries):
-  """The messages of the bad entries by name."""
+  """The error messages of the bad entries, by name."""
   found = {}
   for entry in entries:
     try:

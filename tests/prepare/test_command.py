@@ -1,4 +1,4 @@
-"""`depthjax prepare` on the command line: what it prints, and one line and code 2 for bad input."""
+"""The command `depthjax prepare`: its output, and one line and exit code 2 for bad input."""
 
 import pathlib
 
@@ -10,7 +10,7 @@ from tests import messages
 from tests.prepare import made
 
 
-def test_it_says_what_it_did(run, tmp_path):
+def test_output_names_skipped_records_and_counts(run, tmp_path):
   made.ebb(tmp_path / 'ebb', 20)
   (tmp_path / 'ebb' / 'bokeh' / '3.png').unlink()
   for folder in ('original', 'bokeh'):
@@ -24,7 +24,7 @@ def test_it_says_what_it_did(run, tmp_path):
   assert len(pairs) == 19 and {record['image'].shape for record in pairs} == {(12, 16, 3)}
 
 
-def test_the_docs_name_every_dataset():
+def test_docs_name_every_dataset():
   text = pathlib.Path(__file__).parents[2].joinpath('docs', 'data.md').read_text()
   assert [name for name in catalogue.DATASETS if f'`{name}`' not in text] == []
 
@@ -40,7 +40,7 @@ _BAD = {
 
 
 @pytest.mark.parametrize('line', _BAD)
-def test_bad_input_is_one_line_and_code_2(line, run, tmp_path):
+def test_bad_input_gives_one_line_and_code_2(line, run, tmp_path):
   made.ebb(tmp_path / 'ebb')
   made.truncate(tmp_path / 'ebb' / 'bokeh' / '3.png')
   (tmp_path / 'empty').mkdir()

@@ -1,4 +1,4 @@
-"""Readers on a few real files, where a folder of them lies beside the repository."""
+"""Readers on a few real files, if a folder of them is beside the repository."""
 
 import pathlib
 import shutil
@@ -10,12 +10,12 @@ import pytest
 from depthjax.data.records import evaluation
 from depthjax.data.sources import photos as photo_sources
 from depthjax.files import images
-from depthjax.prepare import middlebury, nyuv2, writing
+from depthjax.prepare import maps, middlebury, writing
 from depthjax.scoring import photographs
 from tests.prepare import made
 
 _DATA = pathlib.Path(__file__).parents[2].parent / 'shared' / 'data'
-_LEFT_OF = {'disp2.png': 'im6.png', 'disp1.png': 'view5.png', 'disp.npz': 'right.png'}
+_RIGHT_VIEWS = {'disp2.png': 'im6.png', 'disp1.png': 'view5.png', 'disp.npz': 'right.png'}
 
 
 def _folder(name):
@@ -24,11 +24,11 @@ def _folder(name):
   return _DATA / name
 
 
-def _copied(files, place):
+def _copy(files, folder):
   """Copies files to new names in a folder."""
-  place.mkdir(parents=True)
+  folder.mkdir(parents=True)
   for name, file in files.items():
-    shutil.copy(file, place / name)
+    shutil.copy(file, folder / name)
 
 
 def test_ebb_pairs_are_prepared_and_scored(tmp_path):
@@ -36,15 +36,15 @@ def test_ebb_pairs_are_prepared_and_scored(tmp_path):
   names = ('2977', '2978', '4545')
   for kind, folder in (('input.jpg', 'original'), ('target.jpg', 'bokeh')):
     files = {f'{name}.jpg': source / f'{name}_{kind}' for name in names}
-    _copied(files, tmp_path / 'ebb' / folder)
+    _copy(files, tmp_path / 'ebb' / folder)
   maps = {f'{name}.png': source / f'{name}_disp_u8.png' for name in names}
-  _copied(maps, tmp_path / 'ebb' / 'disparity')
+  _copy(maps, tmp_path / 'ebb' / 'disparity')
   done = writing.prepare('ebb', tmp_path / 'ebb', tmp_path / 'out', long_side=160)
   assert done.counts == {'train': 1, 'val': 1, 'test': 1} and not done.skipped
   pairs = list(evaluation.open_records(f'tfds:{done.folder}', 'all'))
   for record in pairs:
     assert max(record['image'].shape) == 160 and np.ptp(record['disparity']) > 0.9
-    # The wide aperture blurs: less detail, the same picture.
+    # The wide aperture has less detail.
     detail = [cv2.Laplacian(record[name], cv2.CV_32F).var() for name in ('image', 'target')]
     assert detail[1] < detail[0]
     assert np.corrcoef(record['image'].ravel(), record['target'].ravel())[0, 1] > 0.8
@@ -52,33 +52,33 @@ def test_ebb_pairs_are_prepared_and_scored(tmp_path):
   assert scores['classical']['ssim'] > scores['untouched']['ssim']
 
 
-def test_nyu_frames_are_in_metres():
+def test_nyu_depth_is_in_metres():
   source = _folder('rgbd/nyuv2_metric3d')
-  record = nyuv2._pair(source / 'rgb_00000.jpg', source / 'depth_00000.png')
+  record = maps.load_millimetres(source / 'rgb_00000.jpg', source / 'depth_00000.png')
   assert record['image'].shape == (480, 640, 3)
   valid = record['valid'] > 0
   metres = 1 / record['disparity'][valid]
   assert valid.mean() > 0.5 and 0.5 < metres.min() and metres.max() < 12
 
 
-def test_middlebury_scenes_warp_one_view_to_the_other(tmp_path):
+def test_middlebury_disparity_warps_one_view_to_the_other(tmp_path):
   source = _folder('stereo_gt')
   found = middlebury.middlebury(source)
   assert [entry.name for entry in found.entries] == sorted(
-    place.name for place in source.iterdir() if place.is_dir()
+    path.name for path in source.iterdir() if path.is_dir()
   )
   assert made.bad(found.entries) == {}
   for entry in found.entries:
-    record, place = entry.load(), source / entry.name
+    record, path = entry.load(), source / entry.name
     disparity, valid = record['disparity'][..., 0], record['valid'][..., 0] > 0
-    file = next(name for name in _LEFT_OF if (place / name).is_file())
-    right = images.read_image(place / _LEFT_OF[file])
+    file = next(name for name in _RIGHT_VIEWS if (path / name).is_file())
+    right = images.read_image(path / _RIGHT_VIEWS[file])
     y, x = np.mgrid[: disparity.shape[0], : disparity.shape[1]].astype(np.float32)
     errors = []
     for scale in (0.5, 0.9, 1, 1.1, 2):
-      seen = cv2.remap(right, x - scale * disparity, y, cv2.INTER_LINEAR)
+      warped = cv2.remap(right, x - scale * disparity, y, cv2.INTER_LINEAR)
       inside = valid & (x > 2 * disparity)
-      errors.append(np.median(np.abs(seen - record['image'] / 255)[inside]))
+      errors.append(np.median(np.abs(warped - record['image'] / 255)[inside]))
     assert np.argmin(errors) == 2, (entry.name, errors)
   done = writing.prepare('middlebury', source, tmp_path, long_side=128)
   assert sum(done.counts.values()) == len(found.entries)

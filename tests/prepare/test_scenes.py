@@ -1,4 +1,4 @@
-"""`depthjax prepare scenes`: whole shards or none, by any number of processes and machines."""
+"""`depthjax prepare scenes`: complete shards or none, with any number of processes."""
 
 import json
 import os
@@ -38,8 +38,8 @@ def stored(folder):
   return list(shards.open_scenes(str(folder), scene.config(FIELDS)))
 
 
-def assert_whole(folder):
-  """All ten scenes in their order, nothing beside them."""
+def assert_complete(folder):
+  """The folder has all ten scenes in order, and no other files."""
   drawn = splits.batches(FIELDS, 'train', seed=3, batch_size=10)[0]
   found = stored(folder)
   assert len(found) == 10
@@ -50,18 +50,18 @@ def assert_whole(folder):
   assert names(folder) == [*files, 'scenes.json']
 
 
-def test_shards_hold_what_was_drawn_and_are_counted(tmp_path):
-  told = []
+def test_shards_hold_the_drawn_scenes_and_are_counted(tmp_path):
+  counts = []
   planned = plan(tmp_path / 'out')
   assert planned.scenes == 10 and planned.todo == [0, 1, 2, 3]
-  done = scenes.write(planned, FIELDS, workers=0, advance=told.append)
-  assert_whole(tmp_path / 'out')
+  done = scenes.write(planned, FIELDS, workers=0, advance=counts.append)
+  assert_complete(tmp_path / 'out')
   sizes = [path.stat().st_size for path in (tmp_path / 'out').glob('*.array_record')]
-  assert done == (10, sum(sizes)) and told == [*range(1, 11)]
+  assert done == (10, sum(sizes)) and counts == [*range(1, 11)]
   assert [len(planned.manifest.span(i)) for i in range(4)] == [2, 3, 2, 3]
 
 
-def test_the_manifest_says_what_was_drawn(tmp_path):
+def test_manifest_describes_the_scenes(tmp_path):
   written = plan(tmp_path).manifest
   assert shards.read_manifest(str(tmp_path)) == written.__class__(
     **{**written.__dict__, 'data': json.loads(json.dumps(written.data))}
@@ -72,19 +72,19 @@ def test_the_manifest_says_what_was_drawn(tmp_path):
   assert text['layout']['planes'] == ['<f4', [3, 3]] and text['items']['photo_source'] == 9
 
 
-def test_a_second_start_draws_what_is_missing(tmp_path):
+def test_second_run_draws_only_missing_shards(tmp_path):
   write(tmp_path)
   shard = tmp_path / 'scenes-00002-of-00004.array_record'
   others = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path != shard}
   shard.unlink()
-  (tmp_path / f'.{shard.name}.0123abcd').write_bytes(b'what a killed process left')
+  (tmp_path / f'.{shard.name}.0123abcd').write_bytes(b'left by a killed process')
   assert write(tmp_path).scenes == 2
-  assert_whole(tmp_path)
+  assert_complete(tmp_path)
   assert {path: path.stat().st_mtime_ns for path in others} == others
   assert write(tmp_path) == (0, 0)
 
 
-def test_what_fails_in_a_shard_leaves_nothing_of_it(tmp_path, monkeypatch):
+def test_full_disk_leaves_no_part_of_a_shard(tmp_path, monkeypatch):
   planned = plan(tmp_path)
   encode, calls = shards.encode, []
 
@@ -100,10 +100,10 @@ def test_what_fails_in_a_shard_leaves_nothing_of_it(tmp_path, monkeypatch):
   assert names(tmp_path) == ['scenes-00000-of-00004.array_record', 'scenes.json']
 
 
-def test_parts_make_up_the_whole(tmp_path):
+def test_parts_of_several_machines_are_complete_together(tmp_path):
   for part in ((2, 3), (0, 3), (1, 3)):
     assert write(tmp_path, part=part).scenes == {0: 5, 1: 3, 2: 2}[part[0]]
-  assert_whole(tmp_path)
+  assert_complete(tmp_path)
   assert plan(tmp_path, part=(0, 3)).own == 2
 
 
@@ -118,13 +118,13 @@ def test_parts_make_up_the_whole(tmp_path):
     ({'fields': {'covers': (0.1, 0.7)}}, r'with data.covers \[0.03, 0.7\], not \[0.1, 0.7\]'),
   ],
 )
-def test_a_folder_of_other_scenes_is_refused(tmp_path, options, words):
+def test_folder_of_other_scenes_is_refused(tmp_path, options, words):
   plan(tmp_path)
   with pytest.raises(InputError, match=f'^{tmp_path}: .*{words}; expected the same settings'):
     plan(tmp_path, **options)
 
 
-def test_a_folder_drawn_from_other_photographs_is_refused(tmp_path):
+def test_folder_of_other_photographs_is_refused(tmp_path):
   plan(tmp_path)
   path = tmp_path / 'scenes.json'
   text = json.loads(path.read_text())
@@ -136,11 +136,11 @@ def test_a_folder_drawn_from_other_photographs_is_refused(tmp_path):
     plan(tmp_path)
 
 
-def test_a_folder_that_cannot_be_the_target_is_refused(tmp_path):
+def test_unusable_target_folder_is_refused(tmp_path):
   (tmp_path / 'file').write_text('x')
   with pytest.raises(InputError, match='file: is not a folder; expected a new or an empty'):
     plan(tmp_path / 'file')
-  with pytest.raises(InputError, match='file/x: cannot be made .Not a directory'):
+  with pytest.raises(InputError, match='file/x: cannot be created .Not a directory'):
     plan(tmp_path / 'file' / 'x')
   (tmp_path / 'scenes-00000-of-00004.array_record').write_text('x')
   with pytest.raises(InputError, match='holds shards without their manifest'):
@@ -149,13 +149,13 @@ def test_a_folder_that_cannot_be_the_target_is_refused(tmp_path):
 
 _FLAGS = (f'--config.{name}={x}' for name, x in tiny.FIELDS.items() if name.startswith('data.'))
 _CONFIG = ' '.join([f'--config={tiny.ROOT}/configs/lensblur.py:smoke', *_FLAGS])
-# ml_collections loads the config file in a way that Python will drop.
+# ml_collections loads the config file by a function that Python deprecates.
 _LOADS = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
 _LINE = f'prepare scenes {_CONFIG} --target=out --count=3 --shards=2 --workers=0'
 
 
 @_LOADS
-def test_the_command_says_what_it_did(run, tmp_path):
+def test_command_prints_numbers_of_scenes_and_shards(run, tmp_path):
   code, out, err = run(f'{_LINE} --part=1/2 --config.data.photo_source=builtin --config.seed=3')
   assert code == 0 and out.startswith('out: 2 scenes in 1 shards, 0.') and 'Traceback' not in err
   code, out, _ = run(f'{_LINE} --config.data.photo_source=builtin --config.seed=3')
@@ -169,7 +169,7 @@ _BAD = {
   '--part=2/2': '--part is 2/2 I/N',
   '--part=x': '--part is x I/N',
   '--count=0': '--count',
-  '--shards=4': '4 shards of 3 scenes; 1 to 3 shards',
+  '--shards=4': '4 shards for 3 scenes; it must be 1 to 3 shards',
   '--config=none.py': 'none.py expected configs/lensblur.py',
   '--config.data.heigth=3': 'heigth Did you mean height',
   '--config.data.height=3': 'config: height is 3; must be',
@@ -182,7 +182,7 @@ _BAD = {
 
 @_LOADS
 @pytest.mark.parametrize('argument', _BAD)
-def test_bad_input_is_one_line_and_code_2(argument, run, tmp_path):
+def test_bad_input_gives_one_line_and_code_2(argument, run, tmp_path):
   code, _, err = run(f'{_LINE} {argument}')
   assert code == 2
   messages.assert_one_line(err, _BAD[argument])
@@ -195,7 +195,7 @@ def _children(pid):
 
 
 def _ended(pids, seconds):
-  """Waits until none of the processes runs any more."""
+  """Waits until all processes have ended; False after `seconds`."""
   until = time.monotonic() + seconds
   while any(pathlib.Path(f'/proc/{pid}/stat').exists() for pid in pids):
     if time.monotonic() > until:
@@ -205,7 +205,7 @@ def _ended(pids, seconds):
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_whole_shards_alone_and_goes_on(tmp_path):
+def test_killed_run_leaves_only_complete_shards_and_continues(tmp_path):
   options = {'seed': 3, 'count': 400, 'count_shards': 40}
   out = tmp_path / 'out'
   line = f'prepare scenes {_CONFIG} --config.data.photo_source=builtin --config.seed=3'

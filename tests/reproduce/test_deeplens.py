@@ -1,4 +1,4 @@
-"""The experiments behind the tables: their configs exist, and no field is misspelt."""
+"""Experiments and rows of DeepLens's tables."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Lab
 from tests import tiny
 
-_WAYS = ('learned', 'classical', 'input')
+_SCORES = [f'{m}/{r}' for m in deeplens._METRICS for r in ('learned', 'classical', 'input')]
 
 
-class _Seen(dict):
-  """A lab that is only asked: notes what the rows want of it."""
+class _Recorder:
+  """A stand-in for a lab that records the requested scores."""
 
   def __init__(self):
     self.calls = []
@@ -21,8 +21,7 @@ class _Seen(dict):
 
   def scores(self, name, predictor='', frames='', **fields):
     self.calls.append((name, predictor))
-    keys = [f'{m}/{w}' for m in deeplens._METRICS for w in _WAYS]
-    return dict.fromkeys([*keys, 'mae_spline'], 0.5)
+    return dict.fromkeys([*_SCORES, 'mae_spline'], 0.5)
 
 
 @pytest.mark.parametrize('name', deeplens.EXPERIMENTS)
@@ -32,14 +31,14 @@ def test_every_experiment_has_a_config(name, size, tmp_path):
   assert lab.config(name).steps == 3
 
 
-def test_feature_widths_have_the_channels_they_are_named_for():
+def test_feature_widths_have_the_stated_number_of_channels():
   for count, widths in deeplens._CHANNELS.items():
     assert 1 + sum(widths) // 3 == count and all(width % 3 == 0 for width in widths)
 
 
 @pytest.mark.parametrize('table', deeplens.TABLES.values(), ids=list(deeplens.TABLES))
-def test_rows_have_the_columns_of_their_table(table):
-  lab = _Seen()
+def test_rows_fit_the_columns(table):
+  lab = _Recorder()
   for row in table.rows:
     assert len(row.paper) == len(table.paper_columns), row.label
     if row.measure:
@@ -48,8 +47,8 @@ def test_rows_have_the_columns_of_their_table(table):
   assert lab.calls and names <= set(deeplens.EXPERIMENTS)
 
 
-def test_table_3_tests_and_trains_with_the_predictors_of_the_paper():
-  lab = _Seen()
+def test_table_3_uses_the_predictors_of_the_paper():
+  lab = _Recorder()
   for row in deeplens.TABLE3.rows:
     row.measure(lab)
   assert lab.calls == [
@@ -61,7 +60,7 @@ def test_table_3_tests_and_trains_with_the_predictors_of_the_paper():
 
 
 class _Trained(Lab):
-  """A lab in which everything is trained already."""
+  """A lab with files instead of trained runs."""
 
   def train(self, name):
     workdir = self.root / name
@@ -72,12 +71,11 @@ class _Trained(Lab):
 
 @pytest.mark.parametrize('size', ['smoke', 'small', 'base'])
 def test_rows_of_table_2_are_measured_on_the_same_frames(size, tmp_path, monkeypatch):
-  """Of the networks' own data and lens nothing is left but what each of them sees."""
   evaluated = []
 
   def newest(config, workdir, split):
     evaluated.append((workdir.name, split, config.to_dict()))
-    return dict.fromkeys(f'{m}/{w}' for m in deeplens._METRICS for w in _WAYS)
+    return dict.fromkeys(_SCORES)
 
   monkeypatch.setattr(lab_lib.evaluate, 'newest', newest)
   lab = _Trained(tmp_path, tiny.ROOT / 'configs', size, {}, deeplens.EXPERIMENTS)
@@ -92,5 +90,5 @@ def test_rows_of_table_2_are_measured_on_the_same_frames(size, tmp_path, monkeyp
     assert (config['data'], config['render']) == (expected['data'], expected['render']), name
     if name == 'aperture':
       assert config['model']['long_side'] == lab.config('aperture').data.width
-  # At base it has learned on smaller frames than those it is measured on.
+  # At size base, aperture is trained on smaller frames.
   assert (lab.config('aperture').data.width < expected['data']['width']) == (size == 'base')

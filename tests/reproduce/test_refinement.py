@@ -1,4 +1,4 @@
-"""Ways to refine, scored on held-out scenes once each."""
+"""Methods of refinement, scored on test scenes, each once."""
 
 import json
 
@@ -7,14 +7,14 @@ import pytest
 
 from depthjax.reproduce import refinement, sddr
 from depthjax.reproduce.lab import Lab
-from depthjax.reproduce.refinement import Way
+from depthjax.reproduce.refinement import Method
 from tests import refiners, tiny
 
-_FEW = {'eval.examples': 2, 'batch_size': 2}
+_FIELDS = {'eval.examples': 2, 'batch_size': 2}
 
 
 class _Trained(Lab):
-  """A lab in which everything is trained already."""
+  """A lab whose runs have random weights instead of training."""
 
   def train(self, name):
     workdir = self.root / name
@@ -26,71 +26,63 @@ class _Trained(Lab):
 
 @pytest.fixture(scope='module')
 def lab(tmp_path_factory):
-  return _Trained(
-    tmp_path_factory.mktemp('lab'), tiny.ROOT / 'configs', 'smoke', _FEW, sddr.EXPERIMENTS
-  )
+  root = tmp_path_factory.mktemp('lab')
+  return _Trained(root, tiny.ROOT / 'configs', 'smoke', _FIELDS, sddr.EXPERIMENTS)
 
 
 @pytest.fixture(scope='module')
 def scores(lab):
   kinds = ('initial', 'high', 'bicubic', 'guided', 'poisson')
-  return {kind: refinement.scores(lab, Way(kind)) for kind in kinds}
-
-
-def test_classical_ways_are_what_they_are_named_for(scores):
-  assert all(x['recall'].shape == (2,) for x in scores.values())
-  recall = {kind: x['recall'].mean() for kind, x in scores.items()}
-  assert recall['bicubic'] <= recall['initial'] < recall['guided'] < 1
-  assert recall['poisson'] > 1.2 * recall['initial']
-  # Of both inputs the better values and the better edges.
-  assert _mean(scores['poisson']) < _mean(scores['high'])
-
-
-@pytest.mark.parametrize('way', [Way('refined', 'sddr'), Way('two_stage', 'sddr', 2)])
-def test_networks_are_those_of_their_runs(lab, scores, way):
-  """With as many windows as the way needs, though it is trained with those of one level."""
-  found = refinement.scores(lab, way)
-  assert found.keys() == scores['initial'].keys()
-  # Of random weights, worse than what it was given.
-  assert _mean(found, 'ord') > _mean(scores['initial'], 'ord')
-
-
-def test_nothing_is_measured_twice_and_other_noise_is_another_measurement(lab, scores, monkeypatch):
-  monkeypatch.setattr(refinement, '_records', lambda *arguments: iter(()))
-  _check_same(refinement.scores(lab, Way('initial')), scores['initial'])
-  monkeypatch.undo()
-  quiet = refinement.scores(lab, Way('high'), data__predictions__noise=0.0)
-  assert _mean(quiet) < 0.7 * _mean(scores['high'])
-
-
-def test_what_an_older_version_did_not_measure_is_measured_anew(lab, scores):
-  path = lab.root / refinement._FILE
-  known = json.loads(path.read_text())
-  old = {key: {name: [0, 0] for name in x if name != 'f1'} for key, x in known.items()}
-  path.write_text(json.dumps(old))
-  found = refinement.scores(lab, Way('initial'), ['recall'])
-  assert 'f1' not in found and not np.any(list(found.values()))
-  _check_same(refinement.scores(lab, Way('initial'), ['recall', 'f1']), scores['initial'])
+  return {kind: refinement.scores(lab, Method(kind)) for kind in kinds}
 
 
 def _mean(scores, name='rmse_disparity'):
   return scores[name].mean()
 
 
-def _check_same(found, expected):
-  assert found.keys() == expected.keys()
-  for name, x in expected.items():
-    np.testing.assert_array_equal(found[name], x)
+def test_methods_without_network_differ_as_expected(scores):
+  assert all(x['recall'].shape == (2,) for x in scores.values())
+  recall = {kind: _mean(x, 'recall') for kind, x in scores.items()}
+  assert recall['bicubic'] <= recall['initial'] < recall['guided'] < 1
+  assert recall['poisson'] > 1.2 * recall['initial']
+  # The values of the low resolution, with edges of the high one.
+  assert _mean(scores['poisson']) < _mean(scores['high'])
 
 
-def test_networks_see_the_scenes_as_in_training_and_are_aligned_as_the_authors(
-  lab, tmp_path, monkeypatch
-):
+@pytest.mark.parametrize('method', [Method('refined', 'sddr'), Method('two_stage', 'sddr', 2)])
+def test_networks_have_all_scores(lab, scores, method):
+  """With two levels of windows, though the training scenes have one."""
+  found = refinement.scores(lab, method)
+  assert found.keys() == scores['initial'].keys()
+  # Random weights are worse than no refinement.
+  assert _mean(found, 'ord') > _mean(scores['initial'], 'ord')
+
+
+def test_scores_are_stored_by_method_and_data(lab, scores, monkeypatch):
+  monkeypatch.setattr(refinement, '_records', lambda *arguments: pytest.fail('measured again'))
+  np.testing.assert_equal(refinement.scores(lab, Method('initial')), scores['initial'])
+  monkeypatch.undo()
+  quiet = refinement.scores(lab, Method('high'), data__predictions__noise=0.0)
+  assert _mean(quiet) < 0.7 * _mean(scores['high'])
+
+
+def test_stored_scores_without_a_required_one_are_computed_again(lab, scores):
+  path = lab.root / refinement._FILE
+  known = json.loads(path.read_text())
+  old = {key: {name: [0, 0] for name in x if name != 'f1'} for key, x in known.items()}
+  path.write_text(json.dumps(old))
+  found = refinement.scores(lab, Method('initial'), ['recall'])
+  assert 'f1' not in found and not np.any(list(found.values()))
+  found = refinement.scores(lab, Method('initial'), ['recall', 'f1'])
+  np.testing.assert_equal(found, scores['initial'])
+
+
+def test_input_size_is_that_of_training_and_alignment_is_global(lab, tmp_path, monkeypatch):
   given = {'sddr-truth': refiners.save(tmp_path, enlarge=2)}
-  larger = Lab(tmp_path, tiny.ROOT / 'configs', 'smoke', _FEW, sddr.EXPERIMENTS, given)
-  seen = []
-  monkeypatch.setattr(refinement.refine, 'refine', lambda *_, **fields: seen.append(fields))
+  larger = Lab(tmp_path, tiny.ROOT / 'configs', 'smoke', _FIELDS, sddr.EXPERIMENTS, given)
+  fields = []
+  monkeypatch.setattr(refinement.refine, 'refine', lambda *_, **options: fields.append(options))
   for runs in (lab, larger):
     runs.train('sddr-truth')
-    refinement._method(Way('refined', 'sddr-truth'), runs, 256)({'low': None, 'high': None})
-  assert seen == [{'input_size': size, 'local': False} for size in (256, 512)]
+    refinement._function(Method('refined', 'sddr-truth'), runs, 256)({'low': None, 'high': None})
+  assert fields == [{'input_size': size, 'local': False} for size in (256, 512)]

@@ -1,9 +1,10 @@
-"""The experiments behind the tables of SDDR, and what their rows ask for."""
+"""Experiments and rows of SDDR's tables."""
 
 import pytest
 
 from depthjax.reproduce import refinement, sddr
 from depthjax.reproduce.lab import Lab
+from depthjax.train import record
 from tests import tiny
 
 
@@ -13,19 +14,19 @@ def test_every_experiment_has_a_config(size, tmp_path):
   for name, experiment in sddr.EXPERIMENTS.items():
     config = lab.config(name)
     assert config.loss.start == 0
-    first = str(tmp_path / experiment.first) if experiment.first else ''
+    first = str(tmp_path / experiment.initialise) if experiment.initialise else ''
     assert config.initialise.weights == first
     labels = config.loss.gradient > 0 or config.loss.fusion > 0
-    # Windows cost time, and serve nothing but labels.
+    # Windows take time and are used only for labels.
     assert labels or config.data.predictions.levels == 0
 
 
 @pytest.mark.parametrize('table', sddr.TABLES.values(), ids=list(sddr.TABLES))
-def test_rows_have_the_columns_of_their_table(table, monkeypatch):
-  asked = []
+def test_rows_fit_the_columns_and_measure_different_things(table, monkeypatch):
+  measured = []
 
-  def scores(lab, way, names, **fields):
-    asked.append((way, tuple(fields.items())))
+  def scores(lab, method, names, **fields):
+    measured.append((method, tuple(fields.items())))
     return dict.fromkeys(names, 0.5)
 
   monkeypatch.setattr(refinement, 'scores', scores)
@@ -33,36 +34,22 @@ def test_rows_have_the_columns_of_their_table(table, monkeypatch):
     assert len(row.paper) == len(table.paper_columns), row.label
     if row.measure:
       assert len(row.measure(None)) == len(table.columns), row.label
-  assert len(set(asked)) == len(asked) > 1
-  assert {way.run for way, _ in asked} - {''} <= set(sddr.EXPERIMENTS)
+  assert len(set(measured)) == len(measured) > 1
+  assert {method.run for method, _ in measured} - {''} <= set(sddr.EXPERIMENTS)
 
 
-def test_what_an_ablation_leaves_out_is_all_that_it_changes(tmp_path):
+def test_ablations_change_only_their_fields(tmp_path):
   lab = Lab(tmp_path, tiny.ROOT / 'configs', 'small', {}, sddr.EXPERIMENTS)
-
-  def flat(config, prefix=''):
-    for name, value in config.items():
-      if hasattr(value, 'items'):
-        yield from flat(value, f'{prefix}{name}.')
-      else:
-        yield f'{prefix}{name}', value
-
-  whole = dict(flat(lab.config('sddr').to_dict()))
+  full = record.deciding(lab.config('sddr').to_dict())
+  levels, natural = 'data.predictions.levels', 'data.predictions.stereo_targets'
   expected = {
-    'sddr-levels-2': {'data.predictions.levels'},
+    'sddr-levels-2': {levels},
     'sddr-gradient': {'loss.fusion'},
     'sddr-fusion': {'loss.gradient'},
-    'sddr-natural': {'data.predictions.stereo_targets'},
-    'sddr-natural-truth': {
-      *(
-        'data.predictions.stereo_targets',
-        'data.predictions.levels',
-        'loss.gradient',
-        'loss.fusion',
-      )
-    },
+    'sddr-natural': {natural},
+    'sddr-natural-truth': {natural, levels, 'loss.gradient', 'loss.fusion'},
     'sddr-disparity': {'loss.label'},
   }
   for name, changed in expected.items():
-    fields = dict(flat(lab.config(name).to_dict()))
-    assert {field for field in whole if fields[field] != whole[field]} == changed
+    fields = record.deciding(lab.config(name).to_dict())
+    assert {field for field in full if fields[field] != full[field]} == changed

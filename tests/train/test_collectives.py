@@ -31,7 +31,7 @@ def _step(config=tiny.config, **fields):
 def test_data_parallel_sums_gradients_and_gathers_nothing():
   kinds, state = _step()
   assert set(kinds) == {'all-reduce'}
-  summed = sum(one.size for one in kinds['all-reduce'])
+  summed = sum(one.operand_bytes for one in kinds['all-reduce'])
   assert summed >= sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state.params))
 
 
@@ -40,7 +40,7 @@ def test_both_streams_of_a_refinement_network_stay_on_the_device_of_their_exampl
   """Joined one behind the other all would cross; so would what jnp.pad continues as 'edge'."""
   kinds, state = _step(tiny.sddr_config)
   assert set(kinds) == {'all-reduce'}
-  assert sum(one.size for one in kinds['all-reduce']) >= sum(
+  assert sum(one.operand_bytes for one in kinds['all-reduce']) >= sum(
     x.size * x.dtype.itemsize for x in jax.tree.leaves(state.params)
   )
 
@@ -51,7 +51,7 @@ def test_fsdp_gathers_every_split_parameter_once_and_nothing_else():
   split = [x for x in jax.tree.leaves(state.params) if not x.sharding.is_fully_replicated]
   sizes = collections.Counter(x.size * x.dtype.itemsize for x in split)
   assert len(split) > 3
-  assert collections.Counter(one.result for one in kinds['all-gather']) == sizes
+  assert collections.Counter(one.result_bytes for one in kinds['all-gather']) == sizes
   # Among the four that share a parameter, not across the data axis.
   assert {one.groups.shape for one in kinds['all-gather']} == {(2, 4)}
 
@@ -61,7 +61,9 @@ def test_an_evaluation_under_fsdp_gathers_the_average_alone():
   batch = experiment.runner.put(next(experiment.batches('val', 0)))
   compiled = experiment.evaluate.lower(experiment.runner.abstract, {}, batch).compile()
   found = costs.costs(program.parse(compiled.as_text()), jax.device_count()).collectives
-  gathered = sum(one.result for one in found if one.kind == 'all-gather' and one.result >= 256)
+  gathered = sum(
+    one.result_bytes for one in found if one.kind == 'all-gather' and one.result_bytes >= 256
+  )
   ema = jax.tree.leaves(experiment.runner.abstract.ema)
   split = [x.size * x.dtype.itemsize for x in ema if not x.sharding.is_fully_replicated]
   assert gathered <= sum(split) + 8 * 4 * len(found)

@@ -74,7 +74,9 @@ def _plan(values: flags.FlagValues) -> None:
     config.batch_size = config.eval.examples = values.batch_size
   topology = topology_lib.find(values.topology)
   say = Console(soft_wrap=True)
-  plan = planning.plan(config, topology, search=values.search, quick=values.quick, say=say.print)
+  plan = planning.plan(
+    config, topology, search=values.search, quick=values.quick, progress=say.print
+  )
   report.show(plan, say)
   if values.json:
     text = json.dumps(report.as_json(plan), indent=2) + '\n'

@@ -104,4 +104,4 @@ def _print(filled: table.Filled) -> None:
   console = Console(width=max(console.width, wanted))
   console.print(grid)
   console.print(f'Data: {filled.table.data}')
-  console.print(f'To be expected: {filled.table.expected}')
+  console.print(f'Expected: {filled.table.expected}')
