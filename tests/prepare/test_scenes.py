@@ -160,7 +160,7 @@ def test_command_prints_numbers_of_scenes_and_shards(run, tmp_path):
   assert code == 0 and out.startswith('out: 2 scenes in 1 shards, 0.') and 'Traceback' not in err
   code, out, _ = run(f'{_LINE} --config.data.photo_source=builtin --config.seed=3')
   assert code == 0 and 'out: 1 scenes in 1 shards' in out
-  assert out.strip().endswith('scenes/s, 1 shards were there already')
+  assert out.strip().endswith('scenes/s, 1 shards existed already')
   fields = {**FIELDS, 'scene_source': str(tmp_path / 'out')}
   assert len(splits.batches(fields, 'train', seed=0, batch_size=3)[0]['seed']) == 3
 
