@@ -52,8 +52,8 @@ def draw_planes(rng: np.random.Generator, config: SceneConfig, alphas: np.ndarra
   """Disparity planes, near first: float32 [l 3], p0 + p1 x + p2 y over the frame.
 
   Foregrounds are flat. The background is flat, or gets nearer towards the left, the right or the
-  bottom (DeepLens, section 4.2). Such a ramp may be nearer than a foreground, but only farther than
-  `pad` pixels from where the foreground covers it.
+  bottom (DeepLens, section 4.2). Such a ramp may be nearer than a foreground, but not within `pad`
+  pixels of any.
 
   Args:
     alphas: uint8 [l-1 h+2p w+2p] of the foregrounds.

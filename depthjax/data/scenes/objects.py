@@ -66,16 +66,6 @@ def place(
   return None
 
 
-def paste(patch: np.ndarray, top: int, left: int, canvas: np.ndarray) -> np.ndarray:
-  """Writes a patch [height width ...] into a canvas, in place; parts outside it are dropped."""
-  y0, x0 = max(0, top), max(0, left)
-  y1 = min(canvas.shape[0], top + patch.shape[0])
-  x1 = min(canvas.shape[1], left + patch.shape[1])
-  if y1 > y0 and x1 > x0:
-    canvas[y0:y1, x0:x1] = patch[y0 - top : y1 - top, x0 - left : x1 - left]
-  return canvas
-
-
 def _shape(rng, config):
   """A drawn silhouette on the padded canvas, or None if no position was found."""
   family = textures.draw_family(rng, shapes.FAMILIES)
@@ -131,9 +121,11 @@ def _disc(rng, config, free):
 
 
 def _on_canvas(config, alpha, corner):
+  """An alpha on the padded canvas, with its top left corner at a row and column of the frame."""
   p = config.pad
-  canvas = np.zeros((config.height + 2 * p, config.width + 2 * p), np.uint8)
-  return paste(alpha, corner[0] + p, corner[1] + p, canvas)
+  shift = np.float32([[1, 0, corner[1] + p], [0, 1, corner[0] + p]])
+  size = config.width + 2 * p, config.height + 2 * p
+  return cv2.warpAffine(alpha, shift, size, flags=cv2.INTER_NEAREST)
 
 
 def _in_frame(config, item):

@@ -31,7 +31,9 @@ def outline(
   FAMILIES[family][1](rng, canvas)
   thin = family in thin_shapes.FAMILIES
   if not thin and rng.random() < holes:
-    _punch(rng, canvas)
+    for _ in range(rng.integers(1, 5)):
+      hole = strokes.closed_curve(rng, roughness=rng.uniform(0, 0.3)) * rng.uniform(0.08, 0.3)
+      strokes.fill(canvas, hole + rng.uniform(-0.4, 0.4, 2), 0)
   alpha = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
   # A wide blur would lower the alpha of thin parts below one half everywhere.
   sigma = 0.5 * (min(softness, 1.0) if thin else softness)
@@ -136,13 +138,6 @@ def _foliage(rng, canvas):
     direction = -np.pi / 2 + rng.choice([-1, 1]) * rng.uniform(0.3, 1.6)
     blade = strokes.rotate(leaf * rng.uniform(0.25, 0.6), direction) + root
     strokes.fill(canvas, np.clip(strokes.rotate(blade, tilt), -0.97, 0.97))
-
-
-def _punch(rng, canvas):
-  """Cuts a few holes."""
-  for _ in range(rng.integers(1, 5)):
-    hole = strokes.closed_curve(rng, roughness=rng.uniform(0, 0.3)) * rng.uniform(0.08, 0.3)
-    strokes.fill(canvas, hole + rng.uniform(-0.4, 0.4, 2), 0)
 
 
 # Name -> (relative frequency, function).

@@ -104,5 +104,5 @@ def _relief(rng, alpha):
   body = cv2.GaussianBlur(body, (0, 0), 0.06 * GRID, borderType=cv2.BORDER_REPLICATE)
   bulge = 2 * body / max(body.max(), 1.0) - 1
   fraction = np.float32(rng.random())
-  # Cubic resizing overshoots by up to 5 %.
+  # Cubic resizing overshoots a little.
   return np.float32(0.95) * ((1 - fraction) * waves + fraction * bulge)

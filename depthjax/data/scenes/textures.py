@@ -66,10 +66,13 @@ def colour_ramp(rng: np.random.Generator) -> np.ndarray:
 def paint(rng: np.random.Generator, family: str, ramp: np.ndarray, h: int, w: int) -> np.ndarray:
   """A texture of a family in FAMILIES in the colours of a ramp [256 3]: uint8 sRGB [h w 3]."""
   image = FAMILIES[family][1](rng, ramp, h, w)
-  if family != 'lights' and rng.random() < 0.5:
-    image = shade(rng, image)
-  if rng.random() < 0.3:
-    image = grain(rng, image)
+  if family != 'lights' and rng.random() < 0.5:  # Uneven light.
+    light = 1 - rng.uniform(0.1, 0.45) * noise(rng, h, w, cells=rng.uniform(1, 3), octaves=1)
+    image = cv2.multiply(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
+  if rng.random() < 0.3:  # Sensor noise, equal in the three channels.
+    strength = int(rng.integers(4, 20))
+    plane = rng.integers(0, strength, (h, w), dtype=np.uint8)
+    image = cv2.subtract(cv2.add(image, cv2.merge([plane] * 3)), (strength // 2,) * 3 + (0,))
   return image
 
 
@@ -77,21 +80,6 @@ def draw_family(rng: np.random.Generator, families: Mapping[str, tuple[int, Call
   """A random name from a table name -> (relative frequency, function)."""
   weights = np.array([weight for weight, _ in families.values()], np.float64)
   return list(families)[rng.choice(len(weights), p=weights / weights.sum())]
-
-
-def shade(rng: np.random.Generator, image: np.ndarray, depth: float = 0.45) -> np.ndarray:
-  """Uneven light: the image times a smooth factor in [1 - depth, 1]."""
-  h, w = image.shape[:2]
-  light = 1 - rng.uniform(0.1, depth) * noise(rng, h, w, cells=rng.uniform(1, 3), octaves=1)
-  return cv2.multiply(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
-
-
-def grain(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-  """Sensor grain: uniform noise of a few grey levels, equal in the three channels."""
-  h, w = image.shape[:2]
-  strength = int(rng.integers(4, 20))
-  plane = rng.integers(0, strength, (h, w), dtype=np.uint8)
-  return cv2.subtract(cv2.add(image, cv2.merge([plane] * 3)), (strength // 2,) * 3 + (0,))
 
 
 def add_lights(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
