@@ -38,7 +38,7 @@ def rendering(config: Any, env: Env) -> Callable[[Frozen, Images], Images]:
     raise ValueError(f'render.disparity is {source!r}; it can be {", ".join(DISPARITIES)}')
   predictor = env.frozen.get('predictor')
   if source == 'predicted' and predictor is None:
-    raise ValueError("predictor.weights is ''; render.disparity='predicted' needs a predictor")
+    raise ValueError("predictor.weights is ''; it must be given with render.disparity='predicted'")
   del render['band']
   fixed = {'geometry': scene.geometry(config.data), 'corrupted': source == 'corrupted'}
   examples = env.map_examples(lambda record: render_example(record, **fixed, **render))
@@ -98,9 +98,8 @@ def render_example(
   defocus = _defocus(observed, record['focus'], record['aperture'], radius, steepness)
   return {
     'image': scene.encode(image),
-    'image_low': scene.encode(resize.downsample(image, 2)),
+    'image_low': scene.encode(resize.downsample(image, 2)),  # Downsampled in linear light.
     'target': scene.encode(target),
-    # From the target in linear light, so that both resolutions agree.
     'target_low': scene.encode(resize.downsample(target, 2)),
     'defocus': defocus,
     'defocus_low': resize.downsample(defocus, 2),
@@ -113,8 +112,8 @@ def render_example(
 def aligned(prediction: jax.Array, truth: jax.Array) -> jax.Array:
   """A predicted disparity [b h w 1], fitted to the true one by scale and shift (least squares).
 
-  Predictions have neither, but focus and aperture are in units of the scene. The scale is at least
-  0: a constant prediction, or one of inverted polarity, becomes the true mean.
+  Predictions have an unknown scale and shift, but focus and aperture are in units of the scene. The
+  scale is at least 0: constant predictions and those of inverted polarity become the true mean.
   """
   axes = (1, 2, 3)
   mean, true_mean = prediction.mean(axes, keepdims=True), truth.mean(axes, keepdims=True)

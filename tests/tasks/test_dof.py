@@ -59,7 +59,7 @@ def test_defocus_is_that_of_the_disparity_of_the_frozen_predictor(monkeypatch):
 @pytest.mark.parametrize(
   'field, value, message',
   [
-    ('disparity', 'predicted', "predictor.weights is ''; render.disparity='predicted' needs"),
+    ('disparity', 'predicted', "predictor.weights is ''; it must be given with render.disparity"),
     ('disparity', 'guessed', "render.disparity is 'guessed'; it can be corrupted, true"),
     ('radius', 0, 'render.radius is 0; it must be at least 1'),
     ('samples', 0, 'render.samples is 0'),

@@ -26,7 +26,21 @@ def crop(
   centre = span / 2 + rng.random(2) * np.maximum(size - span, 0)
   if rng.random() < 0.5:
     photo, centre[0] = photo[:, ::-1], size[0] - centre[0]
-  return _warp(photo, centre, span, scale, angle, h, w)
+  # Downsample the required part by area, against aliasing, then rotate it.
+  low = np.floor(centre - span / 2 - 2).astype(int).clip(0)
+  high = np.ceil(centre + span / 2 + 2).astype(int)
+  part = np.ascontiguousarray(photo[low[1] : high[1], low[0] : high[0]])
+  centre = centre - low
+  if scale > 1.2:
+    size = np.maximum(1, np.rint(np.array(part.shape[1::-1]) / scale)).astype(int)
+    centre, scale = centre * size / part.shape[1::-1], 1.0
+    part = cv2.resize(part, size.tolist(), interpolation=cv2.INTER_AREA)
+  cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+  matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
+  # Pixel centres are at half integers here; OpenCV puts the first one at 0.
+  matrix[:, 2] = centre - 0.5 - matrix[:, :2] @ [(w - 1) / 2, (h - 1) / 2]
+  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+  return cv2.warpAffine(part, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def jitter(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
@@ -42,21 +56,3 @@ def jitter(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     curve = shadow + (light - shadow) * curve
   table = np.rint(255 * np.clip(curve, 0, 1)).astype(np.uint8)
   return cv2.LUT(image, table[None])
-
-
-def _warp(photo, centre, span, scale, angle, h, w):
-  """Downsamples the required part by area, against aliasing, then rotates it."""
-  low = np.floor(centre - span / 2 - 2).astype(int).clip(0)
-  high = np.ceil(centre + span / 2 + 2).astype(int)
-  part = np.ascontiguousarray(photo[low[1] : high[1], low[0] : high[0]])
-  centre = centre - low
-  if scale > 1.2:
-    size = np.maximum(1, np.rint(np.array(part.shape[1::-1]) / scale)).astype(int)
-    centre, scale = centre * size / part.shape[1::-1], 1.0
-    part = cv2.resize(part, size.tolist(), interpolation=cv2.INTER_AREA)
-  cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-  matrix = np.array([[cos, -sin, 0.0], [sin, cos, 0.0]])
-  # Pixel centres are at half integers here; OpenCV puts the first one at 0.
-  matrix[:, 2] = centre - 0.5 - matrix[:, :2] @ [(w - 1) / 2, (h - 1) / 2]
-  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-  return cv2.warpAffine(part, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_REFLECT_101)

@@ -40,17 +40,15 @@ def draw_objects(
 def place(
   rng: np.random.Generator, alpha: np.ndarray, h: int, w: int, *, visible: float
 ) -> tuple[int, int] | None:
-  """A random position of an object: row and column of its top left corner in the frame [h w].
+  """A random row and column of an object's top left corner in the frame; None after 8 tries.
 
   The centre lies either well inside the frame or up to a quarter outside it, so that some objects
   are cut by the border.
 
   Args:
     alpha: uint8 [height width].
+    h, w: size of the frame.
     visible: least fraction of the object's area inside the frame.
-
-  Returns:
-    None if 8 tries find no such position.
   """
   total = cv2.integral(alpha)
   height, width = alpha.shape
@@ -129,6 +127,7 @@ def _on_canvas(config, alpha, corner):
 
 
 def _in_frame(config, item):
+  """The alpha of an object, without the padding of the canvas."""
   p = config.pad
   alpha = item if item.ndim == 2 else item[..., 3]
   return np.ascontiguousarray(alpha[p : p + config.height, p : p + config.width])
@@ -141,5 +140,5 @@ def _fits(config, item, free):
   visible = cv2.countNonZero(cv2.bitwise_and(inside, free))
   low, high = np.multiply(config.covers, free.size)
   background = cv2.countNonZero(free) - visible
-  large = low <= covered <= high and visible >= MIN_VISIBLE * covered
-  return large and background >= MIN_BACKGROUND * free.size
+  enough = visible >= MIN_VISIBLE * covered and background >= MIN_BACKGROUND * free.size
+  return low <= covered <= high and enough

@@ -50,6 +50,7 @@ def paint_layers(
 
 
 def _draw_style(rng, config, photos):
+  """A random style; a photo with probability `config.photos`, if there are photos."""
   photo = None
   if rng.random() < config.photos and photos is not None and len(photos):
     photo = mixtures.pick(rng, photos)
@@ -81,10 +82,8 @@ def _foreground(rng, config, alpha, photos, behind, background):
 
 def _contrasted(colour, background):
   """Makes a texture dark before a bright background, and bright before a dark one."""
-  mean, target = (
-    np.mean(cv2.mean(colour)[:3]),
-    55 if np.mean(cv2.mean(background)[:3]) > 120 else 200,
-  )
+  mean, behind = (np.mean(cv2.mean(image)[:3]) for image in (colour, background))
+  target = 55 if behind > 120 else 200
   factor = target / max(mean, 8)
   if factor <= 1:
     return cv2.convertScaleAbs(colour, alpha=factor)

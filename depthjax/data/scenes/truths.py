@@ -51,10 +51,7 @@ def compose(surfaces: Sequence[np.ndarray], covered: np.ndarray) -> np.ndarray:
     surfaces: disparities of l layers [h w], near first; the last one covers every pixel.
     covered: bool [l-1 h w].
   """
-  out = surfaces[-1].copy()
-  for surface, mask in zip(surfaces[-2::-1], covered[::-1], strict=True):
-    np.copyto(out, surface, where=mask)
-  return out
+  return np.select(list(covered), surfaces[:-1], default=surfaces[-1])
 
 
 def draw_relief(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:

@@ -28,8 +28,7 @@ MANIFEST = 'scenes.json'
 WRITER_OPTIONS = 'group_size:1,zstd:3'
 Layout = dict[str, tuple[str, tuple[int, ...]]]  # Array name -> (dtype, shape).
 _SHAPE = ('height', 'width', 'pad', 'layers')
-# Fields whose effect is rendered only if they are above 0 in the config.
-_SURFACES = ('tilted_background', 'tilted_foreground', 'relief')
+_SURFACES = ('tilted_background', 'tilted_foreground', 'relief')  # Ignored by renderers if 0.
 _PREPARE = 'the output of `depthjax prepare scenes`'
 
 
@@ -62,9 +61,7 @@ def encode(record: Mapping[str, Any], form: Layout) -> bytes:
   has = {name: (value.dtype.newbyteorder('<').str, value.shape) for name, value in arrays.items()}
   if has != form:
     raise ValueError(f'the record has the arrays {has}; expected {form}')
-  return b''.join(
-    arrays[name].astype(kind, copy=False).tobytes() for name, (kind, _) in form.items()
-  )
+  return b''.join(arrays[name].astype(kind).tobytes() for name, (kind, _) in form.items())
 
 
 def decode(data: bytes, form: Layout) -> dict[str, np.ndarray]:
@@ -142,7 +139,7 @@ def read_manifest(where: str) -> Manifest:
 
 
 class _Slice(NamedTuple):
-  """A shard as array_record accepts it with its number of records, so that no file is opened."""
+  """A shard and its number of records, from which array_record need not open the file to count."""
 
   filename: str
   skip: int
@@ -163,8 +160,8 @@ class Scenes(Sequence):
     slices = [_Slice(str(file), 0, n, n) for file, n in zip(files, counts, strict=True)]
     self.records = grain.sources.ArrayRecordDataSource(slices)
     form = layout(SceneConfig(**{name: manifest.data[name] for name in _SHAPE}))
-    added = form.keys() - manifest.layout.keys()
-    self.added = {name: np.zeros(form[name][1], form[name][0]) for name in form if name in added}
+    added = [name for name in form if name not in manifest.layout]
+    self.added = {name: np.zeros(form[name][1], form[name][0]) for name in added}
 
   def __len__(self) -> int:
     return len(self.records)
