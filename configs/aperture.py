@@ -34,7 +34,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.render = configuring.lens()
   # The network gets no disparity; the classical renderer it is compared with gets the true one.
   config.render.disparity = 'true'
-  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
+  configuring.apply(config, 'size', arg.size, smoke=_smoke, small=_small, base=_base)
   return config
 
 

@@ -47,7 +47,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   )
   # No lens needs padding, and no network gets observed silhouettes.
   config.data.pad, config.data.corruption = 0, 0.0
-  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
+  configuring.apply(config, 'size', arg.size, smoke=_smoke, small=_small, base=_base)
   return config
 
 

@@ -47,7 +47,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     }
   )
   config.render = configuring.lens()
-  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, base=_base)
+  configuring.apply(config, 'size', arg.size, smoke=_smoke, small=_small, base=_base)
   return config
 
 

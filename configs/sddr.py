@@ -43,9 +43,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   # Only the disparity of a scene is used: many layers, of many sizes.
   config.data.photo_source, config.data.pad = '', 0
   config.data.layers, config.data.margin, config.data.covers = 8, 0.03, (0.005, 0.6)
-  configuring.apply_size(config, arg.size, smoke=_smoke, small=_small, medium=_medium, base=_base)
+  sizes = {'smoke': _smoke, 'small': _small, 'medium': _medium, 'base': _base}
+  configuring.apply(config, 'size', arg.size, **sizes)
   stages = {'both': _both, 'first': _first, 'second': _second, 'broad': _broad}
-  configuring.apply(config, 'stage', arg.stage, stages)
+  configuring.apply(config, 'stage', arg.stage, **stages)
   return config
 
 

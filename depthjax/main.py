@@ -67,7 +67,7 @@ def parse(argv: list[str], values: flags.FlagValues = FLAGS) -> list[str]:
   except flags.Error as error:
     wrong = _last_line(error)
   except (SyntaxError, ImportError, NameError) as error:
-    wrong = f'--config: {configuring.no_config(error)}'
+    wrong = f'--config: {configuring.describe_error(error)}'
   else:
     if len(rest) == 1:
       return rest

@@ -1,8 +1,6 @@
-"""Fields and arguments of a run: what is right is typed, what is wrong is named."""
+"""Fields of configs, arguments of config files, and refusals of configs that cannot run."""
 
 import dataclasses
-import functools
-import importlib.util
 import inspect
 import re
 
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 
 from depthjax import configuring, tasks
-from depthjax.configuring import ConfigError
+from depthjax.configuring import ConfigError, checks
 from depthjax.data.records import scene
 from depthjax.data.records.prediction_config import PredictionConfig
 from depthjax.models.deeplens.depthnet import DepthNet
@@ -20,79 +18,90 @@ from depthjax.tasks import deeplens_depth, dof, lensblur
 from depthjax.tasks.task import Env
 from tests import tiny
 
-_REFINEMENT = ('predictions', 'depth_source')  # What `data` has for one task alone.
 _CONFIGS = sorted((tiny.ROOT / 'configs').glob('*.py'))
 
 
-@functools.cache
-@pytest.mark.parametrize('size', ['smoke', 'small', 'medium', 'base'])
-@pytest.mark.parametrize('stage', ['both', 'first', 'second', 'broad'])
-def test_every_stage_of_refinement_is_whole(size, stage):
-  config = _module(tiny.ROOT / 'configs' / 'sddr.py').get_config(f'{size},stage={stage}')
-  configuring.check(config)
-  fields = config.data.to_dict()
-  scene.config(fields)
-  seen = PredictionConfig(**fields['predictions'])
-  # Windows serve labels alone, and labels the losses that ask for them.
-  assert (seen.levels > 0) == (config.loss.gradient > 0) == (stage in ('both', 'second'))
-  assert (seen.max_coarsening > 1) == (seen.white_low > 0) == (stage == 'broad')
-
-
-def _module(path):
-  spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
+def _load(name, arg=''):
+  return configuring.load(tiny.ROOT / 'configs' / f'{name}.py', arg).unlock()
 
 
 def _sizes(path):
-  """The sizes that a config file says it has."""
+  """The sizes of a config file, from its error."""
   with pytest.raises(ConfigError, match='size is ') as caught:
-    _module(path).get_config('no-such-size')
+    configuring.load(path, 'no-such-size')
   return re.search('it can be (.*)', str(caught.value))[1].split(', ')
 
 
 _SIZED = [(path, size) for path in _CONFIGS for size in _sizes(path)]
 
 
-def _fields(size='base', width=4, rate=0.5, fast=False):
-  return {'size': size, 'width': width, 'rate': rate, 'fast': fast}
+@pytest.mark.parametrize('path, size', _SIZED, ids=lambda x: getattr(x, 'stem', x))
+def test_every_size_has_the_fields_and_types_of_the_defaults(path, size):
+  config, defaults = configuring.load(path, size), configuring.defaults()
+  configuring.check(config)
+  assert config.keys() == defaults.keys()
+  for name, value in config.items():
+    assert type(value) is type(defaults[name]), name
+    if name not in ('model', 'loss', 'render') and isinstance(value, ml_collections.ConfigDict):
+      extra = {'predictions', 'depth_source'} if 'predictions' in value else set()
+      assert {*value.keys()} == {*defaults[name].keys()} | extra
+  fields = config.data.to_dict()
+  scene.config(fields)
+  PredictionConfig(**fields.get('predictions', {}))
+  with pytest.raises(AttributeError, match='Did you mean "steps"'):
+    config.stepz = 3
+
+
+@pytest.mark.parametrize('size', ['smoke', 'small', 'medium', 'base'])
+@pytest.mark.parametrize('stage', ['both', 'first', 'second', 'broad'])
+def test_stages_of_refinement_have_windows_only_with_losses_on_labels(size, stage):
+  config = _load('sddr', f'{size},stage={stage}')
+  configuring.check(config)
+  fields = PredictionConfig(**config.data.to_dict()['predictions'])
+  assert (fields.levels > 0) == (config.loss.gradient > 0) == (stage in ('both', 'second'))
+  assert (fields.max_coarsening > 1) == (fields.white_low > 0) == (stage == 'broad')
 
 
 @pytest.mark.parametrize(
-  'arg, expected',
+  'arg, size, stage',
   [
-    ('', _fields()),
-    ('small', _fields(size='small')),
-    ('small,width=7', _fields(size='small', width=7)),
-    ('size=small,rate=2,fast', _fields(size='small', rate=2.0, fast=True)),
-    ('fast=true', _fields(fast=True)),
-    ('fast=1', _fields(fast=True)),
-    ('fast=TRUE', _fields(fast=True)),
-    ('fast=False', _fields()),
-    ('width=-3,rate=1e-3', _fields(width=-3, rate=1e-3)),
+    ('', 'base', 'both'),
+    ('small', 'small', 'both'),
+    ('small,stage=first', 'small', 'first'),
+    ('stage=first,size=small', 'small', 'first'),
   ],
 )
-def test_arguments_take_the_types_of_their_defaults(arg, expected):
-  parsed = configuring.parse_arg(arg, **_fields())
-  assert parsed.to_dict() == expected
-  assert {n: type(v) for n, v in parsed.items()} == {n: type(v) for n, v in expected.items()}
+def test_arguments_are_values_by_name_or_of_the_first_field(arg, size, stage):
+  parsed = configuring.parse_arg(arg, size='base', stage='both')
+  assert parsed.to_dict() == {'size': size, 'stage': stage}
+
+
+@pytest.mark.parametrize('arg, name', [('sise=small', 'sise'), ('small,=3', '')])
+def test_unknown_arguments_are_refused(arg, name):
+  with pytest.raises(ConfigError, match=f"no field '{name}'; there are size, stage"):
+    configuring.parse_arg(arg, size='base', stage='both')
 
 
 @pytest.mark.parametrize(
-  'arg, message',
+  'text, message',
   [
-    ('wide=3', "'wide=3': no field 'wide'; there are size, width, rate, fast"),
-    ('width=3.5', "width='3.5': not of type int"),
-    ('width=', "width='': not of type int"),
-    ('rate=quick', "rate='quick': not of type float"),
-    ('fast=maybe', "fast='maybe': true or false"),
-    ('small,=3', "'=3': no field ''"),
+    ('def broken(', "not a config file: '.' was never closed in line 1"),
+    ('import no_such_module', "not a config file: No module named 'no_such_module'"),
+    ('x = 1', 'has no function get_config'),
+    (None, 'does not exist; expected a config such as'),
   ],
 )
-def test_wrong_arguments_are_named(arg, message):
-  with pytest.raises(ConfigError, match=re.escape(message)):
-    configuring.parse_arg(arg, **_fields())
+def test_files_that_are_not_configs_are_refused(tmp_path, text, message):
+  path = tmp_path / 'config.py'
+  if text:
+    path.write_text(text)
+  with pytest.raises(ConfigError, match=f'^{path}: {message}'):
+    configuring.load(path, '')
+
+
+def test_a_config_error_is_not_a_value_error():
+  """absl replaces the message of a ValueError that a config file raises."""
+  assert not issubclass(ConfigError, (ValueError, TypeError))
 
 
 def _changed(**fields):
@@ -103,149 +112,78 @@ def _changed(**fields):
   return config
 
 
-_AT_LEAST = {
-  1: (
-    'batch_size microbatches parallel.fsdp eval.examples input.threads checkpoint.keep log_every'
-  ),
-  0: (
-    'steps optimizer.warmup optimizer.clip optimizer.weight_decay eval.every eval.pictures '
-    'checkpoint.every checkpoint.keep_every parallel.devices input.workers'
-  ),
-}
-
-
 @pytest.mark.parametrize(
-  'field, bound',
-  [(field, bound) for bound, fields in _AT_LEAST.items() for field in fields.split()],
+  'field, bound', [(field, bound) for bound, x in checks.MINIMUM.items() for field in x.split()]
 )
-def test_numbers_below_their_least_are_refused(field, bound):
-  config = _changed(**{field: bound - 1})
+def test_numbers_below_their_minimum_are_refused(field, bound):
   message = rf'^{re.escape(field)} is {bound - 1}(\.0)?; it must be at least {bound}'
   with pytest.raises(ConfigError, match=message):
-    configuring.check(config)
+    configuring.check(_changed(**{field: bound - 1}))
   configuring.check(_changed(**{'batch_size': 1, field: bound}))
 
 
 @pytest.mark.parametrize(
-  'fields, where, message',
+  'fields, machine, message',
   [
-    ({'task': ''}, {}, "task is ''; name a module"),
-    ({'ema': 1.0}, {}, 'ema is 1.0; a decay in [0, 1)'),
-    ({'ema': -0.1}, {}, 'ema is -0.1; a decay in [0, 1)'),
-    ({'ema': float('nan')}, {}, 'ema is nan; a decay'),
-    ({'parallel__mode': 'spmd'}, {}, "parallel.mode is 'spmd'; jit or pmap"),
+    ({'task': ''}, {}, "task is ''; it must be the name of a module"),
+    ({'ema': 1.0}, {}, 'ema is 1.0; it must be in [0, 1)'),
+    ({'ema': float('nan')}, {}, 'ema is nan; it must be in'),
+    ({'parallel__mode': 'spmd'}, {}, "parallel.mode is 'spmd'; it can be jit, pmap"),
     ({'optimizer__name': 'lion'}, {}, "optimizer.name is 'lion'; it can be adam, adamw"),
     ({'optimizer__schedule': 'step'}, {}, "optimizer.schedule is 'step'; it can be cosine"),
-    ({'optimizer__name': 'adam', 'optimizer__weight_decay': 0.1}, {}, 'adam has none, adamw does'),
-    ({'optimizer__schedule': 'onecycle'}, {}, 'optimizer.warmup is 0; onecycle'),
-    ({'optimizer__power': -1.0}, {}, 'optimizer.power is -1.0'),
+    ({'optimizer__name': 'adam', 'optimizer__weight_decay': 0.1}, {}, 'it must be 0 with adam'),
+    ({'optimizer__schedule': 'onecycle'}, {}, 'optimizer.warmup is 0; it must be at least 1'),
     ({'optimizer__schedule': 'exponential', 'optimizer__end': 0.0}, {}, 'optimizer.end is 0.0'),
     ({'parallel__devices': 3}, {'devices': 2}, 'parallel.devices is 3; there are 2'),
-    (
-      {'parallel__devices': 2},
-      {'devices': 4, 'processes': 2},
-      'parallel.devices is 2; there are 4 (0 takes all)',
-    ),
-    (
-      {'parallel__mode': 'pmap', 'parallel__fsdp': 2},
-      {'devices': 2},
-      'parallel.fsdp splits parameters under jit only',
-    ),
-    ({'parallel__mode': 'pmap'}, {'devices': 2, 'processes': 2}, 'pmap is for one process'),
-    ({'parallel__fsdp': 3}, {'devices': 8}, 'parallel.fsdp is 3; it must divide 8 devices'),
-    (
-      {'parallel__fsdp': 4, 'parallel__devices': 2},
-      {'devices': 8},
-      'parallel.fsdp is 4; it must divide 2 devices',
-    ),
-    (
-      {'batch_size': 12},
-      {'devices': 8},
-      'batch_size is 12; it must be a multiple of 8 (8 devices x 1 microbatches)',
-    ),
-    (
-      {'microbatches': 3},
-      {'devices': 2},
-      'batch_size is 8; it must be a multiple of 6 (2 devices x 3 microbatches)',
-    ),
+    ({'parallel__devices': 2}, {'devices': 4, 'processes': 2}, 'parallel.devices is 2; there are'),
+    ({'parallel__mode': 'pmap', 'parallel__fsdp': 2}, {'devices': 2}, 'it must be 1 with'),
+    ({'parallel__mode': 'pmap'}, {'devices': 2, 'processes': 2}, 'must be jit with 2 processes'),
+    ({'parallel__fsdp': 4, 'parallel__devices': 2}, {'devices': 8}, 'fsdp is 4; it must divide 2'),
+    ({'batch_size': 12, 'microbatches': 2}, {'devices': 4}, 'multiple of 8 (4 devices x 2 microb'),
     ({'eval__examples': 12}, {}, 'eval.examples is 12; it must be a multiple of 8 (batch_size)'),
   ],
 )
-def test_what_cannot_run_is_named(fields, where, message):
+def test_configs_that_cannot_run_are_refused(fields, machine, message):
   with pytest.raises(ConfigError, match=re.escape(message)):
-    configuring.check(_changed(**fields), **where)
+    configuring.check(_changed(**fields), **machine)
 
 
 def test_the_defaults_run_on_one_device_and_on_eight():
   for devices in (1, 8):
-    configuring.check(_changed(), devices=devices)
     configuring.check(_changed(parallel__fsdp=devices), devices=devices)
   configuring.check(_changed(parallel__mode='pmap', parallel__devices=4), devices=8)
   three = _changed(parallel__devices=3, batch_size=3, eval__examples=3)
   configuring.check(three, devices=8)
 
 
-def test_an_error_of_a_config_is_no_value_error():
-  """absl would wrap that into pages of its own where a config file raises it."""
-  assert not issubclass(ConfigError, (ValueError, TypeError))
+def _fields(cls):
+  return {field.name for field in dataclasses.fields(cls)} - {'parent', 'name', 'axis_name'}
 
 
-@pytest.mark.parametrize('path, size', _SIZED, ids=lambda x: getattr(x, 'stem', x))
-def test_every_size_of_every_config_is_whole(path, size):
-  config = _module(path).get_config(size)
-  configuring.check(config)
-  defaults = configuring.defaults()
-  for name, value in config.items():
-    assert type(value) is type(defaults[name]), name
-    if name not in ('model', 'loss', 'render') and isinstance(value, ml_collections.ConfigDict):
-      known = {*defaults[name].keys(), *(_REFINEMENT if 'predictions' in value else ())}
-      assert {*value.keys()} == known
-  assert config.keys() == defaults.keys()
-  fields = config.data.to_dict()
-  scene.config(fields)
-  PredictionConfig(**fields.get('predictions', {}))
-  with pytest.raises(AttributeError, match='Did you mean "steps"'):
-    config.lock().stepz = 3
+def _parameters(function):
+  return set(inspect.signature(function).parameters)
 
 
-def test_the_fields_of_lensblur_are_those_of_its_model_and_its_rendering():
-  config = _module(tiny.ROOT / 'configs/lensblur.py').get_config()
-  model = {field.name for field in dataclasses.fields(LensBlur)} - {'parent', 'name'}
-  assert set(config.model) == model - {'axis_name', 'radius'}
-  render = set(inspect.signature(dof.render_example).parameters) - {'record', 'geometry'}
-  assert set(config.render) == render - {'corrupted'} | {'disparity', 'band'}
-  assert lensblur.model_of(config.model, radius=4).dtype == np.float32
+def test_tables_of_configs_have_the_fields_of_networks_losses_and_renderers():
+  blur, depth = _load('lensblur'), _load('deeplens_depth')
+  assert set(blur.model) == _fields(LensBlur) - {'radius'}
+  assert lensblur.model_of(blur.model, radius=4).dtype == np.float32
+  expected = _parameters(dof.render_example) - {'record', 'geometry', 'corrupted'}
+  assert set(blur.render) == expected | {'disparity', 'band'}
+  assert set(depth.model) == _fields(DepthNet)
+  assert deeplens_depth.model_of(depth.model).width == 64
+  assert set(depth.loss) == _parameters(deeplens_depth.terms) - {'outputs', 'inputs'}
 
 
-@pytest.mark.parametrize('field', ['kind', 'alpha', 'upsampler', 'differentiate_weights'])
-def test_the_loss_of_lensblur_needs_its_fields_and_has_no_other(field):
-  config = tiny.lensblur_config().unlock()
-  assert field in config.loss and len(config.loss) == 4
+def test_every_field_of_the_loss_of_lensblur_is_used():
   image = np.ones((1, 2, 2, 3), np.float32)
   outputs, inputs = {'low': image, 'high': image}, {'target_low': 0 * image, 'target': 0 * image}
-
-  def loss():
-    tasks.make(config, Env())
-    return lensblur.terms(outputs, inputs, config.loss)
-
-  loss()
-  del config.loss[field]
-  with pytest.raises(AttributeError, match=field):
-    loss()
-
-
-def test_the_fields_of_depth_are_those_of_its_model_and_its_loss():
-  config = _module(tiny.ROOT / 'configs/deeplens_depth.py').get_config()
-  model = {field.name for field in dataclasses.fields(DepthNet)} - {'parent', 'name'}
-  assert set(config.model) == model - {'axis_name'}
-  terms = inspect.signature(deeplens_depth.terms).parameters
-  assert set(config.loss) == set(terms) - {'outputs', 'inputs'}
-  assert deeplens_depth.model_of(config.model).width == 64
-
-
-@pytest.mark.parametrize('preset', ['release', 'paper'])
-def test_arguments_of_lensblur_reach_its_config(preset):
-  get_config = _module(tiny.ROOT / 'configs/lensblur.py').get_config
-  config = get_config(f'small,preset={preset}')
-  assert config.model.preset == preset and config.steps == get_config('small').steps
-  assert get_config().steps == get_config('base').steps != config.steps
+  for field in (None, *tiny.lensblur_config().loss):
+    config = tiny.lensblur_config().unlock()
+    if field is None:
+      lensblur.terms(outputs, inputs, config.loss)
+      continue
+    del config.loss[field]
+    with pytest.raises(AttributeError, match=field):
+      tasks.make(config, Env())
+      lensblur.terms(outputs, inputs, config.loss)

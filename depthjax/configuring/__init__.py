@@ -1,24 +1,22 @@
-"""Configurations: the fields of every run, arguments of a config file, and their checks.
+"""Configs: the fields of every run, arguments of config files, and checks.
 
-A config file returns `defaults()` with its experiment's own values, and the tables `model`, `loss`
-and `render`, whose fields are those of the experiment's own model, losses and rendering. The
-result is locked: a misspelt override is an error with a suggestion.
+A config file returns `defaults()` with the values of its experiment, and fills the tables `model`,
+`loss` and `render` with the fields of its network, losses and renderer. The config is locked: an
+unknown field in an override is an error that suggests a known one.
 """
 
-from depthjax.configuring.arguments import apply, apply_size, load, no_config, parse_arg
-from depthjax.configuring.checks import check
-from depthjax.configuring.errors import ConfigError
+from depthjax.configuring.arguments import apply, describe_error, load, parse_arg
+from depthjax.configuring.checks import ConfigError, check
 from depthjax.configuring.fields import defaults, lens, predictions, scenes
 
 __all__ = [
   'ConfigError',
   'apply',
-  'apply_size',
   'check',
   'defaults',
+  'describe_error',
   'lens',
   'load',
-  'no_config',
   'parse_arg',
   'predictions',
   'scenes',

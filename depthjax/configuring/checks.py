@@ -1,85 +1,84 @@
-"""What no run can have is refused before anything is built."""
+"""Checks of a config before anything is built."""
 
-from typing import Any
+import operator
 
 import ml_collections
 
-from depthjax.configuring.errors import ConfigError
+
+class ConfigError(Exception):
+  """An invalid config; the message names the field, its value and what would be right.
+
+  Not a ValueError: absl would print a long message of its own for one that a config file raises.
+  """
+
+
+MINIMUM = {  # Bound -> fields that must be at least as large.
+  0: (
+    'steps optimizer.warmup optimizer.clip optimizer.weight_decay optimizer.power eval.every '
+    'eval.pictures checkpoint.every checkpoint.keep_every parallel.devices input.workers'
+  ),
+  1: (
+    'batch_size microbatches parallel.fsdp eval.examples input.threads input.prefetch '
+    'checkpoint.keep log_every'
+  ),
+}
+_CHOICES = {
+  'parallel.mode': ('jit', 'pmap'),
+  'optimizer.name': ('adam', 'adamw', 'nadam', 'sgd'),
+  'optimizer.schedule': ('cosine', 'polynomial', 'exponential', 'onecycle', 'constant'),
+}
 
 
 def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int = 1) -> None:
-  """Refuses what cannot run, before anything is built.
+  """Checks the fields of `defaults()`, for a number of devices over all processes.
 
   Raises:
-    ConfigError: naming the field, its value and what would be right.
+    ConfigError: a field out of range, or fields that contradict each other or the devices.
   """
-  for field in ('batch_size', 'microbatches', 'parallel.fsdp', 'eval.examples'):
-    _at_least(config, field, 1)
-  for field in ('input.threads', 'input.prefetch', 'checkpoint.keep', 'log_every'):
-    _at_least(config, field, 1)
-  for field in ('steps', 'optimizer.warmup', 'optimizer.clip', 'optimizer.weight_decay'):
-    _at_least(config, field, 0)
-  _at_least(config, 'optimizer.power', 0)
-  for field in ('eval.every', 'eval.pictures', 'checkpoint.every', 'checkpoint.keep_every'):
-    _at_least(config, field, 0)
-  for field in ('parallel.devices', 'input.workers'):
-    _at_least(config, field, 0)
+  for bound, fields in MINIMUM.items():
+    for field in fields.split():
+      value = operator.attrgetter(field)(config)
+      if not value >= bound:
+        raise ConfigError(f'{field} is {value}; it must be at least {bound}')
+  for field, choices in _CHOICES.items():
+    value = operator.attrgetter(field)(config)
+    if value not in choices:
+      raise ConfigError(f'{field} is {value!r}; it can be {", ".join(choices)}')
   if not config.task:
-    raise ConfigError("task is ''; name a module of depthjax.tasks")
+    raise ConfigError("task is ''; it must be the name of a module in depthjax.tasks")
   if not 0 <= config.ema < 1:
-    raise ConfigError(f'ema is {config.ema}; a decay in [0, 1)')
+    raise ConfigError(f'ema is {config.ema}; it must be in [0, 1)')
   _check_optimizer(config.optimizer)
-  devices = _check_parallel(config, devices, processes)
-  parts = devices * config.microbatches
-  _divides(config, 'batch_size', parts, f'{devices} devices x {config.microbatches} microbatches')
-  _divides(config, 'eval.examples', config.batch_size, 'batch_size')
+  devices = _check_parallel(config.parallel, devices, processes)
+  batch, parts = config.batch_size, devices * config.microbatches
+  if batch % parts:
+    product = f'{devices} devices x {config.microbatches} microbatches'
+    raise ConfigError(f'batch_size is {batch}; it must be a multiple of {parts} ({product})')
+  if config.eval.examples % batch:
+    wrong = f'eval.examples is {config.eval.examples}'
+    raise ConfigError(f'{wrong}; it must be a multiple of {batch} (batch_size)')
 
 
-def _check_optimizer(config: ml_collections.ConfigDict) -> None:
-  known = {
-    'name': ('adam', 'adamw', 'nadam', 'sgd'),
-    'schedule': ('cosine', 'polynomial', 'exponential', 'onecycle', 'constant'),
-  }
-  for field, values in known.items():
-    if config[field] not in values:
-      raise ConfigError(f'optimizer.{field} is {config[field]!r}; it can be {", ".join(values)}')
-  if config.name == 'adam' and config.weight_decay:
-    raise ConfigError(f'optimizer.weight_decay is {config.weight_decay}; adam has none, adamw does')
-  if config.schedule == 'onecycle' and not config.warmup:
-    raise ConfigError('optimizer.warmup is 0; onecycle rises for at least one step')
-  if config.schedule == 'exponential' and not config.end > 0:
-    raise ConfigError(f'optimizer.end is {config.end}; exponential decay ends above 0')
+def _check_optimizer(fields: ml_collections.ConfigDict) -> None:
+  if fields.name == 'adam' and fields.weight_decay:
+    wrong = f'optimizer.weight_decay is {fields.weight_decay}'
+    raise ConfigError(f'{wrong}; it must be 0 with adam (adamw has weight decay)')
+  if fields.schedule == 'onecycle' and not fields.warmup:
+    raise ConfigError('optimizer.warmup is 0; it must be at least 1 with onecycle')
+  if fields.schedule == 'exponential' and not fields.end > 0:
+    raise ConfigError(f'optimizer.end is {fields.end}; it must be above 0 with exponential')
 
 
-def _check_parallel(config: ml_collections.ConfigDict, devices: int, processes: int) -> int:
-  """The number of devices that the run uses, of those that there are."""
-  used = config.parallel.devices or devices
+def _check_parallel(fields: ml_collections.ConfigDict, devices: int, processes: int) -> int:
+  """The number of devices that the run uses."""
+  used = fields.devices or devices
   if used > devices or (processes > 1 and used != devices):
-    raise ConfigError(f'parallel.devices is {used}; there are {devices} (0 takes all)')
-  if config.parallel.mode not in ('jit', 'pmap'):
-    raise ConfigError(f'parallel.mode is {config.parallel.mode!r}; jit or pmap')
-  if config.parallel.mode == 'pmap' and config.parallel.fsdp != 1:
-    raise ConfigError('parallel.fsdp splits parameters under jit only; with pmap it is 1')
-  if config.parallel.mode == 'pmap' and processes > 1:
-    raise ConfigError('parallel.mode=pmap is for one process; several need jit')
-  if used % config.parallel.fsdp:
-    raise ConfigError(f'parallel.fsdp is {config.parallel.fsdp}; it must divide {used} devices')
+    right = f'there are {devices} devices, and 0 uses all of them'
+    raise ConfigError(f'parallel.devices is {used}; {right}')
+  if fields.mode == 'pmap' and fields.fsdp != 1:
+    raise ConfigError(f'parallel.fsdp is {fields.fsdp}; it must be 1 with parallel.mode=pmap')
+  if fields.mode == 'pmap' and processes > 1:
+    raise ConfigError(f'parallel.mode is pmap; it must be jit with {processes} processes')
+  if used % fields.fsdp:
+    raise ConfigError(f'parallel.fsdp is {fields.fsdp}; it must divide {used}, the devices used')
   return used
-
-
-def _at_least(config: ml_collections.ConfigDict, field: str, bound: int) -> None:
-  value = _get(config, field)
-  if not value >= bound:
-    raise ConfigError(f'{field} is {value}; it must be at least {bound}')
-
-
-def _divides(config: ml_collections.ConfigDict, field: str, divisor: int, what: str) -> None:
-  value = _get(config, field)
-  if value % divisor:
-    raise ConfigError(f'{field} is {value}; it must be a multiple of {divisor} ({what})')
-
-
-def _get(config: ml_collections.ConfigDict, field: str) -> Any:
-  for name in field.split('.'):
-    config = config[name]
-  return config

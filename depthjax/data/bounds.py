@@ -1,4 +1,4 @@
-"""Config dataclasses whose fields state their default and their bounds in one place."""
+"""Dataclass fields that state their default and their bounds in one line."""
 
 import dataclasses
 import numbers
@@ -32,8 +32,7 @@ def check(name: str, value: object, low: float, high: float) -> None:
   Raises:
     ValueError: it is not.
   """
-  kind, text = numbers.Real, 'a number'
-  if isinstance(low, int):
-    kind, text = numbers.Integral, 'an integer'
+  integer = isinstance(low, int)
+  kind, text = (numbers.Integral, 'an integer') if integer else (numbers.Real, 'a number')
   if not isinstance(value, kind) or not low <= value <= high:
     raise ValueError(f'{name} is {value!r}; it must be {text} in [{low}, {high}]')

@@ -1,7 +1,7 @@
 """Depth prediction: normalised disparity of an image, and its foreground mask for sharp edges.
 
-The paper mixes examples of a depth and a segmentation data set in every batch. A scene has both
-targets; the parity of its index says which of them is used (DeepLens, sections 3.1 and 4.2, eq. 1).
+The paper mixes examples of a depth and of a segmentation data set in every batch. A scene has both
+targets; the parity of its index selects one of them (DeepLens, sections 3.1 and 4.2, eq. 1).
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/deeplens_depth.py.
 
   Raises:
-    ValueError: a frame size that the network does not support, or a frozen predictor.
+    ValueError: unsupported frame size, or a frozen predictor, which this task does not use.
   """
   refuse_frozen(env, config.task)
   check_frame(config.data)
@@ -52,28 +52,25 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
 def model_of(fields: Any, *, axis_name: str | None = None) -> depthnet.DepthNet:
   """The network of a config's `model` fields."""
-  return depthnet.DepthNet(
-    **{**fields, 'dtype': jnp.dtype(fields['dtype'])},
-    axis_name=axis_name,
-  )
+  fields = {**fields, 'dtype': jnp.dtype(fields['dtype'])}
+  return depthnet.DepthNet(**fields, axis_name=axis_name)
 
 
 def check_frame(data: Any) -> None:
-  """Checks the frame size.
-
-  Raises:
-    ValueError: height or width is not a multiple of 8.
-  """
+  """Raises ValueError if height or width of the frame is not a multiple of 8."""
   for name in ('height', 'width'):
     if data[name] % depthnet.STRIDE:
       raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {depthnet.STRIDE}')
 
 
 def render_example(record: Images, geometry: scene.Geometry) -> Images:
-  """The network's input and its two targets of one record.
+  """The network's input and two targets for one record.
 
-  Returns `image` [h w 3] sRGB all in focus, `disparity` [h w 1] normalised, `foreground` [h w 1],
-  1 where layers before the background cover more than half of a pixel, and `index` [].
+  Returns:
+    image: sRGB [h w 3], all in focus.
+    disparity: normalised to [0, 1], [h w 1].
+    foreground: mask [h w 1], 1 where all layers before the background cover more than 0.5 together.
+    index: index of the record [].
   """
   drawn = scene.unpack(record, geometry)
   alpha = layers.crop(drawn.alpha, drawn.pad)
@@ -89,9 +86,11 @@ def render_example(record: Images, geometry: scene.Geometry) -> Images:
 def terms(outputs: Images, inputs: Images, *, segmentation: float, mixed: bool) -> Images:
   """The two terms of eq. 1 for each example [b]: L1 of normalised disparity and of the foreground.
 
-  With `mixed`, even examples have only the first term and odd ones only the second, each with twice
-  its weight, so that the mean over a batch is the mean of each term over its half. `segmentation`
-  is gamma. A network without that head learns disparity from all examples.
+  Args:
+    segmentation: weight gamma of the second term.
+    mixed: whether examples of even index have only the first term and the others only the second,
+      each with weight 2, so that a batch's mean of a term is its mean over its half. Ignored for
+      networks without a segmentation head, which have the first term only.
   """
   depth = losses.l1(disparity_lib.normalise(outputs['disparity']), inputs['disparity'])
   if 'segmentation' not in outputs:
@@ -107,8 +106,8 @@ def terms(outputs: Images, inputs: Images, *, segmentation: float, mixed: bool) 
 def metrics(outputs: Images, inputs: Images) -> Images:
   """Scores of each example [b]: mean absolute errors of disparity, and IoU of the foreground.
 
-  `mae` is the error of the normalised prediction; `mae_spline`, the paper's, that of the prediction
-  mapped by the best-fitting spline. The IoU needs a network with a segmentation head.
+  `mae` is that of the normalised prediction, `mae_spline` (the paper's) that after mapping it by
+  the best-fitting spline. Networks without a segmentation head have no `iou`.
   """
   prediction = disparity_lib.normalise(outputs['disparity'])
   scores = {

@@ -1,6 +1,6 @@
 """Shallow depth of field: inputs, metrics and pictures of the tasks that render through a lens.
 
-The scene is rendered on the device: all in focus, through a lens with correct occlusion, and its
+Each scene is rendered on the device: all in focus, through a lens with correct occlusion, and as
 disparity with the errors of a depth predictor (DeepLens, section 4.2).
 """
 
@@ -21,26 +21,25 @@ DISPARITIES = ('corrupted', 'true', 'predicted')
 
 
 def rendering(config: Any, env: Env) -> Callable[[Frozen, Images], Images]:
-  """A function that renders a batch of records, by the fields `render` and `data` of a config.
+  """A function that renders batches of records, with the fields `render` and `data` of a config.
 
-  `render.disparity` is the disparity that networks get: 'true', 'corrupted' with simulated errors,
-  or 'predicted' by the frozen network 'predictor'.
+  `render.disparity` is the input of networks: 'true', 'corrupted' by simulated errors, or
+  'predicted' by the frozen network 'predictor'.
 
   Raises:
-    ValueError: a field of `render` out of range, or no predictor where one is needed.
+    ValueError: a field of `render` is out of range, or the predictor is missing.
   """
   render = config.render.to_dict()
-  band, source = render.pop('band'), render.pop('disparity')
-  if render['radius'] < 1 or render['samples'] < 1 or band < 1:
-    raise ValueError(
-      f'render.radius is {render["radius"]}, render.samples {render["samples"]} and render.band '
-      f'{band}; all must be at least 1'
-    )
+  for name in ('radius', 'samples', 'band'):
+    if render[name] < 1:
+      raise ValueError(f'render.{name} is {render[name]}; it must be at least 1')
+  source = render.pop('disparity')
   if source not in DISPARITIES:
     raise ValueError(f'render.disparity is {source!r}; it can be {", ".join(DISPARITIES)}')
   predictor = env.frozen.get('predictor')
   if source == 'predicted' and predictor is None:
-    raise ValueError("render.disparity is 'predicted', and predictor.weights names no predictor")
+    raise ValueError("predictor.weights is ''; it must be given with render.disparity='predicted'")
+  del render['band']
   fixed = {'geometry': scene.geometry(config.data), 'corrupted': source == 'corrupted'}
   examples = env.map_examples(lambda record: render_example(record, **fixed, **render))
 
@@ -50,7 +49,8 @@ def rendering(config: Any, env: Env) -> Callable[[Frozen, Images], Images]:
       return batch
     disparity = predictors.disparity(predictor, frozen['predictor'], batch['image'])
     disparity = aligned(disparity, batch['disparity'])
-    defocus = _defocus(disparity, batch, render['radius'], render['steepness'])
+    focus, aperture = (batch[name][:, None, None, None] for name in ('focus', 'aperture'))
+    defocus = _defocus(disparity, focus, aperture, render['radius'], render['steepness'])
     return {**batch, 'defocus': defocus, 'defocus_low': resize.downsample(defocus, 2)}
 
   return inputs
@@ -66,19 +66,18 @@ def render_example(
   relief: bool,
   corrupted: bool,
 ) -> Images:
-  """Renders one record at its own resolution and at half of it.
+  """Renders one record at full and at half resolution.
 
   Returns:
     image: sRGB [h w 3], all in focus.
     target: sRGB [h w 3], through the lens.
-    defocus: signed blur radius [h w 1] over the largest, of the disparity that networks get.
-    image_low, target_low, defocus_low: the same at half the size.
+    defocus: signed blur radius [h w 1] of the networks' disparity, as a fraction of the largest.
+    image_low, target_low, defocus_low: the same at half the resolution.
     disparity: true disparity [h w 1].
-    focus, aperture: numbers of the record; the focus is a disparity.
+    focus, aperture: scalars of the record; the focus is a disparity.
   """
   drawn = scene.unpack(record, geometry)
   limit = 2.0 * radius
-  strength = steepness * limit * record['aperture']
   aperture = lens.aperture_shape(lens.vogel(samples), record['blades'], record['rotation'])
   target = lens.trace(
     colour.boost_highlights(drawn.light, record['highlight']),
@@ -86,7 +85,7 @@ def render_example(
     drawn.planes,
     aperture,
     focus=record['focus'],
-    strength=strength,
+    strength=steepness * limit * record['aperture'],
     limit=limit,
     pad=drawn.pad,
     tilted=geometry.tilted,
@@ -96,13 +95,11 @@ def render_example(
   observed = disparity
   if corrupted:
     observed = layers.front_disparity(scene.surfaces(drawn), record['observed'] / 255)
-  defocus = lens.circle_of_confusion(observed, record['focus'], strength=strength, limit=limit)
-  defocus = defocus / limit
+  defocus = _defocus(observed, record['focus'], record['aperture'], radius, steepness)
   return {
     'image': scene.encode(image),
-    'image_low': scene.encode(resize.downsample(image, 2)),
+    'image_low': scene.encode(resize.downsample(image, 2)),  # Downsampled in linear light.
     'target': scene.encode(target),
-    # From the target in linear light, so that both resolutions agree.
     'target_low': scene.encode(resize.downsample(target, 2)),
     'defocus': defocus,
     'defocus_low': resize.downsample(defocus, 2),
@@ -113,10 +110,10 @@ def render_example(
 
 
 def aligned(prediction: jax.Array, truth: jax.Array) -> jax.Array:
-  """A predicted disparity in the scale and shift of the true one, by least squares: [b h w 1].
+  """A predicted disparity [b h w 1], fitted to the true one by scale and shift (least squares).
 
-  Predictors know neither, and focus and aperture are in units of the scene. A constant prediction,
-  or one of inverted polarity, becomes the mean.
+  Predictions have an unknown scale and shift, but focus and aperture are in units of the scene. The
+  scale is at least 0: constant predictions and those of inverted polarity become the true mean.
   """
   axes = (1, 2, 3)
   mean, true_mean = prediction.mean(axes, keepdims=True), truth.mean(axes, keepdims=True)
@@ -126,22 +123,18 @@ def aligned(prediction: jax.Array, truth: jax.Array) -> jax.Array:
   return true_mean + jnp.maximum(covariance, 0) / jnp.maximum(variance, 1e-8) * centred
 
 
-def _defocus(disparity: jax.Array, batch: Images, radius: int, steepness: float) -> jax.Array:
-  """The signed blur radius over the largest [b h w 1], for the lens of each example."""
+def _defocus(disparity, focus, aperture, radius, steepness):
+  """Signed blur radius [...] of a disparity [...], as a fraction of the largest, 2 * radius."""
   limit = 2.0 * radius
-
-  def of_one(disparity, focus, aperture):
-    strength = steepness * limit * aperture
-    return lens.circle_of_confusion(disparity, focus, strength=strength, limit=limit) / limit
-
-  return jax.vmap(of_one)(disparity, batch['focus'], batch['aperture'])
+  strength = steepness * limit * aperture
+  return lens.circle_of_confusion(disparity, focus, strength=strength, limit=limit) / limit
 
 
 def metrics(outputs: Images, inputs: Images, *, limit: int, band: int) -> dict[str, jax.Array]:
   """PSNR and SSIM of each example [b], over the image and near depth edges, for three renderers.
 
-  Names are METRIC/RENDERER: `learned` is the network's high-resolution result, `classical` the
-  single-image renderer given the same disparity, `input` the image without blur.
+  Names are METRIC/RENDERER: `learned` is the network at full resolution, `classical` the scatter
+  renderer with the same disparity, `input` the image without blur.
   """
   edges = metrics_lib.edge_band(inputs['disparity'], radius=band)
   renderers = {'learned': outputs['high'], 'classical': classical(inputs, limit=limit)}
@@ -154,7 +147,7 @@ def metrics(outputs: Images, inputs: Images, *, limit: int, band: int) -> dict[s
 
 
 def classical(inputs: Images, *, limit: int) -> jax.Array:
-  """The classical renderer's image [b h w 3], sRGB, of the same image and defocus."""
+  """The scatter renderer's result for the same image and defocus: sRGB [b h w 3]."""
   light = colour.srgb_to_linear(inputs['image'])
   render = jax.vmap(lambda image, defocus: scatter.scatter(image, defocus * limit, limit=limit))
   return scene.encode(render(light, inputs['defocus']))

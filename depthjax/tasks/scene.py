@@ -1,4 +1,4 @@
-"""A record of a layered scene as arrays on the device, which all tasks on scenes start from."""
+"""Layered scenes on the device: a record unpacked, its image and its disparity."""
 
 from typing import Any, NamedTuple
 
@@ -11,12 +11,12 @@ Record = dict[str, jax.Array]
 
 
 class Geometry(NamedTuple):
-  """What must be known of a config's scenes before a renderer is compiled.
+  """Static properties of a config's scenes, which compiled renderers depend on.
 
   Fields:
     pad: padding of the layers, pixels.
     tilted: indices of layers whose planes may be tilted.
-    relief: whether layers may leave their planes.
+    relief: whether layers may have relief.
   """
 
   pad: int
@@ -25,13 +25,13 @@ class Geometry(NamedTuple):
 
 
 class Scene(NamedTuple):
-  """The layers of one record, near first, p pixels of padding on all sides.
+  """The layers of one record, near first, with p pixels of padding on all sides.
 
   Fields:
     light: linear light [l h+2p w+2p 3], straight alpha, complete behind nearer layers.
     alpha: coverage [l h+2p w+2p] in [0, 1].
     planes: planes of disparity [l 3].
-    relief: disparity beyond the plane's [l h+2p w+2p], or None.
+    relief: disparity added to the plane's [l h+2p w+2p], or None.
     pad: p.
   """
 
@@ -43,38 +43,37 @@ class Scene(NamedTuple):
 
 
 def geometry(data: Any) -> Geometry:
-  """The geometry of the scenes that a config's `data` describes."""
+  """The static properties of the scenes of a config's `data`."""
   foregrounds = range(data.layers - 1) if data.tilted_foreground else ()
   background = (data.layers - 1,) if data.tilted_background else ()
   return Geometry(data.pad, (*foregrounds, *background), data.relief > 0)
 
 
-def unpack(record: Record, of: Geometry) -> Scene:
+def unpack(record: Record, form: Geometry) -> Scene:
   """The layers of a record of data.records.scene."""
   light, alpha = layers.unpack(record['layers'])
-  relief = jax.image.resize(record['relief'], alpha.shape, 'cubic') if of.relief else None
-  return Scene(light, alpha, record['planes'], relief, of.pad)
+  relief = jax.image.resize(record['relief'], alpha.shape, 'cubic') if form.relief else None
+  return Scene(light, alpha, record['planes'], relief, form.pad)
 
 
 def image(scene: Scene) -> jax.Array:
-  """The scene with everything in focus: linear light [h w 3]."""
-  light, alpha = (layers.crop(x, scene.pad) for x in (scene.light, scene.alpha))
-  return layers.composite(light, alpha)
+  """The all-in-focus image: linear light [h w 3]."""
+  return layers.composite(layers.crop(scene.light, scene.pad), layers.crop(scene.alpha, scene.pad))
 
 
 def surfaces(scene: Scene) -> jax.Array:
-  """Disparity of each layer, complete behind nearer ones: [l h w]."""
+  """Disparity of each layer [l h w], complete behind nearer layers."""
   h, w = (size - 2 * scene.pad for size in scene.alpha.shape[1:])
   relief = None if scene.relief is None else layers.crop(scene.relief, scene.pad)
   return layers.plane_disparity(scene.planes, h, w, relief=relief)
 
 
 def disparity(scene: Scene) -> jax.Array:
-  """True disparity [h w 1], with hard edges where a layer covers half of a pixel."""
+  """True disparity [h w 1], that of the first layer with an alpha above 0.5."""
   covered = layers.crop(scene.alpha, scene.pad) > 0.5
   return layers.front_disparity(surfaces(scene), covered.astype(jnp.float32))
 
 
 def encode(linear: jax.Array) -> jax.Array:
-  """Linear light as an sRGB image: clipped to [0, 1], then encoded."""
+  """Linear light as sRGB, clipped to [0, 1]."""
   return colour.linear_to_srgb(jnp.clip(linear, 0, 1))

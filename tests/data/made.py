@@ -1,7 +1,10 @@
-"""Test inputs: image files, constant images and a true disparity."""
+"""Small images, disparities and scenes for the tests of data."""
 
 import numpy as np
 from PIL import Image
+
+from depthjax.data.scenes import draw
+from depthjax.data.scenes.config import SceneConfig
 
 
 def write(path, image):
@@ -21,3 +24,9 @@ def truth(side=96):
   disparity[(x * 4 % 1 < 0.35) & (y > 0.5)] = 0.5
   disparity[(x - 0.4) ** 2 + (y - 0.35) ** 2 < 0.06] = 1.0
   return disparity.astype(np.float32)
+
+
+def scene(seed, images=None, cut_outs=None, **fields):
+  """A record of draw.draw_scene; by default 48 x 64 pixels with 6 pixels of padding."""
+  config = SceneConfig(**{'height': 48, 'width': 64, 'pad': 6, **fields})
+  return draw.draw_scene(np.random.default_rng(seed), config, images, cut_outs)

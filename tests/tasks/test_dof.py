@@ -1,4 +1,4 @@
-"""What the experiments with a lens share: predicted disparity in the scene's own units."""
+"""Rendering through a lens with predicted disparity, and the checks of the fields `render`."""
 
 import numpy as np
 import pytest
@@ -8,76 +8,65 @@ from depthjax.tasks.task import Env
 from tests import tiny
 
 
-def _truth(seed=0):
-  return np.random.default_rng(seed).uniform(0.2, 0.7, (2, 9, 7, 1)).astype(np.float32)
+def _truth():
+  return np.random.default_rng(0).uniform(0.2, 0.7, (2, 9, 7, 1)).astype(np.float32)
 
 
-def test_a_prediction_is_brought_to_the_scale_and_shift_of_the_scene():
+def test_aligned_predictions_have_the_scale_and_shift_of_the_truth():
   truth = _truth()
   np.testing.assert_allclose(dof.aligned(0.1 + 3 * truth, truth), truth, atol=1e-5)
   noise = np.random.default_rng(1).normal(0, 0.05, truth.shape).astype(np.float32)
   fitted = np.asarray(dof.aligned(5 * (truth + noise) - 2, truth))
   for one, true in zip(fitted, truth, strict=True):
-    slope, shift = np.polyfit(one.ravel(), true.ravel(), 1)
-    np.testing.assert_allclose([slope, shift], [1, 0], atol=1e-3)
+    np.testing.assert_allclose(np.polyfit(one.ravel(), true.ravel(), 1), [1, 0], atol=1e-3)
 
 
 @pytest.mark.parametrize('prediction', [lambda x: 1 - x, np.zeros_like, lambda x: 0 * x + 7])
-def test_one_that_tells_nothing_becomes_the_mean(prediction):
+def test_constant_and_inverted_predictions_become_the_mean(prediction):
   truth = _truth()
   fitted = np.asarray(dof.aligned(prediction(truth), truth))
   mean = truth.mean(axis=(1, 2, 3), keepdims=True)
   np.testing.assert_allclose(fitted, np.broadcast_to(mean, truth.shape), atol=1e-5)
 
 
-def _each(rendered):
-  """Instead of rendering: the same examples whatever the records are."""
-  return lambda function: lambda records: rendered
-
-
-def _rendered():
-  truth = np.concatenate([np.full((1, 4, 4, 1), 0.3), np.full((1, 4, 4, 1), 0.6)], axis=2)
-  truth = np.concatenate([truth, truth]).astype(np.float32)
-  return {
+def test_defocus_is_that_of_the_disparity_of_the_frozen_predictor(monkeypatch):
+  config = tiny.lensblur_config(render__disparity='predicted', render__steepness=2.0)
+  truth = np.full((2, 4, 8, 1), 0.3, np.float32)
+  truth[:, :, 4:] = 0.6
+  rendered = {
     'image': np.repeat(truth, 3, axis=-1),
     'disparity': truth,
-    'defocus': np.full_like(truth, 9),
-    'defocus_low': np.full((2, 2, 4, 1), 9, np.float32),
     'focus': np.float32([0.3, 0.5]),
     'aperture': np.float32([1.0, 0.5]),
   }
-
-
-def test_networks_may_be_given_what_a_frozen_predictor_says(monkeypatch):
-  config = tiny.lensblur_config(render__disparity='predicted', render__steepness=2.0)
-  seen = []
+  calls = []
 
   def disparity(predictor, variables, image):
-    seen.append((predictor, variables, image.shape))
+    calls.append((predictor, variables, image.shape))
     return 10 - 4 * (1 - image[..., :1])
 
   monkeypatch.setattr(dof.predictors, 'disparity', disparity)
-  env = Env(_each(_rendered()), frozen={'predictor': 'network'})
+  env = Env(lambda function: lambda records: rendered, frozen={'predictor': 'network'})
   batch = dof.rendering(config, env)({'predictor': 'arrays'}, {})
-  assert seen == [('network', 'arrays', (2, 4, 8, 3))]
-  # Twice the disparity from the focus, times the aperture: the signed radius over the largest.
-  left, right = batch['defocus'][..., :4, 0], batch['defocus'][..., 4:, 0]
-  np.testing.assert_allclose(left[:, 0, 0], [0.0, -0.2], atol=1e-5)
-  np.testing.assert_allclose(right[:, 0, 0], [0.6, 0.1], atol=1e-5)
+  assert calls == [('network', 'arrays', (2, 4, 8, 3))]
+  # steepness x (disparity - focus) x aperture, left and right.
+  expected = np.repeat([[0.0, 0.6], [-0.2, 0.1]], 4, axis=1)
+  np.testing.assert_allclose(batch['defocus'][:, 0, :, 0], expected, atol=1e-5)
   np.testing.assert_allclose(batch['defocus_low'][:, 0, 0, 0], [0.0, -0.2], atol=1e-5)
-  np.testing.assert_array_equal(batch['disparity'], _rendered()['disparity'])
-
-
-def test_without_a_predictor_there_is_nothing_to_see():
-  config = tiny.lensblur_config(render__disparity='predicted')
-  with pytest.raises(ValueError, match='predictor.weights names no predictor'):
-    dof.rendering(config, Env(_each({})))
+  np.testing.assert_array_equal(batch['disparity'], truth)
 
 
 @pytest.mark.parametrize(
-  'field, value', [('disparity', 'guessed'), ('radius', 0), ('samples', 0), ('band', 0)]
+  'field, value, message',
+  [
+    ('disparity', 'predicted', "predictor.weights is ''; it must be given with render.disparity"),
+    ('disparity', 'guessed', "render.disparity is 'guessed'; it can be corrupted, true"),
+    ('radius', 0, 'render.radius is 0; it must be at least 1'),
+    ('samples', 0, 'render.samples is 0'),
+    ('band', 0, 'render.band is 0'),
+  ],
 )
-def test_a_field_of_the_rendering_that_cannot_be_is_refused(field, value):
+def test_invalid_fields_of_the_renderer_are_refused(field, value, message):
   config = tiny.lensblur_config(**{f'render__{field}': value})
-  with pytest.raises(ValueError, match=f'render.{field} '):
-    dof.rendering(config, Env(_each({})))
+  with pytest.raises(ValueError, match=message):
+    dof.rendering(config, Env(lambda function: function))

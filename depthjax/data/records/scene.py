@@ -1,5 +1,6 @@
 """Records of layered scenes: drawn, or read from shards of `depthjax prepare scenes`."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,65 +13,71 @@ from depthjax.data.scenes.config import SceneConfig
 from depthjax.data.sources import mixtures, shards
 from depthjax.data.sources import photos as photo_sources
 
-DRAWN = 'drawn'  # In `scene_source` and `depth_source`: no stored records, but drawing.
+DRAWN = 'drawn'  # The part of `scene_source` and `depth_source` that is drawn, not stored.
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class DrawScene(grain.transforms.RandomMap):
-  """Replaces a record by a drawn scene: the scene of index k depends on (seed, k) alone."""
+  """Draws scenes: the scene of index k is a function of (seed, k)."""
 
-  def __init__(
-    self,
-    config: SceneConfig,
-    photos: Sequence | None = None,
-    foregrounds: Sequence | None = None,
-  ):
-    self.config, self.photos, self.foregrounds = config, photos, foregrounds
+  config: SceneConfig
+  photos: Sequence | None = None
+  foregrounds: Sequence | None = None
 
   def random_map(self, element, rng):
-    """The record of `draw.draw_scene`; the element is not looked at."""
+    """The record of `draw.draw_scene`; the element is not used."""
     return draw.draw_scene(rng, self.config, self.photos, self.foregrounds)
 
 
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
-  """One record, drawn without photographs.
+  """One record, drawn without photos.
 
   Raises:
     ValueError: a field out of range.
   """
-  parts(fields.get('scene_source', ''))  # Its errors come before anything is compiled.
+  parts(fields.get('scene_source', ''))  # To report its errors before anything is compiled.
   return draw.draw_scene(np.random.default_rng(0), config(fields))
 
 
 def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
-  """Endless records: of 'train' from `scene_source`; those of the other splits are always drawn.
+  """Endless records: of 'train' from `scene_source`; other splits are always drawn.
 
   Raises:
     ValueError: a field out of range, or a source that cannot be read.
   """
   if split != 'train':
-    return _draw(fields, split, seed)[0]
+    return drawn(fields, seed, split)[0]
 
-  def opened(where: str, own: int) -> grain.MapDataset:
+  def opened(where: str, part_seed: int) -> grain.MapDataset:
     if where == DRAWN:
-      return drawn(fields, own)[0]
+      return drawn(fields, part_seed)[0]
     source = shards.open_scenes(where, config(fields))
     source = photo_sources.Skipping(source, where)
-    return pipeline.examples(source, seed=own)
+    return pipeline.examples(source, seed=part_seed)
 
   return pipeline.mixture(parts(fields.get('scene_source', '')), seed, opened)
 
 
-def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str, int]]:
-  """The scenes that training draws, by number, and how many photographs and foregrounds it has.
+def drawn(
+  fields: dict[str, Any], seed: int, split: str = 'train'
+) -> tuple[grain.MapDataset, dict[str, int]]:
+  """Drawn scenes of a split, by number, and the number of items of each source.
 
   Raises:
     ValueError: a field out of range, or a source that cannot be read.
   """
-  return _draw(fields, 'train', seed)
+  photos = photo_sources.open_items(fields['photo_source'], split, photo_sources.open_photos)
+  foregrounds = photo_sources.open_items(
+    fields['foreground_source'], split, photo_sources.open_foregrounds
+  )
+  draw_scene = DrawScene(config(fields), photos, foregrounds)
+  source, train = range(pipeline.EPOCH), split == 'train'
+  items = {'photo_source': len(photos or ()), 'foreground_source': len(foregrounds or ())}
+  return pipeline.examples(source, [draw_scene], seed=seed, train=train), items
 
 
 def config(fields: dict[str, Any]) -> SceneConfig:
-  """What a config's `data` says of the scenes themselves: all but sources and tables.
+  """The SceneConfig in a config's `data`, which also has sources and other tables.
 
   Raises:
     ValueError: a field out of range.
@@ -90,14 +97,3 @@ def parts(text: str) -> list[mixtures.Part]:
     ValueError: as mixtures.parse.
   """
   return mixtures.parse(text) or [mixtures.Part(DRAWN, 1.0)]
-
-
-def _draw(fields: dict[str, Any], split: str, seed: int) -> tuple[grain.MapDataset, dict[str, int]]:
-  photos = photo_sources.open_items(fields['photo_source'], split, photo_sources.open_photos)
-  foregrounds = photo_sources.open_items(
-    fields['foreground_source'], split, photo_sources.open_foregrounds
-  )
-  transforms = [DrawScene(config(fields), photos, foregrounds)]
-  source, train = range(pipeline.EPOCH), split == 'train'
-  items = {'photo_source': len(photos or ()), 'foreground_source': len(foregrounds or ())}
-  return pipeline.examples(source, transforms, seed=seed, train=train), items

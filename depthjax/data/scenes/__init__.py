@@ -1,1 +1,1 @@
-"""Drawing layered scenes: what is on the layers, where they lie, and what a predictor sees."""
+"""Drawing of layered scenes: layers, disparity planes, lens and observed silhouettes."""

@@ -1,4 +1,4 @@
-"""What scenes are drawn: the fields of a config's `data` table, with defaults and bounds."""
+"""How scenes are drawn: fields of a config's `data` table, with defaults and bounds."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ class SceneConfig:
   softness: tuple[float, float] = (0.5, 3.0)  # Range of the width of a silhouette's edge, to 8.
   visible: float = fraction(0.3)  # Least fraction of an object's area inside the frame.
   covers: tuple[float, float] = (0.03, 0.7)  # Range of the fraction of the frame an object covers.
-  tilted_background: float = fraction(0.5)  # Probability of a background that ramps in disparity.
+  tilted_background: float = fraction(0.5)  # Probability of a background with a disparity ramp.
   margin: float = 0.05  # Least disparity between a layer and what it covers, to 0.5 / layers.
   on_plane: float = fraction(0.5)  # Probability of a focus on a layer; else uniform in [0, 1].
   full_aperture: float = fraction(0.7)  # Probability of aperture 1; else uniform in [0.2, 1].
@@ -35,9 +35,9 @@ class SceneConfig:
   corruption: float = fraction(0.7)  # Probability that a silhouette is observed with errors.
   corruption_radius: int = bounded(6, 0, 64)  # Largest erosion or dilation at a long side of 320.
   corruption_sigma: float = bounded(2.0, 0.0, 32.0)  # Largest blur at a long side of 320.
-  # Drawn last, from the record's own seed: at 0 a record is the same as without these fields.
+  # Drawn last, from the seed of the record: at 0 they do not change the record.
   tilted_foreground: float = fraction(0.0)  # Probability of a foreground tilted in any direction.
-  relief: float = fraction(0.0)  # Distance of surfaces from their planes, of what the order allows.
+  relief: float = fraction(0.0)  # Amplitude of relief, as a fraction of what layer order allows.
   glass: float = fraction(0.0)  # Fraction of foregrounds of glass.
   mirror: float = fraction(0.0)  # Fraction of foregrounds that are mirrors.
 

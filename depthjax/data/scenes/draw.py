@@ -1,4 +1,4 @@
-"""Drawing one layered scene: layers, planes, lens, and the silhouettes a predictor would see."""
+"""Draws one layered scene: layers, disparity planes, lens and observed silhouettes."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,16 @@ def draw_scene(
   """One scene record.
 
   Args:
-    photos: uint8 sRGB [h w 3] by number; None for procedural textures only.
-    foregrounds: uint8 [h w 4], straight alpha, complete colour; None for drawn shapes only.
+    photos: uint8 sRGB images [h w 3]; None for procedural textures only.
+    foregrounds: uint8 images [h w 4], straight alpha, colour also where alpha is 0; None for drawn
+      shapes only.
 
   Returns:
     layers: uint8 [l h+2p w+2p 4], straight sRGB RGBA, near first, the last one opaque.
     planes: float32 [l 3], disparity p0 + p1 x + p2 y with x, y in [-.5, .5] over the frame.
-    observed: uint8 [l h w], silhouettes as a simulated predictor sees them.
+    observed: uint8 [l h w], silhouettes with the errors of a depth predictor.
     focus, aperture, rotation, highlight: float32 []; blades: int32 []; seed: uint32 [].
-    relief: float32 [l 32 32], material: uint8 [l], as surfaces.draw_surfaces has them.
+    relief: float32 [l 32 32], material: uint8 [l], from surfaces.draw_surfaces.
   """
   items = objects.draw_objects(rng, config, foregrounds)
   layers = painting.paint_layers(rng, config, items, photos)
@@ -50,13 +51,14 @@ def draw_scene(
 def draw_planes(rng: np.random.Generator, config: SceneConfig, alphas: np.ndarray) -> np.ndarray:
   """Disparity planes, near first: float32 [l 3], p0 + p1 x + p2 y over the frame.
 
-  Foregrounds are flat. The background is flat, or ramps to one side or to the bottom (DeepLens
-  section 4.2) and may then be nearer than a foreground, but nowhere near where that one covers it.
+  Foregrounds are flat. The background is flat, or gets nearer towards the left, the right or the
+  bottom (DeepLens, section 4.2). Such a ramp may be nearer than a foreground, but not within `pad`
+  pixels of any.
 
   Args:
     alphas: uint8 [l-1 h+2p w+2p] of the foregrounds.
   """
-  count, margin = len(alphas), config.margin + 1e-4  # the rest is for rounding to float32
+  count, margin = len(alphas), config.margin + 1e-4  # 1e-4 for rounding to float32.
   room = 1 - count * margin
   background = np.zeros(3)
   if rng.random() < config.tilted_background:
@@ -64,7 +66,7 @@ def draw_planes(rng: np.random.Generator, config: SceneConfig, alphas: np.ndarra
   else:
     background[0] = behind = 0.0 if rng.random() < 0.3 else rng.uniform(0, 0.6 * room)
   lowest = behind + margin
-  # Sorted uniform numbers with gaps of at least the margin.
+  # Sorted uniform numbers, at least a margin apart.
   steps = np.sort(rng.uniform(0, 1 - lowest - (count - 1) * margin, count))
   planes = np.zeros((count + 1, 3))
   planes[:-1, 0] = (lowest + steps + margin * np.arange(count))[::-1]
@@ -73,25 +75,25 @@ def draw_planes(rng: np.random.Generator, config: SceneConfig, alphas: np.ndarra
 
 
 def _ramp(rng, config, alphas, room):
-  """A ramp plane [3] and its largest disparity beneath, or within reach of, any foreground."""
-  far = 1e-6 if rng.random() < 0.3 else rng.uniform(1e-6, 0.35)  # no rounding below zero
+  """A ramp plane [3], and its largest disparity at most `pad` pixels from any foreground."""
+  far = 1e-6 if rng.random() < 0.3 else rng.uniform(1e-6, 0.35)  # 0 could be rounded below 0.
   near = rng.uniform(far + 0.1, max(room, far + 0.1))
   horizontal, sign = rng.random() < 0.4, 1.0
   if horizontal and rng.random() < 0.5:
-    sign = -1.0  # a wall to the left instead of the right; the ground is always at the bottom
+    sign = -1.0  # Near at the left, as a wall is; the ground is always near at the bottom.
   frame = config.width if horizontal else config.height
-  reach = 0.5 + config.pad / frame  # of the padded canvas, in frame coordinates
-  slope = sign * (near - far) / (2 * reach)
+  limit = 0.5 + config.pad / frame  # Half of the padded canvas, in frame coordinates.
+  slope = sign * (near - far) / (2 * limit)
   plane = np.array([(near + far) / 2, slope, 0.0] if horizontal else [(near + far) / 2, 0.0, slope])
   lines = np.flatnonzero(alphas.any(axis=(0, 1) if horizontal else (0, 2)))
-  at = (lines[-1] + 1 + config.pad if sign > 0 else lines[0] - config.pad) / frame - reach
-  return plane, plane[0] + slope * np.clip(at, -reach, reach)
+  at = (lines[-1] + 1 + config.pad if sign > 0 else lines[0] - config.pad) / frame - limit
+  return plane, plane[0] + slope * np.clip(at, -limit, limit)
 
 
 def draw_lens(
   rng: np.random.Generator, config: SceneConfig, planes: np.ndarray
 ) -> dict[str, np.ndarray]:
-  """Focus (a disparity), aperture, its blades and rotation, and the gain of clipped highlights."""
+  """Focus (a disparity), aperture, its blades and rotation, and the gain of highlights."""
   plane, at = planes[rng.integers(len(planes))], rng.uniform(-0.5, 0.5, 2)
   focus = plane[0] + plane[1:] @ at if rng.random() < config.on_plane else rng.random()
   aperture = 1.0 if rng.random() < config.full_aperture else rng.uniform(0.2, 1)

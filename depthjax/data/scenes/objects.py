@@ -1,17 +1,17 @@
-"""Placing the foregrounds of a scene: drawn shapes and cut-outs on the padded canvas."""
+"""Foregrounds of a scene on the padded canvas: drawn shapes, and objects cut out of photos."""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from depthjax.data.scenes import shapes
+from depthjax.data.scenes import shapes, textures
 from depthjax.data.scenes.config import SceneConfig
 from depthjax.data.sources import mixtures
 
-TRIES = 12  # attempts at an object that is neither hidden nor everything
-SEEN = 0.3  # share of an object's part in the frame that nearer objects must leave
-OPEN = 0.12  # share of the frame that all foregrounds together must leave to the background
+TRIES = 12  # Attempts to draw an object that passes `_fits`.
+MIN_VISIBLE = 0.3  # Least fraction of an object's part in the frame that nearer objects leave.
+MIN_BACKGROUND = 0.12  # Least fraction of the frame that the foregrounds leave uncovered.
 
 
 def draw_objects(
@@ -20,9 +20,9 @@ def draw_objects(
   """The foregrounds of a scene, near first.
 
   Returns:
-    l - 1 arrays, uint8 [h+2p w+2p] (an alpha to be painted) or [h+2p w+2p 4] (cut from a photo).
+    l - 1 arrays, uint8 [h+2p w+2p] (a drawn alpha) or [h+2p w+2p 4] (cut out of a photo).
   """
-  free = np.full((config.height, config.width), 255, np.uint8)  # not yet covered
+  free = np.full((config.height, config.width), 255, np.uint8)  # 255 where nothing covers yet.
   cut = config.mattes if foregrounds is not None and len(foregrounds) else 0.0
   objects = []
   for _ in range(config.layers - 1):
@@ -40,19 +40,17 @@ def draw_objects(
 def place(
   rng: np.random.Generator, alpha: np.ndarray, h: int, w: int, *, visible: float
 ) -> tuple[int, int] | None:
-  """Where to put an object: row and column of its top left corner in the frame [h w].
+  """A random row and column of an object's top left corner in the frame; None after 8 tries.
 
-  The centre mostly lies well inside the frame, else anywhere up to a quarter outside it, so that
-  objects also enter from the border.
+  The centre lies either well inside the frame or up to a quarter outside it, so that some objects
+  are cut by the border.
 
   Args:
     alpha: uint8 [height width].
-    visible: least share of the object's area that lies in the frame.
-
-  Returns:
-    None where none of a few tries shows enough.
+    h, w: size of the frame.
+    visible: least fraction of the object's area inside the frame.
   """
-  total = cv2.integral(alpha)  # areas of all rectangles by four look-ups
+  total = cv2.integral(alpha)
   height, width = alpha.shape
   for _ in range(8):
     margin = rng.choice([-0.2, 0.25])
@@ -66,32 +64,22 @@ def place(
   return None
 
 
-def paste(patch: np.ndarray, top: int, left: int, canvas: np.ndarray) -> np.ndarray:
-  """Writes a patch [height width ...] into a canvas in place, cut at the canvas's border."""
-  y0, x0 = max(0, top), max(0, left)
-  y1 = min(canvas.shape[0], top + patch.shape[0])
-  x1 = min(canvas.shape[1], left + patch.shape[1])
-  if y1 > y0 and x1 > x0:
-    canvas[y0:y1, x0:x1] = patch[y0 - top : y1 - top, x0 - left : x1 - left]
-  return canvas
-
-
 def _shape(rng, config):
-  """A drawn silhouette on the padded canvas, or None where it found no place."""
-  family = shapes.draw_family(rng)
+  """A drawn silhouette on the padded canvas, or None if no position was found."""
+  family = textures.draw_family(rng, shapes.FAMILIES)
   largest = max(config.height, config.width)
   size = int(largest * rng.uniform(0.55, 1.5))
   softness = np.exp(rng.uniform(*np.log(np.maximum(config.softness, 0.05))))
-  if family == 'fence':  # it has no outline of its own: it fills the padded canvas
-    whole = shapes.outline(rng, family, largest + 2 * config.pad, softness=softness)
-    return whole[: config.height + 2 * config.pad, : config.width + 2 * config.pad]
+  if family == 'fence':  # It fills the padded canvas.
+    alpha = shapes.outline(rng, family, largest + 2 * config.pad, softness=softness)
+    return alpha[: config.height + 2 * config.pad, : config.width + 2 * config.pad]
   alpha = shapes.outline(rng, family, size, softness=softness)
   corner = place(rng, alpha, config.height, config.width, visible=config.visible)
   return None if corner is None else _on_canvas(config, alpha, corner)
 
 
 def _cut_out(rng, config, foregrounds):
-  """A foreground from a photo: scaled, turned a little, perhaps mirrored."""
+  """A cut-out of a photo, scaled, rotated by up to 10 degrees, flipped with probability 0.5."""
   source = foregrounds[mixtures.pick(rng, foregrounds)]
   x, y, width, height = cv2.boundingRect(source[..., 3])
   source = source[y : y + height, x : x + width]
@@ -107,21 +95,21 @@ def _cut_out(rng, config, foregrounds):
   cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
   box = int(cos * width + sin * height) + 4, int(sin * width + cos * height) + 4
   matrix[:, 2] += (np.array(box) - (width, height)) / 2
-  colour = np.ascontiguousarray(source[..., :3])
   alpha = cv2.warpAffine(np.ascontiguousarray(source[..., 3]), matrix, box)
   corner = place(rng, alpha, config.height, config.width, visible=config.visible)
   if corner is None:
     return None
-  # The colour covers the whole canvas: beyond the cut-out its border colours go on.
+  # Colour covers the padded canvas, replicated from the border of the cut-out.
   p = config.pad
   matrix[:, 2] += (corner[1] + p, corner[0] + p)
   canvas = config.width + 2 * p, config.height + 2 * p
+  colour = np.ascontiguousarray(source[..., :3])
   colour = cv2.warpAffine(colour, matrix, canvas, borderMode=cv2.BORDER_REPLICATE)
   return np.dstack([colour, _on_canvas(config, alpha, corner)])
 
 
 def _disc(rng, config, free):
-  """The object that always fits: a disc around a point that nothing covers yet."""
+  """A disc centred on a random uncovered pixel, used where no other object fits."""
   rows, columns = np.nonzero(free > 127)
   at = rng.integers(len(rows))
   canvas = np.zeros((config.height + 2 * config.pad, config.width + 2 * config.pad), np.uint8)
@@ -131,23 +119,26 @@ def _disc(rng, config, free):
 
 
 def _on_canvas(config, alpha, corner):
+  """An alpha on the padded canvas, with its top left corner at a row and column of the frame."""
   p = config.pad
-  canvas = np.zeros((config.height + 2 * p, config.width + 2 * p), np.uint8)
-  return paste(alpha, corner[0] + p, corner[1] + p, canvas)
+  shift = np.float32([[1, 0, corner[1] + p], [0, 1, corner[0] + p]])
+  size = config.width + 2 * p, config.height + 2 * p
+  return cv2.warpAffine(alpha, shift, size, flags=cv2.INTER_NEAREST)
 
 
 def _in_frame(config, item):
+  """The alpha of an object, without the padding of the canvas."""
   p = config.pad
   alpha = item if item.ndim == 2 else item[..., 3]
   return np.ascontiguousarray(alpha[p : p + config.height, p : p + config.width])
 
 
 def _fits(config, item, free):
-  """Whether an object covers neither too little nor too much, shows, and leaves background."""
-  alpha = _in_frame(config, item)
-  inside = cv2.compare(alpha, 127, cv2.CMP_GT)
+  """Whether an object covers an allowed area, is visible, and leaves enough background."""
+  inside = cv2.compare(_in_frame(config, item), 127, cv2.CMP_GT)
   covered = cv2.countNonZero(inside)
-  shown = cv2.countNonZero(cv2.bitwise_and(inside, free))
-  low, high = np.multiply(config.covers, alpha.size)
-  left = cv2.countNonZero(free) - shown
-  return low <= covered <= high and shown >= SEEN * covered and left >= OPEN * alpha.size
+  visible = cv2.countNonZero(cv2.bitwise_and(inside, free))
+  low, high = np.multiply(config.covers, free.size)
+  background = cv2.countNonZero(free) - visible
+  enough = visible >= MIN_VISIBLE * covered and background >= MIN_BACKGROUND * free.size
+  return low <= covered <= high and enough

@@ -1,4 +1,4 @@
-"""Painting the layers of a scene: each foreground and the background gets a texture."""
+"""Colours of the layers of a scene: a texture for each foreground and the background."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,27 +12,11 @@ from depthjax.data.sources import mixtures
 
 
 class Style(NamedTuple):
-  """What a layer is painted with: a part of a photo, or a family of textures in some colours."""
+  """What a layer is painted with: a photo (its index), or a texture family and a colour ramp."""
 
   photo: int | None
   family: str
   ramp: np.ndarray
-
-
-def draw_style(rng: np.random.Generator, photos: Sequence | None, share: float) -> Style:
-  """A random style, from a photo with the given probability."""
-  count = 0 if photos is None else len(photos)
-  photo = mixtures.pick(rng, photos) if rng.random() < share and count else None
-  return Style(photo, textures.draw_family(rng), textures.colour_ramp(rng))
-
-
-def paint(
-  rng: np.random.Generator, style: Style, photos: Sequence | None, h: int, w: int, turn: float
-) -> np.ndarray:
-  """A texture in a style, uint8 sRGB [h w 3]; `turn` bounds the rotation of a photo."""
-  if style.photo is None:
-    return textures.paint(rng, style.family, style.ramp, h, w)
-  return crops.jitter(rng, crops.crop(rng, photos[style.photo], h, w, turn=turn))
 
 
 def paint_layers(
@@ -41,18 +25,18 @@ def paint_layers(
   objects: Sequence[np.ndarray],
   photos: Sequence | None = None,
 ) -> np.ndarray:
-  """Paints objects (near first) and a background.
+  """Paints the foregrounds and a background.
 
   Args:
-    objects: uint8 [h+2p w+2p] alphas to be painted, or [h+2p w+2p 4] with their own colour.
+    objects: the foregrounds of objects.draw_objects, near first.
 
   Returns:
     uint8 [l h+2p w+2p 4], the last layer opaque.
   """
   h, w = config.height + 2 * config.pad, config.width + 2 * config.pad
   layers = np.empty((len(objects) + 1, h, w, 4), np.uint8)
-  style = draw_style(rng, photos, config.photos)
-  background = paint(rng, style, photos, h, w, turn=0.17)
+  style = _draw_style(rng, config, photos)
+  background = _paint(rng, style, photos, h, w, max_angle=0.17)
   if rng.random() < config.lights:
     textures.add_lights(rng, background)
   layers[-1, ..., :3], layers[-1, ..., 3] = background, 255
@@ -65,35 +49,51 @@ def paint_layers(
   return layers
 
 
+def _draw_style(rng, config, photos):
+  """A random style; a photo with probability `config.photos`, if there are photos."""
+  photo = None
+  if rng.random() < config.photos and photos is not None and len(photos):
+    photo = mixtures.pick(rng, photos)
+  return Style(photo, textures.draw_family(rng, textures.FAMILIES), textures.colour_ramp(rng))
+
+
+def _paint(rng, style, photos, h, w, max_angle):
+  """A texture in a style, uint8 sRGB [h w 3]; `max_angle` limits the rotation of a photo."""
+  if style.photo is None:
+    return textures.paint(rng, style.family, style.ramp, h, w)
+  return crops.jitter(rng, crops.crop(rng, photos[style.photo], h, w, max_angle=max_angle))
+
+
 def _foreground(rng, config, alpha, photos, behind, background):
+  """The colour of a foreground; `behind` is the style of the background."""
   h, w = alpha.shape
   chance = rng.random()
-  hidden = chance < config.camouflage
-  style = behind if hidden else draw_style(rng, photos, config.photos)
-  colour = paint(rng, style, photos, h, w, turn=np.pi)
-  # Night before night shows nothing at all: it needs contrast whatever the chance says.
+  camouflaged = chance < config.camouflage
+  style = behind if camouflaged else _draw_style(rng, config, photos)
+  colour = _paint(rng, style, photos, h, w, max_angle=np.pi)
+  # A dark object before a dark background would be invisible: it always gets contrast.
   dark = max(colour.mean(), background.mean()) < 35
-  if not hidden and (dark or chance > 1 - config.contrast):
-    colour = _set_apart(colour, background)
+  if not camouflaged and (dark or chance > 1 - config.contrast):
+    colour = _contrasted(colour, background)
   if rng.random() < config.lights:
     textures.add_lights(rng, colour)
-  return _round(rng, alpha, colour) if rng.random() < 0.5 else colour
+  return _shaded(rng, alpha, colour) if rng.random() < 0.5 else colour
 
 
-def _set_apart(colour, background):
-  """Moves a texture's brightness away from the background's."""
-  mine, other = cv2.mean(colour)[:3], cv2.mean(background)[:3]
-  wanted = 55 if np.mean(other) > 120 else 200
-  factor = wanted / max(np.mean(mine), 8)
+def _contrasted(colour, background):
+  """Makes a texture dark before a bright background, and bright before a dark one."""
+  mean, behind = (np.mean(cv2.mean(image)[:3]) for image in (colour, background))
+  target = 55 if behind > 120 else 200
+  factor = target / max(mean, 8)
   if factor <= 1:
     return cv2.convertScaleAbs(colour, alpha=factor)
-  # Brightening by the inverse keeps highlights from clipping to a flat white.
-  left = (255 - wanted) / max(255 - np.mean(mine), 8)
-  return cv2.bitwise_not(cv2.convertScaleAbs(cv2.bitwise_not(colour), alpha=min(left, 1)))
+  # Scaling the inverse image does not clip highlights.
+  factor = min((255 - target) / max(255 - mean, 8), 1)
+  return cv2.bitwise_not(cv2.convertScaleAbs(cv2.bitwise_not(colour), alpha=factor))
 
 
-def _round(rng, alpha, colour):
-  """Light from one side on a body that bulges towards its middle."""
+def _shaded(rng, alpha, colour):
+  """Shades a texture as a body that bulges in its middle, lit from a random direction."""
   h, w = alpha.shape
   small = max(8, w // 8), max(8, h // 8)
   body = cv2.resize(alpha, small, interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -1,6 +1,7 @@
-"""Strokes and outlines on a square canvas, in units of half its side, origin in the middle.
+"""Strokes and filled polygons on a square canvas.
 
-Canvases are uint8 [size size] and drawn into in place; points are [n 2], (x, y), y down.
+Canvases are uint8 [size size], modified in place. Points are [n 2], (x, y), in units of half a
+canvas, with the origin in the middle and y down.
 """
 
 import cv2
@@ -8,33 +9,31 @@ import numpy as np
 
 
 def to_pixels(canvas, points):
-  """Points [... 2] in sixteenths of a pixel, as OpenCV takes them: 0 is a pixel's middle."""
+  """Points [... 2] in the fixed point of OpenCV: 1/16 pixel, 0 at the centre of a pixel."""
   return np.rint(((np.asarray(points) + 1) * canvas.shape[0] / 2 - 0.5) * 16).astype(np.int32)
 
 
 def fill(canvas, points, value=255):
-  """Fills a polygon, points [n 2] (x, y) in units of half a canvas."""
+  """Fills a polygon with corners [n 2]."""
   cv2.fillPoly(canvas, [to_pixels(canvas, points)], value, cv2.LINE_AA, 4)
 
 
 def stroke(canvas, points, widths):
-  """A polyline with round joints whose width (in units) runs along widths [n]."""
-  points = to_pixels(canvas, points)
-  widths = np.rint(np.asarray(widths) * canvas.shape[0] / 2)
-  widths = np.maximum(2, widths).astype(int).tolist()
-  for i in range(len(points) - 1):
-    ends = points[i].tolist(), points[i + 1].tolist()
-    cv2.line(canvas, *ends, 255, widths[i], cv2.LINE_AA, 4)
+  """Draws a polyline [n 2] with round joints; segment i has the width widths[i]."""
+  widths = np.maximum(2, np.rint(np.asarray(widths) * canvas.shape[0] / 2)).astype(int).tolist()
+  points = to_pixels(canvas, points).tolist()
+  for start, end, width in zip(points, points[1:], widths, strict=False):
+    cv2.line(canvas, start, end, 255, width, cv2.LINE_AA, 4)
 
 
-def turn(points, angle):
-  """Points turned about the origin by an angle in radians."""
+def rotate(points, angle):
+  """Points [n 2], rotated about the origin by an angle in radians."""
   cos, sin = np.cos(angle), np.sin(angle)
   return np.asarray(points) @ np.array([[cos, sin], [-sin, cos]])
 
 
 def closed_curve(rng, *, roughness, harmonics=9, samples=160):
-  """A Fourier radius around the origin: points [samples 2], largest radius 0.9."""
+  """A closed curve around the origin, its log radius a Fourier series: [samples 2], up to 0.9."""
   angle = np.linspace(0, 2 * np.pi, samples, endpoint=False)
   order = np.arange(1, harmonics + 1)
   weight = rng.normal(0, 1, (2, harmonics)) * roughness / order**1.2

@@ -1,7 +1,6 @@
-"""Tilt, relief and material of a scene's layers, drawn from the record's own seed.
+"""Tilt, relief and material of a scene's layers, drawn from the seed of the record.
 
-Each has a random stream of its own: turning one on changes neither the others nor the rest of the
-record, and at 0 nothing changes.
+Each has its own random stream, so that changing one does not change the rest of the record.
 """
 
 from collections.abc import Mapping
@@ -12,71 +11,67 @@ import numpy as np
 from depthjax.data.errors import noise
 from depthjax.data.scenes.config import SceneConfig
 
-MATERIALS = ('opaque', 'glass', 'mirror')  # By the number that a record holds.
+MATERIALS = ('opaque', 'glass', 'mirror')  # Records hold an index into these.
 GRID = 32  # Rows and columns of a stored relief; renderers resize it to the padded canvas.
 
 
 def draw_surfaces(config: SceneConfig, record: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Surfaces for a drawn record whose foregrounds are flat and opaque.
+  """Tilts, relief and materials for a drawn record whose foregrounds are flat and opaque.
 
-  Tilt and relief keep the order of the layers: nearer layers exceed what they cover by
-  `config.margin`, and all disparities stay in [0, 1].
+  The order of the layers is kept: nearer layers exceed what they cover by `config.margin`, and all
+  disparities are in [0, 1].
 
   Args:
     record: `layers`, `planes` and `seed` of draw.draw_scene.
 
   Returns:
-    planes: float32 [l 3], foregrounds perhaps tilted around the middle of their silhouettes.
-    relief: float32 [l 32 32], to be added to the disparity of the plane; it covers the padded
-      canvas, so that a layer's surface is complete beyond its silhouette.
-    material: uint8 [l], a number in MATERIALS; the background is opaque.
+    planes: float32 [l 3]; tilted foregrounds rotate around the middle of their silhouettes.
+    relief: float32 [l 32 32], added to the disparity of the plane after resizing to the padded
+      canvas; it is complete beyond the silhouette of the layer.
+    material: uint8 [l], indices into MATERIALS; the background is opaque.
   """
-  tilt, bend, matter = (np.random.default_rng([record['seed'], stream]) for stream in range(3))
+  tilt, bend, substance = (np.random.default_rng([record['seed'], stream]) for stream in range(3))
   planes, alphas = record['planes'].copy(), record['layers'][:-1, ..., 3]
   relief = np.zeros((len(planes), GRID, GRID), np.float32)
   if config.tilted_foreground or config.relief:
     background = plane_disparity(planes[-1], config.height, config.width, config.pad)
-    room = rooms(planes[:-1, 0], background, alphas > 0, margin=config.margin)
-    highest = np.append(planes[:-1, 0], background.max())
-    room = np.minimum(room, 1 - highest)
+    limit = slack(planes[:-1, 0], background, alphas > 0, margin=config.margin)
+    limit = np.minimum(limit, 1 - np.append(planes[:-1, 0], background.max()))
     for i in np.flatnonzero(tilt.random(len(alphas)) < config.tilted_foreground):
-      amount = (1 - 0.5 * config.relief) * room[i]
-      room[i] -= amount
+      amount = (1 - 0.5 * config.relief) * limit[i]
+      limit[i] -= amount
       planes[i] = _tilted(tilt, config, planes[i], alphas[i], amount)
     for i, mask in enumerate(record['layers'][..., 3]):
       relief[i] = _relief(bend, mask)
     relief[-1] = (relief[-1] + 1) / 2  # The background only rises: it may be at infinity.
-    relief *= (config.relief * room[:, None, None]).astype(np.float32)
-  chance = matter.random(len(planes))
-  material = np.where(
-    chance < config.glass, 1, np.where(chance < config.glass + config.mirror, 2, 0)
-  )
+    relief *= (config.relief * limit[:, None, None]).astype(np.float32)
+  chance = substance.random(len(planes))
+  material = np.select([chance < config.glass, chance < config.glass + config.mirror], [1, 2])
   material[-1] = 0
   return {'planes': planes, 'relief': relief, 'material': material.astype(np.uint8)}
 
 
 def plane_disparity(plane: np.ndarray, h: int, w: int, pad: int = 0) -> np.ndarray:
-  """Disparity [h+2p w+2p] of a plane [3] at the pixel centres, as ops.layers.plane_disparity."""
-  y, x = (
-    (np.arange(-pad, n + pad, dtype=np.float32) + np.float32(0.5)) / np.float32(n) - np.float32(0.5)
-    for n in (h, w)
-  )
+  """Disparity [h+2p w+2p] of a plane [3] at pixel centres, equal to ops.layers.plane_disparity."""
+  half = np.float32(0.5)
+  y = (np.arange(-pad, h + pad, dtype=np.float32) + half) / np.float32(h) - half
+  x = (np.arange(-pad, w + pad, dtype=np.float32) + half) / np.float32(w) - half
   p0, p1, p2 = np.asarray(plane, np.float32)
   return p0 + p1 * x + p2 * y[:, None]
 
 
-def rooms(
+def slack(
   offsets: np.ndarray, background: np.ndarray, covered: np.ndarray, *, margin: float = 0.0
 ) -> np.ndarray:
-  """How far each layer's disparity may change, up or down, so that the layers stay in order: [l].
+  """The largest change of each layer's disparity, up or down, that keeps the layers in order: [l].
 
-  Half of the least difference, less the margin, to the layers that a layer covers or is covered by.
+  Half of the least difference, minus the margin, to the layers that it covers or that cover it.
 
   Args:
     offsets: disparity of flat foregrounds [l-1].
     background: disparity of the background [h w].
-    covered: bool [l-1 h w], what each foreground covers.
-    margin: difference that must remain.
+    covered: bool [l-1 h w], pixels that each foreground covers.
+    margin: least difference that must remain.
   """
   apart = np.abs(offsets[:, None] - offsets) + 2 * np.eye(len(offsets))
   behind = [
@@ -88,7 +83,7 @@ def rooms(
 
 
 def _tilted(rng, config, plane, alpha, amount):
-  """The plane, tilted in a random direction by up to `amount` over the silhouette's box."""
+  """The plane [3], tilted in a random direction by up to `amount` over the silhouette's box."""
   left, top, width, height = cv2.boundingRect(alpha)
   size = np.array([config.width, config.height])
   extent = np.array([width, height]) / size
@@ -96,18 +91,18 @@ def _tilted(rng, config, plane, alpha, amount):
   angle, fraction = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1)
   direction = np.array([np.cos(angle), np.sin(angle)])
   slope = fraction * amount / (np.abs(direction) @ extent / 2)
-  # A lens sees a steep plane edge on. Blur is at most `pad` pixels at a disparity of 0.5 or more.
+  # A lens would see a steeper plane edge on: its blur is `pad` pixels at a disparity of 0.5.
   slope = min(slope, size.min() / (4 * max(config.pad, 1)))
   gradient = slope * direction
   return np.array([plane[0] - gradient @ centre, *gradient], np.float32)
 
 
 def _relief(rng, alpha):
-  """Waves and a bulge where the layer covers: float32 [32 32] in [-1, 1]."""
+  """Waves plus a bulge where alpha is high: float32 [32 32] in [-1, 1]."""
   waves = np.clip(noise.smooth(rng, (GRID, GRID), int(rng.integers(2, 6))) / 2, -1, 1)
   body = cv2.resize(alpha, (GRID, GRID), interpolation=cv2.INTER_AREA).astype(np.float32)
   body = cv2.GaussianBlur(body, (0, 0), 0.06 * GRID, borderType=cv2.BORDER_REPLICATE)
   bulge = 2 * body / max(body.max(), 1.0) - 1
   fraction = np.float32(rng.random())
-  # Resizing overshoots a little.
+  # Cubic resizing overshoots a little.
   return np.float32(0.95) * ((1 - fraction) * waves + fraction * bulge)

@@ -1,28 +1,15 @@
-"""Procedural colour textures: uint8 sRGB [h w 3] in a few milliseconds.
+"""Procedural colour textures, uint8 sRGB [h w 3].
 
-A texture is a family (how the pattern is made) and a ramp of 256 colours (what it is made of).
-Both together are a style: layers that share one are camouflaged against each other. Sizes are
-relative to the longer side, so that a family looks alike at any resolution.
+A texture is a pattern family and a ramp of 256 colours. Layers with the same family and ramp are
+camouflaged against each other. Sizes are relative to the longer side, so that a family looks the
+same at any resolution.
 """
+
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 
-# Families and how often they are drawn. Dead leaves (random occlusion) have the statistics of
-# natural images; plain gradients stand for walls and sky, where only the edge tells the depth.
-FAMILIES = {
-  'clouds': 4,
-  'marble': 3,
-  'fibres': 3,
-  'leaves': 5,
-  'mosaic': 2,
-  'stripes': 2,
-  'checks': 2,
-  'dots': 2,
-  'gradient': 2,
-  'writing': 1,
-  'lights': 2,
-}
 LETTERS = np.array(list('abcdefghiklmnoprstuvwxyzABDEGHKMNRST0123456789    .,'))
 
 
@@ -36,12 +23,12 @@ def noise(
   gain: float = 0.55,
   aspect: float = 1.0,
 ) -> np.ndarray:
-  """Multi-octave value noise, float32 [h w], stretched to [0, 1].
+  """Multi-octave value noise, float32 [h w], normalised to [0, 1].
 
   Args:
-    cells: noise cells along the longer side in the first octave; each octave doubles them.
-    gain: amplitude of an octave relative to the one before.
-    aspect: how much longer than high a cell is.
+    cells: noise cells along the longer side in the first octave; doubled in each octave.
+    gain: amplitude of an octave relative to the previous one.
+    aspect: width of a cell divided by its height.
   """
   total = np.zeros((h, w), np.float32)
   side, amplitude = max(h, w), 1.0
@@ -49,9 +36,9 @@ def noise(
     rows = int(np.ceil(cells * np.sqrt(aspect) * h / side)) + 1
     columns = int(np.ceil(cells / np.sqrt(aspect) * w / side)) + 1
     grid = rng.random((min(rows, h), min(columns, w)), dtype=np.float32)
-    # Cubic interpolation hides the lattice; in fine octaves nobody sees it, and linear is faster.
-    how = cv2.INTER_CUBIC if cells < 24 else cv2.INTER_LINEAR
-    cv2.scaleAdd(cv2.resize(grid, (w, h), interpolation=how), amplitude, total, total)
+    # Cubic interpolation hides the lattice of coarse octaves; for fine ones linear is faster.
+    mode = cv2.INTER_CUBIC if cells < 24 else cv2.INTER_LINEAR
+    cv2.scaleAdd(cv2.resize(grid, (w, h), interpolation=mode), amplitude, total, total)
     cells, amplitude = 2 * cells, gain * amplitude
     if min(rows, columns) > side:
       break
@@ -63,7 +50,7 @@ def colour_ramp(rng: np.random.Generator) -> np.ndarray:
   count = rng.integers(2, 6)
   hue, spread = rng.uniform(0, 180), rng.choice([8.0, 25.0, 90.0], p=[0.45, 0.35, 0.2])
   hues = (hue + rng.normal(0, spread, count)) % 180
-  # Most things in photographs are dull; a share of the ramps is vivid.
+  # Most surfaces in photos are unsaturated; 30 % of the ramps are vivid.
   saturation = rng.beta(1.6, 2.4 if rng.random() < 0.7 else 1.0, count) * 255
   low, high = np.sort(rng.uniform(0, 255, 2))
   low, high = (low, high) if high - low > 70 else (max(0, low - 50), min(255, high + 50))
@@ -77,58 +64,37 @@ def colour_ramp(rng: np.random.Generator) -> np.ndarray:
 
 
 def paint(rng: np.random.Generator, family: str, ramp: np.ndarray, h: int, w: int) -> np.ndarray:
-  """A texture of one family in the colours of one ramp.
-
-  Returns:
-    uint8 sRGB [h w 3].
-
-  Raises:
-    ValueError: the family is unknown.
-  """
-  if family not in FAMILIES:
-    raise ValueError(f'family is {family!r}; it must be one of {", ".join(FAMILIES)}')
-  image = _PAINTERS[family](rng, ramp, h, w)
-  if family != 'lights' and rng.random() < 0.5:
-    image = shade(rng, image)
-  if rng.random() < 0.3:
-    image = grain(rng, image)
+  """A texture of a family in FAMILIES in the colours of a ramp [256 3]: uint8 sRGB [h w 3]."""
+  image = FAMILIES[family][1](rng, ramp, h, w)
+  if family != 'lights' and rng.random() < 0.5:  # Uneven light.
+    light = 1 - rng.uniform(0.1, 0.45) * noise(rng, h, w, cells=rng.uniform(1, 3), octaves=1)
+    image = cv2.multiply(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
+  if rng.random() < 0.3:  # Sensor noise, equal in the three channels.
+    strength = int(rng.integers(4, 20))
+    plane = rng.integers(0, strength, (h, w), dtype=np.uint8)
+    image = cv2.subtract(cv2.add(image, cv2.merge([plane] * 3)), (strength // 2,) * 3 + (0,))
   return image
 
 
-def draw_family(rng: np.random.Generator) -> str:
-  """The name of a family, by the weights in FAMILIES."""
-  weights = np.array(list(FAMILIES.values()), np.float64)
-  return list(FAMILIES)[rng.choice(len(weights), p=weights / weights.sum())]
-
-
-def shade(rng: np.random.Generator, image: np.ndarray, depth: float = 0.45) -> np.ndarray:
-  """Uneven light: the image times a smooth factor in [1 - depth, 1]."""
-  h, w = image.shape[:2]
-  light = 1 - rng.uniform(0.1, depth) * noise(rng, h, w, cells=rng.uniform(1, 3), octaves=1)
-  return cv2.multiply(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
-
-
-def grain(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-  """Sensor grain: uniform noise of a few grey levels, equal in the three channels."""
-  h, w = image.shape[:2]
-  strength = int(rng.integers(4, 20))
-  plane = rng.integers(0, strength, (h, w), dtype=np.uint8)
-  return cv2.subtract(cv2.add(image, cv2.merge([plane] * 3)), (strength // 2,) * 3 + (0,))
+def draw_family(rng: np.random.Generator, families: Mapping[str, tuple[int, Callable]]) -> str:
+  """A random name from a table name -> (relative frequency, function)."""
+  weights = np.array([weight for weight, _ in families.values()], np.float64)
+  return list(families)[rng.choice(len(weights), p=weights / weights.sum())]
 
 
 def add_lights(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-  """Small clipped lights over an image, in place: what turns into bokeh discs when defocused."""
+  """Draws small clipped lights into an image, in place; defocused, they become bokeh discs."""
   h, w = image.shape[:2]
   side = max(h, w)
   count = int(rng.integers(4, 60))
   centre = rng.uniform(0, 1, 2) * (w, h)
   scattered = rng.uniform(0, 1, (count, 2)) * (w, h)
   clustered = centre + rng.normal(0, side * rng.uniform(0.05, 0.3), (count, 2))
-  places = np.where(rng.random((count, 1)) < 0.5, scattered, clustered)
+  positions = np.where(rng.random((count, 1)) < 0.5, scattered, clustered)
   radii = np.minimum(0.6 + side * 0.003 * rng.pareto(2.5, count), 0.02 * side)
   tint = np.array([255, rng.uniform(190, 255), rng.uniform(110, 255)])
   tint = rng.permutation(tint) if rng.random() < 0.3 else tint
-  for (x, y), radius in zip(places, radii, strict=True):
+  for (x, y), radius in zip(positions, radii, strict=True):
     glow = np.clip(tint * rng.uniform(0.75, 1.0, 3), 0, 255).astype(int).tolist()
     at = (int(x * 16), int(y * 16))
     cv2.circle(image, at, int(radius * 26), glow, -1, cv2.LINE_AA, 4)
@@ -142,7 +108,7 @@ def _apply(ramp, field):
 
 
 def _coordinate(rng, h, w):
-  """Coordinates in px along and across a random direction, two float32 [h w]."""
+  """Pixel coordinates along and across a random direction, two float32 [h w]."""
   angle = rng.uniform(0, 2 * np.pi)
   cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
   x, y = np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)[:, None]
@@ -153,6 +119,14 @@ def _wave(coordinate, period, duty):
   """A square wave with edges one pixel wide: float32 in [0, 1]."""
   phase = np.abs(np.mod(coordinate / np.float32(period), 1) - np.float32(0.5)) * np.float32(period)
   return np.clip(phase - np.float32(0.5 * duty * period) + np.float32(0.5), 0, 1)
+
+
+def _rotated(image, degrees, h, w):
+  """The middle [h w ...] of a square image that is rotated about its centre."""
+  side = len(image)
+  matrix = cv2.getRotationMatrix2D((side / 2, side / 2), degrees, 1.0)
+  matrix[:, 2] -= ((side - w) / 2, (side - h) / 2)
+  return cv2.warpAffine(image, matrix, (w, h), borderMode=cv2.BORDER_REFLECT_101)
 
 
 def _clouds(rng, ramp, h, w):
@@ -173,31 +147,27 @@ def _fibres(rng, ramp, h, w):
   side = int(1.5 * max(h, w)) if rng.random() < 0.7 else max(h, w)
   cells, aspect = rng.uniform(4, 14), rng.uniform(6, 40)
   field = noise(rng, side, side, cells=cells, octaves=4, gain=0.8, aspect=aspect)
-  turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.uniform(0, 180), 1.0)
-  turn[:, 2] -= ((side - w) / 2, (side - h) / 2)
-  field = cv2.warpAffine(field, turn, (w, h), borderMode=cv2.BORDER_REFLECT_101)
-  return _apply(ramp, field)
+  return _apply(ramp, _rotated(field, rng.uniform(0, 180), h, w))
 
 
 def _leaves(rng, ramp, h, w):
-  """Dead leaves: opaque ellipses of power-law sizes falling on each other."""
+  """Dead leaves: opaque ellipses of power-law sizes drawn over each other."""
   side = max(h, w)
   image = _clouds(rng, ramp, h, w)
   count, smallest = int(rng.integers(80, 320)), rng.uniform(0.008, 0.03)
   radii = side * np.clip(smallest * (1 + rng.pareto(1.3, count)), 0, 0.18)
   axes = np.stack([radii, radii * rng.uniform(0.25, 1, count)], -1) * 16
   centres = rng.uniform(0, 16, (count, 2)) * (w, h)
-  turns = rng.uniform(0, 180) + rng.normal(0, rng.choice([10, 90]), count)
-  colours = ramp[rng.integers(0, 256, count)].tolist()
-  for centre, axis, turn, colour in zip(
-    centres.astype(int).tolist(), axes.astype(int).tolist(), turns.tolist(), colours, strict=True
-  ):
-    cv2.ellipse(image, centre, axis, turn, 0, 360, colour, -1, cv2.LINE_AA, 4)
+  angles = rng.uniform(0, 180) + rng.normal(0, rng.choice([10, 90]), count)
+  colours = ramp[rng.integers(0, 256, count)]
+  ellipses = [x.tolist() for x in (centres.astype(int), axes.astype(int), angles, colours)]
+  for centre, axis, angle, colour in zip(*ellipses, strict=True):
+    cv2.ellipse(image, centre, axis, angle, 0, 360, colour, -1, cv2.LINE_AA, 4)
   return image
 
 
 def _mosaic(rng, ramp, h, w):
-  """Tiles or bricks: a grid of cells, each of its own colour, with joints between them."""
+  """Tiles or bricks: a grid of cells of random colours, with joints between them."""
   side = int(1.45 * max(h, w))
   rows = int(rng.integers(6, 30))
   columns = max(2, int(rows / rng.uniform(1, 3)))
@@ -210,9 +180,7 @@ def _mosaic(rng, ramp, h, w):
     for column in range(columns + 1):
       x = round((column + 0.5 * (row % 2)) * side / columns)
       cv2.line(image, (x, y), (x, round((row + 1) * side / rows)), joint, thick)
-  turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.uniform(-45, 45), 1.0)
-  turn[:, 2] -= ((side - w) / 2, (side - h) / 2)
-  return cv2.warpAffine(image, turn, (w, h), borderMode=cv2.BORDER_REFLECT_101)
+  return _rotated(image, rng.uniform(-45, 45), h, w)
 
 
 def _stripes(rng, ramp, h, w):
@@ -271,16 +239,18 @@ def _lights(rng, ramp, h, w):
   return add_lights(rng, _clouds(rng, dark, h, w))
 
 
-_PAINTERS = {
-  'clouds': _clouds,
-  'marble': _marble,
-  'fibres': _fibres,
-  'leaves': _leaves,
-  'mosaic': _mosaic,
-  'stripes': _stripes,
-  'checks': _checks,
-  'dots': _dots,
-  'gradient': _gradient,
-  'writing': _writing,
-  'lights': _lights,
+# Name -> (relative frequency, function). Dead leaves (random occlusion) have the statistics of
+# natural images; plain gradients stand for walls and sky, where only the edge shows the depth.
+FAMILIES = {
+  'clouds': (4, _clouds),
+  'marble': (3, _marble),
+  'fibres': (3, _fibres),
+  'leaves': (5, _leaves),
+  'mosaic': (2, _mosaic),
+  'stripes': (2, _stripes),
+  'checks': (2, _checks),
+  'dots': (2, _dots),
+  'gradient': (2, _gradient),
+  'writing': (1, _writing),
+  'lights': (2, _lights),
 }

@@ -1,4 +1,4 @@
-"""True disparity of drawn scenes, without their colours: what predictors are simulated on."""
+"""True disparity of drawn scenes without colours, the input of simulated predictors."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from depthjax.data.errors import noise
 from depthjax.data.scenes import draw, objects
 from depthjax.data.scenes.config import SceneConfig
-from depthjax.data.scenes.surfaces import plane_disparity, rooms
+from depthjax.data.scenes.surfaces import plane_disparity, slack
 
 
 def draw_truth(
@@ -19,16 +19,15 @@ def draw_truth(
   *,
   relief: float = 0.0,
 ) -> np.ndarray:
-  """The disparity of a drawn scene, float32 [h w], near is large.
+  """The disparity of a drawn scene, float32 [h w].
 
-  Silhouettes and planes are as draw.draw_scene has them, but nothing is painted, which is most of
-  the work. A scene has from 2 to `config.layers` layers: of few, each has room for relief. There is
-  none in the records of draw.draw_scene, whose renderers know planes alone.
+  Silhouettes and planes are those of draw.draw_scene; painting, the slowest part, is left out. A
+  scene has 2 to `config.layers` layers: with few layers the relief of each can be larger.
 
   Args:
     foregrounds: as in draw.draw_scene.
-    relief: how far surfaces leave their planes, as a share of half the least distance between
-      what covers and what is covered; up to 1 the order of the layers stays.
+    relief: amplitude of the relief, as a fraction of surfaces.slack; up to 1 keeps the order of
+      the layers.
   """
   config = dataclasses.replace(config, layers=int(rng.integers(2, config.layers + 1)))
   items = objects.draw_objects(rng, config, foregrounds)
@@ -38,33 +37,28 @@ def draw_truth(
   covered = alphas[:, p : p + h, p : p + w] > 127
   surfaces = [plane_disparity(plane, h, w) for plane in planes]
   if relief:
-    room = rooms(planes[:-1, 0], surfaces[-1], covered)
+    limits = slack(planes[:-1, 0], surfaces[-1], covered)
     masks = [*covered, np.ones((h, w), bool)]
-    surfaces = [
-      surface + draw_relief(rng, mask) * np.float32(relief * own)
-      for surface, mask, own in zip(surfaces, masks, room, strict=True)
-    ]
+    for i, (mask, limit) in enumerate(zip(masks, limits, strict=True)):
+      surfaces[i] = surfaces[i] + draw_relief(rng, mask) * np.float32(relief * limit)
   return compose(surfaces, covered)
 
 
 def compose(surfaces: Sequence[np.ndarray], covered: np.ndarray) -> np.ndarray:
-  """The disparity that is seen [h w]: at each pixel that of the first layer which covers it.
+  """The visible disparity [h w]: at each pixel that of the first layer which covers it.
 
   Args:
-    surfaces: l disparities [h w], near first; the last layer is behind everything.
+    surfaces: disparities of l layers [h w], near first; the last one covers every pixel.
     covered: bool [l-1 h w].
   """
-  out = surfaces[-1].copy()
-  for surface, mask in zip(surfaces[-2::-1], covered[::-1], strict=True):
-    np.copyto(out, surface, where=mask)
-  return out
+  return np.select(list(covered), surfaces[:-1], default=surfaces[-1])
 
 
 def draw_relief(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
-  """A smooth surface [h w], within a mask in [-1, 1]: a slant, waves and a bulge.
+  """A smooth surface [h w] with values in [-1, 1] inside a mask: a slant, waves and a bulge.
 
   Args:
-    mask: bool [h w], where the surface is seen.
+    mask: bool [h w], the silhouette of the layer.
   """
   h, w = mask.shape
   slant, waves, bulge = rng.dirichlet((1.0, 1.0, 1.0)).astype(np.float32)
@@ -77,14 +71,14 @@ def draw_relief(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
   if mask.all() or not mask.any():
     return out
   depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-  # A ball's profile over the distance from the outline; the ridges of the distance are smoothed.
-  depth = _softened(depth, max(0.5, 0.02 * max(h, w)))
+  # The profile of a ball over the distance from the outline; a blur removes the ridges.
+  depth = _blurred(depth, max(0.5, 0.02 * max(h, w)))
   rise = depth / depth.max()
   return out + bulge * np.sqrt(rise * (2 - rise))
 
 
-def _softened(x, sigma):
-  """Blurred by a Gaussian; a wide one at a smaller size, where it costs far less."""
+def _blurred(x, sigma):
+  """A Gaussian blur; a wide one is computed at a lower resolution, which is much faster."""
   h, w = x.shape
   factor = max(1, int(sigma / 4))
   small = noise.resized(x, (-(-h // factor), -(-w // factor)))

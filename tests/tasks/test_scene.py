@@ -1,0 +1,39 @@
+"""Records on the device against a composition in NumPy."""
+
+import jax
+import numpy as np
+
+from depthjax.data.scenes.config import SceneConfig
+from depthjax.tasks import scene
+from tests.data import made
+
+FIELDS = {'layers': 4, 'tilted_foreground': 1.0, 'tilted_background': 1.0, 'relief': 0.7}
+
+
+def test_image_and_disparity_equal_a_composition_in_numpy():
+  record = made.scene(0, **FIELDS)
+  drawn = scene.unpack(record, scene.geometry(SceneConfig(**FIELDS, pad=6)))
+  relief = np.asarray(jax.image.resize(record['relief'], (4, 60, 76), 'cubic'))
+  y, x = (np.mgrid[:48, :64] + 0.5) / np.array([48, 64])[:, None, None] - 0.5
+  image, disparity = np.zeros((48, 64, 3)), np.zeros((48, 64))
+  for layer in range(3, -1, -1):
+    *colour, alpha = np.moveaxis(record['layers'][layer, 6:-6, 6:-6] / 255, -1, 0)
+    srgb = np.stack(colour, axis=-1)
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    image = alpha[..., None] * linear + (1 - alpha[..., None]) * image
+    p0, p1, p2 = record['planes'][layer]
+    surface = p0 + p1 * x + p2 * y + relief[layer, 6:-6, 6:-6]
+    np.testing.assert_allclose(scene.surfaces(drawn)[layer], surface, atol=1e-6)
+    disparity = np.where(alpha > 0.5, surface, disparity)
+  np.testing.assert_allclose(scene.image(drawn), image, atol=1e-5)
+  np.testing.assert_allclose(scene.disparity(drawn)[..., 0], disparity, atol=1e-6)
+
+
+def test_geometry_names_the_layers_that_may_be_tilted():
+  def tilted(foreground, background):
+    fields = {'tilted_foreground': foreground, 'tilted_background': background}
+    return scene.geometry(SceneConfig(**fields, layers=4)).tilted
+
+  assert tilted(0.0, 0.0) == () and tilted(0.0, 0.5) == (3,)
+  assert tilted(0.5, 0.0) == (0, 1, 2) and tilted(0.5, 0.5) == (0, 1, 2, 3)
+  assert scene.geometry(SceneConfig()).relief is False
