@@ -13,7 +13,7 @@ from depthjax.configuring import ConfigError
 
 # Seconds after which a process that is not heard of counts as dead, and all others end.
 _SILENCE = 30
-# Seconds that processes wait for each other at the end; `together` has brought them there at once.
+# Seconds that processes wait for each other at the end; `barrier` has brought them there at once.
 _PARTING = 30
 # And after an error, which the others may not know of.
 _GRACE = 3
@@ -48,16 +48,16 @@ def start(cluster: str = '') -> None:
   jax.distributed.initialize(address, *numbers, **limits)
 
 
-def agreed(flag: bool) -> bool:
+def any_process(flag: bool) -> bool:
   """True on every process once it is true on one; called by all processes at the same step."""
   if jax.process_count() == 1:
     return flag
   return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
 
 
-def together() -> None:
+def barrier() -> None:
   """Returns once all processes are here, however long the last one takes."""
-  agreed(True)
+  any_process(True)
 
 
 def leave(code: int) -> NoReturn:

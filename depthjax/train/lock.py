@@ -44,7 +44,7 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
     except OSError as error:
       wrong = f'cannot be made or written to ({error.strerror})'
       refusal = InputError(workdir, wrong, 'a workdir that can, with free space')
-    if processes.agreed(refusal is not None):
+    if processes.any_process(refusal is not None):
       right = 'another workdir; that process says more'
       raise refusal or InputError(workdir, 'cannot be had by another process', right)
     yield

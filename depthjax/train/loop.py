@@ -101,7 +101,7 @@ class _Run:
     config, compiled, pending = self.config, None, None
     frozen = self.experiment.frozen()
     # A run that was killed in an evaluation has saved the step and not evaluated it.
-    owed = processes.agreed(start > 0 and not self.log.has('eval'))
+    owed = processes.any_process(start > 0 and not self.log.has('eval'))
     for step in range(start, config.steps):
       saves = step > start and _due(step, config.checkpoint.every)
       evaluates = (step > start or owed) and _due(step, config.eval.every)
@@ -135,7 +135,7 @@ class _Run:
       begin = time.perf_counter()
       compiled = self.experiment.runner.step.lower(*arguments).compile()
       # Devices that meet for the first time, in a step, do not wait for one that compiles long.
-      processes.together()
+      processes.barrier()
       self.log.say(f'compiled the step in {time.perf_counter() - begin:.1f} s')
     return compiled
 

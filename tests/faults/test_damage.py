@@ -127,7 +127,7 @@ def test_what_another_process_cannot_read_is_damaged_here_too(
   folder = _copy(whole, tmp_path)
   # Whether it is refused and whether it is damaged, of step 12 and of 10; and once all are moved.
   answers = iter([False, True, False, False, True])
-  monkeypatch.setattr(processes, 'agreed', lambda flag: next(answers))
+  monkeypatch.setattr(processes, 'any_process', lambda flag: next(answers))
   with _opened(folder) as checkpoints:
     assert checkpoints.restore_newest(abstract)[1] == 10
   assert 'another process cannot read it' in caplog.text
@@ -155,7 +155,7 @@ def test_a_read_that_fails_for_now_condemns_nothing(
     raise error
 
   with _opened(folder) as checkpoints:
-    monkeypatch.setattr(ocp.StandardCheckpointHandler, part, fail)
+    monkeypatch.setattr(ocp.PyTreeCheckpointHandler, part, fail)
     with pytest.raises(InputError, match=f'^{folder}/12: cannot be read now') as caught:
       checkpoints.restore_newest(abstract)
     monkeypatch.undo()
@@ -180,7 +180,7 @@ def test_what_fails_for_now_elsewhere_is_refused_here_too(whole, tmp_path, abstr
   _spoil(folder / '12')
   with _opened(folder) as checkpoints:
     answers = iter([True])
-    monkeypatch.setattr(processes, 'agreed', lambda flag: next(answers))
+    monkeypatch.setattr(processes, 'any_process', lambda flag: next(answers))
     with pytest.raises(InputError, match=f'^{folder}/12: is refused by another process'):
       checkpoints.restore_newest(abstract)
     monkeypatch.undo()

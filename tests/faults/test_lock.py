@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_made_or_locked_is_one_line(tmp_path, where):
 
 
 def test_what_another_process_cannot_have_is_refused_here_too(tmp_path, monkeypatch):
-  monkeypatch.setattr(processes, 'agreed', lambda flag: True)
+  monkeypatch.setattr(processes, 'any_process', lambda flag: True)
   with pytest.raises(InputError, match=f'^{tmp_path}: cannot be had by another process'):
     with lock.held(tmp_path):
       pass

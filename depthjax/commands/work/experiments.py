@@ -46,7 +46,7 @@ def _train(values: flags.FlagValues) -> None:
   workdir = _workdir(values)
   terms = resume.Terms(change=values.change, plain=_plain(values))
   loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
-  processes.together()
+  processes.barrier()
   if jax.process_index() == 0:
     print(f'done: {workdir}')
 
