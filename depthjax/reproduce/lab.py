@@ -153,7 +153,7 @@ class Lab:
     config, workdir = self.config(name), self.place(name)
     digests = {field: digest(self.place(other)) for field, other in needs.items()}
     eyes = {_RECORDED[field]: digest for field, digest in digests.items()}
-    terms = resume.Terms(plain=self._plain(name))
+    terms = resume.Terms(defaults=self._plain(name))
     if (workdir / record.NAME).exists():
       terms = _check_same(config, terms, eyes, workdir)
       if _finished(config, workdir):
@@ -178,7 +178,7 @@ def _check_same(
   known = tuple(field for field, name in _RECORDED.items() if name in seen)
   path = workdir / record.NAME
   recorded = record.read(path) if path.exists() else {}
-  changed = record.changes(config, recorded, terms.plain.to_dict())
+  changed = record.changes(config, recorded, terms.defaults.to_dict())
   names = [name for name in changed if name not in known]
   another = f'config (in {", ".join(names[:3])})' if names else ''
   if not names and {**eyes, **seen} != eyes:
@@ -187,7 +187,7 @@ def _check_same(
     raise configuring.ConfigError(
       f'{workdir} was trained with another {another}; use another --root, or remove it'
     )
-  return terms._replace(same=known)
+  return terms._replace(ignored=known)
 
 
 def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:

@@ -2,14 +2,19 @@
 
 import asyncio
 import contextlib
+import errno
+import itertools
 import logging
+import os
 import pathlib
+import re
 import sys
 import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from depthjax import processes, rules
@@ -17,10 +22,8 @@ from depthjax.files.errors import InputError
 
 _ITEM = 'default'  # Orbax's name for the only tree of a checkpoint.
 
-# TensorStore's status codes for errors of the disk, the network or the system. It has others, such
-# as NOT_FOUND and DATA_LOSS, for files that are missing or truncated.
-_TRANSIENT = ('UNKNOWN:', 'UNAVAILABLE:', 'DEADLINE_EXCEEDED:')
-_TRANSIENT += ('PERMISSION_DENIED:', 'RESOURCE_EXHAUSTED:')
+# Errors of the operating system for files that do not exist; any other may be transient.
+_MISSING = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
 
 
 class Damaged(Exception):
@@ -96,7 +99,9 @@ class Checkpoints:
         async_options=ocp.AsyncOptions(barrier_sync_fn=self._barrier),
       )
     self._manager = _Manager(
-      pathlib.Path(folder).absolute(), item_handlers=ocp.StandardCheckpointHandler(), options=options
+      pathlib.Path(folder).absolute(),
+      item_handlers=ocp.StandardCheckpointHandler(),
+      options=options,
     )
 
   def __enter__(self) -> 'Checkpoints':
@@ -124,7 +129,10 @@ class Checkpoints:
       self._manager.save(step, args=ocp.args.StandardSave(state))
 
   def check(self) -> None:
-    """Raises the error of a save that failed; does not wait for one in progress."""
+    """Raises the error of a save that failed; does not wait for one in progress.
+
+    Orbax has no hook for writes that outlast a failed one: they may print tracebacks to stderr.
+    """
     if self._failed is not None:
       raise self._failed
 
@@ -147,11 +155,12 @@ class Checkpoints:
     folder = self._path(step)
     me = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
+    types = ocp.type_handlers
+    registry = types.create_type_handler_registry(
+      (jax.Array, _ArrayReader()), (np.ndarray, types.NumpyHandler())
+    )
     handler = ocp.PyTreeCheckpointHandler(
-      multiprocessing_options=alone,
-      type_handler_registry=ocp.type_handlers.create_type_handler_registry(
-        (jax.Array, _ArrayReader())
-      ),
+      multiprocessing_options=alone, type_handler_registry=registry
     )
     with contextlib.closing(ocp.Checkpointer(handler, multiprocessing_options=alone)) as reader:
       try:
@@ -164,7 +173,7 @@ class Checkpoints:
       except (InputError, MemoryError, jax.errors.JaxRuntimeError):
         raise
       except Exception as error:  # Orbax raises many types, plain Exception among them.
-        if reason := _transient(error):
+        if reason := _system_error(error):
           right = 'a disk that can be read; then run the same command again'
           raise InputError(folder, f'cannot be read now ({reason})', right) from error
         raise Damaged(_first_line(error)) from error
@@ -216,7 +225,8 @@ class Checkpoints:
     if jax.process_index() == 0:
       for step, reason in reasons.items():
         folder = self._path(step)
-        target = _free_name(folder.with_name(f'{step}.damaged'))
+        names = (f'{step}.damaged{number or ""}' for number in itertools.count())
+        target = next(path for name in names if not (path := folder.with_name(name)).exists())
         renamed = '' if self._read_only else f', renamed to {target.name}'
         words = 'skipped: %s is damaged (%s)%s; restored step %d instead'
         logging.getLogger(__name__).warning(words, folder, reason, renamed, restored)
@@ -239,20 +249,16 @@ class Checkpoints:
     ocp.multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
 
 
-def _free_name(path: pathlib.Path) -> pathlib.Path:
-  number, free = 1, path
-  while free.exists():
-    number += 1
-    free = path.with_name(f'{path.name}{number}')
-  return free
+def _system_error(error: BaseException | None) -> str:
+  """The error of the operating system that made a read fail; '' if files are missing or truncated.
 
-
-def _transient(error: BaseException | None) -> str:
-  """The reason if reading again may succeed; '' for missing and truncated files."""
+  TensorStore raises ValueErrors whose text ends in [os_error_code='5'].
+  """
   while error is not None:
-    missing = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
-    if isinstance(error, OSError) and not missing or str(error).startswith(_TRANSIENT):
-      return _first_line(error)
+    found = re.search(r"os_error_code='(\d+)'", str(error))
+    number = int(found[1]) if found else getattr(error, 'errno', None)
+    if (found or isinstance(error, OSError)) and number not in _MISSING:
+      return os.strerror(number) if number else type(error).__name__
     error = error.__cause__
   return ''
 

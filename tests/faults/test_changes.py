@@ -56,7 +56,7 @@ def test_what_decides_the_numbers_may_not(path, field, value):
   assert words in str(caught.value) and '\n' not in str(caught.value)
   changed = resume.same_run(config, path, resume.Terms(change=True))
   assert changed == {field: record.Change(json.loads(was), value)}
-  assert resume.same_run(config, path, resume.Terms(same=(field,))) == {}
+  assert resume.same_run(config, path, resume.Terms(ignored=(field,))) == {}
 
 
 def test_more_steps_are_told_and_not_refused(path):
@@ -72,7 +72,7 @@ def test_a_field_that_an_older_record_lacks_has_the_default(path):
     resume.same_run(machines.config(optimizer__clip=2.0), path)
   plain = machines.config(model__renorm=False)
   with pytest.raises(ConfigError, match='model.renorm was false, is true'):
-    resume.same_run(machines.config(), path, resume.Terms(plain=plain))
+    resume.same_run(machines.config(), path, resume.Terms(defaults=plain))
 
 
 @pytest.mark.slow
@@ -101,7 +101,7 @@ def test_a_field_that_bounds_memory_alone_is_not_missed_by_older_runs(tmp_path):
   older['loss']['sequential'] = older['loss'].pop('chunk') == 1
   del older['model']['enlarge']
   path.write_text(json.dumps(older))
-  terms = resume.Terms(plain=config)
+  terms = resume.Terms(defaults=config)
   assert resume.same_run(tiny.sddr_config(loss__chunk=2), path, terms) == {}
   with pytest.raises(ConfigError, match='model.enlarge'):
     resume.same_run(tiny.sddr_config(model__enlarge=2), path, terms)

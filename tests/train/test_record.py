@@ -25,7 +25,7 @@ def test_a_run_of_an_older_version_goes_on(tmp_path, config):
   other = config.copy_and_resolve_references().unlock()
   other.optimizer.schedule = 'constant'
   with pytest.raises(ConfigError, match='optimizer.schedule was "cosine", is "constant"'):
-    resume.same_run(other, path, resume.Terms(plain=other))
+    resume.same_run(other, path, resume.Terms(defaults=other))
 
 
 @pytest.mark.parametrize('field, value', [('data', None), ('task', ['a']), ('optimizer', 3)])

@@ -44,7 +44,7 @@ def _workdir(values: flags.FlagValues) -> pathlib.Path:
 
 def _train(values: flags.FlagValues) -> None:
   workdir = _workdir(values)
-  terms = resume.Terms(change=values.change, plain=_plain(values))
+  terms = resume.Terms(change=values.change, defaults=_plain(values))
   loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
   processes.barrier()
   if jax.process_index() == 0:
