@@ -12,7 +12,7 @@ IFS=, read -ra gpus <<<"${CUDA_VISIBLE_DEVICES-$(nvidia-smi -L 2>&1 | grep ^GPU 
 [[ ${JAX_PLATFORMS-} == cpu ]] && gpus=()
 ids=("${!gpus[@]}") each=$((${#gpus[@]} / count))
 ((each * count == ${#gpus[@]})) || { echo "local.sh: ${#gpus[@]} GPUs cannot be divided among" \
-  "$count processes; set CUDA_VISIBLE_DEVICES to a multiple of that, or JAX_PLATFORMS=cpu" >&2; exit 2; }
+  "$count processes; set CUDA_VISIBLE_DEVICES to a multiple, or JAX_PLATFORMS=cpu" >&2; exit 2; }
 exec {null}>/dev/null
 # Reads until this shell ends, also by kill -9; then kills the process groups it read last.
 coproc watch { while read -ra all; do last=("${all[@]}"); done; kill -9 "${last[@]}"; } 2>/dev/null

@@ -12,30 +12,20 @@ from collections.abc import Callable, Iterator
 
 import ml_collections
 
-from configs import regression
 from depthjax.train import log as log_lib
 from tests import tiny
 
 RATES = ('examples_per_second', 'steps_per_second', 'input_share')
-# The smallest network, on the smallest scenes that the lens model allows.
+# Even smaller than tiny.FIELDS.
 FIELDS = {
+  **tiny.FIELDS,
   'steps': 12,
   'batch_size': 4,
-  'log_every': 1,
   'eval.every': 3,
-  'eval.examples': 8,
   'eval.pictures': 1,
   'checkpoint.every': 2,
   'model.width': 4,
   'model.depth': 1,
-  'optimizer.warmup': 0,
-  'data.height': 32,
-  'data.width': 32,
-  'data.pad': 8,
-  'data.photo_source': '',
-  'data.corruption_radius': 2,
-  'render.samples': 8,
-  'render.radius': 4,
 }
 # Lets all processes write the compilation cache; in JAX only the first one does.
 _COMMAND = """#!{python}
@@ -66,17 +56,14 @@ _LIMIT = 120  # Seconds to wait for a condition.
 
 def config(**fields) -> ml_collections.ConfigDict:
   """The config of the smallest run, with fields replaced; '__' in a name means '.'."""
-  result = regression.get_config('smoke')
   fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  result.update_from_flattened_dict({**FIELDS, 'parallel.devices': 1, **fields})
-  return result.lock()
+  return tiny.config(**{**FIELDS, 'parallel.devices': 1, **fields})
 
 
 def arguments(workdir, **fields) -> list[str]:
   """The same config as arguments of `depthjax train`."""
   fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **fields}.items()]
-  return [f'--config={tiny.ROOT}/configs/regression.py:smoke', f'--workdir={workdir}', *flags]
+  return tiny.arguments(workdir, **{**FIELDS, **fields})
 
 
 class Run:

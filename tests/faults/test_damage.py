@@ -47,23 +47,23 @@ def _empty(path: pathlib.Path) -> None:
 def test_damage_of_any_file_is_detected_or_harmless(reference_of_two, tmp_path, abstract, damage):
   """Also without late tracebacks: pytest turns these into errors."""
   folder = _copy(reference_of_two, tmp_path)
-  kept = tmp_path / 'kept'
-  shutil.copytree(folder / '12', kept)
-  found = {'sound': 0, 'damaged': 0}
+  original = tmp_path / 'original'
+  shutil.copytree(folder / '12', original)
+  found = {'undamaged': 0, 'damaged': 0}
   with _opened(folder, read_only=True) as checkpoints:
-    sound = jax.device_get(checkpoints.restore(abstract, 12))
-    for path in [path for path in sorted(kept.rglob('*')) if path.is_file()]:
-      damage(folder / '12' / path.relative_to(kept))
+    expected = jax.device_get(checkpoints.restore(abstract, 12))
+    for path in [path for path in sorted(original.rglob('*')) if path.is_file()]:
+      damage(folder / '12' / path.relative_to(original))
       try:
         state = jax.device_get(checkpoints.restore(abstract, 12))
-        jax.tree.map(np.testing.assert_array_equal, state, sound)
-        found['sound'] += 1
+        jax.tree.map(np.testing.assert_array_equal, state, expected)
+        found['undamaged'] += 1
       except checkpoint.Damaged as error:
         assert len(str(error).splitlines()) == 1
         found['damaged'] += 1
       shutil.rmtree(folder / '12')
-      shutil.copytree(kept, folder / '12')
-  assert found['damaged'] >= 3 and found['sound'] >= 3, found
+      shutil.copytree(original, folder / '12')
+  assert found['damaged'] >= 3 and found['undamaged'] >= 3, found
 
 
 def _remove_files(folder: pathlib.Path) -> None:

@@ -17,6 +17,7 @@ from depthjax.train import step as step_lib
 from tests import tiny
 
 _RATE = 0.1
+_TX = optax.sgd(_RATE)
 
 
 def _line() -> Task:
@@ -38,21 +39,19 @@ def _line() -> Task:
   return Task(init, apply, lambda frozen, batch: batch, loss, nothing, nothing)
 
 
-def _batch(n=8, seed=0):
-  rng = np.random.default_rng(seed)
-  x = rng.normal(size=n).astype(np.float32)
+def _batch(seed=0):
+  x = np.random.default_rng(seed).normal(size=8).astype(np.float32)
   return {'x': x, 'y': 3 * x + 1}
 
 
-def _state(task, tx=None):
+def _state(task):
   key = jax.random.key_data(jax.random.key(0))
-  return step_lib.init_state(key, task=task, tx=tx or optax.sgd(_RATE), inputs=_batch())
+  return step_lib.init_state(key, task=task, tx=_TX, inputs=_batch())
 
 
-def _step(task, tx=None, decay=0.9, parts=1):
+def _step(task, decay=0.9, parts=1):
   grads = step_lib.accumulate(functools.partial(step_lib.gradients, task=task), parts)
-  tx = tx or optax.sgd(_RATE)
-  return jax.jit(lambda s, b: step_lib.train_step(s, {}, b, gradients=grads, tx=tx, decay=decay))
+  return jax.jit(lambda s, b: step_lib.train_step(s, {}, b, gradients=grads, tx=_TX, decay=decay))
 
 
 def test_the_loss_receives_the_step_and_the_frozen_networks():
@@ -114,7 +113,7 @@ def test_untrained_parameters_do_not_change_and_are_not_in_the_gradient_norm():
   rates = (('w', 0.0), ('.*', 1.0))
   trained = functools.partial(optimizer.trained, learning_rate_factors=rates)
   grads = functools.partial(step_lib.gradients, task=task, trained=trained)
-  step = functools.partial(step_lib.train_step, gradients=grads, tx=optax.sgd(_RATE), decay=0.9)
+  step = functools.partial(step_lib.train_step, gradients=grads, tx=_TX, decay=0.9)
   state, scalars = jax.jit(step)(_state(task), {}, batch)
   slope = 2 * (batch['x'] - batch['y']).mean()
   np.testing.assert_allclose(scalars['grad_norm'], abs(slope), rtol=1e-5)
