@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import itertools
 import logging
 import os
@@ -21,9 +20,6 @@ from depthjax import processes, rules
 from depthjax.files.errors import InputError
 
 _ITEM = 'default'  # Orbax's name for the only tree of a checkpoint.
-
-# Errors of the operating system for files that do not exist; any other may be transient.
-_MISSING = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
 
 
 class Damaged(Exception):
@@ -255,11 +251,13 @@ def _system_error(error: BaseException | None) -> str:
   TensorStore raises ValueErrors whose text ends in [os_error_code='5'].
   """
   while error is not None:
-    found = re.search(r"os_error_code='(\d+)'", str(error))
-    number = int(found[1]) if found else getattr(error, 'errno', None)
-    if (found or isinstance(error, OSError)) and number not in _MISSING:
-      return os.strerror(number) if number else type(error).__name__
-    error = error.__cause__
+    cause = error.__cause__
+    if found := re.search(r"os_error_code='(\d+)'", str(error)):
+      error = OSError(int(found[1]), os.strerror(int(found[1])))
+    missing = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+    if isinstance(error, OSError) and not missing:
+      return error.strerror or str(error) or type(error).__name__
+    error = cause
   return ''
 
 

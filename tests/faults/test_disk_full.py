@@ -61,9 +61,9 @@ def test_a_failed_save_is_reported_at_once_and_leaves_no_checkpoint(disk):
   checkpoints.close()
 
 
-@pytest.mark.parametrize('filename', ['/dev/shm/part', b'/dev/shm/part', None])
+@pytest.mark.parametrize('filename', ['/dev/shm/part', b'/dev/shm/part', None, 3])
 def test_the_message_names_the_full_disk(tmp_path, filename):
-  name = '/dev/shm/part' if filename else tmp_path
+  name = '/dev/shm/part' if isinstance(filename, str | bytes) else tmp_path
   with pytest.raises(InputError, match=f'^{name}: cannot be written .No space left on device.'):
     with space.needed(tmp_path):
       try:

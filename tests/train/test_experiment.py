@@ -125,9 +125,8 @@ def test_every_mode_uses_the_frozen_network_like_one_device(built, tmp_path):
   assert np.abs(seen[0]['defocus'] - other).max() > 1e-3
   true = built(parallel__devices=1, render__disparity='true')
   assert np.abs(np.subtract(predicted, _losses(true)[0])).min() > 1e-3
-  assert (
-    sum(x.size for x in jax.tree.leaves(state.ema)) == 1
-  )  # The frozen network is not part of the state.
+  # The frozen network is not part of the state.
+  assert sum(x.size for x in jax.tree.leaves(state.ema)) == 1
   for fields in ({'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}):
     experiment = built(**fields)
     saved, _ = weights.load_weights(tmp_path / '2')
