@@ -89,7 +89,7 @@ def _wait_for_the_end_of(pids: list[int]) -> None:
     (('exit 1', _SLEEP), 2, 1, 1),
     (('exit 70', 'sleep 0.3; exit 2'), 2, 2, 1),
     (('exit 0', 'exit 70'), 0, 70, 1),
-    ((_SLEEP, 'exit 70'), 2, 70, 3),
+    ((_SLEEP, 'exit 70'), 1, 70, 2),
     (('(($(wc -l <$FOLDER/starts) > 2)) || kill -9 $$', 'exit 0'), 2, 0, 2),
   ],
 )
