@@ -14,7 +14,6 @@ NAME = 'config.json'
 CHANGES = 'changes.jsonl'
 # Tables and fields that do not affect the trained weights: hardware, speed, memory and logging.
 FREE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every', 'loss.chunk', 'loss.sequential')
-_REQUIRED = ('task', 'seed', 'batch_size', 'data', 'optimizer')
 
 
 class Change(NamedTuple):
@@ -31,8 +30,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     InputError: the file is damaged or holds something else.
   """
   try:
-    table = json.loads(path.read_text(encoding='utf-8'))
-    table = renamed.config(table | {field: table[field] for field in _REQUIRED})
+    table = renamed.config(json.loads(path.read_text(encoding='utf-8')))
     kind = 'predictions' if 'predictions' in table['data'] else 'scene'
     return {
       **table,
@@ -41,8 +39,8 @@ def read(path: pathlib.Path) -> dict[str, Any]:
       'data': {'kind': kind, **table['data']},
       'optimizer': {'name': 'adamw', 'schedule': 'cosine', 'power': 1.0, **table['optimizer']},
     }
-  except (KeyError, TypeError, ValueError) as error:
-    wrong = 'does not hold the config of a run'
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    wrong = 'does not hold the config of the run'
     raise InputError(path, wrong, 'the file that the run wrote, or no file') from error
 
 

@@ -36,4 +36,4 @@ def test_a_damaged_record_is_refused(tmp_path, text):
   if isinstance(text, dict):
     text = json.dumps({**tiny.config().to_dict(), **text})
   path.write_text(text)
-  refused(lambda: record.read(path), path, 'does not hold the config of a run')
+  refused(lambda: record.read(path), path, 'does not hold the config of the run')
