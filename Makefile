@@ -1,11 +1,11 @@
-# Everything a user or the continuous integration needs, from a machine with Python 3.11+ and make.
+# Setup, demo, tests and lint; needs Python 3.11+ and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# On Linux the default allocator gives the compiler's large buffers back to the system after every
-# step and pays for each page again; huge pages make that up to three times cheaper.
+# glibc returns large buffers to the system after every step and faults their pages in again; with
+# huge pages this takes up to 3x less time.
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 
 .PHONY: demo test test-all lint format lock clean
@@ -13,11 +13,11 @@ export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 demo: $(READY)
 	$(BIN)/depthjax demo
 
-# What a day's change can break.
+# Fast tests.
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
 
-# And what takes long: faults, launchers, ahead-of-time plans, large networks. CI runs it.
+# All tests, as in CI: also fault injection, launchers, ahead-of-time plans and large networks.
 test-all: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
@@ -29,7 +29,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The tested versions; pyproject.toml has the ranges that should work as well.
+# requirements.lock has the tested versions, pyproject.toml the supported ranges.
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --requirement requirements.lock

@@ -1,4 +1,4 @@
-"""The flags of `depthjax train`, `evaluate` and `plan`, and of a config file.
+"""Flags of `depthjax train`, `evaluate` and `plan`.
 
 depthjax train --config=configs/lensblur.py:smoke --workdir=runs/smoke --config.steps=100
 depthjax plan --config=configs/lensblur.py:base --topology=v5e:4x4 --batch_size=64
@@ -15,19 +15,19 @@ from depthjax.commands import runner
 
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file('config', None, 'Config file of the run.', lock_config=True)
-flags.DEFINE_string('workdir', None, 'Folder of the run: checkpoints, metrics, pictures, weights.')
-flags.DEFINE_enum('split', 'test', ['val', 'test'], 'What to evaluate on.')
+flags.DEFINE_string('workdir', None, 'Folder for checkpoints, metrics, pictures and weights.')
+flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Split to evaluate.')
 flags.DEFINE_string('cluster', '', "'', auto, or host:port,count,index of this process.")
-flags.DEFINE_bool('change', False, 'Go on with a run though its config changed.')
-flags.DEFINE_string('profile', '', 'Trace these steps of a training run, as START:STOP.')
-flags.DEFINE_string('topology', None, 'Plan for it: v5e:4x4, two slices v5e:4x4*2, h100:8, ...')
-flags.DEFINE_integer('batch_size', None, "Plan for this batch instead of the config's.", 1)
-flags.DEFINE_integer('search', 4, 'Batches that plan may compile to find the largest.', 0)
-flags.DEFINE_boolean('quick', False, 'Plan with quick compilations: minutes less, more memory.')
-flags.DEFINE_string('json', None, 'File for the plan as JSON.')
+flags.DEFINE_bool('change', False, 'Resume a run although its config changed.')
+flags.DEFINE_string('profile', '', 'Profile the training steps START:STOP.')
+flags.DEFINE_string('topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...')
+flags.DEFINE_integer('batch_size', None, "Batch size to plan for; default: the config's.", 1)
+flags.DEFINE_integer('search', 4, 'Maximum number of compilations to find the largest batch.', 0)
+flags.DEFINE_boolean('quick', False, 'Compile faster, with a pessimistic memory estimate.')
+flags.DEFINE_string('json', None, 'Write the plan to this JSON file.')
 flags.mark_flag_as_required('config')
 
-# What a verb cannot do without, beside the config.
+# The flag that each verb requires besides --config.
 _NEEDS = {'train': 'workdir', 'evaluate': 'workdir', 'plan': 'topology'}
 
 
@@ -36,30 +36,29 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Exit codes:
     0: done.
-    1: the run diverged, with the last good state saved.
-    2: something that a person must mend, and one line that says what: a config or file that cannot
-      work, a full disk, a folder that another run is in, too many records that cannot be read.
-      What was saved stays, and the same command goes on from it.
-    70: an error that nobody foresaw, with its traceback; of several processes also those that lost
-      another one (134 where JAX itself noticed). Starting again may help.
-    143: SIGTERM came and the state is saved.
+    1: the loss or a gradient was not finite; the last finite state is saved.
+    2: the user must fix something, which one line names: a config, a file, a full disk, a folder in
+      use by another run, too many unreadable records. The same command then resumes the run.
+    70: an unexpected error, with its traceback, or the loss of another process of the run (134 if
+      JAX detected it). A restart may help.
+    143: stopped by SIGTERM; the state is saved.
 
   Raises:
-    ConfigError: arguments that cannot work; refused before jax is imported.
+    ConfigError: invalid arguments; raised before jax is imported.
   """
   argv = [f'depthjax {verb}', *arguments]
   app.run(functools.partial(_main, verb), argv=argv, flags_parser=parse)
 
 
 def parse(argv: list[str], values: flags.FlagValues = FLAGS) -> list[str]:
-  """Reads the flags and the config file.
+  """Parses the flags and reads the config file; returns the remaining arguments.
 
   Raises:
-    ConfigError: what is wrong with them, or an argument that is no flag.
+    ConfigError: an invalid flag, an unreadable config file, or a positional argument.
   """
   try:
     rest = values(argv)
-    values.config.task  # noqa: B018  A file that could not be read says so at the first use.
+    values.config.task  # noqa: B018  Raises here if the config file could not be read.
   except (AttributeError, KeyError) as error:
     wrong = f'--config: unknown name: {_innermost(error)}'
   except OSError as error:
@@ -71,7 +70,7 @@ def parse(argv: list[str], values: flags.FlagValues = FLAGS) -> list[str]:
   else:
     if len(rest) == 1:
       return rest
-    wrong = f'unexpected argument {rest[1]!r}; overrides are --config.X=Y'
+    wrong = f'unexpected argument {rest[1]!r}; set config fields by --config.NAME=VALUE'
   raise configuring.ConfigError(wrong)
 
 
@@ -87,7 +86,7 @@ def _main(verb: str, _: list[str]) -> None:
 
 
 def _innermost(error: Exception) -> str:
-  """What ml_collections says of a misspelt name, of the errors that it wraps each other in."""
+  """The message of the innermost of the nested errors that ml_collections raises."""
   while error.args and isinstance(error.args[0], Exception):
     error = error.args[0]
   return str(error.args[0])

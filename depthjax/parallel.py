@@ -1,10 +1,11 @@
-"""Where arrays live and steps run: mesh, layouts of the state, and the jit and pmap runners.
+"""Data and FSDP parallelism: the mesh, shardings of the state, and runners for jit and pmap.
 
-The mesh has two axes: over `data` and `fsdp` together the batch is split, over `fsdp` alone also
-the parameters whose rule says so. This is the only file that names them. A step sees none of it:
-`Runner` takes pure functions of (state, frozen, batch) and returns them compiled.
+The mesh has the axes `data` and `fsdp`. The batch is split over both; parameters whose layout is
+'fsdp' are split over `fsdp`. No other module names these axes. The functions of a step know nothing
+of them: a `Runner` holds pure functions of (state, frozen, batch), compiled.
 """
 
+import collections
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -28,18 +29,17 @@ Batch = Any
 
 
 class Runner(NamedTuple):
-  """Pure functions of a state, frozen networks and a batch, compiled for the devices at hand.
+  """Pure functions of a state, frozen networks and a batch, compiled for a mesh.
 
   Fields:
-    init: key data -> state, laid out by the rules.
-    abstract: the state's shapes, types and shardings, for restoring it from a checkpoint.
-    frozen: the same of the frozen networks' variables, which are laid out by the same rules.
-    step: (state, frozen, batch) -> (state, scalars). The state given is used up.
-    read: a function (state, frozen, batch) -> arrays of leading size b, to the same one compiled,
-      its results replicated.
-    whole: a tree of arrays -> the same arrays, whole on every device.
-    put: this process's part of a batch on the host -> the batch on the devices.
-    put_frozen: the frozen networks' variables on the host -> those on the devices.
+    init: key data -> state, sharded by the layouts.
+    abstract: shapes, dtypes and shardings of the state, for restoring a checkpoint.
+    frozen: the same for the variables of the frozen networks.
+    step: (state, frozen, batch) -> (state, scalars). Donates the given state.
+    read: compiles a function (state, frozen, batch) -> arrays [b ...]; its results are replicated.
+    replicate: a tree of arrays -> the same arrays, replicated on all devices.
+    put: this process's part of a batch, on the host -> the global batch on the devices.
+    put_frozen: variables of the frozen networks, on the host -> the same on the devices.
   """
 
   init: Callable[[jax.Array], State]
@@ -47,84 +47,79 @@ class Runner(NamedTuple):
   frozen: Any
   step: Callable[[State, Any, Batch], tuple[State, dict[str, jax.Array]]]
   read: Callable[[Callable], Callable[[State, Any, Batch], Any]]
-  whole: Callable[[Any], Any]
+  replicate: Callable[[Any], Any]
   put: Callable[[Batch], Batch]
   put_frozen: Callable[[Any], Any]
 
 
 def make_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """All devices as (data, fsdp). Auto axes: linen's layers know nothing of Explicit ones.
+  """A mesh (data, fsdp) of the devices, with Auto axes; Linen does not support Explicit ones.
 
-  Devices of several TPU slices make a hybrid mesh: `fsdp` stays within a slice, where its gathers
-  go over the chips' own links, and the slow network between slices sees the gradients alone.
+  Several TPU slices make a hybrid mesh: `fsdp` stays within a slice, where all-gathers use the
+  fast interconnect (ICI), so that only gradients cross slices (DCN).
 
   Raises:
-    ConfigError: `fsdp` does not divide the chips of a slice.
+    ConfigError: `fsdp` does not divide the number of chips of a slice, or slices are incomplete.
   """
   devices = list(jax.devices() if devices is None else devices)
-  slices = len({getattr(device, 'slice_index', None) for device in devices})
-  each = len(devices) // slices
-  if slices == 1:
-    shape = (each // fsdp, fsdp)
-    return jax.make_mesh(shape, (_DATA, _FSDP), (AxisType.Auto,) * 2, devices=devices)
-  if slices * each != len(devices) or len({_slice_size(devices, d) for d in devices}) > 1:
-    raise ConfigError('parallel.devices takes parts of slices; 0 takes all')
-  if each % fsdp:
-    raise ConfigError(f'parallel.fsdp is {fsdp}; it must divide the {each} chips of a slice')
-  grid = mesh_utils.create_hybrid_device_mesh((each // fsdp, fsdp), (slices, 1), devices)
-  return Mesh(grid, (_DATA, _FSDP), axis_types=(AxisType.Auto,) * 2)
-
-
-def _slice_size(devices: Sequence[jax.Device], device: jax.Device) -> int:
-  return sum(other.slice_index == device.slice_index for other in devices)
+  slices = collections.Counter(getattr(device, 'slice_index', None) for device in devices)
+  chips = len(devices) // len(slices)
+  axes, types = (_DATA, _FSDP), (AxisType.Auto,) * 2
+  if len(slices) == 1:
+    return jax.make_mesh((chips // fsdp, fsdp), axes, types, devices=devices)
+  if set(slices.values()) != {chips}:
+    raise ConfigError('parallel.devices selects parts of slices; use 0 for all devices')
+  if chips % fsdp:
+    raise ConfigError(f'parallel.fsdp is {fsdp}; it must divide the {chips} chips of a slice')
+  grid = mesh_utils.create_hybrid_device_mesh((chips // fsdp, fsdp), (len(slices), 1), devices)
+  return Mesh(grid, axes, axis_types=types)
 
 
 def axis_name(mode: str) -> str | None:
-  """The mapped axis that batch statistics are averaged over: pmap's; under jit there is none."""
+  """The axis name for averaging batch statistics under pmap; None under jit."""
   return _PMAP if mode == 'pmap' else None
 
 
 def map_examples(mode: str, mesh: Mesh) -> Callable[[Callable], Callable]:
-  """A transformation that runs a function of one example over a batch, on the example's device.
+  """A transformation like vmap that runs the examples of a batch in sequence on each device.
 
-  Unlike vmap it leaves `dynamic_slice` with starts of the example's own a slice (vmap makes it a
-  gather), and only one example's intermediates are alive on a device at a time.
+  It keeps a `dynamic_slice` whose start depends on the example, which vmap turns into a gather, and
+  needs memory for the intermediate results of one example at a time.
   """
 
-  def over(function: Callable) -> Callable:
+  def mapped_over_batch(function: Callable) -> Callable:
     mapped = functools.partial(jax.lax.map, function)
     if mode == 'pmap':
       return mapped
     return jax.shard_map(mapped, mesh=mesh, in_specs=_BATCH, out_specs=_BATCH, check_vma=False)
 
-  return over
+  return mapped_over_batch
 
 
 def averaged(gradients: Callable, mode: str) -> Callable:
-  """The gradient function with its results averaged over the devices of a pmap.
+  """The gradient function, its results averaged over devices under pmap.
 
-  Under jit the batch is one array and its mean is over all devices already.
+  Under jit the batch is one global array, so its mean needs no collective here.
   """
   if mode != 'pmap':
     return gradients
   return lambda *arguments: jax.lax.pmean(gradients(*arguments), _PMAP)
 
 
-def gathered(gradients: Callable, mode: str, mesh: Mesh) -> Callable:
-  """The gradient function with the parameters that it is given whole on every device.
+def all_gathered(gradients: Callable, mode: str, mesh: Mesh) -> Callable:
+  """The gradient function with parameters and frozen variables replicated before use (FSDP).
 
-  Frozen networks likewise. So each is gathered once a step, as it is used, and its gradient is
-  summed as one array. Left to itself the compiler splits convolutions by the channels that a
-  parameter is split along, and sends activations about instead.
+  Each array is then all-gathered once a step. Without this constraint XLA partitions convolutions
+  along the split channels of a parameter and communicates activations instead.
   """
   if mode == 'pmap':
     return gradients
 
-  def of_whole(state: State, frozen: Any, batch: Batch) -> Any:
-    params, frozen = _whole((state.params, frozen), mesh)
+  def replicated(state: State, frozen: Any, batch: Batch) -> Any:
+    params, frozen = _replicated((state.params, frozen), mesh)
     return gradients(state.replace(params=params), frozen, batch)
 
-  return of_whole
+  return replicated
 
 
 def jit_runner(
@@ -136,86 +131,97 @@ def jit_runner(
   min_size: int = 1,
   frozen: Any = None,
 ) -> Runner:
-  """The runner for jit with NamedSharding: the default, on any number of processes.
+  """The default runner: jit with NamedSharding, on any number of processes.
 
   Args:
     layouts, min_size: as in `state_shardings`.
     frozen: variables of frozen networks, or their shapes.
   """
-  whole = NamedSharding(mesh, P())
-  split = NamedSharding(mesh, _BATCH)
-  abstract, frozen = jax.eval_shape(init, _key_spec()), frozen or {}
-  shardings = state_shardings(abstract, layouts, mesh, min_size=min_size)
-  of_frozen = state_shardings(frozen, layouts, mesh, min_size=min_size)
+  replicated, split = NamedSharding(mesh, P()), NamedSharding(mesh, _BATCH)
+  sharding = functools.partial(state_shardings, layouts=layouts, mesh=mesh, min_size=min_size)
+  (shardings, of_frozen), fields = _placement(init, frozen or {}, sharding, replicated)
   layout = (shardings, of_frozen, split)
 
   def read(function: Callable) -> Callable:
-    of_whole = lambda state, frozen, batch: function(*_whole((state, frozen), mesh), batch)  # noqa: E731
-    return jax.jit(of_whole, in_shardings=layout, out_shardings=whole)
+    def gathered(state: State, frozen: Any, batch: Batch) -> Any:
+      return function(*_replicated((state, frozen), mesh), batch)
+
+    return jax.jit(gathered, in_shardings=layout, out_shardings=replicated)
 
   return Runner(
-    init=_compiled_init(init, shardings),
-    abstract=_with_shardings(abstract, shardings),
-    frozen=_with_shardings(frozen, of_frozen),
-    # Without out_shardings the compiler is free to move the state, and does, step by step.
-    step=jax.jit(step, in_shardings=layout, out_shardings=(shardings, whole), donate_argnums=0),
+    **fields,
+    # Without out_shardings XLA changes the shardings of the state from step to step.
+    step=jax.jit(
+      step, in_shardings=layout, out_shardings=(shardings, replicated), donate_argnums=0
+    ),
     read=read,
-    whole=jax.jit(_same, out_shardings=whole),
     put=lambda batch: jax.tree.map(
       lambda x: jax.make_array_from_process_local_data(split, np.asarray(x)), batch
     ),
-    put_frozen=lambda frozen: jax.tree.map(_from_host, frozen, of_frozen),
   )
 
 
 def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any = None) -> Runner:
-  """The same functions under jax.pmap: state and frozen networks replicated, the batch split."""
+  """The runner for jax.pmap: state and frozen networks replicated, the batch split."""
   devices = list(mesh.devices.flat)
-  count = len(devices)
-  whole = NamedSharding(mesh, P())
-  abstract, frozen = jax.eval_shape(init, _key_spec()), frozen or {}
-  shardings, of_frozen = jax.tree.map(lambda _: whole, (abstract, frozen))
+  replicated = NamedSharding(mesh, P())
+  split = NamedSharding(Mesh(np.array(devices), (_PMAP,)), P(_PMAP))
+  sharding = functools.partial(jax.tree.map, lambda _: replicated)
   pmap = functools.partial(jax.pmap, axis_name=_PMAP, devices=devices)
 
-  split = NamedSharding(Mesh(np.array(devices), (_PMAP,)), P(_PMAP))
-
   def put(batch: Batch) -> Batch:
-    parts = jax.tree.map(lambda x: np.reshape(x, (count, -1, *np.shape(x)[1:])), batch)
+    parts = jax.tree.map(lambda x: np.reshape(x, (len(devices), -1, *np.shape(x)[1:])), batch)
     return jax.device_put(parts, split)
 
   def read(function: Callable) -> Callable:
     mapped = pmap(function, in_axes=(None, None, 0))
-
-    def joined(*arguments: Any) -> Any:
-      return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), mapped(*arguments))
-
-    return joined
+    return lambda *arguments: jax.tree.map(
+      lambda x: x.reshape(-1, *x.shape[2:]), mapped(*arguments)
+    )
 
   return Runner(
-    init=_compiled_init(init, shardings),
-    abstract=_with_shardings(abstract, shardings),
-    frozen=_with_shardings(frozen, of_frozen),
+    **_placement(init, frozen or {}, sharding, replicated)[1],
     step=pmap(step, in_axes=(None, None, 0), out_axes=(None, None)),
     read=read,
-    whole=jax.jit(_same, out_shardings=whole),
     put=put,
-    put_frozen=lambda frozen: jax.tree.map(_from_host, frozen, of_frozen),
   )
 
 
+def _placement(
+  init: Callable, frozen: Any, sharding: Callable, replicated: NamedSharding
+) -> tuple[tuple[State, Any], dict[str, Any]]:
+  """The shardings of state and frozen variables, and the fields of a Runner that use them."""
+  trees = jax.eval_shape(init, jax.ShapeDtypeStruct((2,), np.uint32)), frozen
+  shardings = sharding(trees[0]), sharding(trees[1])
+  abstract, abstract_frozen = jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), trees, shardings
+  )
+  # `init` runs once; on CPU, XLA's optimisation of it would take longer than the run.
+  cpu = jax.default_backend() == 'cpu'
+  options = {'xla_backend_optimization_level': 0} if cpu else None
+  return shardings, {
+    'init': jax.jit(init, out_shardings=shardings[0], compiler_options=options),
+    'abstract': abstract,
+    'frozen': abstract_frozen,
+    'replicate': jax.jit(lambda tree: tree, out_shardings=replicated),
+    'put_frozen': lambda frozen: jax.tree.map(_from_host, frozen, shardings[1]),
+  }
+
+
 def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh, *, min_size: int = 1) -> State:
-  """The sharding of every leaf by the first rule that matches its path.
+  """The sharding of every leaf, by the first rule that matches its path.
 
   Args:
-    min_size: arrays of fewer elements stay whole: sending parts of them about saves nothing.
+    layouts: (regex, 'fsdp' or 'replicated') pairs.
+    min_size: arrays with fewer elements are replicated; splitting them saves nothing.
 
   Raises:
-    ConfigError: no rule matches a path, or a rule's layout is not 'fsdp' or 'replicated'.
+    ConfigError: no rule matches a path, or a layout is unknown.
   """
 
   def sharding(layout: str, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
     if layout not in ('fsdp', 'replicated'):
-      raise ConfigError(f"a layout is 'fsdp' or 'replicated', not {layout!r}")
+      raise ConfigError(f"unknown layout {layout!r}; use 'fsdp' or 'replicated'")
     splits = layout == 'fsdp' and math.prod(leaf.shape) >= min_size
     spec = _fsdp_spec(leaf.shape, mesh.shape[_FSDP]) if splits else P()
     return NamedSharding(mesh, spec)
@@ -224,7 +230,7 @@ def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh, *, min_size:
 
 
 def _fsdp_spec(shape: tuple[int, ...], size: int) -> P:
-  """Splits the longest axis that `size` divides; small or odd arrays stay whole."""
+  """Splits the longest axis that `size` divides; replicates the array if there is none."""
   axes = [i for i, length in enumerate(shape) if length % size == 0 and length >= size]
   if size == 1 or not axes:
     return P()
@@ -232,32 +238,11 @@ def _fsdp_spec(shape: tuple[int, ...], size: int) -> P:
   return P(*(_FSDP if i == longest else None for i in range(len(shape))))
 
 
-def _compiled_init(init: Callable, shardings: State) -> Callable:
-  """Runs once: on a CPU optimising hundreds of small random draws takes longer than all of them."""
-  cpu = jax.default_backend() == 'cpu'
-  options = {'xla_backend_optimization_level': 0} if cpu else None
-  return jax.jit(init, out_shardings=shardings, compiler_options=options)
-
-
-def _with_shardings(abstract: State, shardings: State) -> State:
-  return jax.tree.map(
-    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings
-  )
-
-
-def _whole(tree: Any, mesh: Mesh) -> Any:
+def _replicated(tree: Any, mesh: Mesh) -> Any:
   return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, P()))
 
 
 def _from_host(x: Any, sharding: NamedSharding) -> jax.Array:
-  """An array that every process has, laid out over the devices of all."""
+  """A global array from the same host array on every process."""
   x = np.asarray(x)
   return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
-
-
-def _same(tree: Any) -> Any:
-  return tree
-
-
-def _key_spec() -> jax.ShapeDtypeStruct:
-  return jax.ShapeDtypeStruct((2,), np.uint32)

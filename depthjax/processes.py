@@ -1,4 +1,4 @@
-"""The processes of one run: how they find each other, agree, and part."""
+"""The processes of one run: start, collective decisions, and exit."""
 
 import os
 import sys
@@ -11,63 +11,60 @@ from jax.experimental import multihost_utils
 
 from depthjax.configuring import ConfigError
 
-# Seconds after which a process that is not heard of counts as dead, and all others end.
-_SILENCE = 30
-# Seconds that processes wait for each other at the end; `together` has brought them there at once.
-_PARTING = 30
-# And after an error, which the others may not know of.
-_GRACE = 3
+# Seconds that an exit after an error waits for the other processes.
+_ERROR_TIMEOUT = 3
 
 
 def start(cluster: str = '') -> None:
-  """Joins the other processes of a run, before any device is used.
+  """Joins the other processes of a run; must precede any use of a device.
 
-  `cluster` is '' for one process, 'auto' where the environment says it (Cloud TPU, GKE, Slurm,
-  Open MPI), or 'host:port,count,index'. When one of them dies, the others end as well: at once if
-  it was the first or computes with them, else within about half a minute.
+  When a process dies, the others exit too: at once if it was the first one or shared a computation
+  with them, else within about half a minute.
+
+  Args:
+    cluster: '' for a single process, 'auto' to read the environment (Cloud TPU, GKE, Slurm, Open
+      MPI), or 'host:port,count,index'.
 
   Raises:
-    ConfigError: anything else, or 'auto' where no such environment is.
+    ConfigError: another value, or 'auto' outside of such an environment.
   """
   if not cluster:
     return
-  limits = {'heartbeat_timeout_seconds': _SILENCE, 'shutdown_timeout_seconds': _PARTING}
-  if cluster == 'auto':
+  where: tuple = ()
+  if cluster != 'auto':
     try:
-      jax.distributed.initialize(**limits)
+      address, count, index = cluster.split(',')
+      where = address, int(count), int(index)
     except ValueError as error:
-      raise ConfigError(
-        f'cluster is auto, and no cluster is found here ({error}); use host:port,count,index'
-      ) from error
-    return
+      expected = "use '', auto or host:port,count,index"
+      raise ConfigError(f'cluster is {cluster!r}; {expected}') from error
+  limits = {'heartbeat_timeout_seconds': 30, 'shutdown_timeout_seconds': 30}
   try:
-    address, count, index = cluster.split(',')
-    numbers = int(count), int(index)
+    jax.distributed.initialize(*where, **limits)
   except ValueError as error:
-    raise ConfigError(f"cluster is {cluster!r}; '', auto or host:port,count,index") from error
-  jax.distributed.initialize(address, *numbers, **limits)
+    raise ConfigError(f'cluster is {cluster}: {error}; use host:port,count,index') from error
 
 
-def agreed(flag: bool) -> bool:
-  """True on every process once it is true on one; called by all processes at the same step."""
+def any_process(flag: bool) -> bool:
+  """Whether `flag` is true on any process; all processes must call it at the same point."""
   if jax.process_count() == 1:
     return flag
   return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
 
 
-def together() -> None:
-  """Returns once all processes are here, however long the last one takes."""
-  agreed(True)
+def barrier() -> None:
+  """Waits until all processes have called it; has no timeout."""
+  any_process(True)
 
 
 def leave(code: int) -> NoReturn:
-  """Ends one of several processes with `code`, without waiting for what others may never do.
+  """Exits one of several processes with `code` after an error.
 
-  A normal exit waits for all of them to exit; those that compute would wait for this one.
+  A normal exit would wait for all processes, which may be waiting for this one.
   """
   sys.stdout.flush()
   sys.stderr.flush()
-  parting = threading.Thread(target=jax.distributed.shutdown, daemon=True)
-  parting.start()
-  parting.join(_GRACE)
+  shutdown = threading.Thread(target=jax.distributed.shutdown, daemon=True)
+  shutdown.start()
+  shutdown.join(_ERROR_TIMEOUT)
   os._exit(code)

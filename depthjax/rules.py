@@ -1,7 +1,7 @@
-"""Which parameters? Ordered (regex, value) pairs over the paths of a pytree; the first match wins.
+"""Values for the leaves of a pytree, by ordered (regex, value) pairs; the first match wins.
 
-Layouts, frozen parameters, weight decay, learning-rate factors and what to initialise from another
-run are all said in this one way. A path is the leaf's keys joined by '/', such as
+Configs use them for shardings, weight decay, learning rates (0 freezes) and initialisation from
+other weights. The regex is searched for in the path of a leaf: its keys joined by '/', such as
 'params/kernel_net/deep1/expand/conv/kernel'.
 """
 
@@ -15,15 +15,15 @@ from depthjax.configuring import ConfigError
 
 
 def path_name(path: Sequence[Any]) -> str:
-  """The keys of a leaf's path joined by '/'."""
+  """The keys of a leaf's key path, joined by '/'."""
   return jax.tree_util.keystr(path, simple=True, separator='/')
 
 
 def match(rules: Sequence[tuple[str, Any]], tree: Any) -> Any:
-  """The tree with each leaf replaced by the value of the first rule whose regex its path holds.
+  """The tree with each leaf replaced by the value of the first rule that matches its path.
 
   Raises:
-    ConfigError: a path that no rule matches, or a pattern that is no regular expression.
+    ConfigError: no rule matches a path, or a pattern is not a valid regular expression.
   """
   compiled = [(_compile(pattern), value) for pattern, value in rules]
 
@@ -33,7 +33,7 @@ def match(rules: Sequence[tuple[str, Any]], tree: Any) -> Any:
       if pattern.search(name):
         return value
     patterns = ', '.join(repr(pattern) for pattern, _ in rules)
-    raise ConfigError(f"no rule matches {name!r} (rules: {patterns}); end with ('.*', value)")
+    raise ConfigError(f"no rule matches {name!r} (rules: {patterns}); add ('.*', value) at the end")
 
   return jax.tree_util.tree_map_with_path(value_of, tree)
 
@@ -42,4 +42,4 @@ def _compile(pattern: str) -> re.Pattern:
   try:
     return re.compile(pattern)
   except re.error as error:
-    raise ConfigError(f'the rule {pattern!r} is no regular expression: {error}') from error
+    raise ConfigError(f'the rule {pattern!r} is not a valid regular expression: {error}') from error

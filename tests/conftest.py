@@ -1,6 +1,6 @@
-"""Eight CPU devices, a compilation cache that lasts, and two tiers of tests.
+"""Eight CPU devices, a persistent compilation cache, and two tiers of tests.
 
-`make test` runs what is not marked `slow`; `make test-all` runs everything.
+`make test` skips tests marked `slow`; `make test-all` runs everything.
 """
 
 import gc
@@ -13,11 +13,11 @@ import pytest
 from absl import flags
 
 _CACHE = pathlib.Path(__file__).parents[1] / '.cache' / 'xla'
-# The processes that tests start inherit both. Tests compile much and compute little.
+# Processes that tests start inherit these. Tests compile much and compute little.
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(_CACHE))
 _OPTIONS = ['--xla_backend_optimization_level=0']
 if jaxlib.__version__.startswith('0.10.'):
-  # Later versions have but the new emitters, which take twice as long to compile.
+  # The older emitters compile twice as fast; later versions have no such choice.
   _OPTIONS += ['--xla_cpu_use_fusion_emitters=false', '--xla_cpu_parallel_codegen_split_count=1']
 os.environ['XLA_FLAGS'] = ' '.join([os.environ.get('XLA_FLAGS', ''), *_OPTIONS]).strip()
 
@@ -25,10 +25,10 @@ jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
 
-# grain's workers read absl flags; outside of app.run nobody has parsed them.
+# Grain's workers read absl flags, which are not parsed outside of app.run.
 flags.FLAGS.mark_as_parsed()
 
-# Fault injection, launchers and ahead-of-time plans: folders that are slow as a whole.
+# Fault injection, launchers and ahead-of-time plans: all tests of these folders are slow.
 _SLOW = [pathlib.Path(__file__).parent / name for name in ('faults', 'launch', 'plan')]
 
 
@@ -39,8 +39,8 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True, scope='module')
-def fixture_compiled_programs_end_with_their_module():
-  """A worker that kept those of all modules would grow to several GB."""
+def fixture_clear_compiled_programs():
+  """Without it a worker would grow to several GB."""
   yield
   jax.clear_caches()
   gc.collect()

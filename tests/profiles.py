@@ -1,14 +1,14 @@
-"""ICC profiles for tests: version 2, a matrix and a gamma."""
+"""ICC profiles for tests: version 2, with a matrix and a gamma curve."""
 
 import struct
 
-# Primaries in the profile connection space: columns of the matrix to XYZ of D50.
+# XYZ of the primaries in the profile connection space (D50).
 SRGB = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
 P3 = ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))
 
 
 def matrix_profile(red, green, blue, padding=0):
-  """A profile of RGB colours by the XYZ of its primaries; `padding` bytes make it larger."""
+  """An RGB profile from the XYZ of its primaries, enlarged by `padding` bytes."""
   xyz = {b'rXYZ': red, b'gXYZ': green, b'bXYZ': blue, b'wtpt': (0.9642, 1.0, 0.8249)}
   tags = {
     name: b'XYZ \0\0\0\0' + struct.pack('>3i', *(round(v * 65536) for v in values))

@@ -1,4 +1,4 @@
-"""What a traced function consists of."""
+"""Primitives of a traced function."""
 
 import collections
 
@@ -7,7 +7,7 @@ from jax.extend import core
 
 
 def primitives(function, *arguments) -> collections.Counter:
-  """How often each primitive stands in a function's jaxpr, those inside of loops and calls too."""
+  """Counts of the primitives in the jaxpr of a function, including nested jaxprs."""
   counts = collections.Counter()
 
   def visit(jaxpr):

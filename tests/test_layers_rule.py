@@ -1,4 +1,4 @@
-"""Who may import whom: the floors of the house, read off the source of every module."""
+"""Import rules between the packages of depthjax, checked on the source of every module."""
 
 import ast
 import functools
@@ -13,9 +13,9 @@ import pytest
 _ROOT = pathlib.Path(__file__).parents[1]
 _STANDARD = sys.stdlib_module_names
 
-# What a room (a package of depthjax, or a module beside them) may import of the others, itself
-# aside, and of other people's packages.
-_ROOMS = {
+# What each package (or top-level module) of depthjax may import, besides itself: other packages of
+# depthjax, and third-party packages.
+_ALLOWED = {
   'ops': 'jax numpy',
   'losses': 'ops jax numpy',
   'metrics': 'ops jax numpy scipy skimage',
@@ -41,16 +41,16 @@ _ROOMS = {
   'prepare': 'files data numpy cv2 h5py tensorflow_datasets array_record',
   'configs': 'configuring ml_collections',
 }
-# These may import everything; nothing below may import them. The rooms of `cli` are its commands.
-_ROOFS = {'main', 'cli', 'commands', 'demo'}
-# Where a package, or one name of it, is at home.
-_HOMES = {
+# These may import everything; no package above may import them.
+_TOP = {'main', 'cli', 'commands', 'demo'}
+# The only places that may import a package or a name.
+_PLACES = {
   'flax.linen': ('depthjax/models/',),
   'optax': ('depthjax/train/',),
   'orbax': ('depthjax/train/checkpoint.py',),
   'jax.sharding.PartitionSpec': ('depthjax/parallel.py',),
 }
-# Extras that may be missing: a message names them, where they are used.
+# Optional dependencies, imported inside the functions that use them.
 _OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib', 'h5py', 'torch'}
 
 
@@ -68,13 +68,13 @@ def _module(path):
   return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
 
 
-def _room(path):
+def _package(path):
   parts = path.relative_to(_ROOT).parts
   return parts[0] if parts[0] == 'configs' or len(parts) == 1 else pathlib.Path(parts[1]).stem
 
 
 def _imported(node):
-  """The dotted names that an import statement names, `from` and name joined."""
+  """The dotted names of an import statement."""
   if isinstance(node, ast.Import):
     return [alias.name for alias in node.names]
   assert node.level == 0, 'imports here are absolute'
@@ -83,7 +83,7 @@ def _imported(node):
 
 @functools.cache
 def _imports(path):
-  """(dotted name, whether it is inside a function) of all imports of a file."""
+  """(dotted name, whether it is inside a function) for all imports of a file."""
   found = []
 
   def visit(node, inside):
@@ -98,7 +98,7 @@ def _imports(path):
 
 
 def _attributes(path):
-  """Dotted names that the code spells out, such as jax.sharding.PartitionSpec."""
+  """Dotted attribute names in the code, such as jax.sharding.PartitionSpec."""
   for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
     names = []
     while isinstance(node, ast.Attribute):
@@ -108,9 +108,9 @@ def _attributes(path):
       yield '.'.join([node.id, *reversed(names)])
 
 
-def _refusals(room, imports):
-  """The imports of a file in a room that its row does not allow."""
-  allowed = {room, *_ROOMS[room].split()}
+def _violations(package, imports):
+  """The imports that the table does not allow."""
+  allowed = {package, *_ALLOWED[package].split()}
   for name, _ in imports:
     top, _, rest = name.partition('.')
     target = rest.partition('.')[0] if top == 'depthjax' else top
@@ -119,16 +119,16 @@ def _refusals(room, imports):
 
 
 @pytest.mark.parametrize('path', _files(), ids=_name)
-def test_a_room_imports_what_lies_below_it(path):
-  room = _room(path)
-  if room in _ROOFS or path == _ROOT / 'depthjax/__init__.py':
+def test_modules_import_only_what_the_table_allows(path):
+  package = _package(path)
+  if package in _TOP or path == _ROOT / 'depthjax/__init__.py':
     return
-  assert room in _ROOMS, f'{room} has no row here: say what it may import'
-  assert not list(_refusals(room, _imports(path)))
+  assert package in _ALLOWED, f'{package} is missing in the table: add what it may import'
+  assert not list(_violations(package, _imports(path)))
 
 
 @pytest.mark.parametrize(
-  'room, name',
+  'package, name',
   [
     ('ops', 'depthjax.models.layers'),
     ('data', 'jax'),
@@ -143,12 +143,14 @@ def test_a_room_imports_what_lies_below_it(path):
     ('configs', 'jax'),
   ],
 )
-def test_the_rows_refuse_what_the_design_forbids(room, name):
-  assert list(_refusals(room, [('os.path', False), (f'depthjax.{room}.x', False), (name, False)]))
+def test_the_table_forbids_these_imports(package, name):
+  assert list(
+    _violations(package, [('os.path', False), (f'depthjax.{package}.x', False), (name, False)])
+  )
 
 
-@pytest.mark.parametrize('package', _HOMES)
-def test_packages_stay_at_home(package):
+@pytest.mark.parametrize('package', _PLACES)
+def test_packages_are_used_only_in_their_places(package):
   last = package.rpartition('.')[2]
   users = {
     _name(path)
@@ -156,24 +158,14 @@ def test_packages_stay_at_home(package):
     for name in (*(name for name, _ in _imports(path)), *_attributes(path))
     if f'{name}.'.startswith(f'{package}.') or (last == 'PartitionSpec' and last in name)
   }
-  assert users, f'nothing uses {package}: is it spelt so?'
-  assert {name for name in users if not name.startswith(_HOMES[package])} == set()
+  assert users, f'nothing uses {package}: is it misspelt?'
+  assert {name for name in users if not name.startswith(_PLACES[package])} == set()
 
 
-def test_nothing_imports_inside_functions_but_optional_extras():
-  inside = {
-    (_name(path), name)
-    for path in _files()
-    for name, inside in _imports(path)
-    if inside and name.partition('.')[0] not in _OPTIONAL
-  }
-  assert inside == set()
-
-
-def test_optional_extras_are_imported_nowhere_else():
+def test_only_optional_dependencies_are_imported_inside_functions():
   for path in _files():
     for name, inside in _imports(path):
-      assert inside or name.partition('.')[0] not in _OPTIONAL, (_name(path), name)
+      assert inside == (name.partition('.')[0] in _OPTIONAL), (_name(path), name)
 
 
 def test_no_import_cycles():
@@ -181,7 +173,7 @@ def test_no_import_cycles():
   graph = {}
   for path in _files():
     names = [name for name, _ in _imports(path)]
-    # `from depthjax.data import scenes` names a module; `import Scene from ...` one's attribute.
+    # `from depthjax.data import scenes` imports a module, `from ... import Scene` an attribute.
     targets = {name if name in modules else name.rpartition('.')[0] for name in names}
     graph[_module(path)] = (targets & modules) - {_module(path)}
   assert sum(map(len, graph.values())) > 50

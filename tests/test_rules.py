@@ -1,4 +1,4 @@
-"""Which parameters? The first rule that matches a path."""
+"""Rules: the value of the first regex that matches the path of a leaf."""
 
 import re
 
@@ -18,16 +18,16 @@ _TREE = {
 
 
 def test_the_first_match_wins():
-  matched = rules.match((('bias$', 'a'), ('net/', 'b'), ('bias', 'c'), ('.*', 'd')), _TREE)
+  matched = rules.match((('bias$', 'a'), ('net/', None), ('bias', 'c'), ('.*', (1, 2))), _TREE)
   assert matched == {
     'params': {
-      'net': {'conv0': {'kernel': 'b', 'bias': 'a'}, 'bn': {'scale': 'b'}},
-      'head': ['d', 'd'],
+      'net': {'conv0': {'kernel': None, 'bias': 'a'}, 'bn': {'scale': None}},
+      'head': [(1, 2), (1, 2)],
     }
   }
 
 
-def test_a_path_is_its_keys_from_the_root():
+def test_a_path_joins_the_keys_from_the_root():
   names = [rules.path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(_TREE)]
   assert sorted(names) == [
     'params/head/0',
@@ -41,17 +41,14 @@ def test_a_path_is_its_keys_from_the_root():
   assert jax.tree.leaves(matched['params']['net']) == [0, 0, 0]
 
 
-def test_values_may_be_anything():
-  matched = rules.match((('kernel', None), ('.*', (1, 2))), {'kernel': 0, 'bias': 0})
-  assert matched == {'kernel': None, 'bias': (1, 2)}
-
-
-def test_a_path_without_a_rule_is_an_error():
-  message = "no rule matches 'params/head/0' (rules: 'net', 'tail'); end with ('.*', value)"
+def test_a_path_that_no_rule_matches_is_an_error():
+  message = "no rule matches 'params/head/0' (rules: 'net', 'tail'); add ('.*', value) at the end"
   with pytest.raises(ConfigError, match=re.escape(message)):
     rules.match((('net', 1), ('tail', 2)), _TREE)
 
 
-def test_a_pattern_that_is_none_is_an_error_even_where_another_matches():
-  with pytest.raises(ConfigError, match=re.escape("the rule '(net' is no regular expression: ")):
+def test_an_invalid_pattern_is_an_error_even_if_another_rule_matches():
+  with pytest.raises(
+    ConfigError, match=re.escape("the rule '(net' is not a valid regular expression: ")
+  ):
     rules.match((('.*', 1), ('(net', 2)), _TREE)

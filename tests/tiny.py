@@ -1,7 +1,7 @@
-"""The smallest runs: what tests of the engine train, in process or by command.
+"""The smallest training configs of each task, for tests.
 
-The engine is tested with the regression of the DeepLens paper: rendered scenes, batch statistics
-and metrics like those of the lens blur, at a seventh of its time to compile.
+Tests of training use the regression network of the DeepLens paper: it has rendered scenes, batch
+statistics and the metrics of the lens blur, and compiles 7x faster.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ from configs import deeplens_depth, lensblur, regression, sddr
 
 ROOT = pathlib.Path(__file__).parents[1]
 FIELDS = {
-  # The learning rates of a schedule are part of the compiled step: one length, one compilation.
+  # The compiled step contains the schedule, so all runs have the same number of steps.
   'steps': 6,
   'batch_size': 8,
   'log_every': 1,
@@ -32,55 +32,45 @@ FIELDS = {
   'render.samples': 8,
   'render.radius': 4,
 }
-# The same of the lens blur.
+
+
+def _without(*tables: str) -> dict:
+  return {name: value for name, value in FIELDS.items() if name.partition('.')[0] not in tables}
+
+
 LENSBLUR_FIELDS = {
-  **{name: value for name, value in FIELDS.items() if not name.startswith('model.')},
+  **_without('model'),
   'model.width': 4,
   'model.upsampler_width': 4,
   'model.features': (6, 6, 3, 3),
   'model.upsampler_features': (6, 6, 3, 3),
 }
-# The same of the depth net, without what only a lens needs.
-DEPTH_FIELDS = {
-  **{
-    name: value for name, value in FIELDS.items() if name.split('.')[0] not in ('model', 'render')
-  },
-  'model.width': 2,
-  'data.pad': 0,
-}
-# And of depth refinement, whose maps cannot be smaller.
+DEPTH_FIELDS = {**_without('model', 'render'), 'model.width': 2, 'data.pad': 0}
+# The smallest maps of depth refinement are those of its config.
 SDDR_FIELDS = {
-  'steps': 6,
-  'batch_size': 8,
-  'log_every': 1,
-  'eval.every': 0,
-  'eval.examples': 8,
-  'eval.pictures': 0,
-  'checkpoint.every': 0,
+  **_without('model', 'render', 'data'),
   'model.stem': (2, 4, 4),
   'model.widths': (4, 8, 10, 8),
-  'optimizer.warmup': 0,
-  'parallel.min_size': 64,
 }
 
 
 def config(**fields) -> ml_collections.ConfigDict:
-  """The config with fields replaced; '__' in a name stands for the dot."""
+  """The regression config with fields replaced; '__' in a name means '.'."""
   return _changed(regression, FIELDS, fields)
 
 
 def lensblur_config(**fields) -> ml_collections.ConfigDict:
-  """The lens blur's config, likewise."""
+  """The same for the lens blur."""
   return _changed(lensblur, LENSBLUR_FIELDS, fields)
 
 
 def depth_config(**fields) -> ml_collections.ConfigDict:
-  """The depth net's config, likewise."""
+  """The same for the depth network."""
   return _changed(deeplens_depth, DEPTH_FIELDS, fields)
 
 
 def sddr_config(**fields) -> ml_collections.ConfigDict:
-  """The config of depth refinement, likewise."""
+  """The same for depth refinement."""
   return _changed(sddr, SDDR_FIELDS, fields)
 
 
@@ -92,7 +82,7 @@ def _changed(module, small, fields) -> ml_collections.ConfigDict:
 
 
 def arguments(workdir, **fields) -> list[str]:
-  """The same config as arguments of `depthjax train`."""
+  """The regression config as arguments of `depthjax train`."""
   fields = {name.replace('__', '.'): value for name, value in fields.items()}
   flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **fields}.items()]
   return [f'--config={ROOT}/configs/regression.py:smoke', f'--workdir={workdir}', *flags]

@@ -157,7 +157,7 @@ class Lab:
       _HASH_KEYS[field]: weights_hash(self.path(other)) for field, other in dependencies.items()
     }
     # Weights are compared by their hash, since the folder may have moved.
-    terms = resume.Terms(plain=self._plain(name), same=tuple(dependencies))
+    terms = resume.Terms(defaults=self._plain(name), ignored=tuple(dependencies))
     if (workdir / record.NAME).exists():
       _check_same(config, terms, hashes, workdir)
       if _finished(config, workdir):
@@ -177,8 +177,8 @@ def _check_same(
   workdir: pathlib.Path,
 ) -> None:
   recorded = record.read(workdir / record.NAME)
-  changes = record.changes(config, recorded, terms.plain.to_dict())
-  names = [name for name in changes if name not in terms.same]
+  changes = record.changes(config, recorded, terms.defaults.to_dict())
+  names = [name for name in changes if name not in terms.ignored]
   other = f'config (in {", ".join(names[:3])})' if names else ''
   if not names and read_json(workdir / _HASHES) != hashes:
     other = 'predictor or initial weights'

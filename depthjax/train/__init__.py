@@ -1,1 +1,1 @@
-"""The one loop that trains everything: step, optimiser, loop, checkpoint, log, evaluation."""
+"""Training: step, optimiser, loop, checkpoints, log and evaluation."""

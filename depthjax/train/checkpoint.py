@@ -1,58 +1,75 @@
-"""Checkpoints by Orbax: asynchronous, atomic, kept by policy, restored on any number of devices."""
+"""Checkpoints with Orbax: asynchronous, atomic, and restored on any number of devices."""
 
+import asyncio
 import contextlib
-import errno
-import functools
+import itertools
 import logging
 import os
 import pathlib
 import re
 import sys
 import threading
-import warnings
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
-from depthjax import processes
+from depthjax import processes, rules
 from depthjax.files.errors import InputError
 
-_ITEM = 'default'  # The folder that Orbax makes for the one tree in a checkpoint.
-
-
-# A read of an array that had not begun when another one failed; Orbax drops it.
-_UNREAD = "coroutine '_read_array_index_and_device_put' was never awaited"
-
-# What reads of an array say that end, or never begin, after another one failed.
-_LATE = ('Event loop is closed', 'Encountered error while reading array index', _UNREAD)
-
-# Reads that failed of the machine and not of the files; TensorStore has words alone, no errno.
-_PASSING = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES)
-_PASSING += (errno.EAGAIN, errno.ENOMEM, errno.ENOTCONN, errno.ECONNRESET, errno.EHOSTDOWN)
-_PASSING_WORDS = (*map(os.strerror, _PASSING), 'UNAVAILABLE:', 'DEADLINE_EXCEEDED:')
+_ITEM = 'default'  # Orbax's name for the only tree of a checkpoint.
 
 
 class Damaged(Exception):
-  """A checkpoint that cannot be read whole, and why, in one line."""
+  """Files of a checkpoint are missing or truncated; the message is one line."""
 
 
 class _Manager(ocp.CheckpointManager):
-  """Orbax's, but it leaves it to the loop to ask whether the run is to stop.
+  """Orbax's manager without its own query of JAX's preemption service.
 
-  Both asking, of moments that they count differently, would mislead the service that answers.
+  The loop queries that service too (`stopping`); it must see one consistent count of steps.
   """
 
   def reached_preemption(self, step: int) -> bool:
     return False
 
 
+class _ArrayReader(ocp.type_handlers.ArrayHandler):
+  """Orbax's reader of arrays; when one read fails, the others end before the error is raised.
+
+  Orbax itself closes the event loop while they run, and each then prints a traceback.
+  """
+
+  async def metadata(self, infos: Sequence[Any]) -> Any:
+    return await _with_all_reads(super().metadata(infos))
+
+  async def deserialize(self, infos: Sequence[Any], args: Sequence[Any] | None = None) -> Any:
+    return await _with_all_reads(super().deserialize(infos, args))
+
+
+async def _with_all_reads(reading: Coroutine) -> Any:
+  """The result of `reading`; if it fails, waits for the tasks that it started."""
+  before = asyncio.all_tasks()
+  try:
+    return await reading
+  except Exception:
+    await asyncio.gather(*asyncio.all_tasks() - before, return_exceptions=True)
+    raise
+
+
 class Checkpoints:
   """The checkpoints of one run, in `folder`/STEP.
 
-  A save is written under a temporary name and renamed when whole: a run killed in the middle of
-  one leaves the last good checkpoint, and what it left behind is cleared at the next start. As a
-  context it waits for the save under way, unless the processes that it needs are gone.
+  A save is written under a temporary name and renamed when complete, so a killed run keeps its last
+  good checkpoint; incomplete saves are deleted at the next start. Leaving the context waits for the
+  save in progress, unless another process of the run was lost.
+
+  Args:
+    keep: the number of newest checkpoints to keep.
+    keep_every: also keep the steps that are multiples of this; 0 for none.
+    read_only: never write, delete or rename anything in `folder`.
   """
 
   def __init__(
@@ -65,23 +82,22 @@ class Checkpoints:
   ):
     self._read_only = read_only
     self._failed: BaseException | None = None
-    # Only the run itself may clear: another reader would take the save it has under way.
-    options = ocp.CheckpointManagerOptions(
-      max_to_keep=keep,
-      keep_period=keep_every or None,
-      # The loop says when; Orbax by itself saves the first step it is shown as well.
-      should_save_fn=lambda step, latest: True,
-      cleanup_tmp_directories=True,
-      async_options=ocp.AsyncOptions(barrier_sync_fn=self._meet),
-    )
-    reading = ocp.CheckpointManagerOptions(
-      read_only=True, save_interval_steps=0, create=False, max_to_keep=None
-    )
-    _hush_latecomers()
+    if read_only:
+      options = ocp.CheckpointManagerOptions(
+        read_only=True, save_interval_steps=0, create=False, max_to_keep=None
+      )
+    else:
+      options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep,
+        keep_period=keep_every or None,
+        should_save_fn=lambda step, latest: True,  # The loop decides.
+        cleanup_tmp_directories=True,
+        async_options=ocp.AsyncOptions(barrier_sync_fn=self._barrier),
+      )
     self._manager = _Manager(
       pathlib.Path(folder).absolute(),
       item_handlers=ocp.StandardCheckpointHandler(),
-      options=reading if read_only else options,
+      options=options,
     )
 
   def __enter__(self) -> 'Checkpoints':
@@ -90,73 +106,84 @@ class Checkpoints:
   def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
     if error is None:
       self.close()
-    elif not isinstance(error, jax.errors.JaxRuntimeError):  # That is how a lost process shows.
-      with contextlib.suppress(Exception):  # The first error is the one to tell.
+    elif not isinstance(error, jax.errors.JaxRuntimeError):  # Raised when a process was lost.
+      with contextlib.suppress(Exception):  # `error` is raised.
         self.close()
 
   def latest(self) -> int | None:
-    """The newest step, complete or being saved; None where there is none."""
+    """The newest step, complete or being saved; None if there is no checkpoint."""
     return self._manager.latest_step()
 
   def save(self, step: int, state: Any) -> None:
-    """Starts to save and returns once the arrays are copied; a step that exists stays.
+    """Starts to save and returns once the arrays are copied; keeps a step that exists.
 
     Raises:
-      Exception: the save before this one failed.
+      Exception: the previous save failed.
     """
     self.check()
     if step != self.latest():
       self._manager.save(step, args=ocp.args.StandardSave(state))
 
   def check(self) -> None:
-    """Raises what the save under way failed of, without waiting for it."""
+    """Raises the error of a save that failed; does not wait for one in progress.
+
+    Orbax has no hook for writes that outlast a failed one: they may print tracebacks to stderr.
+    """
     if self._failed is not None:
       raise self._failed
 
   def wait(self) -> None:
-    """Returns once the save under way is complete; raises what it failed of."""
+    """Returns once the save in progress is complete; raises its error if it failed."""
     self._manager.wait_until_finished()
     self.check()
 
   def restore(self, abstract: Any, step: int | None = None) -> Any:
-    """The state of `step` (the newest), laid out as `abstract` says.
+    """The state of `step` (default: the newest) with the shardings of `abstract`.
 
-    Waits for no other process, so one may fail alone. Files that are missing, cut or empty are
-    noticed; flipped bits inside the data of an array are not, as these have no checksums.
+    Waits for no other process, so that one process may fail alone. Missing and truncated files are
+    detected; flipped bits in the data of an array are not, since Orbax stores no checksums.
 
     Raises:
-      InputError: the checkpoint is of a model with other arrays, or it may be sound, but the disk
-        or the system refuses to read it.
-      Damaged: it is not there whole.
+      InputError: the checkpoint has other arrays, or the disk or the system cannot read it now.
+      Damaged: files of it are missing or truncated.
     """
     step = self.latest() if step is None else step
-    folder = pathlib.Path(self._manager.directory) / str(step)
+    folder = self._path(step)
     me = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
-    handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+    types = ocp.type_handlers
+    registry = types.create_type_handler_registry(
+      (jax.Array, _ArrayReader()), (np.ndarray, types.NumpyHandler())
+    )
+    handler = ocp.PyTreeCheckpointHandler(
+      multiprocessing_options=alone, type_handler_registry=registry
+    )
     with contextlib.closing(ocp.Checkpointer(handler, multiprocessing_options=alone)) as reader:
       try:
-        # The reader's own would hide why the metadata cannot be read.
-        _same_arrays(handler.metadata(folder / _ITEM), abstract, str(folder))
-        return reader.restore(folder / _ITEM, args=ocp.args.StandardRestore(abstract))
+        # Not reader.metadata: its error does not say why the metadata cannot be read.
+        _check_arrays(handler.metadata(folder / _ITEM), abstract, folder)
+        wanted = ocp.checkpoint_utils.construct_restore_args(abstract)
+        return reader.restore(
+          folder / _ITEM, args=ocp.args.PyTreeRestore(abstract, restore_args=wanted)
+        )
       except (InputError, MemoryError, jax.errors.JaxRuntimeError):
         raise
-      except Exception as error:  # Orbax and TensorStore raise of all kinds, Exception itself too.
-        if words := _passing(error):
-          right = 'a disk that can be read; the same command then tries again'
-          raise InputError(folder, f'cannot be read now ({words})', right) from error
+      except Exception as error:  # Orbax raises many types, plain Exception among them.
+        if reason := _system_error(error):
+          right = 'a disk that can be read; then run the same command again'
+          raise InputError(folder, f'cannot be read now ({reason})', right) from error
         raise Damaged(_first_line(error)) from error
 
   def restore_newest(self, abstract: Any) -> tuple[Any, int] | None:
-    """The newest state that is sound, and its step; None where there is no checkpoint at all.
+    """The newest undamaged state and its step; None if there is no checkpoint.
 
-    A damaged one is skipped with a warning and, unless this is read-only, moved to STEP.damaged,
-    so that its step can be saved again. All processes take the same: what is damaged for one is
-    damaged. Nothing is moved where none is sound, nor where one cannot be read for now.
+    Damaged checkpoints are skipped with a warning and, unless `read_only`, renamed to STEP.damaged,
+    so that their steps can be saved again. All processes restore the same step: a checkpoint that
+    one of them finds damaged is skipped by all. Nothing is renamed if the call raises.
 
     Raises:
-      InputError: none is sound, the newest sound one is of another model, or one that may be sound
-        cannot be read; on all processes alike.
+      InputError: all are damaged, the newest undamaged one has other arrays, or one cannot be read
+        now; on all processes.
     """
     reasons: dict[int, str] = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
@@ -167,45 +194,49 @@ class Checkpoints:
         refusal = error
       except Damaged as error:
         reason = str(error)
-      if processes.agreed(refusal is not None):
-        folder = pathlib.Path(self._manager.directory) / str(step)
-        right = 'a checkpoint that all can use; that process says more'
-        raise refusal or InputError(folder, 'is refused by another process', right)
-      if processes.agreed(bool(reason)):
+      if processes.any_process(refusal is not None):
+        right = 'a checkpoint that all processes can use; see the message of that process'
+        raise refusal or InputError(self._path(step), 'was refused by another process', right)
+      if processes.any_process(bool(reason)):
         reasons[step] = reason or 'another process cannot read it'
         continue
-      self._set_aside(reasons, step)
+      self._skip_damaged(reasons, step)
       return state, step
     if reasons:
       newest = max(reasons)
-      wrong = f'holds no sound checkpoint; the newest, {newest}, is damaged: {reasons[newest]}'
-      raise InputError(self._manager.directory, wrong, 'a copy of a sound one, or another workdir')
+      wrong = f'all checkpoints are damaged; the newest, {newest}: {reasons[newest]}'
+      raise InputError(self._manager.directory, wrong, 'a copy of a good one, or another workdir')
     return None
 
   def close(self) -> None:
-    """Waits for the save under way."""
+    """Waits for the save in progress and closes Orbax's manager."""
     self.wait()
     self._manager.close()
 
-  def _set_aside(self, reasons: dict[int, str], sound: int) -> None:
-    for step, reason in reasons.items():
-      folder = pathlib.Path(self._manager.directory) / str(step)
-      aside = _free_name(folder.with_name(f'{step}.damaged'))
-      if jax.process_index() == 0:
-        moved = '' if self._read_only else f', moved to {aside.name}'
-        words = 'skipped: %s is damaged (%s)%s; taken instead: %d'
-        logging.getLogger(__name__).warning(words, folder, reason, moved, sound)
+  def _path(self, step: int) -> pathlib.Path:
+    return pathlib.Path(self._manager.directory) / str(step)
+
+  def _skip_damaged(self, reasons: dict[int, str], restored: int) -> None:
+    """Logs the damaged steps and renames their folders, on process 0."""
+    if jax.process_index() == 0:
+      for step, reason in reasons.items():
+        folder = self._path(step)
+        names = (f'{step}.damaged{number or ""}' for number in itertools.count())
+        target = next(path for name in names if not (path := folder.with_name(name)).exists())
+        renamed = '' if self._read_only else f', renamed to {target.name}'
+        words = 'skipped: %s is damaged (%s)%s; restored step %d instead'
+        logging.getLogger(__name__).warning(words, folder, reason, renamed, restored)
         if not self._read_only:
-          folder.rename(aside)
+          folder.rename(target)
     if reasons and not self._read_only:
-      processes.agreed(True)  # Nobody looks before all are moved.
+      processes.barrier()  # All processes list the folder after the renames.
       self._manager.reload()
 
-  def _meet(self, *, key: str, timeout_ms: int) -> None:
-    """Where the threads of a save wait for those of the other processes.
+  def _barrier(self, *, key: str, timeout_ms: int) -> None:
+    """Orbax's barrier of the threads that save, one in each process.
 
-    One that failed does not: the others cannot come, and its error would be kept for the twenty
-    minutes that Orbax waits.
+    A thread that failed records its error and does not wait: the others may never come, and Orbax
+    would report the error only after its timeout of 20 minutes.
     """
     error = sys.exception()
     if error is not None and threading.current_thread() is not threading.main_thread():
@@ -214,62 +245,33 @@ class Checkpoints:
     ocp.multihost.get_barrier_sync_fn()(key=key, timeout_ms=timeout_ms)
 
 
-def _hush_latecomers() -> None:
-  """Reads and writes that end after another one failed say so, each in a traceback of its own.
+def _system_error(error: BaseException | None) -> str:
+  """The error of the operating system that made a read fail; '' if files are missing or truncated.
 
-  Those that never began say it whenever their memory is freed: as a warning, or to the hook where
-  warnings are errors.
+  TensorStore raises ValueErrors whose text ends in [os_error_code='5'].
   """
-  # Anew for each: whoever made the one before may have taken its filters back.
-  warnings.filterwarnings('ignore', re.escape(_UNREAD), RuntimeWarning)
-  _hook()
-
-
-@functools.cache
-def _hook() -> None:
-  """Puts the filter before what tells of errors that nobody can catch, once in a process."""
-  tell = sys.unraisablehook
-
-  def filtered(unraisable: Any) -> None:
-    if not str(unraisable.exc_value).startswith(_LATE):
-      tell(unraisable)
-
-  sys.unraisablehook = filtered
-
-
-def _free_name(path: pathlib.Path) -> pathlib.Path:
-  number, free = 1, path
-  while free.exists():
-    number += 1
-    free = path.with_name(f'{path.name}{number}')
-  return free
-
-
-def _passing(error: BaseException | None) -> str:
-  """Why a read failed that may succeed another time; '' for files that are missing or cut short."""
   while error is not None:
+    cause = error.__cause__
+    if found := re.search(r"os_error_code='(\d+)'", str(error)):
+      error = OSError(int(found[1]), os.strerror(int(found[1])))
     missing = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
     if isinstance(error, OSError) and not missing:
       return error.strerror or str(error) or type(error).__name__
-    for words in _PASSING_WORDS:
-      if words in str(error):
-        return words.rstrip(':')
-    error = error.__cause__
+    error = cause
   return ''
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
   return f'{type(error).__name__}: {(str(error).splitlines() or [""])[0][:200]}'
 
 
-def _same_arrays(saved: Any, abstract: Any, where: str) -> None:
-  """Orbax pads or cuts arrays of another shape silently or fails in pages; this fails in a line."""
-  has = _shapes(saved)
-  wants = _shapes(abstract)
+def _check_arrays(saved: Any, abstract: Any, folder: pathlib.Path) -> None:
+  """Refuses other arrays than those of `abstract`; Orbax's own message takes several pages."""
+  has, wants = _shapes(saved), _shapes(abstract)
   for name in sorted(has.keys() | wants.keys()):
     if has.get(name) != wants.get(name):
       raise InputError(
-        where,
+        folder,
         f'is of another model: array {name!r} is {has.get(name, "missing")} there and '
         f'{wants.get(name, "missing")} in this config',
         'the config that the run was started with',
@@ -277,10 +279,5 @@ def _same_arrays(saved: Any, abstract: Any, where: str) -> None:
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-  leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-  return {_path_name(path): tuple(leaf.shape) for path, leaf in leaves}
-
-
-def _path_name(path: tuple) -> str:
-  """Attributes and keys alike: the metadata has dicts where the state has types."""
-  return '/'.join(str(getattr(k, 'name', getattr(k, 'key', getattr(k, 'idx', k)))) for k in path)
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  return {rules.path_name(path): tuple(leaf.shape) for path, leaf in leaves}

@@ -1,46 +1,44 @@
-"""Rates of a run between two lines of its log, without the time that evaluations take."""
+"""Throughput of a training run, without the time of evaluations."""
 
+import collections
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 
 
 class Clock:
-  """Counts steps; what it counts between two lines of the log excludes evaluations."""
+  """Measures throughput from one call of `rates` to the next."""
 
   def __init__(self, batch_size: int):
     self._batch_size = batch_size
     self._reset()
 
   def _reset(self) -> None:
-    self._begin, self._waited, self._paused, self._steps = time.perf_counter(), 0.0, 0.0, 0
+    self._begin, self._steps = time.perf_counter(), 0
+    self._seconds: collections.Counter[str] = collections.Counter()
 
   @contextlib.contextmanager
-  def waiting(self):
+  def timed(self, what: str) -> Iterator[None]:
+    """Counts the time of the block as 'input' (waiting for a batch) or 'pause' (not training)."""
     begin = time.perf_counter()
     yield
-    self._waited += time.perf_counter() - begin
-
-  @contextlib.contextmanager
-  def paused(self):
-    begin = time.perf_counter()
-    yield
-    self._paused += time.perf_counter() - begin
+    self._seconds[what] += time.perf_counter() - begin
 
   def stepped(self, scalars: Any) -> None:
-    """Counts a step once it is done: no more than two are ever in flight."""
+    """Waits for the results of a step and counts it, so that at most two steps are in flight."""
     jax.block_until_ready(scalars)
     self._steps += 1
 
   def rates(self) -> dict[str, float]:
-    """Examples and steps a second and the share of time spent waiting for input; starts anew."""
-    seconds = max(time.perf_counter() - self._begin - self._paused, 1e-9)
+    """Examples and steps per second, and the fraction of time spent waiting for input."""
+    seconds = max(time.perf_counter() - self._begin - self._seconds['pause'], 1e-9)
     rates = {
       'examples_per_second': self._steps * self._batch_size / seconds,
       'steps_per_second': self._steps / seconds,
-      'input_share': self._waited / seconds,
+      'input_share': self._seconds['input'] / seconds,
     }
     self._reset()
     return rates

@@ -1,9 +1,9 @@
-"""What ends a training run early, its state saved."""
+"""Exceptions that end a training run early, after its state is saved."""
 
 
 class NotFinite(RuntimeError):
-  """A loss or gradient was NaN or infinite; the state before it is saved."""
+  """A loss or gradient was NaN or infinite; the last finite state is saved."""
 
 
 class Terminated(RuntimeError):
-  """The process was asked to stop (SIGTERM) and the state is saved."""
+  """The run was stopped by SIGTERM; its state is saved."""

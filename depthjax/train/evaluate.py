@@ -1,8 +1,8 @@
-"""Metrics of a trained state over a split, and its pictures on disk."""
+"""Evaluation: metrics and pictures of a trained state on a split."""
 
 import contextlib
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,14 +26,15 @@ def evaluate(
 ) -> dict[str, float]:
   """Means of the task's metrics over `eval.examples` examples of a split ('val' or 'test').
 
-  `each` is called before each batch and may end the evaluation by raising.
-
-  NaN is a metric that an example does not have, such as one at edges where there are none.
+  The means skip NaN, the value of a metric that is undefined for an example, such as the error at
+  edges if there are none. `each` is called before each batch; it may raise to stop the evaluation.
   """
   values: dict[str, list[np.ndarray]] = {}
-  for batch in _batches(experiment, config, split):
+  batches = experiment.batches(split, 0)
+  for _ in range(config.eval.examples // config.batch_size):
     each()
-    scores = experiment.evaluate(state, experiment.frozen(), experiment.runner.put(batch))
+    batch = experiment.runner.put(next(batches))
+    scores = experiment.evaluate(state, experiment.frozen(), batch)
     for name, value in jax.device_get(scores).items():
       values.setdefault(name, []).append(value)
   return {name: float(np.nanmean(np.concatenate(parts))) for name, parts in values.items()}
@@ -42,10 +43,10 @@ def evaluate(
 def newest(
   config: ml_collections.ConfigDict, workdir: pathlib.Path, split: str
 ) -> dict[str, float]:
-  """`evaluate` for the newest sound checkpoint of a run, in which it changes nothing.
+  """`evaluate` for the newest undamaged checkpoint of a run; changes nothing in `workdir`.
 
   Raises:
-    InputError: the folder holds no checkpoint, none that is sound, or one of another model.
+    InputError: there is no checkpoint, all are damaged, or the newest is of another model.
   """
   folder = pathlib.Path(workdir) / 'checkpoints'
   missing = InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')
@@ -62,24 +63,17 @@ def newest(
 def draw(
   experiment: Experiment, config: ml_collections.ConfigDict, state: Any, split: str = 'val'
 ) -> dict[str, np.ndarray]:
-  """The task's pictures of the first `eval.pictures` examples, one below the other: [h w 3]."""
+  """The task's pictures of the first `eval.pictures` examples, stacked vertically: [h w 3]."""
   if not config.eval.pictures:
     return {}
-  batch = next(experiment.batches(split, 0))
-  frozen, batch = experiment.frozen(), experiment.runner.put(batch)
-  pictures = jax.device_get(experiment.pictures(state, frozen, batch))
+  batch = experiment.runner.put(next(experiment.batches(split, 0)))
+  pictures = jax.device_get(experiment.pictures(state, experiment.frozen(), batch))
   count = min(config.eval.pictures, config.batch_size)
   return {name: np.concatenate(list(rows[:count])) for name, rows in pictures.items()}
 
 
 def write_pictures(folder: pathlib.Path, step: int, pictures: dict[str, np.ndarray]) -> None:
-  """FOLDER/NAME_STEP.png of each."""
+  """Writes each picture to FOLDER/NAME_STEP.png."""
   folder.mkdir(parents=True, exist_ok=True)
   for name, picture in pictures.items():
     images.write_image(folder / f'{name}_{step:07d}.png', picture)
-
-
-def _batches(experiment: Experiment, config: ml_collections.ConfigDict, split: str) -> Iterator:
-  batches = experiment.batches(split, 0)
-  for _ in range(config.eval.examples // config.batch_size):
-    yield next(batches)

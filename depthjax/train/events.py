@@ -1,4 +1,4 @@
-"""TensorBoard's events of a run: scalars and pictures."""
+"""TensorBoard event files: scalars and pictures of a run."""
 
 import os
 import pathlib
@@ -13,10 +13,10 @@ from tensorboardX.record_writer import RecordWriter
 
 
 class Events:
-  """A file of events in `folder`; those of earlier files past step `start` are no longer shown.
+  """An event file in `folder`; TensorBoard then hides what earlier files have after step `start`.
 
-  Written by the caller's own thread, unlike tensorboardX's SummaryWriter: an error in its thread
-  (a full disk) ends that thread, and the run then waits for it for ever.
+  It writes in the calling thread. tensorboardX's SummaryWriter writes in a thread of its own; on a
+  full disk that thread dies and the run waits for it forever.
   """
 
   def __init__(self, folder: pathlib.Path, *, start: int):
@@ -24,17 +24,16 @@ class Events:
     name = f'events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}'
     self._file = RecordWriter(str(folder / name))
     self._write(0, file_version='brain.Event:2')
-    begins = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-    self._write(start + 1, session_log=begins)
+    self._write(start + 1, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
 
   def scalars(self, step: int, values: dict[str, float]) -> None:
-    """Numbers of one step, by name."""
+    """Writes scalars by name."""
     for name, value in values.items():
       self._write(step, summary=summary.scalar(name, value))
     self._file.flush()
 
   def images(self, step: int, pictures: dict[str, np.ndarray]) -> None:
-    """Pictures [h w 3] in [0, 1], by name."""
+    """Writes pictures [h w 3] in [0, 1] by name."""
     for name, picture in pictures.items():
       self._write(step, summary=summary.image(name, picture, dataformats='HWC'))
     self._file.flush()

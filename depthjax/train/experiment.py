@@ -1,4 +1,4 @@
-"""What a config describes, built: task, data, optimiser and compiled functions of one run."""
+"""Builds task, data, optimiser and compiled functions from a config."""
 
 import contextlib
 import functools
@@ -20,16 +20,16 @@ from depthjax.train import step as step_lib
 
 
 class Experiment(NamedTuple):
-  """Everything the loop and the evaluation call.
+  """The functions that the training loop and the evaluation call.
 
   Fields:
-    task: the pure functions that the compiled ones were made of.
-    runner: the compiled functions of state, frozen networks and batch.
+    task: the pure functions of the task.
+    runner: compiled functions of state, frozen networks and batch.
     frozen: () -> variables of the frozen networks on the devices.
     evaluate, pictures: compiled (state, frozen, batch) -> arrays by name.
-    schedule: learning rate of a step.
+    schedule: learning rate by step.
     batches: (split, start) -> an iterator over host batches from number `start` on.
-    feed: start -> an iterator over training batches on the devices, sent there ahead of their step.
+    feed: start -> an iterator over training batches that prefetches to the devices.
   """
 
   task: Task
@@ -45,15 +45,14 @@ class Experiment(NamedTuple):
 def build(
   config: ml_collections.ConfigDict, devices: Sequence[jax.Device] | None = None
 ) -> Experiment:
-  """Builds a checked config for the devices and processes at hand; compiles nothing yet.
+  """Checks a config and builds its functions, without compiling them.
 
   Args:
-    devices: all of these instead, such as those of a topology that is only compiled for.
+    devices: default: all devices of all processes. `depthjax plan` gives those of a topology.
 
   Raises:
-    configuring.ConfigError: a field that cannot work here.
-    files.errors.InputError: `predictor.weights` holds no depth predictor, or other arrays than its
-      own.
+    configuring.ConfigError: a field is invalid or does not fit the devices.
+    files.errors.InputError: `predictor.weights` is not a depth predictor or has other arrays.
   """
   processes = jax.process_count() if devices is None else 1
   devices = jax.devices() if devices is None else devices
@@ -62,21 +61,26 @@ def build(
   devices = devices[: config.parallel.devices or None]
   mesh = parallel.make_mesh(config.parallel.fsdp, devices)
   networks, frozen = _frozen(config)
-  with _refusals():
+  with _config_errors():
     env = Env(parallel.map_examples(mode, mesh), parallel.axis_name(mode), networks)
     task = tasks.make(config, env)
     inputs = _placeholders(config, networks, frozen)
   tx = optimizer.make(config.optimizer, config.steps)
   step = _step(config, task, tx, mesh)
   init = functools.partial(step_lib.init_state, task=task, tx=tx, inputs=inputs)
-  with _refusals():
-    runner = _runner(config.parallel, init, step, mesh, frozen)
+  with _config_errors():
+    if mode == 'pmap':
+      runner = parallel.pmap_runner(init, step, mesh, frozen=frozen)
+    else:
+      layouts, min_size = config.parallel.layouts, config.parallel.min_size
+      runner = parallel.jit_runner(init, step, mesh, layouts, min_size=min_size, frozen=frozen)
+  evaluate = functools.partial(step_lib.evaluate_step, task=task)
   return Experiment(
     task=task,
     runner=runner,
     frozen=functools.cache(lambda: runner.put_frozen(frozen)),
-    evaluate=runner.read(functools.partial(step_lib.evaluate_step, task=task)),
-    pictures=runner.read(functools.partial(step_lib.pictures_step, task=task)),
+    evaluate=runner.read(functools.partial(evaluate, function=task.metrics)),
+    pictures=runner.read(functools.partial(evaluate, function=task.pictures)),
     schedule=optimizer.schedule(config.optimizer, config.steps),
     batches=functools.partial(_batches, config),
     feed=functools.partial(_batches, config, 'train', transfer=runner.put),
@@ -84,7 +88,7 @@ def build(
 
 
 def placeholder_batch(config: ml_collections.ConfigDict, size: int | None = None) -> Any:
-  """Shapes and types of a batch, of `size` examples or of the config's batch size."""
+  """Shapes and dtypes of a batch of `size` examples; default: the config's batch size."""
   size = size or config.batch_size
   return jax.tree.map(
     lambda x: jax.ShapeDtypeStruct((size, *np.shape(x)), np.asarray(x).dtype),
@@ -99,27 +103,18 @@ def _step(config: ml_collections.ConfigDict, task: Task, tx: Any, mesh: Any) -> 
   )
   grads = functools.partial(step_lib.gradients, task=task, trained=trained)
   grads = step_lib.accumulate(grads, config.microbatches, trained=trained)
-  grads = parallel.gathered(parallel.averaged(grads, mode), mode, mesh)
+  grads = parallel.all_gathered(parallel.averaged(grads, mode), mode, mesh)
   return functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
 
 
-def _runner(
-  fields: ml_collections.ConfigDict, init: Callable, step: Callable, mesh: Any, frozen: Any
-) -> parallel.Runner:
-  if fields.mode == 'pmap':
-    return parallel.pmap_runner(init, step, mesh, frozen=frozen)
-  options = {'min_size': fields.min_size, 'frozen': frozen}
-  return parallel.jit_runner(init, step, mesh, fields.layouts, **options)
-
-
 def seed_key(seed: int) -> jax.Array:
-  """Key data of a run's seed: uint32 [2]."""
+  """Key data of a seed: uint32 [2]."""
   return jax.random.key_data(jax.random.key(seed))
 
 
 @contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-  """What task, model, scenes or sources refuse of a config's fields is an error of the config."""
+def _config_errors() -> Iterator[None]:
+  """Turns errors of tasks, models and data sources about config fields into ConfigErrors."""
   try:
     yield
   except (TypeError, ValueError) as error:
@@ -133,7 +128,7 @@ def _batches(
   transfer: Callable[[Any], Any] | None = None,
 ) -> Iterator:
   train = split == 'train'
-  with _refusals():
+  with _config_errors():
     dataset = splits.batches(
       config.data.to_dict(),
       split,
@@ -153,7 +148,7 @@ def _batches(
 
 
 def _frozen(config: ml_collections.ConfigDict) -> tuple[dict[str, Any], dict[str, Any]]:
-  """The networks that the task uses and does not train, by name: descriptions, and variables."""
+  """The frozen networks by name: their descriptions and their variables."""
   if not config.predictor.weights:
     return {}, {}
   predictor, variables = weights.load_network(config.predictor.weights, tasks.PREDICTORS)
@@ -161,7 +156,7 @@ def _frozen(config: ml_collections.ConfigDict) -> tuple[dict[str, Any], dict[str
 
 
 def _placeholders(config: ml_collections.ConfigDict, networks: Any, frozen: Any) -> Any:
-  """Arrays of one example in the shapes of `task.inputs`, to initialise the model with."""
+  """Zeros with the shapes of `task.inputs` for one example, to initialise the model with."""
   task = tasks.make(config, Env(frozen=networks))
   inputs = jax.eval_shape(task.inputs, frozen, placeholder_batch(config, 1))
   return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), inputs)

@@ -1,8 +1,7 @@
-"""One run at a time in a folder: process 0 holds a lock that the kernel drops when it dies."""
+"""A file lock that allows one run at a time in a folder."""
 
 import contextlib
 import fcntl
-import json
 import logging
 import os
 import pathlib
@@ -20,17 +19,15 @@ NAME = 'lock'
 
 @contextlib.contextmanager
 def held(workdir: pathlib.Path) -> Iterator[None]:
-  """Makes `workdir` and keeps other runs out of it while the block lasts; all processes call it.
+  """Creates `workdir` and keeps other runs out of it during the block; all processes call it.
 
-  The lock is flock's on WORKDIR/lock: it vanishes with the process, however that ends, and the file
-  that stays means nothing by itself. Between hosts it holds where the file system has it: NFS
-  since Linux 2.6.12 (after a host died, once its lease ran out), GPFS and CephFS, Lustre mounted
-  with `-o flock`. FUSE mounts of buckets know it on one host alone. Where there is none at all, a
-  warning says so and the run goes on.
+  Process 0 holds flock on WORKDIR/lock. The kernel releases it when the process ends, for whatever
+  reason; the file itself remains and means nothing. Between hosts this needs a file system with
+  flock: NFS (Linux), GPFS, CephFS, Lustre with `-o flock`, but not buckets mounted by FUSE. Where
+  flock is not supported, a warning is logged.
 
   Raises:
-    InputError: another run is in the folder, or it cannot be made or written to, on all processes
-      alike.
+    InputError: another run uses the folder, or it cannot be created or written; on all processes.
   """
   with contextlib.ExitStack() as stack:
     refusal = None
@@ -42,34 +39,26 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
           right = 'another workdir, or that run to end first'
           refusal = InputError(workdir, f'is in use by {holder}', right)
     except OSError as error:
-      wrong = f'cannot be made or written to ({error.strerror})'
-      refusal = InputError(workdir, wrong, 'a workdir that can, with free space')
-    if processes.agreed(refusal is not None):
-      right = 'another workdir; that process says more'
-      raise refusal or InputError(workdir, 'cannot be had by another process', right)
+      wrong = f'cannot be created or written ({error.strerror})'
+      refusal = InputError(workdir, wrong, 'a writable folder with free space')
+    if processes.any_process(refusal is not None):
+      right = 'another workdir; see the message of that process'
+      raise refusal or InputError(workdir, 'cannot be used by another process', right)
     yield
 
 
 def _taken(file: IO[str]) -> str:
-  """Takes the lock and leaves a name in it; or returns the name of who has it."""
+  """Takes the lock and writes this process into the file; or returns the process that holds it."""
   try:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
     file.seek(0)
-    return _named(file.read())
+    return file.read().strip() or 'another run'  # It has not written its name yet.
   except OSError as error:
-    words = 'no lock on %s (%s): nothing keeps a second run out of this folder'
+    words = '%s cannot be locked (%s): a second run in this folder would not be refused'
     logging.getLogger(__name__).warning(words, file.name, error.strerror)
     return ''
   file.truncate(0)
-  file.write(json.dumps({'process': os.getpid(), 'host': socket.gethostname()}) + '\n')
+  file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
   file.flush()
   return ''
-
-
-def _named(text: str) -> str:
-  try:
-    who = json.loads(text)
-    return f'process {who["process"]} on {who["host"]}'
-  except (ValueError, KeyError, TypeError):  # It has the lock and has not written yet.
-    return 'another run'

@@ -1,15 +1,14 @@
-"""The loop: restore, then save, evaluate, fetch a batch, step, log, in this order, until the end.
+"""The training loop: restore, then repeat save, evaluate, fetch a batch, step and log.
 
-What is due is done to the state before the next batch is taken, so that state, metrics and place
-in the data of one checkpoint belong together. Scalars of a step are fetched while the next one
-runs.
+Saving and evaluation of a state precede the next batch, so that state, metrics and data position of
+a checkpoint agree. The scalars of a step are fetched while the next step runs.
 """
 
 import contextlib
 import pathlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import ml_collections
@@ -25,9 +24,8 @@ from depthjax.train.clock import Clock
 from depthjax.train.errors import NotFinite, Terminated
 from depthjax.train.log import Log, Silent
 from depthjax.train.profile import Profile
-from depthjax.train.stopping import Stops
 
-_ROOM = 'free space there; the same command then goes on from the last checkpoint'
+_FREE_SPACE = 'free space there; the same command then resumes from the last checkpoint'
 
 
 def train(
@@ -37,23 +35,24 @@ def train(
   *,
   profile: range = range(0),
 ) -> dict[str, float]:
-  """Trains to `config.steps` in `workdir`, from its newest checkpoint if `terms` allow that.
+  """Trains to `config.steps` in `workdir`; resumes from its newest checkpoint if `terms` allow it.
 
-  Writes metrics.jsonl, config.json, events/, pictures/, checkpoints/ and weights.safetensors (the
-  averaged variables), and profile/, a trace of the steps `profile`. Returns the last evaluation.
+  Writes metrics.jsonl, config.json, events/, pictures/, checkpoints/, weights.safetensors (the
+  averaged variables) and, for the steps of `profile`, profile/. Returns the last evaluation.
 
   Raises:
-    NotFinite: the run diverged.
-    Terminated: SIGTERM came.
-    files.errors.InputError: too many photographs or foregrounds cannot be decoded, the disk is
-      full, the folder is not to be had, or as resume.restore.
-    configuring.ConfigError, ValueError: as experiment.build and resume.restore.
+    NotFinite: a loss or gradient was not finite.
+    Terminated: the process received SIGTERM.
+    files.errors.InputError: too many images cannot be decoded, the disk is full, the folder is in
+      use or not writable; and as `resume.restore`.
+    configuring.ConfigError: as `experiment.build` and `resume.restore`.
   """
   workdir = pathlib.Path(workdir)
   experiment = experiment_lib.build(config)
-  _check_sources(experiment)
+  for split in ('train', 'val'):
+    experiment.batches(split, 0).close()  # Too few images are an error now, not after hours.
   first = jax.process_index() == 0
-  with space.needed(workdir, _ROOM), contextlib.ExitStack() as stack:
+  with space.needed(workdir, _FREE_SPACE), contextlib.ExitStack() as stack:
     stack.enter_context(lock.held(workdir))
     saves, folder = config.checkpoint, workdir / 'checkpoints'
     checkpoints = Checkpoints(folder, keep=saves.keep, keep_every=saves.keep_every)
@@ -66,30 +65,24 @@ def train(
     with contextlib.closing(log):
       log.say(_summary(state, start, workdir))
       if changed:
-        log.say(f'changed: {resume.in_words(changed)}')
-      traces = stack.enter_context(contextlib.closing(Profile(workdir / 'profile', profile)))
-      run = _Run(experiment, config, workdir, checkpoints, log, stops, traces)
+        log.say(f'changed: {resume.describe(changed)}')
+      traced = stack.enter_context(contextlib.closing(Profile(workdir / 'profile', profile)))
+      clock = Clock(config.batch_size)
+      run = _Run(experiment, config, workdir, checkpoints, log, stops, traced, clock)
       return run.to_end(state, start)
 
 
-def _check_sources(experiment: experiment_lib.Experiment) -> None:
-  """A folder without enough photographs says so now, before hours of training."""
-  for split in ('train', 'val'):
-    experiment.batches(split, 0).close()
+class _Run(NamedTuple):
+  """Holds config, log and checkpoints of one training run."""
 
-
-class _Run:
-  """The loop's surroundings, so that its body reads in one breath."""
-
-  def __init__(self, experiment, config, workdir, checkpoints, log, stops, traces):
-    self.experiment = experiment
-    self.config = config
-    self.workdir = workdir
-    self.checkpoints = checkpoints
-    self.log = log
-    self.stops: Stops = stops
-    self.traces: Profile = traces
-    self.clock = Clock(config.batch_size)
+  experiment: experiment_lib.Experiment
+  config: ml_collections.ConfigDict
+  workdir: pathlib.Path
+  checkpoints: Checkpoints
+  log: Log | Silent
+  stops: stopping.Stops
+  profile: Profile
+  clock: Clock
 
   def to_end(self, state: Any, start: int) -> dict[str, float]:
     with contextlib.closing(self.experiment.feed(start)) as batches:
@@ -100,14 +93,14 @@ class _Run:
   def steps(self, state: Any, start: int, batches: Iterator) -> Any:
     config, compiled, pending = self.config, None, None
     frozen = self.experiment.frozen()
-    # A run that was killed in an evaluation has saved the step and not evaluated it.
-    owed = processes.agreed(start > 0 and not self.log.has('eval'))
+    # A run that was killed during an evaluation has saved the step but not evaluated it.
+    unevaluated = processes.any_process(start > 0 and not self.log.has('eval'))
     for step in range(start, config.steps):
       saves = step > start and _due(step, config.checkpoint.every)
-      evaluates = (step > start or owed) and _due(step, config.eval.every)
+      evaluates = (step > start or unevaluated) and _due(step, config.eval.every)
       stops = self.stops.now()
       if pending and (saves or evaluates or stops):
-        # What is saved or evaluated is on record first: a run killed just after loses no line.
+        # Log first, so that a run that is killed after the save loses no line.
         self.write(*pending, state)
         pending = None
       if stops:
@@ -116,10 +109,10 @@ class _Run:
         self.save(state, step)
       if evaluates:
         self.evaluate(state, step)
-      with self.clock.waiting():
+      with self.clock.timed('input'):
         batch = next(batches)
       compiled = compiled or self.compile(state, frozen, batch)
-      with self.traces.step(step) as results:
+      with self.profile.step(step) as results:
         state, scalars = compiled(state, frozen, batch)
         results.append(scalars)
       if pending:
@@ -130,29 +123,29 @@ class _Run:
     return state
 
   def compile(self, *arguments: Any) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """The step for arrays of these shapes and layouts alone: others it refuses."""
-    with self.clock.paused():
+    """The compiled step; it accepts only arrays of these shapes and shardings."""
+    with self.clock.timed('pause'):
       begin = time.perf_counter()
       compiled = self.experiment.runner.step.lower(*arguments).compile()
-      # Devices that meet for the first time, in a step, do not wait for one that compiles long.
-      processes.together()
+      # The first collective of a step would time out if one process compiled much longer.
+      processes.barrier()
       self.log.say(f'compiled the step in {time.perf_counter() - begin:.1f} s')
     return compiled
 
   def save(self, state: Any, step: int) -> None:
-    """Saves a state that is good; one that is not ends the run, at the last step that was."""
+    """Saves a finite state; ends the run if the state is not."""
     if not jax.device_get(state.finite):
       self.diverged(state)
     self.checkpoints.save(step, state)
 
   def stopped(self, state: Any, step: int) -> None:
-    """Saves and ends the run."""
+    """Saves the state and ends the run."""
     self.save(state, step)
     self.checkpoints.wait()
-    raise Terminated(f'stopped at step {step}; the same command goes on from there')
+    raise Terminated(f'stopped at step {step}; the same command resumes from there')
 
   def write(self, step: int, scalars: dict[str, jax.Array], state: Any) -> None:
-    """Logs a step's scalars if they are due, once they are there; stops a run that diverged."""
+    """Waits for the scalars of a step and logs them every `log_every`; ends a diverged run."""
     self.checkpoints.check()
     self.clock.stepped(scalars)
     if step % self.config.log_every and step != self.config.steps:
@@ -167,29 +160,28 @@ class _Run:
       self.diverged(state)
 
   def evaluate(self, state: Any, step: int) -> dict[str, float]:
-    with self.clock.paused():
-      scores = None
-      with contextlib.suppress(stopping.Stopped):
-        scores = evaluate_lib.evaluate(
-          self.experiment, self.config, state, 'val', each=self.stops.check
-        )
-      if scores is None:
+    """Evaluates and exports the averaged variables; returns the metrics."""
+    config = self.config
+    with self.clock.timed('pause'):
+      try:
+        scores = evaluate_lib.evaluate(self.experiment, config, state, 'val', each=self.stops.check)
+      except stopping.Stopped:
         self.stopped(state, step)
-      pictures = evaluate_lib.draw(self.experiment, self.config, state)
-      variables = self.experiment.runner.whole(state.ema)
+      pictures = evaluate_lib.draw(self.experiment, config, state)
+      variables = self.experiment.runner.replicate(state.ema)
       if jax.process_index() == 0:
         evaluate_lib.write_pictures(self.workdir / 'pictures', step, pictures)
-        metadata = {'task': self.config.task, 'step': step, 'config': self.config.to_dict()}
-        weights.save_weights(
-          self.workdir / 'weights.safetensors', jax.device_get(variables), metadata
-        )
+        metadata = {'task': config.task, 'step': step, 'config': config.to_dict()}
+        path = self.workdir / 'weights.safetensors'
+        weights.save_weights(path, jax.device_get(variables), metadata)
       self.log.pictures(step, pictures)
-      # The line comes last: an evaluation that is on record is whole.
+      # Last, so that an evaluation in the log is complete.
       self.log.write(step, scores, kind='eval')
       self.log.say(f'step {step}  ' + '  '.join(f'{k} {v:.3f}' for k, v in scores.items()))
     return scores
 
   def diverged(self, state: Any) -> None:
+    """Saves the last finite state and ends the run."""
     good = int(jax.device_get(state.step))
     self.checkpoints.save(good, state.replace(finite=np.ones((), bool)))
     self.checkpoints.wait()
@@ -206,5 +198,5 @@ def _due(step: int, every: int) -> bool:
 def _summary(state: Any, start: int, workdir: pathlib.Path) -> str:
   count = sum(x.size for x in jax.tree.leaves(state.params))
   devices = f'{jax.device_count()} {jax.devices()[0].platform} device(s)'
-  where = f'resuming from step {start}' if start else 'starting'
-  return f'{where}: {count:,} parameters on {devices}, {workdir}'
+  begin = f'resuming from step {start}' if start else 'starting'
+  return f'{begin}: {count:,} parameters on {devices}, {workdir}'

@@ -1,4 +1,4 @@
-"""A trace of some steps of a run: WORKDIR/profile, for TensorBoard, XProf or Perfetto."""
+"""A profile of some training steps in WORKDIR/profile, for TensorBoard, XProf or Perfetto."""
 
 import contextlib
 import pathlib
@@ -11,22 +11,23 @@ from depthjax.configuring import ConfigError
 
 
 class Profile:
-  """Traces the steps of `steps`, those that the run makes of them.
+  """Traces a range of steps.
 
   Args:
-    folder: where the trace goes, of several processes one each in 0/, 1/, ...; TensorBoard's
-      `profile` plugin and XProf read it, and perfetto_trace.json.gz opens at ui.perfetto.dev.
-    steps: numbers of steps, from 0; empty traces none.
+    folder: for the trace, with one subfolder 0/, 1/, ... for each of several processes.
+      TensorBoard's `profile` plugin and XProf read it; perfetto_trace.json.gz is for
+      ui.perfetto.dev.
+    steps: numbers of the steps, from 0; empty for no trace.
   """
 
   def __init__(self, folder: pathlib.Path, steps: range):
-    # JAX makes the file for Perfetto of all that lies in a folder, so no two may share one.
+    # JAX builds the Perfetto file from everything in a folder.
     self._folder = folder / str(jax.process_index()) if jax.process_count() > 1 else folder
     self._steps, self._tracing = steps, False
 
   @contextlib.contextmanager
   def step(self, number: int) -> Iterator[list[Any]]:
-    """Around one step; what is put into the list is waited for before the trace ends."""
+    """Encloses one step; its results go into the list, so that the trace ends after them."""
     if number in self._steps and not self._tracing:
       jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
       self._tracing = True
@@ -38,24 +39,24 @@ class Profile:
       self.close()
 
   def close(self) -> None:
-    """Writes what was traced, if a trace is under way."""
+    """Writes the trace if one is in progress."""
     if self._tracing:
       self._tracing = False
       jax.profiler.stop_trace()
 
 
 def parse(text: str) -> range:
-  """Steps by what a user writes: 'START:STOP', or '' for none.
+  """The steps of 'START:STOP', as in a Python slice; none for ''.
 
   Raises:
-    ConfigError: anything else.
+    ConfigError: another text, or not 0 <= START < STOP.
   """
   if not text:
     return range(0)
   try:
     start, stop = map(int, text.split(':'))
-  except ValueError as error:
-    raise ConfigError(f'profile is {text!r}; START:STOP, such as 20:25') from error
-  if not 0 <= start < stop:
-    raise ConfigError(f'profile is {text!r}; START:STOP with 0 <= START < STOP')
-  return range(start, stop)
+    if 0 <= start < stop:
+      return range(start, stop)
+  except ValueError:
+    pass
+  raise ConfigError(f'--profile is {text!r}; it must be START:STOP, 0 <= START < STOP')

@@ -1,4 +1,4 @@
-"""What a run was started with: WORKDIR/config.json, and how another config differs from it."""
+"""The config of a run on disk, WORKDIR/config.json, and its differences from another config."""
 
 import json
 import pathlib
@@ -12,56 +12,40 @@ from depthjax.files.errors import InputError
 
 NAME = 'config.json'
 CHANGES = 'changes.jsonl'
-# Tables and fields of a config that cannot change what is trained: where and how fast it runs, and
-# what is written down of it; or what older runs had in such a place. All others decide the numbers.
-FREE = (
-  *('parallel', 'input', 'eval', 'checkpoint', 'log_every'),
-  *('loss.chunk', 'loss.sequential'),
-)
-# No record of a run is without them.
-_ALWAYS = ('task', 'seed', 'batch_size', 'data', 'optimizer')
+# Tables and fields that do not affect the trained weights: hardware, speed, memory and logging.
+FREE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every', 'loss.chunk', 'loss.sequential')
 
 
 class Change(NamedTuple):
-  """A field that a run was started with as `was` and is to go on with as `now`."""
+  """The recorded value of a field and its value in another config."""
 
   was: Any
   now: Any
 
 
-def as_json(config: ml_collections.ConfigDict) -> str:
-  """What a run writes to config.json."""
-  return json.dumps(config.to_dict(), indent=2, default=str) + '\n'
-
-
 def read(path: pathlib.Path) -> dict[str, Any]:
-  """The config that a run recorded.
+  """The recorded config of a run, in the current names of fields and tasks.
 
   Raises:
-    InputError: the file is damaged, or holds something else.
+    InputError: the file is damaged or holds something else.
   """
   try:
-    table = json.loads(path.read_text(encoding='utf-8'))
-    return _current(table | {field: table[field] for field in _ALWAYS})
-  except (KeyError, TypeError, ValueError) as error:
+    table = renamed.config(json.loads(path.read_text(encoding='utf-8')))
+    kind = 'predictions' if 'predictions' in table['data'] else 'scene'
+    return {
+      **table,
+      'task': renamed.task(table['task']),
+      # Fields that older versions did not record.
+      'data': {'kind': kind, **table['data']},
+      'optimizer': {'name': 'adamw', 'schedule': 'cosine', 'power': 1.0, **table['optimizer']},
+    }
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
     wrong = 'does not hold the config of the run'
-    raise InputError(path, wrong, 'the file that the run wrote, or none') from error
-
-
-def _current(table: dict[str, Any]) -> dict[str, Any]:
-  """The config that an older version recorded, by today's names."""
-  table = renamed.config(table)
-  kind = 'predictions' if 'predictions' in table['data'] else 'scene'
-  return {
-    **table,
-    'task': renamed.task(table['task']),
-    'data': {'kind': kind, **table['data']},
-    'optimizer': {'name': 'adamw', 'schedule': 'cosine', 'power': 1.0, **table['optimizer']},
-  }
+    raise InputError(path, wrong, 'the file that the run wrote, or no file') from error
 
 
 def deciding(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  """The fields of a config that decide what is trained, by dotted name, as JSON has them."""
+  """The fields that affect the trained weights, by dotted name, as JSON values."""
   fields = {}
   for name, value in table.items():
     if f'{prefix}{name}' in FREE:
@@ -74,17 +58,16 @@ def deciding(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
 
 
 def changes(
-  config: ml_collections.ConfigDict, recorded: Mapping[str, Any], plain: Mapping[str, Any]
+  config: ml_collections.ConfigDict, recorded: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, Change]:
-  """The deciding fields whose values differ between a record and a config, by dotted name.
+  """The deciding fields whose recorded values differ from `config`, by dotted name.
 
   Args:
-    recorded: what `read` returned.
-    plain: values of fields that the record lacks. Those were added since: what the record stands
-      for was done before there was a choice.
+    recorded: the result of `read`.
+    defaults: values of fields that the record lacks because they were added later.
   """
   now = deciding(config.to_dict())
-  was = deciding(plain) | deciding(recorded)
+  was = deciding(defaults) | deciding(recorded)
   names = sorted(now.keys() | was.keys())
   found = {name: Change(was.get(name), now.get(name)) for name in names}
   return {name: change for name, change in found.items() if change.was != change.now}
@@ -96,11 +79,12 @@ def write(
   step: int,
   changed: Mapping[str, Change],
 ) -> None:
-  """Writes config.json, and before it a line of changes.jsonl where fields changed at `step`."""
+  """Writes config.json; before that, appends `changed` fields of `step` to changes.jsonl."""
   if changed:
     path = workdir / CHANGES
     before = path.read_text(encoding='utf-8') if path.exists() else ''
     line = json.dumps({'step': step, 'changes': {k: c._asdict() for k, c in changed.items()}})
-    if not before.endswith(f'{line}\n'):  # It does where the run was killed between the two files.
+    if not before.endswith(f'{line}\n'):  # Else the run was killed between the two files.
       atomic.write_bytes(path, f'{before}{line}\n'.encode(), ('.jsonl',))
-  atomic.write_bytes(workdir / NAME, as_json(config).encode(), ('.json',))
+  text = json.dumps(config.to_dict(), indent=2, default=str) + '\n'
+  atomic.write_bytes(workdir / NAME, text.encode(), ('.json',))

@@ -1,4 +1,4 @@
-"""Where a run begins: at its newest sound checkpoint, if that is of the same run, or afresh."""
+"""The initial state of a run: its newest checkpoint if the config is the same, or a new state."""
 
 import json
 import pathlib
@@ -16,25 +16,25 @@ from depthjax.train.experiment import Experiment
 
 
 class Terms(NamedTuple):
-  """On what terms a run may go on from what is in its folder.
+  """The differences from the recorded config with which a run may be resumed.
 
   Fields:
-    change: whether it may with fields that decide the numbers changed.
-    plain: the config as its file has it, without anybody's changes: values of fields that an older
-      record lacks. None takes configuring.defaults(), and for the rest what the config has.
-    same: fields that are known to mean the same though they read otherwise.
+    change: allow changes of all fields, also of those that affect the trained weights.
+    defaults: the config file without overrides, for fields that an older record lacks; default:
+      configuring.defaults(), and the config itself for other fields.
+    ignored: fields whose values may differ.
   """
 
   change: bool = False
-  plain: ml_collections.ConfigDict | None = None
-  same: Collection[str] = ()
+  defaults: ml_collections.ConfigDict | None = None
+  ignored: Collection[str] = ()
 
 
 STRICT = Terms()
 
 
 class Start(NamedTuple):
-  """A state, its step, and the fields that changed since the run was at it."""
+  """A state, its step, and the fields that differ from the recorded config."""
 
   state: Any
   step: int
@@ -48,12 +48,11 @@ def restore(
   workdir: pathlib.Path,
   terms: Terms = STRICT,
 ) -> Start:
-  """The newest sound checkpoint, or a fresh state and step 0.
+  """The newest undamaged checkpoint, or a new state and step 0 if there is no checkpoint.
 
   Raises:
-    ConfigError: the run was started with another config, or is past the steps asked for.
-    InputError: the checkpoint is of another model, none is sound, or the record of the config is
-      damaged.
+    ConfigError: the run has another config, or is already past `config.steps`.
+    InputError: the checkpoint is of another model, all are damaged, or config.json is.
   """
   newest = checkpoints.latest()
   if newest is None:
@@ -63,7 +62,7 @@ def restore(
     return Start(state, 0, {})
   changed = same_run(config, workdir / record.NAME, terms)
   if newest > config.steps:
-    raise ConfigError(f'steps is {config.steps}; the run in {workdir} is at step {newest} already')
+    raise ConfigError(f'steps is {config.steps}; the run in {workdir} is already at step {newest}')
   state, step = checkpoints.restore_newest(experiment.runner.abstract)
   return Start(state, step, changed)
 
@@ -71,32 +70,30 @@ def restore(
 def same_run(
   config: ml_collections.ConfigDict, path: pathlib.Path, terms: Terms = STRICT
 ) -> dict[str, record.Change]:
-  """The fields that changed since the record at `path`, if the run may go on with them.
-
-  More steps always may be: that the learning rates follow a longer schedule is for the log to say.
+  """The fields that differ from the record at `path`; `steps` may always differ.
 
   Raises:
-    ConfigError: fields that decide the numbers changed, and `terms` do not allow it.
+    ConfigError: `terms` do not allow a difference.
     InputError: the record is damaged.
   """
   if not path.exists():
     return {}
-  plain = record.deciding(config.to_dict()) | record.deciding(configuring.defaults().to_dict())
-  if terms.plain is not None:
-    plain = terms.plain.to_dict()
-  changed = record.changes(config, record.read(path), plain)
-  changed = {name: change for name, change in changed.items() if name not in terms.same}
+  defaults = record.deciding(config.to_dict()) | record.deciding(configuring.defaults().to_dict())
+  if terms.defaults is not None:
+    defaults = terms.defaults.to_dict()
+  changed = record.changes(config, record.read(path), defaults)
+  changed = {name: change for name, change in changed.items() if name not in terms.ignored}
   refused = {name: change for name, change in changed.items() if name != 'steps'}
   if refused and not terms.change:
     raise ConfigError(
-      f'{path.parent} was trained with another config: {in_words(refused)}; use that, another '
-      'workdir, or --change to go on with this one'
+      f'{path.parent} was trained with another config: {describe(refused)}; use that config, '
+      'another workdir, or --change to resume with this config'
     )
   return changed
 
 
-def in_words(changed: Mapping[str, record.Change]) -> str:
-  """What changed, in a line."""
+def describe(changed: Mapping[str, record.Change]) -> str:
+  """The changes in one line."""
   return ', '.join(
     f'{name} was {json.dumps(change.was)}, is {json.dumps(change.now)}'
     for name, change in changed.items()

@@ -1,7 +1,6 @@
-"""The train step: one pure function of state, frozen networks and batch for every task.
+"""The train step: a pure function of state, frozen networks and batch, the same for every task.
 
-Features wrap its parts: `accumulate` and `parallel.averaged` take a gradient function and return
-one; nothing in here knows a task, a mesh or a file.
+Features wrap the gradient function: `accumulate`, `parallel.averaged`, `parallel.all_gathered`.
 """
 
 from collections.abc import Callable
@@ -17,16 +16,16 @@ from depthjax.tasks.task import Task
 
 @flax.struct.dataclass
 class TrainState:
-  """Everything a run must remember, arrays only.
+  """The state of a training run: arrays only.
 
   Fields:
-    step: int32 [], updates made.
-    params, model_state: the model's variables; `model_state` holds batch statistics.
-    ema: exponential moving average of all variables, `params` and `model_state`, what is evaluated
-      and exported. Statistics of the last few batches alone would add their noise to every score.
-    opt: the optimiser's state.
-    key: uint32 [2], key data of the run's seed; never advances, `step` is folded in.
-    finite: bool [], False once a loss or gradient was not finite: the state stays as it was then.
+    step: int32 [], number of updates.
+    params, model_state: variables of the model; `model_state` holds batch statistics.
+    ema: exponential moving average of `params` and `model_state`, used to evaluate and export.
+      Without averaged batch statistics, noise of the last batches would enter every score.
+    opt: state of the optimiser.
+    key: uint32 [2], key data of the seed; constant, each step folds its number in.
+    finite: bool [], False once a loss or gradient was not finite; the state is then frozen.
   """
 
   step: jax.Array
@@ -38,11 +37,9 @@ class TrainState:
   finite: jax.Array
 
 
-# (state, frozen, batch) -> gradients, None where a parameter is not trained; model state; scalars.
+# (state, frozen, batch) -> gradients (None: not trained), model state, scalars.
 Gradients = Callable[[TrainState, Any, Any], tuple[Any, Any, dict[str, jax.Array]]]
-
-
-# (parameters, model state) -> a boolean for each of their leaves.
+# (params, model_state) -> whether each of their leaves is trained.
 Trained = Callable[[Any, Any], tuple[Any, Any]]
 
 
@@ -53,12 +50,11 @@ def _all_trained(params: Any, model_state: Any) -> tuple[Any, Any]:
 def init_state(
   key: jax.Array, *, task: Task, tx: optax.GradientTransformation, inputs: Any
 ) -> TrainState:
-  """A fresh state; `inputs` are arrays of the shapes that `task.inputs` makes, of any values."""
+  """A new state; only the shapes and dtypes of `inputs`, a result of `task.inputs`, matter."""
   variables = task.init(jax.random.wrap_key_data(key), inputs)
   params = variables['params']
   model_state = {name: value for name, value in variables.items() if name != 'params'}
-  # The average starts at the variables; a copy, since both are given away at each step.
-  ema = jax.tree.map(jnp.copy, variables)
+  ema = jax.tree.map(jnp.copy, variables)  # Not the same buffers: a step donates both.
   return TrainState(
     jnp.zeros((), jnp.int32), params, model_state, ema, tx.init(params), key, jnp.ones((), bool)
   )
@@ -70,9 +66,9 @@ def gradients(
   """Gradients of the mean loss of a batch, the new model state, and scalars by name.
 
   Args:
-    frozen: variables of the networks that the task uses and does not train, by name.
-    trained: says of the parameters and of the model state which leaves are trained. The others
-      have None for a gradient, cost no backward pass, and stay as they are.
+    frozen: variables of the frozen networks, by name.
+    trained: selects the leaves to train. The others have the gradient None, need no backward pass
+      and do not change.
   """
   key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
   inputs = jax.lax.stop_gradient(task.inputs(frozen, batch))
@@ -92,10 +88,10 @@ def gradients(
 
 
 def accumulate(gradients: Gradients, parts: int, *, trained: Trained = _all_trained) -> Gradients:
-  """The same gradients from `parts` microbatches in turn: less memory, more time.
+  """Gradient accumulation over `parts` microbatches: less memory, more time.
 
-  Example i goes to microbatch i mod parts, so that each device keeps its own. Batch statistics
-  are those of a microbatch, updated with each. `trained` is that of `gradients`.
+  Example i belongs to microbatch i mod `parts`, so that no example changes its device. Batch
+  statistics are computed per microbatch. `trained` must be that of `gradients`.
   """
   if parts == 1:
     return gradients
@@ -131,9 +127,9 @@ def train_step(
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """One update: the new state and scalars (`loss`, its terms, `grad_norm`).
 
-  The decay of the average is min(decay, (1 + step) / (10 + step)), so that short runs forget their
-  start too. After a loss or gradient that is not finite the state never changes again: it is the
-  last good one, and the loop may look at the scalars as late as it likes.
+  The decay of the moving average is min(decay, (1 + step) / (10 + step)), so that early variables
+  are forgotten in short runs too. After a loss or gradient that is not finite the state never
+  changes again, so the loop can check the scalars of a step later.
   """
   grads, model_state, scalars = gradients(state, frozen, batch)
   norm = optax.tree.norm(grads)
@@ -151,19 +147,11 @@ def train_step(
 
 
 def evaluate_step(
-  state: TrainState, frozen: Any, batch: Any, *, task: Task
+  state: TrainState, frozen: Any, batch: Any, *, task: Task, function: Callable
 ) -> dict[str, jax.Array]:
-  """The task's metrics of a batch with the averaged variables: each of shape [b]."""
+  """`task.metrics` [b] or `task.pictures` [b h w 3] of a batch, for the averaged variables."""
   inputs = task.inputs(frozen, batch)
-  return task.metrics(task.outputs(state.ema, frozen, inputs), inputs)
-
-
-def pictures_step(
-  state: TrainState, frozen: Any, batch: Any, *, task: Task
-) -> dict[str, jax.Array]:
-  """The task's pictures of a batch with the averaged variables: each [b h w 3], sRGB."""
-  inputs = task.inputs(frozen, batch)
-  return task.pictures(task.outputs(state.ema, frozen, inputs), inputs)
+  return function(task.outputs(state.ema, frozen, inputs), inputs)
 
 
 def _is_none(x: Any) -> bool:

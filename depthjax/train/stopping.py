@@ -1,4 +1,4 @@
-"""SIGTERM: one process or all of a run are asked to stop, and all stop at the same moment."""
+"""SIGTERM: the processes of a run agree on the point at which all of them stop."""
 
 import contextlib
 import signal
@@ -10,43 +10,43 @@ from jax.experimental import multihost_utils
 
 
 class Stopped(Exception):
-  """An evaluation was left because the run is to stop."""
+  """An evaluation was interrupted because the run stops."""
 
 
 class Stops:
-  """The moments of a run at which it can stop: before each step and each batch of an evaluation.
+  """The points at which a run can stop: before each step and each batch of an evaluation.
 
-  Several processes ask JAX's preemption service, which `jax.distributed.initialize` starts: it
-  catches SIGTERM on any of them, within a second tells the others beside the computation, and
-  names the first moment that none has passed yet. Asking costs no communication.
+  With several processes it queries JAX's preemption service, which `jax.distributed.initialize`
+  starts: the service catches SIGTERM on any process, informs the others within a second and returns
+  the first point that none of them has passed. A query needs no communication.
   """
 
-  def __init__(self, asked: threading.Event | None = None):
-    self._asked = asked or threading.Event()
-    self._moment = 0
+  def __init__(self, requested: threading.Event | None = None):
+    self._requested = requested or threading.Event()
+    self._point = 0
 
   def now(self) -> bool:
-    """Whether the run stops here; all processes call it at the same moments in the same order."""
-    self._moment += 1
+    """Whether the run stops here; all processes call this at the same points in the same order."""
+    self._point += 1
     if jax.distributed.is_initialized():
-      return multihost_utils.reached_preemption_sync_point(self._moment)
-    return self._asked.is_set()
+      return multihost_utils.reached_preemption_sync_point(self._point)
+    return self._requested.is_set()
 
   def check(self) -> None:
-    """Raises Stopped if the run stops here; a moment as that of `now`."""
+    """Raises Stopped if `now` is true."""
     if self.now():
       raise Stopped
 
 
 @contextlib.contextmanager
 def on_sigterm() -> Iterator[Stops]:
-  """The moments of a run in this process; the previous handler comes back at the end."""
-  stops = Stops(asked := threading.Event())
-  alone = not jax.distributed.is_initialized()
-  if not alone or threading.current_thread() is not threading.main_thread():
+  """The stopping points of a run; handles SIGTERM of a single process inside the block."""
+  stops = Stops(requested := threading.Event())
+  main = threading.current_thread() is threading.main_thread()
+  if jax.distributed.is_initialized() or not main:
     yield stops
     return
-  previous = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+  previous = signal.signal(signal.SIGTERM, lambda *_: requested.set())
   try:
     yield stops
   finally:

@@ -1,4 +1,4 @@
-"""Runs that never failed, to compare those with that did."""
+"""Uninterrupted runs to compare interrupted ones with."""
 
 import pytest
 
@@ -6,16 +6,12 @@ from tests.faults import machines
 
 
 @pytest.fixture(scope='session')
-def whole(tmp_path_factory):
+def reference(tmp_path_factory):
   """The folder of an uninterrupted run of one process."""
-  workdir = tmp_path_factory.mktemp('whole') / 'run'
-  machines.trained(workdir, count=1)
-  return workdir
+  return machines.trained(tmp_path_factory.mktemp('reference') / 'run', count=1).workdir
 
 
 @pytest.fixture(scope='session')
-def whole_of_two(tmp_path_factory):
+def reference_of_two(tmp_path_factory):
   """The folder of an uninterrupted run of two processes."""
-  workdir = tmp_path_factory.mktemp('whole_of_two') / 'run'
-  machines.trained(workdir)
-  return workdir
+  return machines.trained(tmp_path_factory.mktemp('reference_of_two') / 'run').workdir

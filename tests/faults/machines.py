@@ -1,4 +1,4 @@
-"""Runs of one and of two processes that the tests of this folder start, watch and kill."""
+"""Training runs of one and two processes for fault injection."""
 
 import contextlib
 import os
@@ -12,32 +12,22 @@ from collections.abc import Callable, Iterator
 
 import ml_collections
 
-from configs import regression
 from depthjax.train import log as log_lib
 from tests import tiny
 
 RATES = ('examples_per_second', 'steps_per_second', 'input_share')
-# The smallest network of the house, on scenes as small as a lens allows.
+# Even smaller than tiny.FIELDS.
 FIELDS = {
+  **tiny.FIELDS,
   'steps': 12,
   'batch_size': 4,
-  'log_every': 1,
   'eval.every': 3,
-  'eval.examples': 8,
   'eval.pictures': 1,
   'checkpoint.every': 2,
   'model.width': 4,
   'model.depth': 1,
-  'optimizer.warmup': 0,
-  'data.height': 32,
-  'data.width': 32,
-  'data.pad': 8,
-  'data.photo_source': '',
-  'data.corruption_radius': 2,
-  'render.samples': 8,
-  'render.radius': 4,
 }
-# JAX lets only the first process keep its compiled programs; tests want those of all kept.
+# Lets all processes write the compilation cache; in JAX only the first one does.
 _COMMAND = """#!{python}
 import sys
 from jax._src import compiler, distributed
@@ -61,26 +51,23 @@ if __name__ == '__main__':  # Worker processes of the input import this file.
   sys.argv[0] = 'depthjax'
   cli.main()
 """
-_LIMIT = 120  # Seconds that any one thing may take here.
+_LIMIT = 120  # Seconds to wait for a condition.
 
 
 def config(**fields) -> ml_collections.ConfigDict:
-  """The smallest run's config; '__' in a name stands for the dot."""
-  result = regression.get_config('smoke')
+  """The config of the smallest run, with fields replaced; '__' in a name means '.'."""
   fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  result.update_from_flattened_dict({**FIELDS, 'parallel.devices': 1, **fields})
-  return result.lock()
+  return tiny.config(**{**FIELDS, 'parallel.devices': 1, **fields})
 
 
 def arguments(workdir, **fields) -> list[str]:
-  """The smallest run as arguments of `depthjax train`; '__' in a name stands for the dot."""
+  """The same config as arguments of `depthjax train`."""
   fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **fields}.items()]
-  return [f'--config={tiny.ROOT}/configs/regression.py:smoke', f'--workdir={workdir}', *flags]
+  return tiny.arguments(workdir, **{**FIELDS, **fields})
 
 
 class Run:
-  """A command under way, `count` processes of it, and what it has printed when it ends."""
+  """`count` processes of a command, started by launch/local.sh, and their output."""
 
   def __init__(self, verb: str, workdir: pathlib.Path, *flags: str, count: int = 2, **fields):
     self.workdir = workdir
@@ -91,13 +78,13 @@ class Run:
     command.chmod(0o755)
     environment = {
       **os.environ,
-      'GRACE': '5',  # Seconds that launch/local.sh leaves those that are stuck.
+      'GRACE': '5',  # Seconds after which launch/local.sh kills the remaining processes.
       'JAX_NUM_CPU_DEVICES': '1',
       'JAX_PLATFORMS': 'cpu',
       'PYTHONPATH': str(tiny.ROOT),
       'PATH': f'{tools}{os.pathsep}{os.environ["PATH"]}',
     }
-    environment.pop('TPU_LIBRARY_PATH', None)  # JAX's of this process: a word on stderr of others.
+    environment.pop('TPU_LIBRARY_PATH', None)  # Set by JAX in this process; else a warning.
     launch = ['bash', 'launch/local.sh', str(count)] if count > 1 else ['depthjax']
     self.process = subprocess.Popen(
       [*launch, verb, *arguments(workdir, **fields), *flags],
@@ -110,7 +97,7 @@ class Run:
     self.out = self.err = ''
 
   def pids(self) -> list[int]:
-    """Of all processes that have the folder on their command line, in the order of the cluster."""
+    """Process ids, found by the workdir on their command lines, in the order of the cluster."""
     found = []
     for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
       with contextlib.suppress(OSError):
@@ -121,7 +108,7 @@ class Run:
     return [pid for _, pid in sorted(found)]
 
   def until(self, condition: Callable[[], bool]) -> bool:
-    """Waits for a condition; False where the run ended first."""
+    """Waits for a condition; False if the run ended before."""
     deadline = time.monotonic() + _LIMIT
     while not condition():
       if self.process.poll() is not None:
@@ -132,7 +119,7 @@ class Run:
     return True
 
   def end(self) -> int:
-    """Waits for the command and all of its processes, and returns the exit code."""
+    """Waits for all processes of the command; returns its exit code."""
     self.out, self.err = self.process.communicate(timeout=_LIMIT)
     deadline = time.monotonic() + _LIMIT
     while self.pids():
@@ -142,13 +129,13 @@ class Run:
     return self.process.returncode
 
   def line(self) -> str:
-    """What it says last of why it failed."""
-    told = [line for line in self.err.splitlines() if line.startswith('depthjax:')]
-    assert told and 'Traceback' not in self.err, self.err[-3000:]
-    return told[0]
+    """The error message; asserts that there is no traceback."""
+    lines = [line for line in self.err.splitlines() if line.startswith('depthjax:')]
+    assert lines and 'Traceback' not in self.err, self.err[-3000:]
+    return lines[0]
 
   def kill(self) -> None:
-    """Whatever of it is still there."""
+    """Kills the remaining processes."""
     for pid in [*self.pids(), self.process.pid]:
       with contextlib.suppress(OSError):
         os.kill(pid, signal.SIGKILL)
@@ -156,7 +143,7 @@ class Run:
 
 @contextlib.contextmanager
 def running(verb: str, workdir: pathlib.Path, *flags: str, **fields) -> Iterator[Run]:
-  """A run that does not outlive the block."""
+  """A run that is killed at the end of the block."""
   run = Run(verb, workdir, *flags, **fields)
   try:
     yield run
@@ -165,42 +152,42 @@ def running(verb: str, workdir: pathlib.Path, *flags: str, **fields) -> Iterator
 
 
 def train(workdir: pathlib.Path, *flags: str, **fields) -> Run:
-  """A training run, ended."""
+  """A training run, after its end."""
   with running('train', workdir, *flags, **fields) as run:
     run.end()
   return run
 
 
 def trained(workdir: pathlib.Path, *flags: str, **fields) -> Run:
-  """A training run that ended well."""
+  """A training run that succeeded."""
   run = train(workdir, *flags, **fields)
   assert run.process.returncode == 0, run.err[-3000:]
   return run
 
 
 def steps(workdir: pathlib.Path) -> list[int]:
-  """The complete checkpoints of a run."""
+  """Steps of the complete checkpoints of a run."""
   folder = workdir / 'checkpoints'
   names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
   return sorted(int(name) for name in names if name.isdigit())
 
 
 def logged(workdir: pathlib.Path, kind: str = 'train') -> int:
-  """The last step on record, 0 where there is none."""
+  """The last step in the log; 0 if there is none."""
   try:
     return max((line['step'] for line in log_lib.read_metrics(workdir, kind)), default=0)
-  except (OSError, ValueError):  # Not there yet, or a line half written.
+  except (OSError, ValueError):  # No file yet, or an incomplete line.
     return 0
 
 
 def record(workdir: pathlib.Path) -> list[dict]:
-  """All lines of a run without what depends on the clock."""
+  """All lines of the log without rates."""
   lines = [*log_lib.read_metrics(workdir), *log_lib.read_metrics(workdir, 'eval')]
   return [{k: v for k, v in line.items() if k not in RATES} for line in lines]
 
 
 def assert_same(workdir: pathlib.Path, other: pathlib.Path) -> None:
-  """Both runs are on record line for line alike, and ended with the same weights."""
+  """Asserts equal logs, checkpoint steps and weights."""
   assert record(workdir) == record(other)
   assert steps(workdir) == steps(other)
   name = 'weights.safetensors'

@@ -1,4 +1,4 @@
-"""Two runs in one folder: the second is told who is there, and a dead one keeps nobody out."""
+"""The lock of a workdir: a second run is refused; a killed run holds no lock."""
 
 import signal
 import socket
@@ -9,7 +9,7 @@ import pytest
 
 from depthjax import processes
 from depthjax.files.errors import InputError
-from depthjax.train import lock, loop
+from depthjax.train import lock
 from tests import tiny
 from tests.faults import machines
 
@@ -24,7 +24,7 @@ with lock.held(pathlib.Path(sys.argv[1])):
 
 @pytest.fixture
 def holder(tmp_path):
-  """A process that has the folder."""
+  """A process that holds the lock of the folder."""
   command = [sys.executable, '-c', _HOLDER, str(tmp_path)]
   with subprocess.Popen(command, cwd=tiny.ROOT, stdout=subprocess.PIPE, text=True) as process:
     try:
@@ -34,7 +34,7 @@ def holder(tmp_path):
       process.kill()
 
 
-def test_a_lock_names_its_holder_and_dies_with_it(tmp_path, holder):
+def test_the_lock_names_its_holder_and_ends_with_it(tmp_path, holder):
   words = f'is in use by process {holder.pid} on {socket.gethostname()}; expected another workdir'
   with pytest.raises(InputError, match=words), lock.held(tmp_path):
     pass
@@ -47,33 +47,27 @@ def test_a_lock_names_its_holder_and_dies_with_it(tmp_path, holder):
 
 
 @pytest.mark.parametrize('where', ['/proc/nope', '/dev/null/x', 'file', 'taken'])
-def test_a_folder_that_cannot_be_made_or_locked_is_one_line(tmp_path, where):
+def test_a_folder_that_cannot_be_created_or_written_is_refused(tmp_path, where):
   (tmp_path / 'file').touch()
   (tmp_path / 'taken' / lock.NAME).mkdir(parents=True)
   workdir = tmp_path / where
-  with pytest.raises(InputError, match=f'^{workdir}: cannot be made or written to') as caught:
+  with pytest.raises(InputError, match=f'^{workdir}: cannot be created or written') as caught:
     with lock.held(workdir):
       pass
   assert '\n' not in str(caught.value)
 
 
-def test_what_another_process_cannot_have_is_refused_here_too(tmp_path, monkeypatch):
-  monkeypatch.setattr(processes, 'agreed', lambda flag: True)
-  with pytest.raises(InputError, match=f'^{tmp_path}: cannot be had by another process'):
+def test_a_refusal_in_another_process_applies_to_all(tmp_path, monkeypatch):
+  monkeypatch.setattr(processes, 'any_process', lambda flag: True)
+  with pytest.raises(InputError, match=f'^{tmp_path}: cannot be used by another process'):
     with lock.held(tmp_path):
       pass
 
 
-def test_the_loop_makes_its_folder_or_says_why_not():
-  with pytest.raises(InputError, match='^/proc/nope/x: cannot be made or written to'):
-    loop.train(machines.config(), '/proc/nope/x')
-
-
-@pytest.mark.slow
-def test_all_processes_of_a_second_run_end(tmp_path, holder):
+def test_all_processes_of_a_second_run_exit(tmp_path, holder):
   run = machines.train(tmp_path)
   assert run.process.returncode == 2, run.err
-  told = [line for line in run.err.splitlines() if line.startswith('depthjax:')]
-  assert len(told) == 2 and 'Traceback' not in run.err, run.err
-  assert any(f'is in use by process {holder.pid} on' in line for line in told)
+  lines = [line for line in run.err.splitlines() if line.startswith('depthjax:')]
+  assert len(lines) == 2 and 'Traceback' not in run.err, run.err
+  assert any(f'is in use by process {holder.pid} on' in line for line in lines)
   assert {path.name for path in tmp_path.iterdir()} <= {'lock', 'bin'}

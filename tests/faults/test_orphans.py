@@ -1,4 +1,4 @@
-"""Worker processes end with the process that reads from them, however that one ends."""
+"""Worker processes of the input pipeline end when their parent is killed."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ if __name__ == '__main__':
 """
 
 
-def test_workers_of_a_killed_process_end(tmp_path):
+def test_workers_of_a_killed_process_exit(tmp_path):
   script = tmp_path / 'reads.py'
   script.write_text(_READS)
   environment = {**os.environ, 'PYTHONPATH': str(tiny.ROOT)}

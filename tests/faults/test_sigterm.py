@@ -1,4 +1,4 @@
-"""SIGTERM to one process of two, or to both: all save the same step, and soon."""
+"""SIGTERM to one process or to both: all save the same step within seconds."""
 
 import os
 import re
@@ -10,15 +10,14 @@ import pytest
 from tests.faults import machines
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('asked', [(1,), (0, 1)], ids=['one', 'both'])
-def test_all_stop_at_one_step(tmp_path, asked):
+@pytest.mark.parametrize('signalled', [(1,), (0, 1)], ids=['one', 'both'])
+def test_all_processes_stop_at_the_same_step(tmp_path, signalled):
   workdir = tmp_path / 'run'
   fields = {'steps': 5000, 'eval__every': 0, 'checkpoint__every': 0, 'log_every': 5}
   with machines.running('train', workdir, **fields) as run:
     assert run.until(lambda: machines.logged(workdir) >= 5), run.end()
     pids = run.pids()
-    for index in asked:
+    for index in signalled:
       os.kill(pids[index], signal.SIGTERM)
     begin = time.monotonic()
     assert run.end() == 143, run.err[-3000:]
@@ -28,9 +27,7 @@ def test_all_stop_at_one_step(tmp_path, asked):
   assert machines.steps(workdir) == [int(stopped[0])]
 
 
-@pytest.mark.slow
-def test_an_evaluation_is_left_and_made_up_for(tmp_path, whole):
-  """One that would take minutes: the run stops in it, and goes on with it."""
+def test_an_interrupted_evaluation_is_repeated(tmp_path, reference):
   workdir = tmp_path / 'run'
   with machines.running('train', workdir, count=1, eval__examples=40_000) as run:
     assert run.until(lambda: machines.logged(workdir) == 3), run.end()
@@ -41,4 +38,4 @@ def test_an_evaluation_is_left_and_made_up_for(tmp_path, whole):
   assert time.monotonic() - begin < 30
   assert run.line().startswith('depthjax: stopped at step 3') and machines.steps(workdir) == [2, 3]
   machines.trained(workdir, count=1)
-  assert machines.record(workdir) == machines.record(whole)
+  assert machines.record(workdir) == machines.record(reference)

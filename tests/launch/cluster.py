@@ -1,4 +1,4 @@
-"""A Slurm cluster of one node, its daemons started and stopped here, in a folder of its own."""
+"""Starts a Slurm cluster of one node in a temporary folder."""
 
 import contextlib
 import getpass
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 _PROGRAMS = ('munged', 'slurmctld', 'slurmd', 'sbatch', 'srun', 'scontrol', 'scancel')
-# No cgroups, no accounting; a job that was queued again starts after ten seconds, not two minutes.
+# No cgroups, no accounting; requeued jobs start after ten seconds instead of two minutes.
 _CONF = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -41,19 +41,19 @@ PartitionName=test Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 
 def missing() -> str:
-  """Why no cluster can be started here; '' if one can."""
+  """The programs that are not installed, as a reason to skip; '' if there are none."""
   programs = [program for program in _PROGRAMS if not _which(program)]
   return f'{", ".join(programs)} not installed (Debian: slurm-wlm munge)' if programs else ''
 
 
 class Slurm:
-  """A running cluster: its commands, and what the controller says of a job."""
+  """A running cluster."""
 
   def __init__(self, folder: pathlib.Path):
     self.environment = {**os.environ, 'SLURM_CONF': str(folder / 'slurm.conf')}
 
   def run(self, *command: str, **environment: str) -> str:
-    """Runs a command of Slurm; gives its output."""
+    """Runs a command of Slurm; returns its output."""
     result = subprocess.run(
       command, env={**self.environment, **environment}, capture_output=True, text=True, timeout=60
     )
@@ -65,14 +65,15 @@ class Slurm:
     return dict(re.findall(r'(\w+)=(\S+)', self.run('scontrol', 'show', 'job', number)))
 
   def ready(self) -> bool:
+    """Whether the node is idle."""
     result = subprocess.run(['sinfo', '-h', '-o', '%t'], env=self.environment, capture_output=True)
     return result.stdout.strip() == b'idle'
 
 
 @contextlib.contextmanager
 def started() -> Iterator[Slurm]:
-  """Starts munged, slurmctld and slurmd; at the end cancels all jobs and stops the three."""
-  # In /tmp itself: the path of a socket must be short.
+  """Starts munged, slurmctld and slurmd; at the end cancels all jobs and stops the daemons."""
+  # Directly in /tmp, since paths of sockets must be short.
   folder = pathlib.Path(tempfile.mkdtemp(prefix='slurm', dir='/tmp'))
   ports = [_free_port(), _free_port()]
   host = socket.gethostname().split('.')[0]
@@ -97,10 +98,10 @@ def started() -> Iterator[Slurm]:
     until(slurm.ready, 'the jobs to end')
 
 
-def until(happened: Callable[[], bool], what: str | Callable[[], str], seconds: int = 60) -> None:
-  """Waits until something has happened; fails by its name when it does not."""
+def until(condition: Callable[[], bool], what: str | Callable[[], str], seconds: int = 60) -> None:
+  """Waits for a condition; fails with the description `what` after `seconds`."""
   end = time.monotonic() + seconds
-  while not happened():
+  while not condition():
     assert time.monotonic() < end, f'waited {seconds} s: {what() if callable(what) else what}'
     time.sleep(0.1)
 

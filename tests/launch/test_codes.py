@@ -1,4 +1,4 @@
-"""The exit codes that launchers decide by: what ended a run, whether to start it again."""
+"""Exit codes of the command, by which launchers decide whether to restart it."""
 
 import socket
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 from tests import tiny
 
-# Each end in a fork of a process that has imported everything and started nothing.
+# Each exception in a fork of a process that has imported the command.
 _FORKS = """
 import os, sys
 from depthjax import cli
@@ -25,7 +25,7 @@ for end in ends:
   print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
-# The second of two processes, that waits for the first; and the first, that crashes.
+# The second of two processes waits; the first one crashes.
 _WAITS = """
 import sys, time
 from depthjax import processes
@@ -45,7 +45,7 @@ cli.main()
 """
 
 
-def test_a_crash_is_told_from_a_run_that_diverged(tmp_path):
+def test_each_exception_has_its_exit_code(tmp_path):
   result = subprocess.run(
     [sys.executable, '-c', _FORKS, 'train', *tiny.arguments(tmp_path)],
     cwd=tiny.ROOT,
@@ -57,7 +57,7 @@ def test_a_crash_is_told_from_a_run_that_diverged(tmp_path):
   assert result.stderr.count('Traceback') == 2 and 'OSError: x' in result.stderr
 
 
-def test_a_crash_does_not_wait_for_the_other_processes(tmp_path):
+def test_a_crashed_process_does_not_wait_for_the_others(tmp_path):
   with socket.socket() as probe:
     probe.bind(('127.0.0.1', 0))
     address = f'localhost:{probe.getsockname()[1]},2'

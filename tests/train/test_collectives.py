@@ -1,9 +1,8 @@
-"""What devices send each other in a step, read off the compiled program."""
+"""Collectives of the compiled step, and the mesh over TPU slices."""
 
 import collections
 import contextlib
 import functools
-import math
 
 import jax
 import numpy as np
@@ -28,7 +27,7 @@ def _step(config=tiny.config, **fields):
   return kinds, experiment.runner.abstract
 
 
-def test_data_parallel_sums_gradients_and_gathers_nothing():
+def test_data_parallelism_uses_only_all_reduces():
   kinds, state = _step()
   assert set(kinds) == {'all-reduce'}
   summed = sum(one.operand_bytes for one in kinds['all-reduce'])
@@ -36,8 +35,8 @@ def test_data_parallel_sums_gradients_and_gathers_nothing():
 
 
 @pytest.mark.slow
-def test_both_streams_of_a_refinement_network_stay_on_the_device_of_their_example():
-  """Joined one behind the other all would cross; so would what jnp.pad continues as 'edge'."""
+def test_the_two_streams_of_a_refinement_network_need_no_other_collectives():
+  """Concatenating them along the batch would move all examples; so would jnp.pad's mode 'edge'."""
   kinds, state = _step(tiny.sddr_config)
   assert set(kinds) == {'all-reduce'}
   assert sum(one.operand_bytes for one in kinds['all-reduce']) >= sum(
@@ -45,18 +44,18 @@ def test_both_streams_of_a_refinement_network_stay_on_the_device_of_their_exampl
   )
 
 
-def test_fsdp_gathers_every_split_parameter_once_and_nothing_else():
+def test_fsdp_all_gathers_each_split_parameter_once():
   kinds, state = _step(parallel__fsdp=4)
   assert set(kinds) <= {'all-reduce', 'all-gather', 'reduce-scatter'}
   split = [x for x in jax.tree.leaves(state.params) if not x.sharding.is_fully_replicated]
   sizes = collections.Counter(x.size * x.dtype.itemsize for x in split)
   assert len(split) > 3
   assert collections.Counter(one.result_bytes for one in kinds['all-gather']) == sizes
-  # Among the four that share a parameter, not across the data axis.
+  # Over the fsdp axis, not over the data axis.
   assert {one.groups.shape for one in kinds['all-gather']} == {(2, 4)}
 
 
-def test_an_evaluation_under_fsdp_gathers_the_average_alone():
+def test_evaluation_under_fsdp_all_gathers_only_the_averaged_variables():
   experiment = experiment_lib.build(tiny.config(parallel__fsdp=4))
   batch = experiment.runner.put(next(experiment.batches('val', 0)))
   compiled = experiment.evaluate.lower(experiment.runner.abstract, {}, batch).compile()
@@ -70,8 +69,8 @@ def test_an_evaluation_under_fsdp_gathers_the_average_alone():
 
 
 @pytest.mark.parametrize('fields', [{}, {'parallel__fsdp': 4}], ids=str)
-def test_the_compiled_step_takes_its_own_state_again(fields):
-  """Compiled once for given layouts, it refuses others: so nothing is moved between steps."""
+def test_a_step_keeps_the_shardings_of_the_state(fields):
+  """The compiled step accepts only these, so no array moves between steps."""
   experiment = experiment_lib.build(tiny.config(**fields))
   state = experiment.runner.init(experiment_lib.seed_key(0))
   with contextlib.closing(experiment.feed(0)) as feed:
@@ -88,7 +87,7 @@ def test_the_compiled_step_takes_its_own_state_again(fields):
 
 
 class _Chip:
-  """A device as far as meshes care: it belongs to a slice."""
+  """A device with a slice index."""
 
   device_kind = platform = 'none'
 
@@ -97,33 +96,21 @@ class _Chip:
 
 
 @pytest.mark.parametrize('fsdp', [1, 2, 4])
-def test_over_slices_parameters_are_gathered_within_a_slice(fsdp):
-  chips = [_Chip(i, i % 2) for i in range(8)]  # In turn of one slice and the other.
+def test_the_fsdp_axis_stays_within_a_slice(fsdp):
+  chips = [_Chip(i, i % 2) for i in range(8)]
   devices = parallel.make_mesh(fsdp, chips).devices
   assert devices.shape == (8 // fsdp, fsdp)
   slices = np.vectorize(lambda chip: chip.slice_index)(devices)
   assert all(len(set(row)) == 1 for row in slices)
   assert sorted(chip.id for chip in devices.flat) == list(range(8))
-  # Whole slices follow each other along the data axis.
+  # Along the data axis, all devices of a slice precede those of the next.
   assert (np.diff(slices[:, 0]) != 0).sum() == 1
 
 
-def test_parameters_cannot_be_split_over_slices():
-  with pytest.raises(configuring.ConfigError, match='must divide the 4 chips of a slice'):
-    parallel.make_mesh(8, [_Chip(i, i // 4) for i in range(8)])
-
-
-def test_slices_are_taken_whole():
-  with pytest.raises(configuring.ConfigError, match='parallel.devices takes parts of slices'):
-    parallel.make_mesh(1, [_Chip(i, i // 4) for i in range(6)])
-
-
-def test_small_arrays_are_never_split():
-  mesh = parallel.make_mesh(4)
-  abstract = {
-    'a': jax.ShapeDtypeStruct((8, 8), 'float32'),
-    'b': jax.ShapeDtypeStruct((4,), 'int32'),
-  }
-  shardings = parallel.state_shardings(abstract, (('.*', 'fsdp'),), mesh, min_size=64)
-  assert shardings['b'].is_fully_replicated
-  assert math.prod(shardings['a'].shard_shape((8, 8))) == 16
+@pytest.mark.parametrize(
+  'count, fsdp, message',
+  [(8, 8, 'fsdp is 8; it must divide the 4 chips'), (6, 1, 'parallel.devices selects parts of')],
+)
+def test_meshes_that_do_not_fit_the_slices_are_refused(count, fsdp, message):
+  with pytest.raises(configuring.ConfigError, match=message):
+    parallel.make_mesh(fsdp, [_Chip(i, i // 4) for i in range(count)])

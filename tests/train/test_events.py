@@ -1,4 +1,4 @@
-"""TensorBoard's files, read back by their format: length, two checksums, and an event each."""
+"""TensorBoard event files, read by their format: length, checksum, event, checksum."""
 
 import struct
 
@@ -20,15 +20,15 @@ def _events(path):
   return found
 
 
-def test_what_is_written_can_be_read_and_begins_after_the_start(tmp_path):
+def test_events_can_be_read_and_begin_after_the_start(tmp_path):
   events = Events(tmp_path / 'events', start=4)
   events.scalars(5, {'train/loss': 0.5, 'train/rate': 2.0})
   events.images(6, {'pictures': np.zeros((4, 8, 3), np.float32)})
   (path,) = (tmp_path / 'events').iterdir()
-  version, begins, loss, rate, picture = _events(path)  # Complete before it is closed.
+  version, begins, loss, rate, picture = _events(path)  # Flushed before the file is closed.
   events.close()
   assert 'tfevents' in path.name and version.file_version == 'brain.Event:2'
-  # TensorBoard hides what earlier files hold from this step on.
+  # TensorBoard hides the events of earlier files from this step on.
   assert begins.step == 5 and begins.session_log.status == event_pb2.SessionLog.START
   assert (loss.step, loss.summary.value[0].tag) == (5, 'train/loss')
   assert (loss.summary.value[0].simple_value, rate.summary.value[0].simple_value) == (0.5, 2.0)

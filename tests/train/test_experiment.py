@@ -1,4 +1,4 @@
-"""Frozen networks: checked when a run is built, and arguments of its step like the batch."""
+"""Frozen networks of an experiment: checked when it is built, arguments of its step."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from tests import tiny
 
 
 def _save(folder, change=lambda metadata: None, **fields):
-  """Weights of a depth net, and the metadata that a run would write with them, changed."""
+  """Writes weights of a depth network with the metadata of a run, modified by `change`."""
   config = tiny.depth_config(**fields).to_dict()
   _, shapes = depthnet.described(config)
   metadata = {'task': 'deeplens_depth', 'step': 1, 'config': config}
@@ -38,7 +38,7 @@ def _save(folder, change=lambda metadata: None, **fields):
     (lambda metadata: metadata.update(task='lensblur'), "weights of the task 'lensblur'"),
   ],
 )
-def test_a_predictor_that_is_none_is_refused(tmp_path, change, message):
+def test_weights_of_no_depth_predictor_are_refused(tmp_path, change, message):
   _save(tmp_path, change)
   config = tiny.config(render__disparity='predicted', predictor__weights=str(tmp_path))
   with pytest.raises(InputError, match=message) as caught:
@@ -46,7 +46,7 @@ def test_a_predictor_that_is_none_is_refused(tmp_path, change, message):
   assert '\n' not in str(caught.value)
 
 
-def test_a_predictor_sees_frames_of_any_size_at_the_one_it_was_trained_at(tmp_path, monkeypatch):
+def test_a_predictor_runs_at_its_training_size(tmp_path, monkeypatch):
   _save(tmp_path, lambda metadata: metadata['config']['data'].update(width=48))
   seen, apply = [], DepthNet.apply
 
@@ -61,7 +61,7 @@ def test_a_predictor_sees_frames_of_any_size_at_the_one_it_was_trained_at(tmp_pa
 
 
 def _toy(config, env):
-  """A task that fits a scale to the defocus that the frozen network gives."""
+  """A task that fits a scale of the defocus from the predicted disparity."""
 
   def loss(variables, frozen, inputs, key, step):
     error = variables['params']['scale'] * inputs['defocus'] - inputs['image'][..., :1]
@@ -79,7 +79,7 @@ def _toy(config, env):
 
 @pytest.fixture(name='built')
 def fixture_built(tmp_path, monkeypatch):
-  """Builds the toy's experiment with a frozen depth net of a width."""
+  """Builds the toy experiment with a frozen depth network of the given width."""
   monkeypatch.setitem(tasks._TASKS, 'toy', (_toy, 'scene'))
 
   def build(width=2, **fields):
@@ -91,8 +91,8 @@ def fixture_built(tmp_path, monkeypatch):
   return build
 
 
-def test_the_program_does_not_grow_with_the_frozen_network(built):
-  """Its arrays are arguments: as constants, 16 times as many would be 2 MB of text more."""
+def test_the_program_size_does_not_depend_on_the_frozen_network(built):
+  """Its arrays are arguments, not constants."""
   sizes, counts = [], []
   for width in (2, 8):
     runner = built(width, parallel__devices=1).runner
@@ -103,7 +103,7 @@ def test_the_program_does_not_grow_with_the_frozen_network(built):
 
 
 def _losses(experiment):
-  """The loss of two steps, and the state after them."""
+  """The losses of two steps and the final state."""
   state, frozen = experiment.runner.init(experiment_lib.seed_key(0)), experiment.frozen()
   batches, losses = experiment.batches('train', 0), []
   for _ in range(2):
@@ -114,7 +114,7 @@ def _losses(experiment):
   return losses, state
 
 
-def test_every_mode_uses_the_frozen_network_as_one_device_does(built, tmp_path):
+def test_every_mode_uses_the_frozen_network_like_one_device(built, tmp_path):
   one = built(parallel__devices=1)
   predicted, state = _losses(one)
   batch = one.runner.put(next(one.batches('val', 0)))
@@ -125,7 +125,8 @@ def test_every_mode_uses_the_frozen_network_as_one_device_does(built, tmp_path):
   assert np.abs(seen[0]['defocus'] - other).max() > 1e-3
   true = built(parallel__devices=1, render__disparity='true')
   assert np.abs(np.subtract(predicted, _losses(true)[0])).min() > 1e-3
-  assert sum(x.size for x in jax.tree.leaves(state.ema)) == 1  # No part of the state.
+  # The frozen network is not part of the state.
+  assert sum(x.size for x in jax.tree.leaves(state.ema)) == 1
   for fields in ({'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}):
     experiment = built(**fields)
     saved, _ = weights.load_weights(tmp_path / '2')

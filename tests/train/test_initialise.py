@@ -1,4 +1,4 @@
-"""A run that starts from the weights of another: what is loaded, kept fresh, or refused."""
+"""Initialisation of a run from the weights of another one."""
 
 import re
 
@@ -48,67 +48,47 @@ def _value(tree):
 
 
 @pytest.mark.parametrize('by', ['file', 'folder'])
-def test_all_is_loaded_and_the_average_starts_there(tmp_path, by):
-  file = _saved(tmp_path)
-  state = initialise.from_weights(_state(), _config(file if by == 'file' else tmp_path))
+def test_all_variables_are_loaded_and_the_average_starts_there(tmp_path, by):
+  file, device = _saved(tmp_path), jax.devices()[3]
+  state = jax.device_put(_state(), device)
+  state = initialise.from_weights(state, _config(file if by == 'file' else tmp_path))
   assert _value(state.params) == _value(state.model_state) == _value(state.ema) == {7.0}
   assert jax.tree.structure(state) == jax.tree.structure(_state())
   assert state.step == 0 and state.finite
-  # A step gives both away: they must not be the same buffers.
-  given = state.params, state.model_state, state.ema
-  pointers = [x.unsafe_buffer_pointer() for x in jax.tree.leaves(given)]
-  assert len(set(pointers)) == len(pointers)
+  arrays = jax.tree.leaves((state.params, state.model_state, state.ema))
+  assert {x.dtype for x in arrays} == {jnp.float32.dtype}
+  assert all(x.devices() == {device} for x in arrays)
+  # A step donates all of them, so no two may share a buffer.
+  assert len({x.unsafe_buffer_pointer() for x in arrays}) == len(arrays)
 
 
-def test_arrays_keep_the_place_and_type_of_the_fresh_ones(tmp_path):
-  device = jax.devices()[3]
-  state = jax.device_put(_state(), device)
-  loaded = initialise.from_weights(state, _config(_saved(tmp_path)))
-  for x in jax.tree.leaves((loaded.params, loaded.model_state, loaded.ema)):
-    assert x.devices() == {device} and x.dtype == jnp.float32
-
-
-def test_what_a_rule_calls_fresh_stays(tmp_path):
-  rules = ('^params/head', 'fresh'), ('^params/', 'load'), ('batch_stats', 'fresh')
-  state = initialise.from_weights(_state(), _config(_saved(tmp_path), *rules))
-  assert _value(state.params['body']) == {7.0}
-  assert _value((state.params['head'], state.model_state)) == {1.0}
-  average = state.ema['params']
-  assert _value(average['body']) == {7.0} and _value(average['head']) == {1.0}
-
-
-def test_fresh_arrays_need_not_be_in_the_file(tmp_path):
+def test_fresh_arrays_keep_their_values_and_may_be_missing_in_the_file(tmp_path):
   variables = _variables(7.0, head=(5,))
   variables.pop('batch_stats')
-  file = _saved(tmp_path, variables)
-  rules = ('head|batch_stats', 'fresh'), ('.*', 'load')
-  state = initialise.from_weights(_state(), _config(file, *rules))
-  assert _value(state.params['body']) == {7.0} and state.params['head'].shape == (3,)
+  rules = ('^params/head', 'fresh'), ('^params/', 'load'), ('batch_stats', 'fresh')
+  state = initialise.from_weights(_state(), _config(_saved(tmp_path, variables), *rules))
+  assert _value((state.params['body'], state.ema['params']['body'])) == {7.0}
+  assert _value((state.params['head'], state.ema['params']['head'], state.model_state)) == {1.0}
 
 
-def test_a_missing_array_is_refused_by_name(tmp_path):
-  variables = _variables(7.0)
-  variables['params'].pop('head')
+@pytest.mark.parametrize('found', ['missing', (5,)])
+def test_missing_arrays_and_other_shapes_are_refused(tmp_path, found):
+  variables = _variables(7.0, head=(5,))
+  if found == 'missing':
+    variables['params'].pop('head')
   file = _saved(tmp_path, variables)
-  message = f"{file}: has 'params/head' as missing, the model's is (3,); expected weights of this"
+  message = f"{file}: has 'params/head' as {found}, the model's is (3,); expected weights of this"
   with pytest.raises(InputError, match=re.escape(message)):
     initialise.from_weights(_state(), _config(file))
 
 
-def test_an_array_of_another_shape_is_refused_by_name(tmp_path):
-  file = _saved(tmp_path, _variables(7.0, head=(5,)))
-  message = f"{file}: has 'params/head' as (5,), the model's is (3,); expected weights of this"
-  with pytest.raises(InputError, match=re.escape(message)):
-    initialise.from_weights(_state(), _config(file))
-
-
-def test_a_rule_says_load_or_fresh(tmp_path):
-  with pytest.raises(ConfigError, match="initialise.rules: 'keep' for '.*'; 'load' or 'fresh'"):
+def test_unknown_rules_and_unmatched_arrays_are_refused(tmp_path):
+  with pytest.raises(ConfigError, match="has 'keep' for '.*'; use 'load' or 'fresh'"):
     initialise.from_weights(_state(), _config(_saved(tmp_path), ('.*', 'keep')))
   with pytest.raises(ConfigError, match="no rule matches 'batch_stats/body/mean'"):
     initialise.from_weights(_state(), _config(_saved(tmp_path), ('params', 'load')))
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
   with pytest.raises(InputError, match=r'no\.safetensors: does not exist'):
     initialise.from_weights(_state(), _config(tmp_path / 'no.safetensors'))

@@ -1,4 +1,4 @@
-"""Two processes on one machine train as one does."""
+"""Two processes train like one."""
 
 import os
 import subprocess
@@ -39,8 +39,8 @@ def _run(workdir, command, devices, weights) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path):
-  """With parameters, and those of a frozen depth net, split over two devices."""
+def test_two_processes_train_like_one(tmp_path):
+  """With FSDP over two devices, also of a frozen depth network."""
   one, two, weights = tmp_path / 'one', tmp_path / 'two', tmp_path / 'depth.safetensors'
   made.save_depth(weights)
   _run(one, ['depthjax'], devices=4, weights=weights)
@@ -51,6 +51,6 @@ def test_two_processes_train_as_one(tmp_path):
       assert a['step'] == b['step'] and a.keys() == b.keys()
       names = ('loss', 'l1', 'grad_norm') if kind == 'train' else a.keys() - {'step', 'kind'}
       for name in names:
-        rtol = 5e-3 if 'edge' in name else 2e-3  # The rim of the band of edges is a threshold.
+        rtol = 5e-3 if 'edge' in name else 2e-3  # Edges are found by a threshold.
         np.testing.assert_allclose(b[name], a[name], rtol=rtol, err_msg=name)
   assert sorted(path.name for path in (two / 'checkpoints').iterdir()) == ['2', '3']

@@ -1,4 +1,4 @@
-"""The trace of some steps, as tools for traces find it."""
+"""The profile of some training steps."""
 
 import gzip
 import json
@@ -10,7 +10,7 @@ from depthjax.train import loop, profile
 from tests import tiny
 
 
-def test_a_run_traces_the_steps_it_is_asked_for(tmp_path):
+def test_a_run_traces_the_given_steps(tmp_path):
   loop.train(tiny.config(steps=5, parallel__devices=1), tmp_path, profile=range(1, 3))
   (trace,) = tmp_path.glob('profile/plugins/profile/*/perfetto_trace.json.gz')
   assert list(trace.parent.glob('*.xplane.pb'))
@@ -19,20 +19,20 @@ def test_a_run_traces_the_steps_it_is_asked_for(tmp_path):
   assert steps == {'1', '2'}
 
 
-def test_a_trace_that_the_end_of_the_run_cuts_short_is_written(tmp_path):
-  traces = profile.Profile(tmp_path, range(0, 100))
-  with traces.step(0):
+def test_a_trace_is_written_if_the_run_ends_before_its_last_step(tmp_path):
+  trace = profile.Profile(tmp_path, range(0, 100))
+  with trace.step(0):
     pass
   assert not list(tmp_path.rglob('*.xplane.pb'))
-  traces.close()
+  trace.close()
   assert list(tmp_path.rglob('*.xplane.pb'))
 
 
 @pytest.mark.parametrize('text', ['3', '5:3', '3:3', '-1:3', 'a:b', '1:2:3'])
-def test_other_steps_are_refused(text):
+def test_malformed_steps_are_refused(text):
   with pytest.raises(ConfigError, match='START:STOP'):
     profile.parse(text)
 
 
-def test_steps_are_written_as_python_slices():
+def test_steps_are_parsed_like_a_slice():
   assert profile.parse('20:25') == range(20, 25) and len(profile.parse('')) == 0

@@ -1,4 +1,4 @@
-"""The config that a run recorded, also by an older version."""
+"""The recorded config of a run."""
 
 import json
 
@@ -11,8 +11,8 @@ from tests.messages import refused
 
 
 @pytest.mark.parametrize('config', [tiny.config, tiny.sddr_config, tiny.depth_config])
-def test_a_run_of_an_older_version_goes_on(tmp_path, config):
-  """Before kinds of records, optimisers and schedules had names, and the depth net its own."""
+def test_a_run_of_an_older_version_can_be_resumed(tmp_path, config):
+  """It had no `data.kind` and no names of optimisers and schedules, and other names of tasks."""
   config, path = config(), tmp_path / record.NAME
   table = config.to_dict()
   table['task'] = table['task'].replace('deeplens_', '')
@@ -21,15 +21,19 @@ def test_a_run_of_an_older_version_goes_on(tmp_path, config):
     del table['optimizer'][field]
   path.write_text(json.dumps(table))
   assert resume.same_run(config, path) == {}
-  # Whatever a config file says today.
+  # Old defaults apply, not those of the current config file.
   other = config.copy_and_resolve_references().unlock()
   other.optimizer.schedule = 'constant'
   with pytest.raises(ConfigError, match='optimizer.schedule was "cosine", is "constant"'):
-    resume.same_run(other, path, resume.Terms(plain=other))
+    resume.same_run(other, path, resume.Terms(defaults=other))
 
 
-@pytest.mark.parametrize('field, value', [('data', None), ('task', ['a']), ('optimizer', 3)])
-def test_a_record_that_holds_something_else_is_refused(tmp_path, field, value):
+@pytest.mark.parametrize(
+  'text', ['', '[]', '{"task', '{"task": "lensblur"}', {'data': None}, {'task': ['a']}]
+)
+def test_a_damaged_record_is_refused(tmp_path, text):
   path = tmp_path / record.NAME
-  path.write_text(json.dumps({**tiny.config().to_dict(), field: value}))
+  if isinstance(text, dict):
+    text = json.dumps({**tiny.config().to_dict(), **text})
+  path.write_text(text)
   refused(lambda: record.read(path), path, 'does not hold the config of the run')

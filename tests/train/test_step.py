@@ -1,4 +1,4 @@
-"""The train step on functions small enough to know the answer."""
+"""The train step on a linear model with known gradients."""
 
 import contextlib
 import functools
@@ -17,10 +17,11 @@ from depthjax.train import step as step_lib
 from tests import tiny
 
 _RATE = 0.1
+_TX = optax.sgd(_RATE)
 
 
 def _line() -> Task:
-  """y = w x + b by squared error, with a running mean of x as its model state."""
+  """y = w x + b with squared error; the model state is a running mean of x."""
 
   def apply(variables, inputs):
     return variables['params']['w'] * inputs['x'] + variables['params']['b']
@@ -38,34 +39,22 @@ def _line() -> Task:
   return Task(init, apply, lambda frozen, batch: batch, loss, nothing, nothing)
 
 
-def _batch(n=8, seed=0):
-  rng = np.random.default_rng(seed)
-  x = rng.normal(size=n).astype(np.float32)
+def _batch(seed=0):
+  x = np.random.default_rng(seed).normal(size=8).astype(np.float32)
   return {'x': x, 'y': 3 * x + 1}
 
 
-def _state(task, tx=None):
+def _state(task):
   key = jax.random.key_data(jax.random.key(0))
-  return step_lib.init_state(key, task=task, tx=tx or optax.sgd(_RATE), inputs=_batch())
+  return step_lib.init_state(key, task=task, tx=_TX, inputs=_batch())
 
 
-def _step(task, tx=None, decay=0.9, parts=1):
+def _step(task, decay=0.9, parts=1):
   grads = step_lib.accumulate(functools.partial(step_lib.gradients, task=task), parts)
-  tx = tx or optax.sgd(_RATE)
-  return jax.jit(lambda s, b: step_lib.train_step(s, {}, b, gradients=grads, tx=tx, decay=decay))
+  return jax.jit(lambda s, b: step_lib.train_step(s, {}, b, gradients=grads, tx=_TX, decay=decay))
 
 
-def test_a_doubled_batch_has_the_same_loss_and_update():
-  """Catches a sum where a mean should be, over examples or devices."""
-  task, batch = _line(), _batch()
-  doubled = jax.tree.map(lambda x: np.concatenate([x, x]), batch)
-  one, scalars_one = _step(task)(_state(task), batch)
-  two, scalars_two = _step(task)(_state(task), doubled)
-  np.testing.assert_allclose(scalars_two['loss'], scalars_one['loss'], rtol=1e-6)
-  np.testing.assert_allclose(two.params['w'], one.params['w'], rtol=1e-6)
-
-
-def test_the_loss_is_given_the_step_and_the_frozen_networks():
+def test_the_loss_receives_the_step_and_the_frozen_networks():
   def loss(variables, frozen, inputs, key, step):
     return {'sum': variables['params']['w'] * (step + frozen['net'])}, {'stats': variables['stats']}
 
@@ -75,7 +64,7 @@ def test_the_loss_is_given_the_step_and_the_frozen_networks():
   assert found['w'] == 17
 
 
-def test_an_update_is_what_calculus_says():
+def test_an_update_equals_the_analytic_gradient_of_the_mean_loss():
   task, batch = _line(), _batch()
   state, scalars = _step(task)(_state(task), batch)
   residual = batch['x'] - batch['y']
@@ -85,8 +74,7 @@ def test_an_update_is_what_calculus_says():
   assert state.step == 1
 
 
-def test_the_average_lags_behind_parameters_and_statistics():
-  """Catches an average of the parameters alone: three steps against the recursion written out."""
+def test_the_moving_average_includes_parameters_and_statistics():
   task, batch = _line(), _batch()
   state, step = _state(task), _step(task, decay=0.5)
   expected = np.array([state.params['w'], state.model_state['stats']['mean']])
@@ -101,15 +89,15 @@ def test_the_average_lags_behind_parameters_and_statistics():
 
 
 @pytest.mark.parametrize('parts', [2, 4])
-def test_microbatches_add_up_to_the_batch(parts):
+def test_microbatches_give_the_gradients_of_the_batch(parts):
   task, batch = _line(), _batch()
-  whole, scalars = _step(task)(_state(task), batch)
+  full, scalars = _step(task)(_state(task), batch)
   split, scalars_split = _step(task, parts=parts)(_state(task), batch)
-  np.testing.assert_allclose(split.params['w'], whole.params['w'], rtol=1e-5)
+  np.testing.assert_allclose(split.params['w'], full.params['w'], rtol=1e-5)
   np.testing.assert_allclose(scalars_split['loss'], scalars['loss'], rtol=1e-5)
 
 
-def test_after_a_loss_that_is_not_finite_the_state_never_changes():
+def test_the_state_is_frozen_after_a_loss_that_is_not_finite():
   task, step = _line(), _step(_line())
   good, _ = step(_state(task), _batch())
   bad_batch = {**_batch(), 'y': np.full(8, np.nan, np.float32)}
@@ -120,12 +108,12 @@ def test_after_a_loss_that_is_not_finite_the_state_never_changes():
     jax.tree.map(np.testing.assert_array_equal, getattr(later, name), getattr(good, name))
 
 
-def test_what_is_not_trained_stays_and_counts_in_no_norm():
+def test_untrained_parameters_do_not_change_and_are_not_in_the_gradient_norm():
   task, batch = _line(), _batch()
   rates = (('w', 0.0), ('.*', 1.0))
   trained = functools.partial(optimizer.trained, learning_rate_factors=rates)
   grads = functools.partial(step_lib.gradients, task=task, trained=trained)
-  step = functools.partial(step_lib.train_step, gradients=grads, tx=optax.sgd(_RATE), decay=0.9)
+  step = functools.partial(step_lib.train_step, gradients=grads, tx=_TX, decay=0.9)
   state, scalars = jax.jit(step)(_state(task), {}, batch)
   slope = 2 * (batch['x'] - batch['y']).mean()
   np.testing.assert_allclose(scalars['grad_norm'], abs(slope), rtol=1e-5)
@@ -136,7 +124,7 @@ def test_what_is_not_trained_stays_and_counts_in_no_norm():
     assert found['w'] is None and found['b'].shape == ()
 
 
-def test_statistics_go_with_the_parameters_of_their_module():
+def test_statistics_are_trained_if_parameters_of_their_module_are():
   params = {'body': {'bn': {'scale': 1}, 'plain': {'kernel': 1}}, 'head': {'bn': {'scale': 1}}}
   state = {'batch_stats': {'body': {'bn': {'mean': 0}, 'plain': {'free': {'mean': 0}}}}}
   state['batch_stats']['head'] = {'bn': {'mean': 0}}
@@ -145,8 +133,7 @@ def test_statistics_go_with_the_parameters_of_their_module():
     assert jax.tree.leaves(own) == expected
 
 
-def test_frozen_layers_cost_no_backward_pass_and_keep_their_statistics():
-  """The layers next to the photograph: without them the gradient ends where they begin."""
+def test_frozen_first_layers_need_no_backward_pass_and_keep_their_statistics():
   flops, batch = [], experiment_lib.placeholder_batch(tiny.config())
   for rates in ((('.*', 1.0),), (('down', 0.0), ('.*', 1.0))):
     experiment = experiment_lib.build(

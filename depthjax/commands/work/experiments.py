@@ -44,9 +44,9 @@ def _workdir(values: flags.FlagValues) -> pathlib.Path:
 
 def _train(values: flags.FlagValues) -> None:
   workdir = _workdir(values)
-  terms = resume.Terms(change=values.change, plain=_plain(values))
+  terms = resume.Terms(change=values.change, defaults=_plain(values))
   loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
-  processes.together()
+  processes.barrier()
   if jax.process_index() == 0:
     print(f'done: {workdir}')
 
