@@ -15,6 +15,8 @@ from depthjax.configuring import ConfigError
 from depthjax.data.records import scene
 from depthjax.data.records.prediction_config import PredictionConfig
 from depthjax.data.scenes.draw import SceneConfig
+from depthjax.models.deeplens import depthnet
+from depthjax.models.deeplens import lensblur as lensblur_models
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.deeplens.lensblur import LensBlur
 from depthjax.tasks import deeplens_depth, dof, lensblur
@@ -226,7 +228,7 @@ def test_the_fields_of_lensblur_are_those_of_its_model_and_its_rendering():
   assert set(config.model) == model - {'axis_name', 'radius'}
   render = set(inspect.signature(dof.render_example).parameters) - {'record', 'pad', 'tilted'}
   assert set(config.render) == render - {'corrupted'} | {'disparity', 'band'}
-  assert lensblur.model_of(config.model, radius=4).dtype == np.float32
+  assert lensblur_models.network(config.model, radius=4).dtype == np.float32
 
 
 @pytest.mark.parametrize('field', ['kind', 'alpha', 'upsampler', 'differentiate_weights'])
@@ -252,7 +254,7 @@ def test_the_fields_of_depth_are_those_of_its_model_and_its_loss():
   assert set(config.model) == model - {'axis_name'}
   terms = inspect.signature(deeplens_depth.terms).parameters
   assert set(config.loss) == set(terms) - {'outputs', 'inputs'}
-  assert deeplens_depth.model_of(config.model).width == 64
+  assert depthnet.network(config.model).width == 64
 
 
 @pytest.mark.parametrize('preset', ['release', 'paper'])

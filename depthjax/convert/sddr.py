@@ -16,7 +16,7 @@ from depthjax.files.errors import InputError
 from depthjax.models.refinement import refiners
 
 SIDE = 2048  # Of the maps that it refines in one stage.
-# Model and data of a config, as models.refiners.described asks for them.
+# Model and data of a config, as models.refiners.from_config asks for them.
 CONFIG = {
   'model': {
     'stem': (8, 16, 32),
@@ -66,7 +66,7 @@ def convert(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> dict[
   Raises:
     InputError: what naming.check refuses, or two names of one tensor hold different values.
   """
-  _, shapes = refiners.described(CONFIG)
+  _, shapes = refiners.from_config(CONFIG)
   expected = {name: x.shape for name, x in to_state_dict(_empty(shapes)).items()}
   naming.check(tensors, expected, file, _RIGHT)
   for name in expected:

@@ -30,7 +30,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """
   refuse_frozen(env, config.task)
   check_frame(config.data)
-  model = model_of(config.model, axis_name=env.axis_name)
+  model = depthnet.network(config.model, axis_name=env.axis_name)
   render = env.map_examples(lambda record: render_example(record, pad=config.data.pad))
 
   def loss(variables, frozen, inputs, key, step):
@@ -46,14 +46,6 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     loss=loss,
     metrics=metrics,
     pictures=pictures,
-  )
-
-
-def model_of(fields: Any, *, axis_name: str | None = None) -> depthnet.DepthNet:
-  """The network of a config's `model` fields."""
-  return depthnet.DepthNet(
-    **{**fields, 'dtype': jnp.dtype(fields['dtype'])},
-    axis_name=axis_name,
   )
 
 

@@ -6,15 +6,14 @@ import jax
 
 from depthjax.files import weights
 from depthjax.models.deeplens import depthnet
-from depthjax.models.deeplens.lensblur import LensBlur
-from depthjax.pipelines.refocus import learned
+from depthjax.models.deeplens.lensblur import LensBlur, initial
 from tests import tiny
 
 
 def save_lensblur(path):
   config = tiny.lensblur_config()
   model = LensBlur(**{name: config.model[name] for name in _FIELDS})
-  _save(path, 'lensblur', learned.initial, model, config)
+  _save(path, 'lensblur', initial, model, config)
 
 
 def save_depth(path):

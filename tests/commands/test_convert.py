@@ -15,7 +15,7 @@ from depthjax.convert import checkpoints, mit, naming, resnet50, sddr
 from depthjax.files import weights
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.refinement.fusenet import FuseNet
-from depthjax.models.refinement.refiners import described
+from depthjax.models.refinement.refiners import from_config
 from depthjax.train import initialise
 from depthjax.train.step import TrainState
 from tests import refiners
@@ -44,7 +44,7 @@ def _mit():
 def _released():
   """A state dict of the released refinement network."""
   variables = {}
-  for value, (path, x) in enumerate(naming.leaves(described(sddr.CONFIG)[1])):
+  for value, (path, x) in enumerate(naming.leaves(from_config(sddr.CONFIG)[1])):
     naming.put(variables, path, np.full(x.shape, value, np.float32))
   return sddr.to_state_dict(variables)
 
@@ -63,7 +63,7 @@ def _depth_net():
     ),
     (
       *(_mit, 'the backbone, MiT-B0; left out: head', {'task': 'mit', 'size': 'b0'}),
-      lambda: described(sddr.CONFIG)[1],
+      lambda: from_config(sddr.CONFIG)[1],
       *((('/patch_embed1/proj/', 'fresh'), ('/backbone/', 'load'), ('.*', 'fresh')), mit),
     ),
   ],
@@ -103,7 +103,7 @@ def test_released_weights_are_read_here_and_written_back_the_same(run, tmp_path)
   (tmp_path / 'run').mkdir()
   code, out, _ = run('convert sddr model.safetensors -o run')
   assert (code, out) == (0, 'run/weights.safetensors: the refinement network\n')
-  (model, *trained), variables = weights.load_network('run', {'sddr': described})
+  (model, *trained), variables = weights.load_network('run', {'sddr': from_config})
   assert model == FuseNet() and trained == [2048, 1]
   assert len(list(naming.leaves(variables))) == 383
   assert run('convert sddr run -o back.safetensors')[0] == 0
@@ -130,7 +130,7 @@ def test_bad_input_is_one_line_and_no_output(refuse, tmp_path, monkeypatch):
   safetensors.numpy.save_file({'x': np.ones(2)}, tmp_path / 'x.safetensors')
   size = {'height': refiners.SIDE, 'width': refiners.SIDE}
   gbdf = {'model': {**refiners.FIELDS, 'network': 'gbdf', 'levels': 3}, 'data': size}
-  variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), dict(described(gbdf)[1]))
+  variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), dict(from_config(gbdf)[1]))
   weights.save_weights(tmp_path / 'gbdf.safetensors', variables, {'task': 'sddr', 'config': gbdf})
   refuse('convert resnet50 x.safetensors -o a.safetensors', 'x.safetensors: has no tensor')
   refuse('convert sddr gbdf.safetensors -o a.safetensors', 'gbdf.safetensors: network of GBDF')

@@ -9,7 +9,7 @@ import pytest
 
 from depthjax.convert import naming, sddr
 from depthjax.files.errors import InputError
-from depthjax.models.refinement.refiners import described
+from depthjax.models.refinement.refiners import from_config
 
 _KEYS = pathlib.Path(__file__).parents[3] / 'shared' / 'specs' / 'keys' / 'sddr.json'
 
@@ -18,7 +18,7 @@ _KEYS = pathlib.Path(__file__).parents[3] / 'shared' / 'specs' / 'keys' / 'sddr.
 def _variables():
   """Variables of the released shapes; no two arrays are alike."""
   rng, tree = np.random.default_rng(0), {}
-  for path, x in naming.leaves(described(sddr.CONFIG)[1]):
+  for path, x in naming.leaves(from_config(sddr.CONFIG)[1]):
     naming.put(tree, path, rng.standard_normal(x.shape, dtype=np.float32))
   return tree
 
