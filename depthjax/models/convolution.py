@@ -1,8 +1,10 @@
-"""`Conv`: a square nn.Conv that is lowered differently on CPU for at most 16 channels.
+"""`Conv`: a square nn.Conv that is lowered differently on CPU, where XLA of jaxlib 0.10 is slow.
 
-There XLA of jaxlib 0.10 falls back to Eigen, which copies a window for every output position. With
-one input channel a sum of shifted maps is faster; with more, a wider kernel with a wider stride
-that computes the outputs of neighbouring positions, up to 16, as channels of one position.
+With at most 16 channels in and out XLA falls back to Eigen, which copies a window for every output
+position. With one input channel a sum of shifted maps is faster; with more, a wider kernel with a
+wider stride that computes the outputs of neighbouring positions, up to 16, as channels of one. With
+more channels XLA is slow for numbers that are no multiple of four, and without padding: zeros are
+added there.
 """
 
 import functools
@@ -16,7 +18,7 @@ import numpy as np
 from flax import linen as nn
 
 Padding = str | Sequence[tuple[int, int]]
-# With jaxlib 0.10.2 FuseNet's inference takes 1.7x as long without. Measure again with jaxlib 0.11.
+# Inference with jaxlib 0.10.2: 1.7x (sddr:small), 1.2x (lensblur:small). Measure again with 0.11.
 _LOWER_ON_CPU = tuple(map(int, jaxlib.__version__.split('.')[:2])) < (0, 11)
 _MAX_CHANNELS = 16
 
@@ -49,20 +51,11 @@ class Conv(nn.Module):
         raise ValueError(f'padding is {n} pixels; it must be 0 to {limit} for this kernel')
     shape = self.kernel, self.kernel, x.shape[-1], self.width
     kernel = self.param('kernel', self.kernel_init, shape).astype(self.dtype)
-    x, few = x.astype(self.dtype), max(shape[2:]) <= _MAX_CHANNELS
-    if _LOWER_ON_CPU and few and self.dilation == 1:
-      y = _few_channels(x, kernel, self.stride, _pads(x, kernel, self.stride, self.padding))
-    else:
-      y = _plain(x, kernel, self.stride, self.padding, self.dilation)
+    convolve = _convolve if _LOWER_ON_CPU else _plain
+    y = convolve(x.astype(self.dtype), kernel, self.stride, self.padding, self.dilation)
     if self.bias:
       y = y + self.param('bias', self.bias_init, shape[-1:]).astype(self.dtype)
     return y
-
-
-def _plain(
-  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int = 1
-) -> jax.Array:
-  return _convolution(x, kernel, (stride, stride), padding, rhs_dilation=(dilation, dilation))
 
 
 _convolution = functools.partial(
@@ -70,47 +63,83 @@ _convolution = functools.partial(
 )
 
 
-def _pads(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> tuple:
-  """The padding in pixels, hashable."""
-  if isinstance(padding, str):
-    padding = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
-  return tuple(map(tuple, padding))
+def _plain(
+  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
+) -> jax.Array:
+  return _convolution(x, kernel, (stride, stride), padding, rhs_dilation=(dilation, dilation))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _few_channels(x: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> jax.Array:
-  on_cpu, plain = (functools.partial(f, stride=stride, padding=pads) for f in (_on_cpu, _plain))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _convolve(
+  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
+) -> jax.Array:
+  window = {'stride': stride, 'padding': padding, 'dilation': dilation}
+  on_cpu, plain = (functools.partial(f, **window) for f in (_on_cpu, _plain))
   return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=plain)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, stride: int, pads: tuple) -> tuple[jax.Array, Any]:
-  return _few_channels(x, kernel, stride, pads), (x, kernel)
+def _forward(x: jax.Array, kernel: jax.Array, *window) -> tuple[jax.Array, Any]:
+  return _convolve(x, kernel, *window), (x, kernel)
 
 
-def _backward(stride: int, pads: tuple, arrays: Any, gradient: jax.Array) -> Any:
-  def plain(x, kernel, gradient):
-    return jax.vjp(functools.partial(_plain, stride=stride, padding=pads), x, kernel)[1](gradient)
+def _backward(stride: int, padding: Padding, dilation: int, arrays: Any, gradient: jax.Array):
+  window = {'stride': stride, 'padding': padding, 'dilation': dilation}
+
+  def gradients(function, x, kernel, gradient):
+    return jax.vjp(functools.partial(function, **window), x, kernel)[1](gradient)
 
   def on_cpu(x, kernel, gradient):
+    if not _few(kernel, dilation):
+      return gradients(_padded, x, kernel, gradient)
     # The kernel's gradient stays plain: of a wider kernel it would be larger to all-reduce.
-    of_x, of_kernel = plain(x, kernel, gradient)
+    of_x, of_kernel = gradients(_plain, x, kernel, gradient)
     if stride == 1 and gradient.size:
       # Also a convolution, with the flipped kernel.
+      pads = _pads(x, kernel, stride, padding)
       rest = [tuple(kernel.shape[0] - 1 - n for n in pair) for pair in pads]
-      of_x = _on_cpu(gradient, jnp.swapaxes(kernel[::-1, ::-1], 2, 3), 1, rest)
+      of_x = _on_cpu(gradient, jnp.swapaxes(kernel[::-1, ::-1], 2, 3), 1, rest, 1)
     return of_x, of_kernel
 
+  plain = functools.partial(gradients, _plain)
   return jax.lax.platform_dependent(*arrays, gradient, cpu=on_cpu, default=plain)
 
 
-_few_channels.defvjp(_forward, _backward)
+_convolve.defvjp(_forward, _backward)
 
 
-def _on_cpu(x: jax.Array, kernel: jax.Array, stride: int, padding: Sequence) -> jax.Array:
+def _on_cpu(
+  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
+) -> jax.Array:
+  if not _few(kernel, dilation):
+    return _padded(x, kernel, stride, padding, dilation)
   lower = _shifted_sum if kernel.shape[2] == 1 else _blocked
-  sizes = zip(x.shape[1:3], padding, strict=True)
+  pads = _pads(x, kernel, stride, padding)
+  sizes = zip(x.shape[1:3], pads, strict=True)
   shape = [max(0, (n + sum(pair) - kernel.shape[0]) // stride + 1) for n, pair in sizes]
-  return lower(x, kernel, stride, padding, shape)
+  return lower(x, kernel, stride, pads, shape)
+
+
+def _few(kernel: jax.Array, dilation: int) -> bool:
+  return max(kernel.shape[2:]) <= _MAX_CHANNELS and dilation == 1
+
+
+def _pads(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> Sequence:
+  """The padding in pixels."""
+  if not isinstance(padding, str):
+    return padding
+  return jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
+
+
+def _padded(
+  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
+) -> jax.Array:
+  """The convolution with zero channels up to multiples of four and, if unpadded, a row of zeros."""
+  extra = [(0, -n % 4) for n in kernel.shape[2:]]
+  row = stride == 1 and not isinstance(padding, str) and not np.any(padding)
+  x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), extra[0]))
+  wide = jnp.pad(kernel, ((0, 0), (0, 0), *extra))
+  y = _plain(x, wide, stride, ((0, 1), (0, 0)) if row else padding, dilation)
+  return y[:, : y.shape[1] - row, :, : kernel.shape[3]]
 
 
 def _shifted_sum(

@@ -13,8 +13,9 @@ from depthjax.models import convolution
 _NONE = ((0, 0), (0, 0))
 # Channels in and out, fields, and the size of the map if it is not 9 x 8.
 _CASES = {
-  # As nn.Conv.
+  # Zeros up to multiples of four channels, and a row of zeros.
   'many': (18, 5, {'kernel': 3, 'padding': _NONE}),
+  'many, stride': (6, 18, {'kernel': 3, 'stride': 2}),
   'dilation': (5, 21, {'kernel': 3, 'dilation': 2, 'padding': ((2, 2), (2, 2))}),
   'few, dilation': (3, 3, {'kernel': 3, 'dilation': 2, 'padding': ((2, 1), (2, 2))}),
   # Blocks of 4 x 4, 2 x 4, 2 x 2, 1 x 2 and 1 x 1 positions, complete and incomplete.
@@ -84,6 +85,11 @@ def _lowered(net, x, platform, gradients=False):
 @pytest.mark.parametrize(
   'case, result, gradients',
   [
+    (
+      'many',
+      ['(<2x9x8x20>, <3x3x20x8>) -> <2x8x6x8>'],
+      ['(<2x8x6x8>, <3x3x20x8>) -> <2x9x8x20>', '(<2x9x8x20>, <2x8x6x8>) -> <3x3x20x8>'],
+    ),
     ('sum', [], ['(<2x9x8x1>, <2x6x4x1>) -> <5x5x1x1>']),
     (
       'blocks, 1 x 2',
@@ -97,7 +103,7 @@ def _lowered(net, x, platform, gradients=False):
     ),
   ],
 )
-def test_few_channels_are_lowered_differently_on_cpu_only(monkeypatch, case, result, gradients):
+def test_convolutions_are_lowered_differently_on_cpu_only(monkeypatch, case, result, gradients):
   ours, flax, x = _pair(*_CASES[case])
   assert _lowered(ours, x, 'cpu') == result
   assert _lowered(ours, x, 'cpu', gradients=True) == gradients
