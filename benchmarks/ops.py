@@ -81,7 +81,7 @@ def enlargement(report: table.Report, args: argparse.Namespace) -> None:
   g = rng.standard_normal((args.batch, 2 * n + 2, 2 * n + 2, _CHANNELS)).astype(np.float32)
 
   def ours(x):
-    return upsampling.doubled_cubic(x, 1)
+    return upsampling.double_bicubic(x, 1)
 
   arrays = jax.device_put((x, g))
   calls = {

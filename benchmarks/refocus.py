@@ -20,7 +20,7 @@ import table
 import torch_twin
 
 from depthjax.models.deeplens import discs
-from depthjax.models.deeplens.lensblur import LensBlur
+from depthjax.models.deeplens.lensblur import LensBlur, initial
 from depthjax.pipelines.refocus import learned as learned_lib
 from depthjax.pipelines.refocus import refocus
 
@@ -96,7 +96,7 @@ def network(name: str, dtype: str = 'float32') -> refocus.Learned:
     fan = max(1, x.size // x.shape[-1])
     return rng.normal(0, fan**-0.5, x.shape).astype(np.float32)
 
-  shapes = jax.eval_shape(functools.partial(learned_lib.initial, model))
+  shapes = jax.eval_shape(functools.partial(initial, model))
   variables = jax.tree_util.tree_map_with_path(random, shapes)
   return refocus.Learned(model, jax.device_put(variables), radius)
 
@@ -120,8 +120,8 @@ def forward(report: table.Report, args: argparse.Namespace) -> None:
   defocus = np.linspace(0, 1, n, dtype=np.float32)[:, None] * rng.uniform(-1, 1, (1, n, n, 1))
   defocus = defocus.astype(np.float32)
   guide = rng.random((1, 2 * n, 2 * n, 3), np.float32)
-  near = discs.nearby(jnp.asarray(defocus), learned.radius)
-  place = np.asarray(discs.place(defocus, near, learned.radius))
+  near = discs.nearby_defocus(jnp.asarray(defocus), learned.radius)
+  place = np.asarray(discs.prior_inputs(defocus, near, learned.radius))
   blur, upsample = learned_lib.compiled(learned.model)
   twin = torch_twin.Twin(learned.model, learned.variables, args.dtype)
   halves = {

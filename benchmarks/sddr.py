@@ -176,7 +176,7 @@ def measured(name: str, side: int, args: argparse.Namespace) -> dict[str, Any]:
 
 def ours(seed: int, args: argparse.Namespace, maps: tuple[np.ndarray, np.ndarray]) -> Callable:
   """A call of our network with the weights of a seed: outputs [b h w 1]."""
-  apply = jax.jit(functools.partial(_model(args).apply, sides=args.sides))
+  apply = jax.jit(functools.partial(_model(args).apply, side_outputs=args.sides))
   return functools.partial(apply, jax.device_put(_variables(seed)), *jax.device_put(maps))
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from depthjax.models.encoders import mit
-from depthjax.models.refinement import fusenet
+from depthjax.models.refinement import fusenet, refiners
 from depthjax.plan import work
 
 
@@ -18,8 +18,8 @@ def macs(side: int, sides: bool) -> int:
   too. `sides` counts the outputs that only training needs.
   """
   x = jax.ShapeDtypeStruct((1, side, side, 1), jnp.float32)
-  variables = jax.eval_shape(functools.partial(fusenet.initial, fusenet.FuseNet()))
-  apply = jax.jit(functools.partial(fusenet.FuseNet().apply, sides=sides))
+  variables = jax.eval_shape(functools.partial(refiners.initial, fusenet.FuseNet()))
+  apply = jax.jit(functools.partial(fusenet.FuseNet().apply, side_outputs=sides))
   total = _depthwise(side)
   for equation, times in work._equations(apply.trace(variables, x, x).jaxpr.jaxpr, 1):
     size = times * sum(math.prod(y.aval.shape) for y in equation.outvars)

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from depthjax.models.deeplens import discs
-from depthjax.models.deeplens.lensblur import LensBlur, Upsampler
+from depthjax.models.deeplens.lensblur import LensBlur
+from depthjax.models.deeplens.upsampler import Upsampler
 
 try:
   import torch
@@ -142,7 +143,7 @@ class Twin:
 
 
 def _whole_discs(widths: tuple[int, ...], largest: float) -> list:
-  return [torch.from_numpy(x) for x in discs._whole_discs(widths, largest)]
+  return [torch.from_numpy(x) for x in discs.full_discs(widths, largest)]
 
 
 def _tensors(tree: Any, dtype) -> Any:

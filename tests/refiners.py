@@ -45,8 +45,8 @@ class Mix(NamedTuple):
   scale: float = 1.0
   offset: float = 0.0
 
-  def apply(self, variables, low, high, train=False, sides=True):
-    del variables, train, sides
+  def apply(self, variables, low, high, train=False, side_outputs=True):
+    del variables, train, side_outputs
     fused = low + self.fraction * (high - low)
     return {'fusion': self.scale * fused + self.offset}
 

@@ -12,6 +12,8 @@ from depthjax import configuring, tasks
 from depthjax.configuring import ConfigError, checks
 from depthjax.data.records import scene
 from depthjax.data.records.prediction_config import PredictionConfig
+from depthjax.models.deeplens import depthnet
+from depthjax.models.deeplens import lensblur as lensblur_models
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.deeplens.lensblur import LensBlur
 from depthjax.tasks import deeplens_depth, dof, lensblur
@@ -167,11 +169,11 @@ def _parameters(function):
 def test_tables_of_configs_have_the_fields_of_networks_losses_and_renderers():
   blur, depth = _load('lensblur'), _load('deeplens_depth')
   assert set(blur.model) == _fields(LensBlur) - {'radius'}
-  assert lensblur.model_of(blur.model, radius=4).dtype == np.float32
+  assert lensblur_models.network(blur.model, radius=4).dtype == np.float32
   expected = _parameters(dof.render_example) - {'record', 'geometry', 'corrupted'}
   assert set(blur.render) == expected | {'disparity', 'band'}
   assert set(depth.model) == _fields(DepthNet)
-  assert deeplens_depth.model_of(depth.model).width == 64
+  assert depthnet.network(depth.model).width == 64
   assert set(depth.loss) == _parameters(deeplens_depth.terms) - {'outputs', 'inputs'}
 
 

@@ -17,7 +17,7 @@ from depthjax.files.errors import InputError
 from depthjax.models.refinement import refiners
 
 SIDE = 2048  # input size of one-stage refinement
-# Fields of a config for models.refinement.refiners.described.
+# Fields of a config for models.refinement.refiners.from_config.
 CONFIG = {
   'model': {
     'stem': (8, 16, 32),
@@ -67,7 +67,7 @@ def convert(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> dict[
   Raises:
     InputError: as naming.check; duplicates with different values.
   """
-  _, shapes = refiners.described(CONFIG)
+  _, shapes = refiners.from_config(CONFIG)
   empty = jax.tree.map(lambda x: np.empty(x.shape, np.float32), dict(shapes))
   expected = {name: x.shape for name, x in to_state_dict(empty).items()}
   naming.check(tensors, expected, file, _RIGHT)

@@ -1,1 +1,1 @@
-"""Flax linen networks; one file a network, the blocks they share in layers.py."""
+"""Flax Linen networks, one file each; layers.py has the layers that they share."""

@@ -1,7 +1,7 @@
-"""Blocks that several networks share. Shapes: b batch, h w height and width, c channels."""
+"""Layers that several networks use. Shapes: b batch, h w height and width, c channels."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,16 +14,21 @@ Dtype = Any
 _EPSILON = 1e-5
 
 
+def module_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+  """The `model` fields of a config as attributes of a module: dtypes, and tuples for lists."""
+  fields = {name: tuple(x) if isinstance(x, list) else x for name, x in config.items()}
+  return {**fields, 'dtype': jnp.dtype(fields['dtype'])}
+
+
 class BatchNorm(nn.Module):
   """Batch normalisation with the momentum and epsilon of DeepLens: [b h w c] -> [b h w c].
 
-  With `renorm` training sees what evaluation will see: batch renormalisation (Ioffe, "Batch
-  renormalization", 2017) corrects the statistics of a batch to the running ones, by constants
-  as far as the gradient is concerned. A batch of few and different scenes is a poor sample: without
-  the correction its noise is part of every training step and of none in evaluation.
+  With `renorm` the batch statistics are corrected to the running ones by factors without gradient
+  (Ioffe, "Batch renormalization", 2017). Training then matches evaluation, even if a batch holds a
+  few very different scenes.
 
-  `axis_name` averages the statistics over that axis of a pmap; under jit over a mesh the batch is
-  one array and its statistics are global already.
+  `axis_name` is the pmap axis to average the statistics over. Under jit over a mesh the batch is
+  one array, and its statistics are global already.
   """
 
   momentum: float = 0.99
@@ -40,14 +45,14 @@ class BatchNorm(nn.Module):
     variance = self.variable('batch_stats', 'var', jnp.ones, width)
     x = x.astype(jnp.float32)
     if not train:
-      y = _standardised(x, mean.value, variance.value)
+      y = _standardise(x, mean.value, variance.value)
     else:
       batch_mean, batch_variance = self._statistics(x)
-      y = _standardised(x, batch_mean, batch_variance)
+      y = _standardise(x, batch_mean, batch_variance)
       if self.renorm:
         ratio = jnp.sqrt((batch_variance + _EPSILON) / (variance.value + _EPSILON))
         shift = (batch_mean - mean.value) / jnp.sqrt(variance.value + _EPSILON)
-        # The limits of the paper, for the time before the running statistics have settled.
+        # The limits of the paper: the running statistics are wrong in the first steps.
         y = y * jax.lax.stop_gradient(jnp.clip(ratio, 1 / 3, 3))
         y = y + jax.lax.stop_gradient(jnp.clip(shift, -5, 5))
       if not self.is_initializing():
@@ -60,19 +65,23 @@ class BatchNorm(nn.Module):
 
     def average(x):
       x = x.mean(axis=(0, 1, 2))
-      # Variables are made outside of the pmap, where the axis has no name yet.
+      # Variables are initialised outside the pmap, where the axis is not defined.
       local = self.axis_name is None or self.is_initializing()
       return x if local else jax.lax.pmean(x, self.axis_name)
 
     mean = average(x)
-    # Not E[x²] - E[x]², which cancels badly where a feature's mean is far from 0.
+    # Not E[x²] - E[x]², which loses precision if the mean is far from 0.
     return mean, average((x - mean) ** 2)
+
+
+def _standardise(x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
+  return (x - mean) * jax.lax.rsqrt(variance + _EPSILON)
 
 
 def norm(
   momentum: float, renorm: bool, *, dtype: Dtype = jnp.float32, axis_name: str | None = None
 ) -> Callable[..., nn.Module]:
-  """What makes the batch normalisation of a network from its fields."""
+  """The batch normalisation of a network: a constructor with its fields set."""
   return functools.partial(
     BatchNorm, momentum=momentum, renorm=renorm, dtype=dtype, axis_name=axis_name
   )
@@ -81,8 +90,8 @@ def norm(
 class ConvNorm(nn.Module):
   """Convolution, batch norm, activation: [b h w c] -> [b h/s w/s width].
 
-  Zeros beyond the border are put where a stride needs them, or, with `centred`, as many on either
-  side: then the centre of the kernel lies on the first pixel, as PyTorch's networks have it.
+  The padding is 'SAME', or with `centred` the same number of zeros on all four sides. Then the
+  first output pixel is centred on the first input pixel, as in PyTorch.
   """
 
   width: int
@@ -97,12 +106,12 @@ class ConvNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    border = self.dilation * (self.kernel // 2)
+    padding = self.dilation * (self.kernel // 2)
     x = Conv(
       self.width,
       self.kernel,
       self.stride,
-      padding=((border, border),) * 2 if self.centred else 'SAME',
+      padding=((padding, padding),) * 2 if self.centred else 'SAME',
       dilation=self.dilation,
       bias=self.bias,
       dtype=self.dtype,
@@ -112,26 +121,26 @@ class ConvNorm(nn.Module):
 
 
 class Weights(nn.Module):
-  """Weights of maps, none negative: a convolution [b h w c] -> [b h w channels], float32.
+  """Non-negative mixing weights by a convolution: [b h w c] -> [b h w channels], float32.
 
-  With `initialisation` the convolution starts near zero and adds to what that gives for `place`, as
-  far as it exceeds `threshold` (soft thresholding). Without one a trace of every map stays in the
-  mixture:
-  a sharp ghost inside a blur, a haze over what is in focus. Below it nothing is learned: a network
-  should be trained without one first.
+  Without `prior` the weights are the convolution's output after a ReLU. With it the convolution is
+  initialised near zero and its output y is a correction: ReLU(value + factor * soft(y)), where
+  `prior` maps `prior_inputs` to (value, factor), and soft(y) is y shrunk towards 0 by `threshold`.
+  A threshold removes small weights, which would leave faint ghosts in the image; it also removes
+  their gradients, so train without one first.
   """
 
   channels: int
   kernel: int
-  initialisation: Callable[..., tuple[jax.Array, jax.Array]] | None
+  prior: Callable[..., tuple[jax.Array, jax.Array]] | None
   scale: float = 1.0
   threshold: float = 0.0
   dtype: Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, y: jax.Array, *place) -> jax.Array:
-    # Positive at first: weights that a ReLU has all cut off would never recover.
-    scale, bias = (self.scale, self.scale) if self.initialisation is None else (0.1, 0.0)
+  def __call__(self, y: jax.Array, *prior_inputs) -> jax.Array:
+    # Positive without a prior: if the ReLU returned only zeros, there would be no gradient.
+    scale, bias = (self.scale, self.scale) if self.prior is None else (0.1, 0.0)
     weights = Conv(
       self.channels,
       self.kernel,
@@ -140,10 +149,9 @@ class Weights(nn.Module):
       dtype=self.dtype,
       name='conv',
     )(y).astype(jnp.float32)
-    if self.initialisation is not None:
-      prior, factor = self.initialisation(*place)
-      beyond = weights - jnp.clip(weights, -self.threshold, self.threshold)
-      weights = prior + factor * beyond
+    if self.prior is not None:
+      value, factor = self.prior(*prior_inputs)
+      weights = value + factor * (weights - jnp.clip(weights, -self.threshold, self.threshold))
     return nn.relu(weights)
 
 
@@ -180,26 +188,25 @@ class Bottleneck(nn.Module):
     return nn.relu(x + y)
 
 
-class BorderConv(nn.Module):
-  """Stride-1 convolution with bias over a border that goes on: [b h w c] -> [b h w width].
+class PaddedConv(nn.Module):
+  """Stride-1 convolution with bias and edge padding: [b h w c] -> [b h w width].
 
-  Zero padding would darken the border of a blurred photograph. `border` is a mode of jnp.pad: the
-  mirror 'symmetric', which repeats the edge pixel, or 'edge', which repeats nothing else; or it is
-  'there' already, and the result is smaller by it. Of kernels of 3 the first two are one, and
-  'symmetric' is to be preferred: the derivative of 'edge' sends pixels to other devices.
+  Zero padding would darken the border of a photograph. `padding` is a mode of jnp.pad, or 'VALID'
+  for maps that are padded already. For 3x3 kernels 'symmetric' and 'edge' pad the same values;
+  'symmetric' is cheaper there: on a sharded batch the gradient of 'edge' communicates.
   """
 
   width: int
   kernel: int
-  border: str = 'symmetric'
+  padding: str = 'symmetric'
   kernel_init: Callable[..., jax.Array] = nn.initializers.xavier_uniform()
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    width = self.kernel // 2
-    if self.border != 'there':
-      x = jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)), mode=self.border)
+    if self.padding != 'VALID':
+      n = self.kernel // 2
+      x = jnp.pad(x, ((0, 0), (n, n), (n, n), (0, 0)), mode=self.padding)
     return Conv(
       self.width,
       self.kernel,
@@ -211,18 +218,21 @@ class BorderConv(nn.Module):
 
 
 def resize(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
-  """Bilinear, half-pixel centres, no antialiasing: [b h w c] -> [b *shape c]."""
+  """Bilinear, half-pixel centres, no antialiasing, as networks resize: [b h w c] -> [b *shape c].
+
+  Photographs and depth maps are resized by ops.resize, with antialiasing.
+  """
   h, w = x.shape[1:3]
   if tuple(shape) == (h, w):
     return x
   if tuple(shape) == (2 * h, 2 * w):
-    return _doubled(x)
+    return _double(x)
   shape = (x.shape[0], *shape, x.shape[3])
   return jax.image.resize(x, shape, method='bilinear', antialias=False)
 
 
-def _doubled(x: jax.Array) -> jax.Array:
-  """The same at twice the size, by sums of neighbours instead of products of matrices."""
+def _double(x: jax.Array) -> jax.Array:
+  """`resize` to twice the size, by sums of neighbours instead of matrix products."""
   for axis in (1, 2):
     n = x.shape[axis]
     part = functools.partial(jax.lax.slice_in_dim, x, axis=axis)
@@ -234,26 +244,14 @@ def _doubled(x: jax.Array) -> jax.Array:
 
 
 def dropout(keys: jax.Array, x: jax.Array, rate: float) -> jax.Array:
-  """Zeroes a share `rate` of the values of each example by its own key: [b], [b h w c].
+  """Sets a fraction `rate` of each example's values to zero: keys [b], x [b h w c].
 
-  Not nn.Dropout, whose one key for the batch would draw other zeros on eight devices than on one.
+  nn.Dropout has one key for the batch, so its result would depend on the number of devices.
   """
-  kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(keys)
-  return jnp.where(kept, x / (1 - rate), 0).astype(x.dtype)
+  keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(keys)
+  return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
 
 
 def identity(x: jax.Array) -> jax.Array:
   """No activation."""
   return x
-
-
-def window(
-  x: jax.Array, corner: tuple[jax.Array, jax.Array], doubled: tuple[int, int]
-) -> jax.Array:
-  """The part from `corner` (row, column) whose double has the size `doubled` (H, W), static."""
-  size = (x.shape[0], doubled[0] // 2, doubled[1] // 2, x.shape[3])
-  return jax.lax.dynamic_slice(x, (0, *corner, 0), size)
-
-
-def _standardised(x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
-  return (x - mean) * jax.lax.rsqrt(variance + _EPSILON)

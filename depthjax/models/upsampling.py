@@ -1,4 +1,8 @@
-"""Bicubic enlargement with aligned corners, as decoders of PyTorch do it."""
+"""Bicubic upsampling by two with aligned corners, as PyTorch's decoders do it.
+
+jax.image has this kernel (CUBIC_PYTORCH), but neither PyTorch's edge padding nor a form without
+dense matrix products.
+"""
 
 import functools
 
@@ -6,111 +10,109 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# How far a pixel's neighbours are from half its place, at most, in the input.
-_REACH = 2
+# Output pixels 2k and 2k + 1 depend on input pixels k - 2 to k + 2.
+_RADIUS = 2
 
 
-def doubled_cubic(x: jax.Array, border: int = 0) -> jax.Array:
-  """Bicubic at twice the size, corners aligned (a = -0.75, the input's border repeated).
+def double_bicubic(x: jax.Array, padding: int = 0) -> jax.Array:
+  """Bicubic (a = -0.75) upsampling to twice the size, corners aligned, input edge-padded.
 
-  Pixel i of 2n lies at i (n - 1) / (2n - 1) of the input: a little before i / 2, so that even and
-  odd pixels each have the same four neighbours all along, of weights that change. Sums of shifted
-  products, with no gather and no dense matrix, forward and backward (there is no jvp).
+  Output pixel i of 2n is at i (n - 1) / (2n - 1) of the input: slightly before i / 2. So all even
+  and all odd pixels have the same neighbours, with weights that change along the axis. Computed as
+  sums of shifted products without gathers, forward and backward (there is no jvp).
 
   Args:
     x: maps [b h w c].
-    border: pixels, up to 2, by which the result goes on beyond each side, as its edge pixels do.
-      Made here they cost nothing; padding the result would copy it.
+    padding: 0 to 2 pixels of edge padding of the result; cheaper here than by jnp.pad.
 
   Returns:
-    [b 2h+2border 2w+2border c].
+    [b 2h+2padding 2w+2padding c].
   """
-  if not 0 <= border <= 2:
-    raise ValueError(f'the border is {border} pixels; it can be 0, 1 or 2')
+  if not 0 <= padding <= 2:
+    raise ValueError(f'padding is {padding}; it must be 0, 1 or 2')
   for axis in (1, 2):
-    x = _doubled(x, axis, border)
+    x = _double(x, axis, padding)
   return x
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _doubled(x: jax.Array, axis: int, border: int) -> jax.Array:
-  """Twice as long along one axis, and the border."""
-  # Or compilers make every sum anew for each of the five sums over it, and compile for minutes.
+def _double(x: jax.Array, axis: int, padding: int) -> jax.Array:
+  """Upsampling and padding along one axis."""
+  # Without the barrier XLA recomputes each sum for the five that use it; compiling takes minutes.
   x = jax.lax.optimization_barrier(x)
-  n, more = x.shape[axis], _extra(border)
-  count = n + 2 * more
-  x = _grown(x, axis, more + _REACH)
-  parts = [jax.lax.slice_in_dim(x, j, j + count, axis=axis) for j in range(2 * _REACH + 1)]
+  n, extra = x.shape[axis], _extra(padding)
+  count = n + 2 * extra
+  x = _zero_pad(x, axis, extra + _RADIUS)
+  parts = [jax.lax.slice_in_dim(x, j, j + count, axis=axis) for j in range(2 * _RADIUS + 1)]
   both = [
     sum(_along(taps[j], axis, x.dtype) * part for j, part in enumerate(parts) if taps[j].any())
-    for taps in _taps(n, border)
+    for taps in _taps(n, padding)
   ]
   pair = jnp.stack(both, axis + 1).reshape(*x.shape[:axis], 2 * count, *x.shape[axis + 1 :])
-  cut = 2 * more - border
+  cut = 2 * extra - padding
   return jax.lax.slice_in_dim(pair, cut, 2 * count - cut, axis=axis)
 
 
-def _forward(x: jax.Array, axis: int, border: int) -> tuple[jax.Array, None]:
-  return _doubled(x, axis, border), None
+def _forward(x: jax.Array, axis: int, padding: int) -> tuple[jax.Array, None]:
+  return _double(x, axis, padding), None
 
 
-def _backward(axis: int, border: int, _: None, gradient: jax.Array) -> tuple[jax.Array]:
-  """The product with the transposed matrix, by shifted products as well."""
-  more, g = _extra(border), jax.lax.optimization_barrier(gradient)
-  n = g.shape[axis] // 2 - border
-  g = _grown(g, axis, 2 * more - border)
-  g = g.reshape(*g.shape[:axis], n + 2 * more, 2, *g.shape[axis + 1 :])
+def _backward(axis: int, padding: int, _: None, gradient: jax.Array) -> tuple[jax.Array]:
+  """The product with the transposed matrix, also by shifted products."""
+  extra, g = _extra(padding), jax.lax.optimization_barrier(gradient)
+  n = g.shape[axis] // 2 - padding
+  g = _zero_pad(g, axis, 2 * extra - padding)
+  g = g.reshape(*g.shape[:axis], n + 2 * extra, 2, *g.shape[axis + 1 :])
   total = 0.0
-  for half, taps in enumerate(_taps(n, border)):
-    own = _grown(jax.lax.index_in_dim(g, half, axis + 1, keepdims=False), axis, _REACH)
-    taps = np.pad(taps, ((0, 0), (_REACH, _REACH)))
-    for j in range(2 * _REACH + 1):
-      start = more + 2 * _REACH - j
-      weights = taps[j, start : start + n]
+  for parity, taps in enumerate(_taps(n, padding)):
+    own = _zero_pad(jax.lax.index_in_dim(g, parity, axis + 1, keepdims=False), axis, _RADIUS)
+    taps = np.pad(taps, ((0, 0), (_RADIUS, _RADIUS)))
+    for j in range(2 * _RADIUS + 1):
+      first = extra + 2 * _RADIUS - j
+      weights = taps[j, first : first + n]
       if weights.any():
-        part = jax.lax.slice_in_dim(own, start, start + n, axis=axis)
+        part = jax.lax.slice_in_dim(own, first, first + n, axis=axis)
         total += _along(weights, axis, g.dtype) * part
   return (total,)
 
 
-_doubled.defvjp(_forward, _backward)
+_double.defvjp(_forward, _backward)
 
 
-def _extra(border: int) -> int:
-  """Pairs of pixels beyond each side that hold the border."""
-  return (border + 1) // 2
+def _extra(padding: int) -> int:
+  """Pairs of output pixels that hold the padding, at each end."""
+  return (padding + 1) // 2
 
 
-def _grown(x: jax.Array, axis: int, size: int) -> jax.Array:
-  """With zeros on both sides."""
+def _zero_pad(x: jax.Array, axis: int, size: int) -> jax.Array:
   widths = [(0, 0, 0)] * x.ndim
   widths[axis] = (size, size, 0)
   return jax.lax.pad(x, jnp.zeros((), x.dtype), widths)
 
 
 def _along(weights: np.ndarray, axis: int, dtype: jnp.dtype) -> jax.Array:
-  """Weights [n] of the places along an axis of maps."""
+  """Weights [n] along an axis, to broadcast over [b h w c]."""
   return jnp.asarray(weights, dtype).reshape([-1 if i == axis else 1 for i in range(4)])
 
 
 @functools.lru_cache(maxsize=64)
-def _taps(n: int, border: int) -> np.ndarray:
-  """Weights [2 5 n'] of the pixels k - 2 .. k + 2 in the pixels 2k and 2k + 1, for n' values of k.
+def _taps(n: int, padding: int) -> np.ndarray:
+  """Weights [2 5 n'] of the input pixels k - 2 to k + 2 in the output pixels 2k and 2k + 1.
 
-  They go from the border before the first pixel to the one behind the last. What would lie beyond
-  the input is counted to its edge pixel, and has the weight 0 itself.
+  k covers the n input pixels and the padding. The weights of pixels beyond the input are added to
+  those of its edge pixel.
   """
-  more = _extra(border)
-  k = np.arange(-more, n + more)
-  out = np.zeros((2, 2 * _REACH + 1, len(k)))
-  for half in (0, 1):
-    row = np.clip(2 * k + half, 0, 2 * n - 1)
+  extra = _extra(padding)
+  k = np.arange(-extra, n + extra)
+  out = np.zeros((2, 2 * _RADIUS + 1, len(k)))
+  for parity in (0, 1):
+    row = np.clip(2 * k + parity, 0, 2 * n - 1)
     at = row * ((n - 1) / (2 * n - 1))
-    # The last pixel has its neighbours as all odd ones do: all but one weigh nothing there.
+    # The last output pixel is at the last input pixel; its other three weights are 0.
     first = np.where(row % 2, row // 2 - 1, row // 2 - 2)
     for j, weights in enumerate(_cubic(at - first - 1)):
       source = np.clip(first + j, 0, n - 1)
-      np.add.at(out[half], (source - k + _REACH, np.arange(len(k))), weights)
+      np.add.at(out[parity], (source - k + _RADIUS, np.arange(len(k))), weights)
   return out.astype(np.float32)
 
 

@@ -20,7 +20,7 @@ def load(path: str | os.PathLike) -> Predictor:
   Raises:
     files.errors.InputError: the file cannot be read or holds weights of another task.
   """
-  predictor, variables = weights.load_network(path, runs.DESCRIBED)
+  predictor, variables = weights.load_network(path, runs.FROM_CONFIG)
   return predictor._replace(variables=variables)
 
 

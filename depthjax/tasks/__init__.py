@@ -1,4 +1,4 @@
-"""Experiments as pure functions; `make` finds one by the name in its config."""
+"""Tasks: what is trained, as pure functions. `make` finds one by the name in its config."""
 
 import importlib
 
@@ -8,7 +8,7 @@ from depthjax.models.predictors import runs
 from depthjax.tasks import aperture, deeplens_depth, lensblur, regression, sddr
 from depthjax.tasks.task import Env, Task
 
-# Each task's `make`, and the kind of records that it learns from.
+# Each task's `make`, and its kind of records (data.kind).
 _TASKS = {
   'aperture': (aperture.make, 'scene'),
   'deeplens_depth': (deeplens_depth.make, 'scene'),
@@ -17,19 +17,19 @@ _TASKS = {
   'sddr': (sddr.make, 'predictions'),
 }
 
-# Task -> the predictor that a run of it trains, by its config.
-PREDICTORS = runs.DESCRIBED
+# For each task that trains a depth predictor: the config of a run -> the predictor.
+PREDICTORS = runs.FROM_CONFIG
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task that `config.task` names: one of this package, or 'module:function' of a user's.
 
   Args:
-    config: the whole config of the experiment.
+    config: the experiment's config.
     env: the map over examples, the axis of batch statistics, and frozen networks.
 
   Raises:
-    ValueError: no such task or module, another kind of records, or a field that the task refuses.
+    ValueError: unknown task, wrong kind of records, or invalid values of the task's fields.
   """
   if ':' in config.task:
     return _imported(config.task)(config, env)
@@ -38,7 +38,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   function, kind = _TASKS[config.task]
   if config.data.kind != kind:
     raise ValueError(
-      f'data.kind is {config.data.kind!r}; the task {config.task!r} learns from {kind!r}'
+      f'data.kind is {config.data.kind!r}; it must be {kind!r} for the task {config.task!r}'
     )
   return function(config, env)
 

@@ -1,8 +1,8 @@
-"""Aperture supervision: a depth net that sees no depth, only what a lens makes of it.
+"""Aperture supervision: a depth net trained by photographs with defocus, without depth.
 
-Srinivasan et al., "Aperture supervision for monocular depth estimation", CVPR 2018, the baseline
-of DeepLens, Tables 1 and 2: the photograph is blurred by the predicted disparity through a
-differentiable renderer, and the result is compared with the picture through the real lens.
+Srinivasan et al., "Aperture supervision for monocular depth estimation", CVPR 2018, a baseline of
+DeepLens, Tables 1 and 2. A differentiable renderer blurs the photograph by the predicted disparity;
+the loss compares the result with the photograph through the real lens.
 """
 
 import functools
@@ -26,8 +26,8 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/aperture.py.
 
   Raises:
-    ValueError: a frame the network cannot take, a field of `render` that cannot be, a negative
-      `model.long_side`, or a predictor.
+    ValueError: a frame size that is no multiple of 8; invalid `render`, `loss.levels` or
+      `model.long_side`; or a predictor.
   """
   refuse_frozen(env, config.task)
   deeplens_depth.check_frame(config.data)
@@ -37,24 +37,23 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     raise ValueError(f'model.long_side is {long_side}; it must be at least 0')
   if config.loss.levels < 2:
     raise ValueError(f'loss.levels is {config.loss.levels}; it must be at least 2')
-  model = deeplens_depth.model_of(fields, axis_name=env.axis_name)
+  model = depthnet.network(fields, axis_name=env.axis_name)
   blur = env.map_examples(_blur(config.render, config.loss.levels))
-
-  shown = functools.partial(_shown, long_side=long_side)
+  shrink = functools.partial(_shrink, long_side=long_side)
 
   def blurred(outputs, inputs):
-    # Focus and lens are in the units of the scene: no range may be made up afterwards.
+    # Not normalised by its range: focus and aperture are in the units of the scene's disparity.
     disparity = jax.nn.sigmoid(outputs['disparity'])
     disparity = resize.resample(disparity, inputs['image'].shape[1:3])
     parts = {name: inputs[name] for name in ('image', 'focus', 'aperture')}
     return {'high': blur({**parts, 'disparity': disparity}), 'disparity': disparity}
 
   def apply(variables, inputs):
-    return blurred(model.apply(variables, shown(inputs), False), inputs)
+    return blurred(model.apply(variables, shrink(inputs), False), inputs)
 
   def loss(variables, frozen, inputs, key, step):
-    del frozen, key, step  # The scenes bring all that is random.
-    outputs, state = forward(model, variables, shown(inputs), True)
+    del frozen, key, step  # The loss is deterministic.
+    outputs, state = forward(model, variables, shrink(inputs), True)
     return {'l1': losses.l1(blurred(outputs, inputs)['high'], inputs['target'])}, state
 
   return Task(
@@ -67,8 +66,8 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   )
 
 
-def _shown(inputs: dof.Images, *, long_side: int) -> jax.Array:
-  """The photographs at the size that the network is shown."""
+def _shrink(inputs: dof.Images, *, long_side: int) -> jax.Array:
+  """The photographs at the network's input size."""
   frame = inputs['image'].shape[1:3]
   return resize.photograph(inputs['image'], resize.frame(frame, long_side, depthnet.STRIDE))
 
@@ -81,7 +80,7 @@ def _metrics(render: Any, outputs: dof.Images, inputs: dof.Images) -> dof.Images
 
 
 def _blur(render: Any, levels: int) -> Callable[[dof.Images], jax.Array]:
-  """One photograph [h w 3] through the lens of its scene, by a disparity [h w 1]."""
+  """Blurs one photograph [h w 3] by its disparity [h w 1], for its scene's focus and aperture."""
   limit = 2 * render.radius
 
   def blur(example):

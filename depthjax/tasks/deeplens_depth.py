@@ -30,7 +30,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """
   refuse_frozen(env, config.task)
   check_frame(config.data)
-  model = model_of(config.model, axis_name=env.axis_name)
+  model = depthnet.network(config.model, axis_name=env.axis_name)
   geometry = scene.geometry(config.data)
   render = env.map_examples(lambda record: render_example(record, geometry))
 
@@ -48,12 +48,6 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     metrics=metrics,
     pictures=pictures,
   )
-
-
-def model_of(fields: Any, *, axis_name: str | None = None) -> depthnet.DepthNet:
-  """The network of a config's `model` fields."""
-  fields = {**fields, 'dtype': jnp.dtype(fields['dtype'])}
-  return depthnet.DepthNet(**fields, axis_name=axis_name)
 
 
 def check_frame(data: Any) -> None:

@@ -1,13 +1,12 @@
-"""Learned lens blur: shallow depth of field from a photograph and a disparity that may be wrong.
+"""Learned lens blur: shallow depth of field from a photograph and a possibly wrong disparity.
 
-The networks get photograph and disparity at half the size, and the photograph (DeepLens, sections
-3.2 and 4.2).
+The networks' inputs are the photograph and the defocus at half the size, and the photograph
+(DeepLens, sections 3.2 and 4.2).
 """
 
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 
 from depthjax.losses import image as losses
@@ -20,18 +19,18 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/lensblur.py.
 
   Raises:
-    ValueError: `loss.kind` names no loss, or a field of `render` that cannot be.
+    ValueError: invalid `loss.kind` or `render` fields.
   """
   if config.loss.kind not in ('normalised', 'l1'):
-    raise ValueError(f"loss.kind is {config.loss.kind!r}; 'normalised' or 'l1'")
-  model = model_of(config.model, radius=config.render.radius, axis_name=env.axis_name)
+    raise ValueError(f"loss.kind is {config.loss.kind!r}; it can be 'normalised' or 'l1'")
+  model = lensblur.network(config.model, radius=config.render.radius, axis_name=env.axis_name)
 
   def apply(variables, inputs):
     low, high = model.apply(variables, *_arguments(inputs), False)
     return {'low': low, 'high': high}
 
   def loss(variables, frozen, inputs, key, step):
-    del frozen, key, step  # The scenes bring all that is random.
+    del frozen, key, step  # The loss is deterministic.
     (low, high), state = forward(model, variables, *_arguments(inputs), True)
     return terms({'low': low, 'high': high}, inputs, config.loss), state
 
@@ -49,16 +48,10 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
 
 def terms(outputs: dof.Images, inputs: dof.Images, fields: Any) -> dof.Images:
-  """The two terms of eq. 6 for each example [b], by the `loss` fields of a config."""
+  """The two terms of eq. 6 for each example [b]; `fields` is the config's `loss`."""
   low = _loss(outputs['low'], inputs['target_low'], fields)
   high = _loss(outputs['high'], inputs['target'], fields)
   return {'blur': low, 'upsampler': fields.upsampler * high}
-
-
-def model_of(fields: Any, *, radius: int, axis_name: str | None = None) -> lensblur.LensBlur:
-  """The network of a config's `model` fields, for blurs up to `radius` pixels."""
-  fields = {**fields, 'radius': radius, 'dtype': jnp.dtype(fields['dtype'])}
-  return lensblur.LensBlur(**fields, axis_name=axis_name)
 
 
 def _arguments(inputs: dof.Images) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -69,8 +62,5 @@ def _loss(prediction: jax.Array, target: jax.Array, config: Any) -> jax.Array:
   if config.kind == 'l1':
     return losses.l1(prediction, target)
   return losses.normalised(
-    prediction,
-    target,
-    alpha=config.alpha,
-    differentiate_weights=config.differentiate_weights,
+    prediction, target, alpha=config.alpha, differentiate_weights=config.differentiate_weights
   )

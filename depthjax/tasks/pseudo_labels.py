@@ -1,12 +1,11 @@
 """Pseudo-labels of SDDR: gradients of a coarse-to-fine refinement by the model itself (eq. 5, 6).
 
-Level s refines windows of the disparity of level s - 1 with a predictor's view of each, and aligns
-their gradients to those of the level before, so that the last level is sharp like the windows and
-consistent like the whole picture. All shapes are static, all of it is made of constants for the
-derivative.
+Level s refines windows of the disparity of level s - 1, each with a prediction for that window, and
+aligns the result and its gradients to level s - 1. The last level is as sharp as the windows and as
+consistent as the full map. Shapes are static, and no gradients flow through the labels.
 
-Windows of all levels pass through one loop, so that the network is compiled once for all of them.
-Each is cut out of the picture, and laid over it, by products with matrices made on the way.
+One scan runs over the windows of all levels, so that the network is compiled once. Windows are
+cropped and pasted by products with resampling matrices, without gathers.
 """
 
 import functools
@@ -21,7 +20,7 @@ from depthjax import windows as windows_lib
 from depthjax.ops import alignment, filters, gradients, quantiles
 from depthjax.ops import disparity as disparity_lib
 
-# Refined disparity of a low and a high prediction, each [n s s 1] in [0, 1].
+# (low, high) -> refined disparity; all [n s s 1] in [0, 1].
 Refine = Callable[[jax.Array, jax.Array], jax.Array]
 
 
@@ -33,17 +32,19 @@ class Labels(NamedTuple):
 
 
 class _Boxes(NamedTuple):
-  """Windows: where they lie, px, and their weights along the rows and columns of the picture.
+  """Windows of a map.
 
-  Fields: top, left, height, width [...]; down [... h], across [... w].
+  Fields:
+    top, left, height, width: [...], px.
+    rows, columns: blending weights along the rows [... h] and columns [... w] of the map.
   """
 
   top: np.ndarray
   left: np.ndarray
   height: np.ndarray
   width: np.ndarray
-  down: np.ndarray
-  across: np.ndarray
+  rows: np.ndarray
+  columns: np.ndarray
 
 
 def generate(
@@ -60,77 +61,77 @@ def generate(
 
   Args:
     refine: the network.
-    disparity: D_0, refined disparity of the whole pictures [b h w 1].
-    views: predictions of the windows of levels 1 to `levels`, row by row [b n s s 1]; None for 0.
-    levels: S; 0 takes the gradient of D_0 itself.
-    sigma: deviation of the bilateral filter of the first gradient, px.
-    sigma_range: its deviation in value, as a share of the gradient's 95th percentile.
-    chunk: windows of each picture that the network sees at once.
+    disparity: D_0, refined disparity of the full maps [b h w 1].
+    views: predictions for the windows of levels 1 to `levels`, row by row [b n s s 1]; None for 0.
+    levels: S; with 0 the labels are the gradient of D_0.
+    sigma: spatial standard deviation of the bilateral filter of the first gradient, px.
+    sigma_range: its range standard deviation, as a fraction of the gradient's 95th percentile.
+    chunk: windows of each map in one call of the network.
 
   Raises:
-    ValueError: another number of views than the levels have windows.
+    ValueError: `views` has the wrong number of windows.
   """
   disparity = jax.lax.stop_gradient(jnp.asarray(disparity))
-  start = Labels(_smoothed(gradients.magnitude(disparity), sigma, sigma_range), disparity)
+  first = Labels(_smooth(gradients.magnitude(disparity), sigma, sigma_range), disparity)
   if not levels:
-    return jax.lax.stop_gradient(start)
+    return jax.lax.stop_gradient(first)
   count = windows_lib.count(levels)
   if views.shape[1] != count:
-    raise ValueError(f'{views.shape[1]} views; levels 1 to {levels} have {count} windows')
-  firsts, order, boxes = _plan(disparity.shape[1:3], levels, chunk)
-  # [steps b chunk s s 1]. Slices: an array of indices would have values gathered one by one.
+    wrong = f'views has {views.shape[1]} windows'
+    raise ValueError(f'{wrong}; it must have {count} for levels 1 to {levels}')
+  begins, order, boxes = _plan(disparity.shape[1:3], levels, chunk)
+  # [steps b chunk s s 1], by slices: indexing by an array would be a gather.
   views = jnp.stack([jnp.stack([views[:, i] for i in row], axis=1) for row in order])
   step = functools.partial(_step, refine)
-  (_, labels), _ = jax.lax.scan(step, (start, start), (firsts, boxes, views))
+  (_, labels), _ = jax.lax.scan(step, (first, first), (begins, boxes, views))
   return jax.lax.stop_gradient(labels)
 
 
 def _plan(shape: tuple[int, int], levels: int, chunk: int) -> tuple[np.ndarray, np.ndarray, _Boxes]:
-  """The steps of the loop: whether a level begins [n], which windows [n chunk], where they lie.
+  """The steps of the scan: whether a level begins [n], indices [n chunk] and boxes of the windows.
 
-  A level whose windows do not fill its last chunk has one of them again, of no weight.
+  The last chunk of a level is padded by its last window with zero weights.
   """
-  firsts, order, boxes, done = [], [], [], 0
+  begins, order, boxes, done = [], [], [], 0
   for level in range(1, levels + 1):
     found = windows_lib.grid(shape, level)
     padded = -(-len(found) // chunk) * chunk
     number = np.minimum(np.arange(padded), len(found) - 1)
-    firsts += [start == 0 for start in range(0, padded, chunk)]
+    begins += [i == 0 for i in range(0, padded, chunk)]
     order.append(done + number)
     boxes += [_box(found[i], shape, at < len(found)) for at, i in enumerate(number)]
     done += len(found)
   boxes = [
-    np.stack(x).reshape(len(firsts), chunk, *np.shape(x[0])) for x in zip(*boxes, strict=True)
+    np.stack(x).reshape(len(begins), chunk, *np.shape(x[0])) for x in zip(*boxes, strict=True)
   ]
-  return np.array(firsts), np.concatenate(order).reshape(len(firsts), chunk), _Boxes(*boxes)
+  return np.array(begins), np.concatenate(order).reshape(len(begins), chunk), _Boxes(*boxes)
 
 
-def _box(box: windows_lib.Window, shape: tuple[int, int], counts: bool) -> _Boxes:
-  down, across = (np.zeros(size, np.float32) for size in shape)
-  rows, columns = box.slices
-  down[rows] = windows_lib.profile(box.height) * counts
-  across[columns] = windows_lib.profile(box.width)
-  return _Boxes(*(np.float32(x) for x in box), down, across)
+def _box(box: windows_lib.Window, shape: tuple[int, int], used: bool) -> _Boxes:
+  rows, columns = (np.zeros(size, np.float32) for size in shape)
+  rows[box.slices[0]] = windows_lib.profile(box.height) * used
+  columns[box.slices[1]] = windows_lib.profile(box.width)
+  return _Boxes(*(np.float32(x) for x in box), rows, columns)
 
 
 def _step(
   refine: Refine, maps: tuple[Labels, Labels], inputs: tuple[jax.Array, _Boxes, jax.Array]
 ) -> tuple[tuple[Labels, Labels], None]:
-  """A chunk of windows: the maps of the level before, and those of its own, with them laid over."""
+  """Pastes a chunk of windows; `maps` are those of the previous and of the current level."""
   old, new = maps
-  first, boxes, views = inputs
-  # What a level reads is what the one before has made of the whole picture.
-  old = jax.tree.map(lambda x, y: jnp.where(first, y, x), old, new)
-  fine = _refined(refine, old.disparity, boxes, views)
-  new, _ = jax.lax.scan(lambda new, one: (_laid(old, new, *one), None), new, (boxes, fine))
+  begins, boxes, views = inputs
+  # A level reads only the finished maps of the previous one.
+  old = jax.tree.map(lambda x, y: jnp.where(begins, y, x), old, new)
+  fine = _refine(refine, old.disparity, boxes, views)
+  new, _ = jax.lax.scan(lambda new, one: (_paste(old, new, *one), None), new, (boxes, fine))
   return (old, new), None
 
 
-def _refined(refine: Refine, old: jax.Array, boxes: _Boxes, views: jax.Array) -> jax.Array:
-  """Windows of maps [b h w 1], refined with their views [b c s s 1]: [c b s s 1]."""
+def _refine(refine: Refine, old: jax.Array, boxes: _Boxes, views: jax.Array) -> jax.Array:
+  """Refines windows of maps [b h w 1] with their views [b c s s 1]: [c b s s 1]."""
   b, c, side = views.shape[:3]
   h, w = old.shape[1:3]
-  weights = jax.vmap(_weights, (None, None, 0, 0))
+  weights = jax.vmap(_resampling, (None, None, 0, 0))
   rows = weights(side, h, boxes.top, boxes.height)
   columns = weights(side, w, boxes.left, boxes.width)
   crops = jnp.einsum('cyh,bhwi,cxw->bcyxi', rows, old, columns, precision='highest')
@@ -139,46 +140,45 @@ def _refined(refine: Refine, old: jax.Array, boxes: _Boxes, views: jax.Array) ->
   return jnp.moveaxis(fine.reshape(b, c, side, side, 1), 1, 0)
 
 
-def _laid(old: Labels, new: Labels, box: _Boxes, fine: jax.Array) -> Labels:
-  """Maps with a refined window [b s s 1] of the level before laid over them."""
+def _paste(old: Labels, new: Labels, box: _Boxes, fine: jax.Array) -> Labels:
+  """Blends a refined window [b s s 1], aligned to the maps `old`, into the maps `new`."""
   h, w = old.disparity.shape[1:3]
   side = fine.shape[1]
-  # Pixels of the picture as places in the window; those beyond it continue its border.
-  rows = _weights(h, side, -box.top * side / box.height, h * side / box.height)
-  columns = _weights(w, side, -box.left * side / box.width, w * side / box.width)
+  # The pixels of the map in coordinates of the window; beyond it its edge is repeated.
+  rows = _resampling(h, side, -box.top * side / box.height, h * side / box.height)
+  columns = _resampling(w, side, -box.left * side / box.width, w * side / box.width)
   fine = jnp.einsum('hy,byxi,wx->bhwi', rows, fine, columns, precision='highest')
-  inside = _within(h, box.top, box.height)[:, None, None] * _within(w, box.left, box.width)[:, None]
+  inside = _mask(h, box.top, box.height)[:, None, None] * _mask(w, box.left, box.width)[:, None]
   fine = alignment.align(fine, old.disparity, inside)
   sharper = alignment.align(gradients.magnitude(fine), old.gradient, inside)
-  weights = (box.down[:, None] * box.across)[..., None]
+  weights = (box.rows[:, None] * box.columns)[..., None]
   blend = lambda x, y: x + weights * (y - x)  # noqa: E731
   return Labels(blend(new.gradient, sharper), blend(new.disparity, fine))
 
 
-def _weights(count: int, size: int, start: jax.Array, length: jax.Array) -> jax.Array:
-  """Linear resampling of an axis: a matrix [count size], whose rows have the sum 1.
+def _resampling(count: int, size: int, first: jax.Array, length: jax.Array) -> jax.Array:
+  """The matrix [count size] that resamples part of an axis linearly; its rows have the sum 1.
 
-  `count` pixels share the part of the axis from `start` on, of `length` pixels: by interpolation
-  or, where that is shrinking, means over areas. None reads what lies beyond this part or the axis.
+  The part is from `first` to `first + length`, px; `count` output pixels divide it equally. They
+  are interpolated, or means over areas where the part shrinks. Pixels beyond the part or the axis
+  have weight 0: the nearest ones inside replace them.
   """
   scale = length / count
-  low, high = jnp.maximum(start, 0), jnp.minimum(start + length, size)
-  rim = jnp.maximum(scale, 1) / 2  # Of the outermost pixel that lies in the part.
-  at = jnp.clip(start + (jnp.arange(count) + 0.5) * scale, low + rim, high - rim)
+  low, high = jnp.maximum(first, 0), jnp.minimum(first + length, size)
+  margin = jnp.maximum(scale, 1) / 2  # From the ends to the centre of the outermost pixel.
+  at = jnp.clip(first + (jnp.arange(count) + 0.5) * scale, low + margin, high - margin)
   centre = jnp.arange(size) + 0.5
   weights = jnp.maximum(0, 1 - jnp.abs(at[:, None] - centre) / jnp.maximum(scale, 1))
   weights *= (centre > low) & (centre < high)
   return weights / weights.sum(1, keepdims=True)
 
 
-def _within(size: int, start: jax.Array, length: jax.Array) -> jax.Array:
-  """1 at the pixels of an axis that lie in a part of it, else 0: [size]."""
+def _mask(size: int, first: jax.Array, length: jax.Array) -> jax.Array:
+  """1 at the pixels of an axis within a part of it, else 0: [size]."""
   centre = jnp.arange(size) + 0.5
-  return ((centre > start) & (centre < start + length)).astype(jnp.float32)
+  return ((centre > first) & (centre < first + length)).astype(jnp.float32)
 
 
-def _smoothed(gradient, sigma, sigma_range):
-  scale = quantiles.quantile(gradient, 0.95)
-  return filters.bilateral(
-    gradient, sigma=sigma, sigma_range=jnp.maximum(sigma_range * scale, np.float32(1e-6))
-  )
+def _smooth(gradient: jax.Array, sigma: float, sigma_range: float) -> jax.Array:
+  scale = jnp.maximum(sigma_range * quantiles.quantile(gradient, 0.95), np.float32(1e-6))
+  return filters.bilateral(gradient, sigma=sigma, sigma_range=scale)

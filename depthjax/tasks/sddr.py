@@ -1,7 +1,8 @@
-"""Self-distilled depth refinement (SDDR, NeurIPS 2024): two predictions of disparity into one.
+"""Self-distilled depth refinement (SDDR, NeurIPS 2024): fuses two predictions of disparity.
 
-The first steps learn from ground truth alone (L_gt); then the model's own coarse-to-fine refinement
-gives pseudo-labels of edges for L_grad and L_fusion (eq. 10), under stop-gradient inside the step.
+The first steps minimise L_gt, against ground truth. From step `loss.start` on, L_grad and L_fusion
+are added (eq. 10): their pseudo-labels are edges of the model's own coarse-to-fine refinement,
+computed within the step under stop_gradient.
 """
 
 from collections.abc import Callable
@@ -21,14 +22,20 @@ from depthjax.tasks import pseudo_labels
 from depthjax.tasks.task import Env, Task, forward, refuse_frozen
 
 Images = dict[str, jax.Array]
-_EDGE = 0.05  # Share of pixels that count as edges in the metric.
+_EDGE_FRACTION = 0.05  # Of the pixels, for edge_rmse.
+# Values of the `loss` fields that name something.
+_CHOICES = {
+  'supervision': ('truth', 'gbdf'),
+  'label': ('gradient', 'disparity'),
+  'regions_by': ('position', 'strength'),
+}
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/sddr.py.
 
   Raises:
-    ValueError: a field that the network or the losses cannot take, or a predictor.
+    ValueError: invalid `model`, `loss` or `data` fields, or a predictor.
   """
   refuse_frozen(env, config.task)
   model = refiners.network(config.model)
@@ -37,13 +44,13 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   enlarge = config.model.enlarge
 
   def apply(variables, inputs):
-    return _shrunk(model.apply(variables, *_shown(inputs, enlarge), False, False), enlarge)
+    return _shrink(model.apply(variables, *_enlarge(inputs, enlarge), False, False), enlarge)
 
   def loss(variables, frozen, inputs, key, step):
     del frozen
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, inputs['index'])
-    outputs, state = forward(model, variables, *_shown(inputs, enlarge), True, True, keys)
-    outputs = _shrunk(outputs, enlarge)
+    outputs, state = forward(model, variables, *_enlarge(inputs, enlarge), True, True, keys)
+    outputs = _shrink(outputs, enlarge)
     terms = _supervised(outputs, inputs, keys, fields)
     if fields['gradient'] or fields['fusion']:
       refine, on = _refine(apply, variables), step >= fields['start']
@@ -51,7 +58,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     return terms, state
 
   return Task(
-    init=lambda key, inputs: model.init(key, *_shown(inputs, enlarge)),
+    init=lambda key, inputs: model.init(key, *_enlarge(inputs, enlarge)),
     apply=apply,
     inputs=lambda frozen, records: records,
     loss=loss,
@@ -60,19 +67,19 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   )
 
 
-def _shrunk(outputs: Images, enlarge: int) -> Images:
-  """The network's outputs for maps that it sees enlarged, at the size they would have otherwise."""
-  return {name: resize.downsample(x, enlarge) for name, x in outputs.items()}
-
-
-def _shown(inputs: Images, enlarge: int) -> tuple[jax.Array, jax.Array]:
-  """The pair of maps at a multiple of its size, as `depthjax refine` shows it to the network."""
+def _enlarge(inputs: Images, enlarge: int) -> tuple[jax.Array, jax.Array]:
+  """The low and the high map at a multiple of their size, as `depthjax refine` enlarges them."""
   shape = tuple(enlarge * size for size in inputs['low'].shape[1:3])
   return tuple(resize.upsample(inputs[name], shape) for name in ('low', 'high'))
 
 
+def _shrink(outputs: Images, enlarge: int) -> Images:
+  """The outputs for enlarged maps at the size for maps that are not."""
+  return {name: resize.downsample(x, enlarge) for name, x in outputs.items()}
+
+
 def _supervised(outputs: Images, inputs: Images, keys: jax.Array, fields: dict) -> Images:
-  """What is learned from the first step on, from ground truth, or from the inputs as GBDF does."""
+  """The terms of all steps: against ground truth or, as in GBDF, against the inputs."""
   if fields['supervision'] == 'gbdf':
     return gbdf.losses(outputs, inputs['low'], inputs['high'], keys)
   return {'truth': truth_loss(outputs, inputs, fields['smoothness'])}
@@ -86,19 +93,19 @@ def _distilled(
   keys: jax.Array,
   fields: dict[str, Any],
 ) -> Images:
-  """`distillation` where `on`, else zeros, and nothing of it is computed."""
+  """`distillation` if `on`, else zeros without computing it."""
 
-  def wanted(outputs):
+  def compute(outputs):
     return distillation(refine, outputs, inputs, keys, **fields)
 
-  def none(outputs):
+  def skip(outputs):
     return dict.fromkeys(('gradient', 'fusion'), jnp.zeros(len(outputs['fusion'])))
 
-  return jax.lax.cond(on, wanted, none, outputs)
+  return jax.lax.cond(on, compute, skip, outputs)
 
 
 def truth_loss(outputs: Images, inputs: Images, smoothness: float) -> jax.Array:
-  """L_gt [b] of the result and of the side outputs, against ground truth at their sizes (sum)."""
+  """L_gt [b], summed over the result and the side outputs, against ground truth at their sizes."""
   total = 0.0
   for name, step in (('fusion', 1), ('half', 2), ('quarter', 4)):
     target, valid = (inputs[x][:, ::step, ::step] for x in ('target', 'valid'))
@@ -115,10 +122,13 @@ def distillation(
   levels: int,
   **fields: Any,
 ) -> Images:
-  """lambda_1 L_grad and lambda_2 L_fusion [b] against pseudo-labels made on the spot.
+  """lambda_1 L_grad and lambda_2 L_fusion [b] against pseudo-labels.
 
   Args:
-    keys: of the examples, typed [b]: where K-means starts.
+    refine: the model with frozen variables, for the labels.
+    outputs: of the network.
+    inputs: of the task.
+    keys: the examples' typed keys [b], to initialise K-means.
     levels: S of the labels.
     fields: the `loss` fields of a config.
   """
@@ -133,11 +143,11 @@ def distillation(
   )
   terms = {}
   if fields['label'] == 'disparity':
-    everywhere = jnp.ones_like(labels.disparity)
-    terms['gradient'] = losses.affine_invariant(outputs['fusion'], labels.disparity, everywhere)
+    valid = jnp.ones_like(labels.disparity)
+    terms['gradient'] = losses.affine_invariant(outputs['fusion'], labels.disparity, valid)
   else:
     edges = edge_regions(labels.gradient, keys, fields)
-    # Mean 1 over the edges: it is to weigh as much whatever the range of the disparity.
+    # Normalised so that the loss does not depend on the range of the disparity.
     unit = _mean(labels.gradient, edges.sum(-1, keepdims=True))[:, None, None, None]
     label = labels.gradient / jnp.maximum(unit, 1e-6)
     terms['gradient'] = losses.gradient(outputs['fusion'], label, edges)
@@ -148,7 +158,7 @@ def distillation(
 
 
 def edge_regions(gradient: jax.Array, keys: jax.Array, fields: dict[str, Any]) -> jax.Array:
-  """P_n of eq. 7: the strongest gradients divided into regions, {0, 1} [b h w n]."""
+  """P_n of eq. 7: masks [b h w n] of the strongest gradients, divided into n regions."""
   edges = regions.strongest(gradient, fields['edges'])
   if fields['regions_by'] == 'position':
     return regions.by_position(edges, fields['regions'], keys)
@@ -156,13 +166,13 @@ def edge_regions(gradient: jax.Array, keys: jax.Array, fields: dict[str, Any]) -
 
 
 def metrics(outputs: Images, inputs: Images) -> Images:
-  """Of each example [b], after alignment by least squares: of the result and of the low input.
+  """Metrics of each example [b], after alignment by least squares.
 
-  `rmse`, `delta1` and `rel` of disparity over all that is valid, `edge_rmse` at the true edges
-  alone; with `low_` before them those of the initial prediction.
+  `rmse`, `delta1` and `rel` of disparity over valid pixels, `edge_rmse` over true edges; with the
+  prefix `low_` those of the low input instead of the result.
   """
   target, valid = inputs['target'], inputs['valid']
-  edges = regions.strongest(gradients.magnitude(target) * valid, _EDGE) * valid
+  edges = regions.strongest(gradients.magnitude(target) * valid, _EDGE_FRACTION) * valid
   scores = {}
   for prefix, x in (('', outputs['fusion']), ('low_', inputs['low'])):
     x = depth_metrics.fit_line(x, target, valid)
@@ -174,7 +184,7 @@ def metrics(outputs: Images, inputs: Images) -> Images:
 
 
 def pictures(outputs: Images, inputs: Images) -> Images:
-  """Low, high, refined, true, error times five and the weight of the high stream, side by side."""
+  """Low, high, refined and true disparity, error times 5, weight of the high stream: in a row."""
   target = inputs['target']
   refined = alignment.align(outputs['fusion'], target, inputs['valid'])
   error = 5 * jnp.abs(refined - target) * inputs['valid']
@@ -186,7 +196,7 @@ def pictures(outputs: Images, inputs: Images) -> Images:
 
 
 def _refine(apply: Callable, variables: Any) -> pseudo_labels.Refine:
-  """The model as it is, for windows."""
+  """The model with frozen variables, for windows."""
   frozen = jax.lax.stop_gradient(variables)
 
   def refine(low, high):
@@ -197,11 +207,11 @@ def _refine(apply: Callable, variables: Any) -> pseudo_labels.Refine:
 
 
 def _fusion(outputs: Images, gradient: jax.Array, fields: dict[str, Any]) -> jax.Array:
-  """L_fusion of both masks, at their sizes; the network's weigh the low stream."""
+  """L_fusion of both masks, at their sizes; Omega is the weight of the high stream."""
   total = 0.0
   for name in ('mask_half', 'mask_quarter'):
     omega = 1 - outputs[name]
-    label = jax.image.resize(gradient, omega.shape, 'bilinear', antialias=True)
+    label = resize.resample(gradient, omega.shape[1:3])
     total += losses.fusion(omega, label, fraction=fields['fraction'], levels=fields['quantiles'])
   return total / 2
 
@@ -211,25 +221,20 @@ def _mean(x: jax.Array, weights: jax.Array) -> jax.Array:
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
-  data, loss = config.data, config.loss
-  enlarge = config.model.enlarge
+  data, loss, enlarge = config.data, config.loss, config.model.enlarge
   if not 1 <= enlarge <= 4:
     raise ValueError(f'model.enlarge is {enlarge}; it must be 1 to 4')
-  sides = {f'data.{name}': data[name] for name in ('height', 'width')}
-  sides['data.predictions.window_size'] = data.predictions.window_size
-  for name, side in sides.items():
-    if side * enlarge % refiners.STRIDE:
+  sizes = {f'data.{name}': data[name] for name in ('height', 'width')}
+  sizes['data.predictions.window_size'] = data.predictions.window_size
+  for name, size in sizes.items():
+    if size * enlarge % refiners.STRIDE:
       times = f', times model.enlarge={enlarge},' if enlarge > 1 else ''
-      raise ValueError(f'{name} is {side}; it must{times} be a multiple of {refiners.STRIDE}')
+      raise ValueError(f'{name} is {size}; it must{times} be a multiple of {refiners.STRIDE}')
   windows.grid((data.height, data.width), data.predictions.levels)
-  known = {
-    'supervision': ('truth', 'gbdf'),
-    'label': ('gradient', 'disparity'),
-    'regions_by': ('position', 'strength'),
-  }
   if loss.fusion and config.model.network != 'fusenet':
-    raise ValueError(f'loss.fusion is {loss.fusion}; {config.model.network} has no masks: 0')
-  for name, values in known.items():
+    network = config.model.network
+    raise ValueError(f'loss.fusion is {loss.fusion}; it must be 0 for {network}, without masks')
+  for name, values in _CHOICES.items():
     if loss[name] not in values:
       raise ValueError(f'loss.{name} is {loss[name]!r}; it can be {" or ".join(values)}')
   _check_numbers(loss)
@@ -242,7 +247,7 @@ def _check_numbers(loss: ml_collections.ConfigDict) -> None:
   if not loss.sigma > 0:
     raise ValueError(f'loss.sigma is {loss.sigma}; it must be above 0')
   if not 0 < loss.edges <= 1:
-    raise ValueError(f'loss.edges is {loss.edges}; a share above 0, at most 1')
+    raise ValueError(f'loss.edges is {loss.edges}; it must be above 0 and at most 1')
   if not 0 < loss.fraction * loss.quantiles <= 0.5:
-    wrong = f'loss.fraction is {loss.fraction}, and {loss.quantiles} times it (loss.quantiles)'
-    raise ValueError(f'{wrong} must be above 0 and at most 0.5')
+    wrong = f'loss.fraction is {loss.fraction} and loss.quantiles {loss.quantiles}'
+    raise ValueError(f'{wrong}; their product must be above 0 and at most 0.5')

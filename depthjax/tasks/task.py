@@ -1,11 +1,11 @@
-"""The contract of a task: pure functions, and nothing else.
+"""The contract of a task: pure functions, without loops, files or meshes.
 
-No task has a loop, a file, a mesh, or a word about another task. The engine calls `inputs` on the
-device with a batch of records, and hands what it returns to the others.
+The train step calls `inputs` on the device with a batch of records, and passes the result to the
+other functions.
 
-`variables` are the model's, a dict of collections with 'params' among them. `frozen` holds the
-arrays of networks that the task uses and does not train, by name: they are arguments like the
-batch, never constants of the compiled program.
+`variables` are the model's, a dict of collections that includes 'params'. `frozen` holds the
+variables of networks that the task uses but does not train, by name. They are arguments like the
+batch: constants of the compiled program would be stored twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,12 +21,13 @@ Scalars = dict[str, jax.Array]
 
 
 class Env(NamedTuple):
-  """What a task is made for, besides its config.
+  """What a task depends on besides its config.
 
   Fields:
-    map_examples: makes a function of one example one of a batch (parallel.map_examples).
-    axis_name: the mapped axis that batch statistics are averaged over, or None.
-    frozen: the networks whose arrays `frozen` will hold, by name, as data without arrays.
+    map_examples: makes a function of a batch from a function of one example, as jax.vmap does
+      (parallel.map_examples).
+    axis_name: the pmap axis that batch statistics are averaged over, or None.
+    frozen: the frozen networks by name, without their variables.
   """
 
   map_examples: Callable[[Callable], Callable] = jax.vmap
@@ -35,20 +36,19 @@ class Env(NamedTuple):
 
 
 class Task(NamedTuple):
-  """What the one loop needs to know of an experiment.
+  """The functions that define an experiment.
 
   Fields:
     init: (key, inputs) -> the model's variables.
-    apply: (variables, inputs) -> outputs, as in evaluation.
-    inputs: (frozen, batch of records) -> what the functions below call `inputs`; renders, on the
-      device.
+    apply: (variables, inputs) -> outputs, in evaluation mode.
+    inputs: (frozen, batch of records) -> the `inputs` of the functions below; renders the records.
     loss: (variables, frozen, inputs, key, step) -> ({term: [b]}, new model state). The loss is the
-      sum of the terms' means. The model state is every collection but 'params'. `key` is the same
-      on every device and in every microbatch: what is random by example folds `index` into it, the
-      record's number in the stream of examples. `step` is int32 [], updates made.
+      sum of the terms' means. The model state is all collections except 'params'. `key` is the
+      same on every device and in every microbatch: fold the records' `index` into it for random
+      numbers of an example. `step` is int32 [], the number of updates so far.
     metrics: (outputs, inputs) -> {name: [b]}.
-    pictures: (outputs, inputs) -> {name: [b h w 3]} sRGB in [0, 1].
-    predict: (variables, frozen, inputs) -> outputs; None is `apply`.
+    pictures: (outputs, inputs) -> {name: [b h w 3]}, sRGB in [0, 1].
+    predict: (variables, frozen, inputs) -> outputs of metrics and pictures; None means `apply`.
   """
 
   init: Callable[[jax.Array, Any], Variables]
@@ -60,24 +60,24 @@ class Task(NamedTuple):
   predict: Callable[[Variables, Frozen, Any], Any] | None = None
 
   def outputs(self, variables: Variables, frozen: Frozen, inputs: Any) -> Any:
-    """The outputs that metrics and pictures are of."""
+    """The outputs for metrics and pictures."""
     if self.predict is None:
       return self.apply(variables, inputs)
     return self.predict(variables, frozen, inputs)
 
 
 def forward(model: Any, variables: Variables, *arguments: Any, **options: Any) -> tuple[Any, Any]:
-  """A linen model in training: its outputs, and every collection but 'params' as it is then."""
+  """Applies a Linen model in training mode: outputs, and the new collections except 'params'."""
   state = {name: tree for name, tree in variables.items() if name != 'params'}
   outputs, changed = model.apply(variables, *arguments, **options, mutable=list(state))
   return outputs, {**state, **changed}
 
 
 def refuse_frozen(env: Env, task: str) -> None:
-  """Refuses frozen networks for a task that uses none.
+  """Checks that a task that uses no frozen networks has none.
 
   Raises:
-    ValueError: there is one.
+    ValueError: it has one.
   """
   if env.frozen:
     raise ValueError(f'the task {task!r} uses no depth predictor; predictor.weights must be empty')

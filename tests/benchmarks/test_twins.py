@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depthjax.models.deeplens import discs
-from depthjax.models.deeplens.lensblur import LensBlur
+from depthjax.models.deeplens.lensblur import LensBlur, initial
 from depthjax.ops import lens, scatter
 from depthjax.pipelines.refocus import learned as learned_lib
 
@@ -62,15 +62,15 @@ def test_the_torch_twin_computes_what_the_network_does(modules):
   pytest.importorskip('torch')
   widths = (6, 6, 3, 3)
   model = LensBlur(width=4, upsampler_width=4, features=widths, upsampler_features=widths)
-  variables = jax.device_get(jax.jit(lambda: learned_lib.initial(model))())
+  variables = jax.device_get(jax.jit(lambda: initial(model))())
   rng = np.random.default_rng(0)
   # Statistics and biases that do something.
   variables = jax.tree.map(lambda x: x + rng.uniform(0, 0.1, x.shape).astype(np.float32), variables)
   image, blurred = rng.random((2, 1, 24, 40, 3), np.float32)
   defocus = rng.uniform(-1, 1, (1, 24, 40, 1)).astype(np.float32)
   guide = rng.random((1, 48, 80, 3), np.float32)
-  near = discs.nearby(jnp.asarray(defocus), model.radius)
-  place = np.asarray(discs.place(jnp.asarray(defocus), near, model.radius))
+  near = discs.nearby_defocus(jnp.asarray(defocus), model.radius)
+  place = np.asarray(discs.prior_inputs(jnp.asarray(defocus), near, model.radius))
   blur, upsample = learned_lib.compiled(model)
   twin = modules['torch_twin'].Twin(model, variables)
   for ours, theirs, arrays in (

@@ -6,8 +6,7 @@ import jax
 
 from depthjax.files import weights
 from depthjax.models.deeplens import depthnet
-from depthjax.models.deeplens.lensblur import LensBlur
-from depthjax.pipelines.refocus import learned
+from depthjax.models.deeplens.lensblur import LensBlur, initial
 from tests import tiny
 
 
@@ -15,7 +14,7 @@ def save_lensblur(path):
   config = tiny.lensblur_config()
   names = ('width', 'upsampler_width', 'features', 'upsampler_features')
   model = LensBlur(**{name: config.model[name] for name in names})
-  _save(path, 'lensblur', learned.initial, model, config)
+  _save(path, 'lensblur', initial, model, config)
 
 
 def save_depth(path):

@@ -14,7 +14,7 @@ from depthjax.convert import checkpoints, mit, naming, resnet50, sddr
 from depthjax.files import weights
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.refinement.fusenet import FuseNet
-from depthjax.models.refinement.refiners import described
+from depthjax.models.refinement.refiners import from_config
 from tests import refiners
 
 
@@ -41,7 +41,7 @@ def _mit():
 def _released():
   """A state dict of the released refinement network."""
   variables = {}
-  for value, (path, x) in enumerate(naming.leaves(described(sddr.CONFIG)[1])):
+  for value, (path, x) in enumerate(naming.leaves(from_config(sddr.CONFIG)[1])):
     naming.put(variables, path, np.full(x.shape, value, np.float32))
   return sddr.to_state_dict(variables)
 
@@ -61,7 +61,7 @@ _MIT_RULES = (('/patch_embed1/proj/', 'fresh'), ('/backbone/', 'load'), ('.*', '
     (_resnet50, {'task': 'resnet50'}, 'encoder; omitted: fc, layer4', _depth_net, _RESNET_RULES,
      depth_config),
     (_mit, {'task': 'mit', 'size': 'b0'}, 'backbone, MiT-B0; omitted: head',
-     lambda: described(sddr.CONFIG)[1], _MIT_RULES, mit),
+     lambda: from_config(sddr.CONFIG)[1], _MIT_RULES, mit),
   ],
   ids=['resnet50', 'mit'],
 )  # fmt: skip
@@ -91,7 +91,7 @@ def test_released_weights_are_converted_and_converted_back(run, tmp_path):
   (tmp_path / 'run').mkdir()
   code, out, _ = run('convert sddr model.safetensors -o run')
   assert (code, out) == (0, 'run/weights.safetensors: the refinement network\n')
-  (model, *trained), variables = weights.load_network('run', {'sddr': described})
+  (model, *trained), variables = weights.load_network('run', {'sddr': from_config})
   assert model == FuseNet() and trained == [2048, 1]
   assert len(list(naming.leaves(variables))) == 383
   assert run('convert sddr run -o back.safetensors')[0] == 0
@@ -118,7 +118,7 @@ def test_invalid_input_is_refused(refuse, tmp_path, monkeypatch):
   safetensors.numpy.save_file({'x': np.ones(2)}, tmp_path / 'x.safetensors')
   size = {'height': refiners.SIZE, 'width': refiners.SIZE}
   gbdf = {'model': {**refiners.FIELDS, 'network': 'gbdf', 'levels': 3}, 'data': size}
-  variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), dict(described(gbdf)[1]))
+  variables = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), dict(from_config(gbdf)[1]))
   weights.save_weights(tmp_path / 'gbdf.safetensors', variables, {'task': 'sddr', 'config': gbdf})
   refuse('convert resnet50 x.safetensors -o a.safetensors', 'x.safetensors: has no tensor')
   refuse('convert sddr gbdf.safetensors -o a.safetensors', 'gbdf.safetensors: network of GBDF')

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from depthjax.convert import naming, sddr
-from depthjax.models.refinement.refiners import described
+from depthjax.models.refinement.refiners import from_config
 from tests.messages import refused
 
 _KEYS = pathlib.Path(__file__).parents[3] / 'shared' / 'specs' / 'keys' / 'sddr.json'
@@ -18,7 +18,7 @@ _KEYS = pathlib.Path(__file__).parents[3] / 'shared' / 'specs' / 'keys' / 'sddr.
 def _variables():
   """Random variables of the released shapes."""
   rng, tree = np.random.default_rng(0), {}
-  for path, x in naming.leaves(described(sddr.CONFIG)[1]):
+  for path, x in naming.leaves(from_config(sddr.CONFIG)[1]):
     naming.put(tree, path, rng.standard_normal(x.shape, dtype=np.float32))
   return tree
 

@@ -1,4 +1,4 @@
-"""Bicubic enlargement with aligned corners, against the dense matrix it stands for."""
+"""Bicubic upsampling with aligned corners against the dense matrix."""
 
 import jax
 import numpy as np
@@ -7,8 +7,8 @@ import pytest
 from depthjax.models import upsampling
 
 
-def _matrix(n):
-  """Keys' weights (a = -0.75) of n pixels in 2n, by the definition; the border repeats."""
+def _matrix(n, padding=0):
+  """Keys' weights (a = -0.75) of n input pixels in 2n output pixels, edge-padded."""
 
   def kernel(d, a=-0.75):
     d = abs(d)
@@ -21,48 +21,35 @@ def _matrix(n):
     at = i * (n - 1) / (2 * n - 1)
     for j in range(int(at) - 1, int(at) + 3):
       out[i, np.clip(j, 0, n - 1)] += kernel(at - j)
-  return out
+  return np.pad(out, ((padding, padding), (0, 0)), 'edge')
 
 
-@pytest.mark.parametrize('border', [0, 1, 2])
+@pytest.mark.parametrize('padding', [0, 1, 2])
 @pytest.mark.parametrize('h, w', [(5, 8), (2, 1), (16, 3)])
-def test_it_is_the_product_with_both_matrices(h, w, border):
-  x = np.random.default_rng(0).standard_normal((2, h, w, 3)).astype(np.float32)
-  expected = np.einsum('bijc,hi,wj->bhwc', x, _matrix(h), _matrix(w))
-  expected = np.pad(expected, ((0, 0), (border,) * 2, (border,) * 2, (0, 0)), 'edge')
-  np.testing.assert_allclose(upsampling.doubled_cubic(x, border), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize('border', [0, 1, 2])
-@pytest.mark.parametrize('h, w', [(5, 8), (2, 1), (16, 3)])
-def test_its_derivative_is_the_product_with_the_transposed_matrices(h, w, border):
+def test_result_and_gradient_are_products_with_the_matrices(h, w, padding):
   rng = np.random.default_rng(0)
   x = rng.standard_normal((2, h, w, 3)).astype(np.float32)
-  shape = (2, 2 * h + 2 * border, 2 * w + 2 * border, 3)
+  shape = (2, 2 * h + 2 * padding, 2 * w + 2 * padding, 3)
   g = rng.standard_normal(shape).astype(np.float32)
-  a, b = (np.pad(_matrix(n), ((border,) * 2, (0, 0)), 'edge') for n in (h, w))
-  (found,) = jax.vjp(lambda x: upsampling.doubled_cubic(x, border), x)[1](g)
-  np.testing.assert_allclose(found, np.einsum('bhwc,hi,wj->bijc', g, a, b), atol=1e-5)
+  a, b = _matrix(h, padding), _matrix(w, padding)
+  y, backward = jax.vjp(lambda x: upsampling.double_bicubic(x, padding), x)
+  np.testing.assert_allclose(y, np.einsum('bijc,hi,wj->bhwc', x, a, b), atol=1e-5)
+  np.testing.assert_allclose(backward(g)[0], np.einsum('bhwc,hi,wj->bijc', g, a, b), atol=1e-5)
 
 
-def test_compiled_made_again_and_in_half_precision_it_is_the_same():
+def test_compiled_rematerialised_bfloat16_results_are_the_same():
   rng = np.random.default_rng(0)
   x, g = (rng.standard_normal((1, n, n, 2)).astype(np.float32) for n in (8, 18))
-  plain = jax.vjp(lambda x: upsampling.doubled_cubic(x, 1), x)
-  remade = jax.checkpoint(lambda x: upsampling.doubled_cubic(x, 1))
-  half = jax.jit(lambda x, g: (remade(x), jax.vjp(remade, x)[1](g)[0]))
-  found = half(x.astype('bfloat16'), g.astype('bfloat16'))
-  for own, expected in zip(found, (plain[0], *plain[1](g)), strict=True):
-    assert own.dtype == 'bfloat16'
-    np.testing.assert_allclose(own.astype(np.float32), expected, atol=0.1)
+  y, backward = jax.vjp(lambda x: upsampling.double_bicubic(x, 1), x)
+  remat = jax.checkpoint(lambda x: upsampling.double_bicubic(x, 1))
+  both = jax.jit(lambda x, g: (remat(x), jax.vjp(remat, x)[1](g)[0]))
+  for result, expected in zip(
+    both(x.astype('bfloat16'), g.astype('bfloat16')), (y, *backward(g)), strict=True
+  ):
+    assert result.dtype == 'bfloat16'
+    np.testing.assert_allclose(result.astype(np.float32), expected, atol=0.1)
 
 
-def test_a_border_beyond_what_there_is_is_refused():
-  with pytest.raises(ValueError, match='the border is 3 pixels; it can be 0, 1 or 2'):
-    upsampling.doubled_cubic(np.zeros((1, 4, 4, 1), np.float32), 3)
-
-
-def test_corners_are_kept():
-  x = np.random.default_rng(1).random((1, 6, 7, 1)).astype(np.float32)
-  y = np.asarray(upsampling.doubled_cubic(x))
-  np.testing.assert_allclose(y[:, ::11, ::13], x[:, ::5, ::6], rtol=1e-6)
+def test_padding_of_more_than_two_pixels_is_refused():
+  with pytest.raises(ValueError, match='padding is 3; it must be 0, 1 or 2'):
+    upsampling.double_bicubic(np.zeros((1, 4, 4, 1), np.float32), 3)

@@ -1,4 +1,4 @@
-"""Aperture supervision: a depth net learns disparity from blur alone, through the renderer."""
+"""Aperture supervision: a depth net trained by defocus through the differentiable renderer."""
 
 import functools
 
@@ -14,59 +14,47 @@ from depthjax.ops import colour, compositional, resize
 from depthjax.tasks.task import Env
 
 
-def _config(**fields):
+def _make(env=None, **fields):
+  """The task of a small config."""
   config = aperture_config.get_config('smoke')
   small = {'model.width': 4, 'data.height': 32, 'data.width': 32, 'render.radius': 2}
   small |= {'data.pad': 4, 'loss.levels': 4}
   config.update_from_flattened_dict(small | fields)
-  return config.lock()
+  return tasks.make(config.lock(), env or Env(lambda f: functools.partial(jax.lax.map, f)))
 
 
-def _each(function):
-  return functools.partial(jax.lax.map, function)
+def _blur(image, disparity):
+  """sRGB photographs through the lens; the strength is twice the limit, as at full aperture."""
+  options = {'focus': 0.9, 'strength': 8.0, 'limit': 4, 'levels': 4}
+  blur = jax.vmap(functools.partial(compositional.composite_blur, **options))
+  return colour.linear_to_srgb(jnp.clip(blur(colour.srgb_to_linear(image), disparity), 0, 1))
 
 
-def _inputs():
-  """Photographs, and what a lens makes of them if their left half is near and in focus."""
-  rng = np.random.default_rng(0)
-  image = jnp.float32(rng.random((2, 32, 32, 3)))
+@pytest.fixture(scope='module', name='inputs')
+def fixture_inputs():
+  """Two photographs whose left half is near and in focus."""
+  image = jnp.float32(np.random.default_rng(0).random((2, 32, 32, 3)))
   disparity = jnp.broadcast_to(jnp.where(jnp.arange(32) < 16, 0.9, 0.1)[:, None], (2, 32, 32, 1))
   lens = {'focus': jnp.full(2, 0.9), 'aperture': jnp.ones(2)}
-  blur = jax.vmap(
-    lambda x, d: compositional.composite_blur(
-      colour.srgb_to_linear(x), d, focus=0.9, strength=8.0, limit=4, levels=4
-    )
-  )
-  target = colour.linear_to_srgb(jnp.clip(blur(image, disparity), 0, 1))
-  return {'image': image, 'target': target, 'disparity': disparity, **lens}
+  return {'image': image, 'target': _blur(image, disparity), 'disparity': disparity, **lens}
 
 
-@functools.cache
-def _task():
-  task = tasks.make(_config(), Env(_each))
-  inputs = _inputs()
-  return task, jax.jit(task.init)(jax.random.key(0), inputs), inputs
+@pytest.fixture(scope='module', name='trained')
+def fixture_trained(inputs):
+  task = _make()
+  return task, jax.jit(task.init)(jax.random.key(0), inputs)
 
 
-def test_the_picture_is_the_photograph_blurred_by_what_was_predicted():
-  task, variables, inputs = _task()
+def test_the_result_is_the_photograph_blurred_by_the_predicted_disparity(trained, inputs):
+  task, variables = trained
   outputs = jax.jit(task.apply)(variables, inputs)
-  assert outputs['high'].shape == (2, 32, 32, 3) and outputs['disparity'].shape == (2, 32, 32, 1)
-  assert 0 <= outputs['disparity'].min() and outputs['disparity'].max() <= 1
-  expected = compositional.composite_blur(
-    colour.srgb_to_linear(inputs['image'][0]),
-    outputs['disparity'][0],
-    focus=0.9,
-    strength=8.0,  # Twice the radius of 4 over the range of disparity.
-    limit=4,
-    levels=4,
-  )
-  expected = colour.linear_to_srgb(jnp.clip(expected, 0, 1))
-  np.testing.assert_allclose(outputs['high'][0], expected, atol=1e-4)
+  disparity = outputs['disparity']
+  assert disparity.shape == (2, 32, 32, 1) and 0 <= disparity.min() and disparity.max() <= 1
+  np.testing.assert_allclose(outputs['high'], _blur(inputs['image'], disparity), atol=1e-4)
 
 
-def test_the_picture_alone_teaches_the_network():
-  task, variables, inputs = _task()
+def test_a_step_against_the_gradient_reduces_the_loss(trained, inputs):
+  task, variables = trained
 
   @jax.jit
   def loss(params):
@@ -81,36 +69,33 @@ def test_the_picture_alone_teaches_the_network():
   assert loss(moved) < value
 
 
-def test_a_depth_net_that_predicts_for_another_is_refused():
-  with pytest.raises(ValueError, match='predictor.weights must be empty'):
-    tasks.aperture.make(_config(), Env(frozen={'predictor': None}))
-
-
-def test_a_frame_the_network_cannot_take_is_refused():
-  with pytest.raises(ValueError, match='data.width is 36; it must be a multiple of 8'):
-    tasks.make(_config(**{'data.width': 36}), Env(_each))
-
-
-@pytest.mark.parametrize('long_side, shown', [(0, 32), (32, 32), (16, 16), (64, 64)])
-def test_the_network_is_shown_the_frame_at_its_own_size(monkeypatch, long_side, shown):
-  """And the frame is blurred as it is, by what was predicted."""
-  seen, inputs = [], _inputs()
+@pytest.mark.parametrize('long_side, size', [(0, 32), (16, 16), (64, 64)])
+def test_long_side_is_the_input_size_of_the_network(monkeypatch, inputs, long_side, size):
+  """The result has the size of the frame."""
+  images = []
 
   def apply(model, variables, image, train):
-    seen.append(image)
+    images.append(image)
     return {'disparity': 4 * image[..., :1] - 2}
 
   monkeypatch.setattr(DepthNet, 'apply', apply)
-  task = tasks.make(_config(**{'model.long_side': long_side}), Env(_each))
-  outputs = task.apply({}, inputs)
-  (image,) = seen
-  assert image.shape == (2, shown, shown, 3)
-  np.testing.assert_array_equal(image, resize.photograph(inputs['image'], (shown, shown)))
-  assert outputs['disparity'].shape == (2, 32, 32, 1) and outputs['high'].shape == (2, 32, 32, 3)
+  outputs = _make(**{'model.long_side': long_side}).apply({}, inputs)
+  (image,) = images
+  np.testing.assert_array_equal(image, resize.photograph(inputs['image'], (size, size)))
+  assert outputs['high'].shape == (2, 32, 32, 3)
   expected = resize.resample(jax.nn.sigmoid(4 * image[..., :1] - 2), (32, 32))
   np.testing.assert_allclose(outputs['disparity'], expected, atol=1e-6)
 
 
-def test_a_size_that_cannot_be_is_refused():
-  with pytest.raises(ValueError, match='model.long_side is -1; it must be at least 0'):
-    tasks.make(_config(**{'model.long_side': -1}), Env(_each))
+@pytest.mark.parametrize(
+  'fields, message',
+  [
+    ({'env': Env(frozen={'predictor': None})}, 'predictor.weights must be empty'),
+    ({'data.width': 36}, 'data.width is 36; it must be a multiple of 8'),
+    ({'model.long_side': -1}, 'model.long_side is -1; it must be at least 0'),
+    ({'loss.levels': 1}, 'loss.levels is 1; it must be at least 2'),
+  ],
+)
+def test_invalid_fields_are_refused(fields, message):
+  with pytest.raises(ValueError, match=message):
+    _make(**fields)

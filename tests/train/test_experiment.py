@@ -19,7 +19,7 @@ from tests import tiny
 def _save(folder, change=lambda metadata: None, **fields):
   """Writes weights of a depth network with the metadata of a run, modified by `change`."""
   config = tiny.depth_config(**fields).to_dict()
-  _, shapes = depthnet.described(config)
+  _, shapes = depthnet.from_config(config)
   metadata = {'task': 'deeplens_depth', 'step': 1, 'config': config}
   change(metadata)
   rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from depthjax.files import atomic
 from depthjax.files import weights as weight_files
 from depthjax.files.errors import InputError
 from depthjax.models.refinement.fusenet import FuseNet
-from depthjax.models.refinement.refiners import described
+from depthjax.models.refinement.refiners import from_config
 
 
 def run(options: Options) -> None:
@@ -43,7 +43,7 @@ def _sddr(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, A
 def _convert_back(file: pathlib.Path, output: pathlib.Path) -> None:
   """Writes a refinement network with the names of the authors' release."""
   checkpoints.check_output(output)
-  (model, *_), variables = weight_files.load_network(file, {'sddr': described})
+  (model, *_), variables = weight_files.load_network(file, {'sddr': from_config})
   if not isinstance(model, FuseNet):
     raise InputError(file, 'contains the network of GBDF', 'a run with model.network=fusenet')
   checkpoints.write(output, sddr.to_state_dict(variables), 'net')

@@ -1,8 +1,8 @@
 """The depth net of DeepLens (Wang et al., SIGGRAPH Asia 2018, section 3.1): disparity of a photo.
 
-A ResNet-50 encoder at an eighth of the size, four-level pyramid pooling, a decoder of three x2
-upsamplings with two skips, and a head of three convolutions for disparity. In training a second
-head like it predicts the foreground, which sharpens the borders of the first.
+A ResNet-50 encoder to an eighth of the size, four-level pyramid pooling, a decoder of three x2
+upsamplings with two skip connections, and a head of three convolutions for disparity. A second head
+predicts the foreground in training, which sharpens the edges of the disparity.
 
 Shapes: b batch, h w the photograph's rows and columns, multiples of 8.
 """
@@ -20,13 +20,13 @@ from depthjax.models import layers
 from depthjax.models.encoders.resnet import ResNet50
 from depthjax.models.predictors.predictor import Predictor
 
-# Whether there is a segmentation head: in the paper's training, not in the released graph.
+# Whether there is a segmentation head: the released graph has none.
 PRESETS = {'paper': True, 'release': False}
 BINS = (1, 2, 4, 8)
-# The coarsest features are this much smaller than the photograph.
+# The photograph's size divided by that of the coarsest features.
 STRIDE = 8
 _DROPOUT = 0.05
-# Mean and deviation of the photographs that the weights of an ImageNet encoder were trained with.
+# Mean and standard deviation of ImageNet, by channel.
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 _leaky = functools.partial(nn.leaky_relu, negative_slope=0.2)
@@ -35,14 +35,18 @@ _leaky = functools.partial(nn.leaky_relu, negative_slope=0.2)
 class DepthNet(nn.Module):
   """Disparity of photographs [b h w 3], sRGB in [0, 1].
 
-  Returns `disparity` [b h w 1], of any range and offset (ops.disparity.normalise makes it [0, 1]),
-  and with the preset 'paper' `segmentation` [b h w 1], the foreground's probability.
+  Returns `disparity` [b h w 1] up to scale and offset (ops.disparity.normalise maps it to [0, 1])
+  and, with the preset 'paper', `segmentation` [b h w 1], the foreground's probability.
 
-  Fields: `preset` as in PRESETS; `width` of conv1 and of the decoder, even, 64 in the paper, scales
-  all others; `input` is 'centred' for values less 0.5, as the release, or 'imagenet' for those that
-  published encoders were trained with; `stride_on` as in ResNet50; `momentum`, `renorm` and
-  `axis_name` as in layers.BatchNorm; `remat` recomputes the bottlenecks in the backward pass;
-  `dtype` of the convolutions, the results are float32.
+  Fields:
+    preset: as in PRESETS.
+    width: channels of conv1 and of the decoder, even, 64 in the paper; scales all others.
+    input: 'centred' subtracts 0.5, as the release; 'imagenet' normalises by ImageNet's statistics,
+      for published encoders.
+    stride_on: as in ResNet50.
+    momentum, renorm, axis_name: as in layers.BatchNorm.
+    remat: recomputes the bottlenecks in the backward pass.
+    dtype: of the convolutions; the results are float32.
   """
 
   preset: str = 'release'
@@ -73,7 +77,7 @@ class DepthNet(nn.Module):
   def __call__(
     self, image: jax.Array, train: bool, keys: jax.Array | None = None
   ) -> dict[str, jax.Array]:
-    """The outputs above; `keys` [b], one an example, are those of the dropout: none without.
+    """The outputs above; `keys` [b] are the examples' dropout keys, None for no dropout.
 
     Raises:
       ValueError: the height or width is not a multiple of 8.
@@ -81,7 +85,7 @@ class DepthNet(nn.Module):
     h, w = image.shape[1:3]
     if h % STRIDE or w % STRIDE:
       raise ValueError(f'the image is {h} x {w}; height and width must be multiples of {STRIDE}')
-    features = self.encoder(_centred(image, self.input), train)
+    features = self.encoder(_normalise(image, self.input), train)
     x = self.decoder(features, (h, w), train)
     outputs = {'disparity': self.depth_head(x, train, keys)}
     if PRESETS[self.preset]:
@@ -94,30 +98,34 @@ class DepthNet(nn.Module):
     return self(image, False)['disparity']
 
 
-def initial(model: DepthNet) -> Any:
-  """Fresh variables of the network."""
-  return model.init(jax.random.key(0), jnp.zeros((1, STRIDE, STRIDE, 3)), False)
+def network(fields: Mapping[str, Any], *, axis_name: str | None = None) -> DepthNet:
+  """The network of a config's `model` fields."""
+  return DepthNet(**layers.module_fields(fields), axis_name=axis_name)
 
 
-def described(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
+def from_config(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
   """The predictor that a run trains, by its config, and the shapes of its variables.
 
-  Photographs are shown to it with the long side of the run's frames.
+  Its input size is the long side of the run's frames.
 
   Raises:
-    AttributeError, KeyError, TypeError, ValueError: the config is of something else.
+    AttributeError, KeyError, TypeError, ValueError: the config is of another task.
   """
-  fields, data = config['model'], config['data']
-  model = DepthNet(**{**fields, 'dtype': jnp.dtype(fields['dtype'])})
+  model, data = network(config['model']), config['data']
   shapes = jax.eval_shape(functools.partial(initial, model))
   size = max(int(data['height']), int(data['width']))
   return Predictor('deeplens_depth', model, size, multiple=STRIDE), shapes
 
 
-class Decoder(nn.Module):
-  """Pyramid pooling and three doublings, from the encoder's features to [b *shape width].
+def initial(model: DepthNet) -> Any:
+  """Randomly initialised variables of the network."""
+  return model.init(jax.random.key(0), jnp.zeros((1, STRIDE, STRIDE, 3)), False)
 
-  Pooling tells each pixel what the picture is about: means over 1, 2, 4 and 8 bins a side.
+
+class Decoder(nn.Module):
+  """Pyramid pooling and three x2 upsamplings: the encoder's features -> [b *shape width].
+
+  The pyramid has 1, 2, 4 and 8 bins along each axis.
   """
 
   width: int = 64
@@ -156,36 +164,31 @@ class Head(nn.Module):
     y = _leaky(x + conv(act=layers.identity, name='conv1')(y, train))
     if train and keys is not None:
       y = layers.dropout(keys, y, _DROPOUT)
-    last = nn.Conv(
-      1,
-      (1, 1),
-      kernel_init=nn.initializers.xavier_uniform(),
-      dtype=self.dtype,
-      name='out',
-    )
+    init = nn.initializers.xavier_uniform()
+    last = nn.Conv(1, (1, 1), kernel_init=init, dtype=self.dtype, name='out')
     return last(y).astype(jnp.float32)
 
 
 def pool(x: jax.Array, bins: int) -> jax.Array:
-  """Means over a grid of bins: [b h w c] -> [b bins bins c], for any h and w.
+  """Means over a grid of bins, for any h and w: [b h w c] -> [b bins bins c].
 
-  Bin i of n covers the rows floor(i h / n) to ceil((i + 1) h / n): windows that touch where n
-  divides h, and otherwise share a row.
+  Bin i of n covers the rows from floor(i h / n) to ceil((i + 1) h / n), as PyTorch's adaptive
+  average pooling.
   """
-  rows, columns = (_shares(size, bins) for size in x.shape[1:3])
+  rows, columns = (_pooling_weights(size, bins) for size in x.shape[1:3])
   y = jnp.einsum('bhwc,ih,jw->bijc', x.astype(jnp.float32), rows, columns, precision='highest')
   return y.astype(x.dtype)
 
 
-def _shares(size: int, bins: int) -> np.ndarray:
-  """Weights [bins size] whose rows are the means over the bins."""
+def _pooling_weights(size: int, bins: int) -> np.ndarray:
+  """The matrix [bins size] of the means along one axis."""
   i, at = np.arange(bins)[:, None], np.arange(size)
   inside = (at >= i * size // bins) & (at < -(-(i + 1) * size // bins))
   return (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _centred(image: jax.Array, kind: str) -> jax.Array:
+def _normalise(image: jax.Array, kind: str) -> jax.Array:
   if kind == 'centred':
     return image - 0.5
-  mean, deviation = (np.float32(x)[None, None, None] for x in _IMAGENET)
-  return (image - mean) / deviation
+  mean, std = (np.float32(x)[None, None, None] for x in _IMAGENET)
+  return (image - mean) / std

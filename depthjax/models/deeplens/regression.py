@@ -1,10 +1,11 @@
-"""Direct regression of a shallow depth of field: the image-to-image baseline of DeepLens, Table 2.
+"""Direct regression of a defocused image: the image-to-image baseline of DeepLens, Table 2.
 
 Shapes: b batch, h w height and width, c channels.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +15,10 @@ from depthjax.models import layers
 
 
 class Generator(nn.Module):
-  """The U-Net of pix2pix (Isola et al., CVPR 2017), enlarging bilinearly: [b h w c] -> [b h w 3].
+  """The U-Net of pix2pix (Isola et al., CVPR 2017), upsampling bilinearly: [b h w c] -> [b h w 3].
 
-  `width` are the channels of the first of `depth` levels (64 and 8 in pix2pix, for 256 pixels); the
-  result lies in [0, 1]. Sizes that 2**depth does not divide are padded with zeros and cropped.
+  The first of `depth` levels has `width` channels (8 and 64 in pix2pix, for 256 x 256 pixels). The
+  result is in [0, 1]. Sizes that are no multiple of 2^depth are padded with zeros, then cropped.
   """
 
   width: int = 64
@@ -44,6 +45,14 @@ class Generator(nn.Module):
       x = jnp.concatenate([x, skips[i]], axis=-1)
     x = nn.Conv(3, (3, 3), dtype=self.dtype, name='out')(x)
     return nn.sigmoid(x.astype(jnp.float32))[:, :h, :w]
+
+
+def network(fields: Mapping[str, Any], *, axis_name: str | None = None) -> Generator:
+  """The network of a config's `model` fields."""
+  fields = layers.module_fields(fields)
+  momentum, renorm, dtype = (fields.pop(name) for name in ('momentum', 'renorm', 'dtype'))
+  norm = layers.norm(momentum, renorm, dtype=dtype, axis_name=axis_name)
+  return Generator(**fields, norm=norm, dtype=dtype)
 
 
 def _leaky_relu(x: jax.Array) -> jax.Array:

@@ -1,1 +1,1 @@
-"""Encoders that several networks share."""
+"""Encoders that several networks use."""

@@ -1,7 +1,7 @@
 """Mix Transformer (MiT), the encoder of SegFormer (Xie et al., NeurIPS 2021).
 
-Four stages of attention over keys and values of fewer places, with an overlapping patch embedding
-before each. Shapes: b batch, h w rows and columns, n places, c channels.
+Four stages, each an overlapping patch embedding and blocks of attention with downsampled keys and
+values. Shapes: b batch, h w rows and columns, n positions, c channels.
 """
 
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ _HEADS = (1, 2, 5, 8)
 _REDUCTIONS = (8, 4, 2, 1)
 _linear = nn.initializers.truncated_normal(0.02)
 _conv = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
-# The epsilons differ, and published weights were trained with both.
-_EMBEDDED, _INNER = 1e-5, 1e-6
+# Epsilons of the norms after convolutions and of the others, as in the published networks.
+_CONV_EPSILON, _EPSILON = 1e-5, 1e-6
 
 
 class MixTransformer(nn.Module):
   """Features of a map [b h w c] at 1/4, 1/8, 1/16 and 1/32 of its size, of `widths` channels.
 
-  In training each residual branch of an example is left out at random, with a probability that
-  rises with the block to `drop` (stochastic depth), by the example's own key.
+  Stochastic depth: in training each residual branch of each example is dropped at random, with a
+  probability that grows linearly from 0 in the first block to `drop` in the last.
   """
 
   widths: Sequence[int] = SIZES['b0'][0]
@@ -47,16 +47,16 @@ class MixTransformer(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, keys: jax.Array | None = None) -> list[jax.Array]:
-    """With `keys` [b], typed keys, as in training; without them nothing is left out."""
+    """`keys` [b] are the examples' typed keys; with None no branch is dropped."""
     rates, number, features = np.linspace(0, self.drop, sum(self.depths)), 0, []
     for i, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
       embedding = PatchEmbedding(width, 7 if i == 0 else 3, STRIDES[i], dtype=self.dtype)
       x = embedding.copy(name=f'patch_embed{i + 1}')(x)
       for j in range(depth):
         block = Block(_HEADS[i], _REDUCTIONS[i], float(rates[number]), dtype=self.dtype)
-        x = block.copy(name=f'block{i + 1}_{j}')(x, _folded(keys, number))
+        x = block.copy(name=f'block{i + 1}_{j}')(x, _fold(keys, number))
         number += 1
-      x = _norm(_INNER, self.dtype, f'norm{i + 1}')(x)
+      x = _norm(_EPSILON, self.dtype, f'norm{i + 1}')(x)
       features.append(x)
     return features
 
@@ -71,17 +71,17 @@ class PatchEmbedding(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    border = self.kernel // 2
+    padding = (self.kernel // 2,) * 2
     x = Conv(
       self.width,
       self.kernel,
       self.stride,
-      padding=((border, border),) * 2,
+      padding=(padding, padding),
       kernel_init=_conv,
       dtype=self.dtype,
       name='proj',
     )(x)
-    return _norm(_EMBEDDED, self.dtype, 'norm')(x)
+    return _norm(_CONV_EPSILON, self.dtype, 'norm')(x)
 
 
 class Block(nn.Module):
@@ -95,20 +95,20 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
     attention = Attention(self.heads, self.reduction, dtype=self.dtype, name='attn')
-    y = attention(_norm(_INNER, self.dtype, 'norm1')(x))
-    x = x + self._dropped(y, _folded(keys, 0))
-    y = MixFeedForward(dtype=self.dtype, name='mlp')(_norm(_INNER, self.dtype, 'norm2')(x))
-    return x + self._dropped(y, _folded(keys, 1))
+    y = attention(_norm(_EPSILON, self.dtype, 'norm1')(x))
+    x = x + self._drop_branch(y, _fold(keys, 0))
+    y = MixFeedForward(dtype=self.dtype, name='mlp')(_norm(_EPSILON, self.dtype, 'norm2')(x))
+    return x + self._drop_branch(y, _fold(keys, 1))
 
-  def _dropped(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
+  def _drop_branch(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
     if keys is None or not self.drop:
       return x
-    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.drop))(keys)
-    return jnp.where(kept[:, None, None, None], x / (1 - self.drop), 0).astype(x.dtype)
+    keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.drop))(keys)
+    return jnp.where(keep[:, None, None, None], x / (1 - self.drop), 0).astype(x.dtype)
 
 
 class Attention(nn.Module):
-  """Self-attention of all places over means of `reduction` x `reduction` of them."""
+  """Self-attention; keys and values are downsampled by `reduction` by a strided convolution."""
 
   heads: int
   reduction: int
@@ -121,7 +121,7 @@ class Attention(nn.Module):
     if self.reduction > 1:
       step = self.reduction
       x = Conv(c, step, step, padding='VALID', kernel_init=_conv, dtype=self.dtype, name='sr')(x)
-      x = _norm(_EMBEDDED, self.dtype, 'norm')(x)
+      x = _norm(_CONV_EPSILON, self.dtype, 'norm')(x)
     kv = _dense(2 * c, self.dtype, 'kv')(x)
     k, v = jnp.split(kv.reshape(b, -1, 2 * self.heads, c // self.heads), 2, axis=2)
     y = attend(q, k, v).reshape(b, h, w, c)
@@ -129,7 +129,7 @@ class Attention(nn.Module):
 
 
 class MixFeedForward(nn.Module):
-  """Two linear layers with a depthwise 3x3 convolution between them, which tells places apart."""
+  """Two linear layers with a depthwise 3x3 convolution between them, which encodes positions."""
 
   ratio: int = 4
   dtype: layers.Dtype = jnp.float32
@@ -142,9 +142,9 @@ class MixFeedForward(nn.Module):
 
 
 class Depthwise(nn.Module):
-  """A 3x3 convolution of each channel by itself, zeros beyond the border.
+  """Depthwise 3x3 convolution with zero padding.
 
-  As a sum of shifted products, which XLA fuses; its grouped convolutions are slow backward.
+  Computed as a sum of shifted products: the gradients of XLA's grouped convolutions are slow.
   """
 
   dtype: layers.Dtype = jnp.float32
@@ -161,9 +161,9 @@ class Depthwise(nn.Module):
 
 
 def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-  """Scaled dot-product attention by heads: [b n heads d], [b m heads d] twice -> [b n heads d].
+  """Multi-head scaled dot-product attention: [b n heads d], [b m heads d] twice -> [b n heads d].
 
-  The softmax is in float32.
+  The softmax is computed in float32.
   """
   logits = jnp.einsum('bnhd,bmhd->bhnm', q, k, preferred_element_type=jnp.float32)
   weights = jax.nn.softmax(logits * q.shape[-1] ** -0.5, axis=-1).astype(v.dtype)
@@ -178,5 +178,5 @@ def _dense(width: int, dtype: layers.Dtype, name: str) -> nn.Dense:
   return nn.Dense(width, kernel_init=_linear, dtype=dtype, name=name)
 
 
-def _folded(keys: Any, number: int) -> Any:
+def _fold(keys: Any, number: int) -> Any:
   return None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, number)

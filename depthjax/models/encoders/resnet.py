@@ -1,8 +1,8 @@
 """The encoder of DeepLens' depth net: ResNet-50 up to Res4f, the first 14 residual blocks.
 
 He et al., "Deep residual learning for image recognition", CVPR 2016, with two changes of DeepLens
-(section 3.1, and the layout that its author released): res4 keeps the resolution of res3 and is
-dilated by 2 instead, and conv1 has a bias.
+(section 3.1 and the released graph): res4 has a dilation of 2 instead of a stride, and conv1 has a
+bias.
 """
 
 import functools
@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from depthjax.models import layers
 
-# Blocks, stride and dilation of each stage; the bottlenecks of a stage are twice as wide as before.
+# Blocks, stride and dilation of each stage. The width doubles from stage to stage.
 STAGES = {'res2': (3, 1, 1), 'res3': (4, 2, 1), 'res4': (6, 1, 2)}
 
 
@@ -28,10 +28,11 @@ class ResNet50(nn.Module):
 
   Returns 'conv1' [b h/2 w/2 width], 'res2' [b h/4 w/4 4 width] and 'res4' [b h/8 w/8 16 width].
 
-  Fields: `width` of conv1, 64 in the paper, scales all others; `stride_on` is 'last' for the stride
-  of res3 on its last 1x1 convolution, as the release, or 'middle' for the 3x3, as torchvision;
-  `remat` recomputes each bottleneck in the backward pass. The shapes of the parameters are the same
-  for both values of `stride_on`.
+  Fields:
+    width: channels of conv1, 64 in the paper; scales all others.
+    stride_on: 'last' for the stride of res3 on its last 1x1 convolution, as the release, or
+      'middle' for the 3x3, as torchvision. Parameters have the same shapes for both.
+    remat: recomputes each bottleneck in the backward pass.
   """
 
   width: int = 64

@@ -1,1 +1,1 @@
-"""Depth predictors: one contract for all, and which runs and names give one."""
+"""Depth predictors: one interface for all, and those that training runs produce."""

@@ -1,4 +1,4 @@
-"""The contract of a depth predictor, as data, and what it says of photographs.
+"""A depth predictor as data, and the disparity that it predicts for photographs.
 
 Shapes: b batch, h w rows and columns of the photograph.
 """
@@ -20,16 +20,16 @@ class Predictor(NamedTuple):
   """A depth predictor.
 
   Fields:
-    name: what it is called, such as 'deeplens_depth'.
-    network: a module whose method `predict` maps photographs at the network's size, normalised
-      by `mean` and `std`, [b h w 3] -> [b h w 1].
-    input_size: the size that it was trained at, px.
+    name: such as 'deeplens_depth'.
+    network: a module whose method `predict` maps photographs of the network's input size,
+      normalised by `mean` and `std`, [b h w 3] -> [b h w 1].
+    input_size: the input size in training, px.
     input_rule: which side has this size: 'long', 'short', or both ('square').
-    multiple: what must divide both sides.
+    multiple: height and width must be multiples of it.
     output: 'disparity' (near is large) or 'depth' (far is large).
-    metric: whether the output is in metres, or 1/m; else its scale and offset are unknown.
+    metric: whether the output is in metres or 1/m; otherwise scale and offset are unknown.
     mean, std: of sRGB values in [0, 1], by channel.
-    variables: the network's, or None where they are given beside it.
+    variables: the network's, or None where they are passed separately.
   """
 
   name: str
@@ -47,10 +47,12 @@ class Predictor(NamedTuple):
 def frame(
   predictor: Predictor, shape: tuple[int, int], input_size: int | None = None
 ) -> tuple[int, int]:
-  """The size (h, w) at which the network sees a photograph of a size (h, w).
+  """The network's input size (h, w) for a photograph of size `shape`.
 
   Args:
-    input_size: instead of the size that it was trained at, px.
+    predictor: the predictor.
+    shape: (h, w) of the photograph.
+    input_size: replaces the input size in training, px.
   """
   size = input_size or predictor.input_size
   if predictor.input_rule == 'square':
@@ -61,15 +63,17 @@ def frame(
 
 
 def raw(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
-  """The network's output, of unknown range and near is large, at the network's size.
+  """The network's output with near large, of unknown range.
 
-  Disparity is returned as it is; depth is inverted, or negated where it is not metric.
+  Metric depth is inverted, other depth negated.
 
   Args:
-    image: sRGB in [0, 1] at the network's size, [b h w 3].
+    predictor: the predictor; its `variables` are ignored.
+    variables: of the network.
+    image: sRGB in [0, 1] at the network's input size, [b h w 3].
 
   Returns:
-    float32 [b h w 1], near is large.
+    float32 [b h w 1].
   """
   mean, std = (np.asarray(x, np.float32) for x in (predictor.mean, predictor.std))
   image = (image - mean[None, None, None]) / std[None, None, None]
@@ -83,10 +87,12 @@ def disparity(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Arr
   """Normalised disparity of photographs of any size.
 
   Args:
+    predictor: the predictor; its `variables` are ignored.
+    variables: of the network.
     image: sRGB in [0, 1], [b h w 3].
 
   Returns:
-    [b h w 1] in [0, 1], 1 the nearest.
+    [b h w 1] in [0, 1], 1 is nearest.
   """
   shape = frame(predictor, image.shape[1:3])
   return disparity_lib.predict(lambda x: raw(predictor, variables, x), image, shape)

@@ -1,1 +1,1 @@
-"""Networks that merge two disparity maps: SDDR (NeurIPS 2024) and GBDF (AAAI 2023)."""
+"""Networks that fuse two disparity maps: SDDR (NeurIPS 2024) and GBDF (AAAI 2023)."""

@@ -1,15 +1,14 @@
-"""The refinement network of SDDR (Li et al., NeurIPS 2024): two predictions of disparity into one.
+"""The refinement network of SDDR (Li et al., NeurIPS 2024): fuses two predictions of disparity.
 
-The released graph, which is what the paper's parameters and costs belong to: eight blocks of
-attention across the streams, where the text has four, and sums where it has fusion modules. A low
-and a high stream share stem and backbone; a decoder mixes their features by masks it predicts.
+A low and a high stream share stem and backbone; a decoder mixes their features by predicted masks.
+This is the released graph, which has the paper's number of parameters and multiply-adds: eight
+blocks of attention across the streams, where the text has four, and sums instead of fusion modules.
 
 Shapes: b batch, h w rows and columns, multiples of 128, c channels, n = 2 streams (low, high).
 """
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,14 +18,16 @@ from flax import linen as nn
 from depthjax.models import layers
 from depthjax.models.convolution import Conv
 from depthjax.models.encoders import mit
-from depthjax.models.upsampling import doubled_cubic
+from depthjax.models.upsampling import double_bicubic
 
-# The coarsest features are this much smaller than the maps.
+# The maps' size divided by that of the coarsest features.
 STRIDE = 128
-_GROUP = 8  # Channels of a group.
+_GROUP = 8  # Channels of a group of the group norm.
 _HEADS = 8
 _EPSILON = 1e-5
 _SLOPE = 0.01
+# Side outputs: disparity at a quarter and half of the size, by decoder stage; name, groups.
+_SIDE_OUTPUTS = {4: ('quarter', 2), 5: ('half', 1)}
 _narrow = nn.initializers.normal(0.01)
 _linear = nn.initializers.truncated_normal(0.02)
 
@@ -34,14 +35,18 @@ _linear = nn.initializers.truncated_normal(0.02)
 class FuseNet(nn.Module):
   """Refined disparity of a consistent prediction `low` and a sharp one `high`, [b h w 1] in [0, 1].
 
-  Returns `fusion` [b h w 1], disparity up to scale and offset; `mask_half` [b h/2 w/2 1] and
-  `mask_quarter` [b h/4 w/4 1] in [0, 1], the weights of the low features there (the paper's Omega
-  is 1 less them); and unless `sides` is False, `half` and `quarter` [b h/2 ..], [b h/4 ..], the
-  disparity at these sizes, for training. All are float32.
+  Returns, all float32:
+    fusion: [b h w 1], disparity up to scale and offset.
+    mask_half, mask_quarter: [b h/2 w/2 1] and [b h/4 w/4 1] in [0, 1], the weights of the low
+      features at these sizes (1 - Omega of the paper).
+    half, quarter: with `side_outputs`, the disparity at these sizes, for training.
 
-  Fields: `stem`, `widths`, `depths` are channels of the stem's and the backbone's stages and blocks
-  of the latter; `attention` blocks across the streams; `drop` as in mit.MixTransformer; `remat`
-  recomputes stem and decoder stages in the backward pass; `dtype` of the computation.
+  Fields:
+    stem, widths, depths: channels of the stem's stages, and channels and blocks of the backbone's.
+    attention: number of attention blocks across the streams.
+    drop: as in mit.MixTransformer.
+    remat: recomputes the stages of stem and decoder in the backward pass.
+    dtype: of the computation.
   """
 
   stem: Sequence[int] = (8, 16, 32)
@@ -58,16 +63,20 @@ class FuseNet(nn.Module):
     low: jax.Array,
     high: jax.Array,
     train: bool = False,
-    sides: bool = True,
+    side_outputs: bool = True,
     keys: jax.Array | None = None,
   ) -> dict[str, jax.Array]:
-    """In training with `drop`, `keys` [b] are the examples' typed keys."""
+    """`keys` [b] are the examples' typed keys, for training with `drop`.
+
+    Raises:
+      ValueError: the height or width is not a multiple of 128.
+    """
     b, h, w, _ = low.shape
     if h % STRIDE or w % STRIDE:
-      raise ValueError(f'maps of {h} x {w} pixels; both must be multiples of {STRIDE}')
+      raise ValueError(f'the maps are {h} x {w}; height and width must be multiples of {STRIDE}')
     stage = nn.remat(StemBlock) if self.remat else StemBlock
-    high = layers.BorderConv(1, 5, 'edge', _narrow, dtype=self.dtype, name='grad')(high)
-    x = _joined(low.astype(self.dtype), high)
+    high = layers.PaddedConv(1, 5, 'edge', _narrow, dtype=self.dtype, name='grad')(high)
+    x = _interleave(low.astype(self.dtype), high)
     features = []
     for i, width in enumerate(self.stem):
       x = stage(width, dtype=self.dtype, name=f'encoder_{i + 1}')(x)
@@ -76,14 +85,14 @@ class FuseNet(nn.Module):
       self.widths, self.depths, self.drop if train else 0.0, dtype=self.dtype, name='backbone'
     )
     if train and self.drop:
-      keys = _joined(*(jax.vmap(jax.random.fold_in, (0, None))(keys, i) for i in (0, 1)))
-    # Of the second stage of the stem, not of the third, which goes to the decoder alone.
+      keys = _interleave(*(jax.vmap(jax.random.fold_in, (0, None))(keys, i) for i in (0, 1)))
+    # The input is the stem's second stage; the third is for the decoder only.
     features += backbone(features[1], keys if train and self.drop else None)
     *features, deepest = (x.reshape(b, 2, *x.shape[1:]) for x in features)
     deepest = deepest + CrossAttention(self.attention, dtype=self.dtype, name='cross')(deepest)
     pairs = [(x[:, 0], x[:, 1]) for x in features]
     decoder = Decoder((1, *self.stem, *self.widths), self.remat, dtype=self.dtype, name='decoder')
-    outputs = decoder(deepest.sum(axis=1), pairs, sides)
+    outputs = decoder(deepest.sum(axis=1), pairs, side_outputs)
     return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
 
 
@@ -96,13 +105,12 @@ class StemBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     def conv(kernel, stride, name):
-      border = kernel // 2
-      padding = ((border, border),) * 2
+      padding = ((kernel // 2,) * 2,) * 2
       fields = {'padding': padding, 'kernel_init': _narrow, 'dtype': self.dtype}
       return Conv(self.width, kernel, stride, name=name, **fields)
 
     def norm(name):
-      return _group_norm(self.width // _GROUP, self.dtype, name)
+      return group_norm(self.width // _GROUP, self.dtype, name)
 
     y = nn.leaky_relu(norm('bn1')(conv(3, 2, 'conv1')(x)), _SLOPE)
     y = norm('bn2')(conv(3, 1, 'conv2')(y))
@@ -110,10 +118,10 @@ class StemBlock(nn.Module):
 
 
 class CrossAttention(nn.Module):
-  """Attention among all places of both streams, [b n h w c] -> [b n h w c].
+  """Attention among all positions of both streams, [b n h w c] -> [b n h w c].
 
-  After each block the released code reads the buffer of tokens [b (n h w) c] as [b n c h w] without
-  turning it back, which permutes places and channels. The weights were trained with it.
+  After each block the released code reshapes the tokens [b (n h w) c] to [b n c h w] without a
+  transpose, which mixes positions and channels. The released weights depend on it.
   """
 
   blocks: int
@@ -123,12 +131,12 @@ class CrossAttention(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     b, n, h, w, c = x.shape
     dense = functools.partial(nn.Dense, c, use_bias=False, kernel_init=_linear, dtype=self.dtype)
-    # Depthwise 1 x 1 convolutions: a scale by channel, and behind also an offset.
+    # Depthwise 1x1 convolutions: a scale for each channel, and after the blocks also an offset.
     scale = self.param('sep_conv', _narrow, (c,)).astype(self.dtype)
     x = dense(name='sep_conv_pointwise')(x * scale)
-    place = jnp.tile(_positions(h, w, c).reshape(h * w, c), (n, 1)).astype(self.dtype)
+    positions = jnp.tile(_encoding(h, w, c).reshape(h * w, c), (n, 1)).astype(self.dtype)
     for i in range(self.blocks):
-      tokens = TokenBlock(dtype=self.dtype, name=f'decoder_{i}')(x.reshape(b, -1, c), place)
+      tokens = TokenBlock(dtype=self.dtype, name=f'decoder_{i}')(x.reshape(b, -1, c), positions)
       x = jnp.moveaxis(tokens.reshape(b, n, c, h, w), 2, -1)
     scale = self.param('sep_deconv', _narrow, (c,)).astype(self.dtype)
     offset = self.param('sep_deconv_bias', nn.initializers.zeros, (c,)).astype(self.dtype)
@@ -136,12 +144,12 @@ class CrossAttention(nn.Module):
 
 
 class TokenBlock(nn.Module):
-  """Transformer block over tokens [b t c] at places [t c]."""
+  """Transformer block over tokens [b t c] with the encoding [t c] of their positions."""
 
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, place: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, positions: jax.Array) -> jax.Array:
     b, t, c = x.shape
 
     def dense(width, bias, name):
@@ -153,7 +161,7 @@ class TokenBlock(nn.Module):
     y = norm('norm1')(x)
     q, k, v = (
       dense(c, False, name)(z).reshape(b, t, _HEADS, c // _HEADS)
-      for name, z in (('q', y + place), ('k', y + place), ('v', y))
+      for name, z in (('q', y + positions), ('k', y + positions), ('v', y))
     )
     x = x + dense(c, True, 'proj')(mit.attend(q, k, v).reshape(b, t, c))
     y = nn.gelu(dense(4 * c, True, 'fc1')(norm('norm2')(x)), approximate=False)
@@ -161,7 +169,7 @@ class TokenBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-  """From the streams' deepest sum [b h/128 w/128 c] and their shallower features to disparity.
+  """Disparity from the sum of the deepest features [b h/128 w/128 c] and the shallower ones.
 
   `channels` are those of the result, of the stem's and of the backbone's stages.
   """
@@ -172,7 +180,7 @@ class Decoder(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: jax.Array, pairs: Sequence[tuple[jax.Array, jax.Array]], sides: bool
+    self, x: jax.Array, pairs: Sequence[tuple[jax.Array, jax.Array]], side_outputs: bool
   ) -> dict[str, jax.Array]:
     *channels, deepest = self.channels
     stage = nn.remat(Upsampling) if self.remat else Upsampling
@@ -186,18 +194,14 @@ class Decoder(nn.Module):
       last = k == len(pairs)
       if k >= len(pairs) - 1:
         outputs['mask_half' if last else 'mask_quarter'] = mask
-      if sides and k in _SIDES:
-        name, side_groups = _SIDES[k]
+      if side_outputs and k in _SIDE_OUTPUTS:
+        name, side_groups = _SIDE_OUTPUTS[k]
         outputs[name] = up(1, side_groups, name=f'mid_out_{name}')(x)
-      # One group where the width halves to the stem's first: as the release has it.
+      # One group in the last stage but one, as in the release.
       groups = 1 if k == len(pairs) - 1 else groups
       x = up(width, groups, 5 if last else 3, name=f'layer_{k}')(x)
       x = x if last else nn.leaky_relu(x, _SLOPE)
     return {'fusion': x, **outputs}
-
-
-# Disparity at a quarter and a half of the size, from what goes into these stages; groups.
-_SIDES = {4: ('quarter', 2), 5: ('half', 1)}
 
 
 class Upsampling(nn.Module):
@@ -210,10 +214,10 @@ class Upsampling(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    x = _group_norm(max(1, self.groups), self.dtype, 'norm')(x)
-    x = doubled_cubic(x, self.kernel // 2)
-    return layers.BorderConv(
-      self.width, self.kernel, 'there', _narrow, dtype=self.dtype, name='conv'
+    x = group_norm(self.groups, self.dtype, 'norm')(x)
+    x = double_bicubic(x, self.kernel // 2)
+    return layers.PaddedConv(
+      self.width, self.kernel, 'VALID', _narrow, dtype=self.dtype, name='conv'
     )(x)
 
 
@@ -225,41 +229,34 @@ class Mask(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    x = _group_norm(self.groups, self.dtype, 'norm')(x)
-    conv = layers.BorderConv(1, 3, kernel_init=_narrow, dtype=self.dtype, name='conv')
+    x = group_norm(self.groups, self.dtype, 'norm')(x)
+    conv = layers.PaddedConv(1, 3, kernel_init=_narrow, dtype=self.dtype, name='conv')
     return nn.sigmoid(conv(x))
 
 
-def _joined(low: jax.Array, high: jax.Array) -> jax.Array:
-  """Both streams as one batch, each example's two in turn: [b ...] twice -> [2b ...].
+def _interleave(low: jax.Array, high: jax.Array) -> jax.Array:
+  """Both streams as one batch, low and high alternating: [b ...] twice -> [2b ...].
 
-  One behind the other, they would cross from chip to chip where the batch is sharded.
+  Concatenating them would move examples between devices if the batch is sharded.
   """
   return jnp.stack([low, high], axis=1).reshape(2 * len(low), *low.shape[1:])
 
 
-def initial(model: FuseNet) -> dict[str, Any]:
-  """Variables of any value, of the shapes that the network has."""
-  x = jnp.zeros((1, STRIDE, STRIDE, 1))
-  return model.init(jax.random.key(0), x, x)
-
-
-def _group_norm(groups: int, dtype: layers.Dtype, name: str) -> nn.GroupNorm:
+def group_norm(groups: int, dtype: layers.Dtype, name: str) -> nn.GroupNorm:
+  """Group norm as in PyTorch, of at least one group."""
   return nn.GroupNorm(
     max(1, groups), epsilon=_EPSILON, dtype=dtype, use_fast_variance=False, name=name
   )
 
 
-def _positions(h: int, w: int, c: int) -> np.ndarray:
-  """Sine code of places [h w c]: rows in the first half of the channels, columns in the other."""
+def _encoding(h: int, w: int, c: int) -> np.ndarray:
+  """Sinusoidal position encoding [h w c]: rows in the first half of the channels, then columns."""
   i = np.arange(c // 2)
   frequency = 10000.0 ** -(2 * (i // 2) / (c // 2))
 
-  def code(size):
+  def encode(size):
     angle = np.arange(1, size + 1)[:, None] * frequency
     return np.where(i % 2, np.cos(angle), np.sin(angle))
 
-  rows, columns = code(h)[:, None], code(w)[None]
-  shape = (h, w, c // 2)
-  both = [np.broadcast_to(x, shape) for x in (rows, columns)]
-  return np.concatenate(both, axis=-1).astype(np.float32)
+  both = (np.broadcast_to(x, (h, w, c // 2)) for x in (encode(h)[:, None], encode(w)[None]))
+  return np.concatenate(list(both), axis=-1).astype(np.float32)

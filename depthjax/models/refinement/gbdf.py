@@ -1,6 +1,7 @@
-"""Gradient-based depth map fusion (Dai et al., AAAI 2023): the network that SDDR is compared with.
+"""The network of gradient-based depth map fusion (Dai et al., AAAI 2023), a baseline of SDDR.
 
-A U-Net of ten levels that two predictions of disparity go through together; its skips are sums.
+A U-Net of ten levels whose encoder has both predictions of disparity as one batch; its skip
+connections are the sums of their features.
 
 Shapes: b batch, h w rows and columns, multiples of 2^levels, c channels.
 """
@@ -11,23 +12,27 @@ from flax import linen as nn
 
 from depthjax.models import layers
 from depthjax.models.convolution import Conv
-from depthjax.models.refinement.fusenet import Upsampling
+from depthjax.models.refinement.fusenet import Upsampling, group_norm
 
-_GROUP = 8  # Channels of a group.
-_EPSILON = 1e-5
+_GROUP = 8  # Channels of a group of the group norm.
 _SLOPE = 0.01
+# Side outputs: disparity at half and a quarter of the size, by decoder level; name, groups.
+_SIDE_OUTPUTS = {1: ('half', 1), 2: ('quarter', 2)}
 _narrow = nn.initializers.normal(0.01)
 
 
 class GradientFusion(nn.Module):
   """Refined disparity of a consistent prediction `low` and a sharp one `high`, [b h w 1] in [0, 1].
 
-  Returns `fusion` [b h w 1], disparity about in the range of `low`; and unless `sides` is False
-  `half` [b h/2 w/2 1] and `quarter` [b h/4 w/4 1], for training. All are float32. It takes what
-  sddr.FuseNet takes and has no part that differs in training.
+  Returns `fusion` [b h w 1], disparity roughly in the range of `low`; with `side_outputs` also
+  `half` [b h/2 w/2 1] and `quarter` [b h/4 w/4 1], for training; all float32. The arguments are
+  those of fusenet.FuseNet; `train` and `keys` have no effect.
 
-  Fields: `width` of the first of the `levels` (at least 3), doubled by each; `remat` recomputes the
-  stages in the backward pass; `dtype` of the computation. The authors train on 2048 x 2048 pixels.
+  Fields:
+    levels: at least 3.
+    width: channels of the first level, doubled by each.
+    remat: recomputes the stages in the backward pass.
+    dtype: of the computation.
   """
 
   levels: int = 10
@@ -41,18 +46,18 @@ class GradientFusion(nn.Module):
     low: jax.Array,
     high: jax.Array,
     train: bool = False,
-    sides: bool = True,
+    side_outputs: bool = True,
     keys: jax.Array | None = None,
   ) -> dict[str, jax.Array]:
     del train, keys
     _, h, w, _ = low.shape
     stride = 2**self.levels
     if self.levels < 3 or h % stride or w % stride:
-      wrong = f'{self.levels} levels and maps of {h} x {w} pixels'
-      raise ValueError(f'{wrong}; at least 3, and multiples of 2^levels, {stride}')
-    # Inside, disparity is from -1 to 1.
+      wrong = f'levels is {self.levels} and the maps are {h} x {w}'
+      raise ValueError(f'{wrong}; at least 3, and height and width multiples of {stride}')
+    # The network's own range is [-1, 1].
     low, high = (2 * x.astype(self.dtype) - 1 for x in (low, high))
-    high = layers.BorderConv(1, 5, 'edge', _narrow, dtype=self.dtype, name='grad')(high)
+    high = layers.PaddedConv(1, 5, 'edge', _narrow, dtype=self.dtype, name='grad')(high)
     x, skips = jnp.concatenate([low, high]), []
     down, up = (nn.remat(block) if self.remat else block for block in (Down, Upsampling))
     for i in range(self.levels):
@@ -63,8 +68,8 @@ class GradientFusion(nn.Module):
     for i in reversed(range(self.levels)):
       if i < self.levels - 1:
         x = (skips[i] + x) / 2
-      if sides and i in _SIDES:
-        name, groups = _SIDES[i]
+      if side_outputs and i in _SIDE_OUTPUTS:
+        name, groups = _SIDE_OUTPUTS[i]
         outputs[name] = up(1, groups, dtype=self.dtype, name=f'mid_out_{name}')(x)
       last, groups = i == 0, _groups(i, self.width)
       width = 1 if last else self.width * 2 ** (i - 1)
@@ -72,10 +77,6 @@ class GradientFusion(nn.Module):
       x = up(width, groups, kernel, dtype=self.dtype, name=f'decoder_{self.levels - 1 - i}')(x)
       x = x if last else nn.leaky_relu(x, _SLOPE)
     return {name: (y.astype(jnp.float32) + 1) / 2 for name, y in {'fusion': x, **outputs}.items()}
-
-
-# Disparity at a half and a quarter of the size, from what goes up from these levels; groups.
-_SIDES = {1: ('half', 1), 2: ('quarter', 2)}
 
 
 class Down(nn.Module):
@@ -89,15 +90,13 @@ class Down(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     x = nn.leaky_relu(x, _SLOPE) if self.activate else x
-    # Of one pixel that is the edge again: see layers.BorderConv.
+    # By one pixel, 'symmetric' repeats the edge: see layers.PaddedConv.
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='symmetric')
     fields = {'kernel_init': _narrow, 'dtype': self.dtype}
     x = Conv(self.width, 3, 2, padding='VALID', name='conv', **fields)(x)
-    return nn.GroupNorm(
-      self.groups, epsilon=_EPSILON, dtype=self.dtype, use_fast_variance=False, name='norm'
-    )(x)
+    return group_norm(self.groups, self.dtype, 'norm')(x)
 
 
 def _groups(level: int, width: int) -> int:
-  """One for the first two levels, whatever their width."""
+  """Groups of the norms of a level: one for the first two, whatever their width."""
   return 1 if level < 2 else max(1, width * 2**level // _GROUP)

@@ -47,7 +47,7 @@ def load(path: str | os.PathLike) -> Refiner:
   Raises:
     files.errors.InputError: the file cannot be read or holds weights of another task.
   """
-  (model, *trained), variables = weights.load_network(path, {'sddr': refiners.described})
+  (model, *trained), variables = weights.load_network(path, {'sddr': refiners.from_config})
   return Refiner(model, variables, *trained)
 
 
@@ -174,7 +174,7 @@ def _compiled(model: Any):
 
   def run(variables: Any, low: jax.Array, high: jax.Array) -> jax.Array:
     pair = (disparity_lib.normalise(jnp.asarray(x, jnp.float32)) for x in (low, high))
-    fusion = model.apply(variables, *pair, train=False, sides=False)['fusion']
+    fusion = model.apply(variables, *pair, train=False, side_outputs=False)['fusion']
     return alignment.align(fusion, low)
 
   return jax.jit(run)

@@ -17,7 +17,8 @@ import numpy as np
 
 from depthjax.files import weights
 from depthjax.models.deeplens import discs
-from depthjax.models.deeplens.lensblur import LensBlur, Upsampler
+from depthjax.models.deeplens.lensblur import LensBlur, from_config
+from depthjax.models.deeplens.upsampler import Upsampler
 from depthjax.ops import colour, resize
 from depthjax.pipelines import tiles
 
@@ -50,25 +51,13 @@ def load(path: str | os.PathLike) -> Learned:
     files.errors.InputError: the file cannot be read or holds weights of another task.
   """
 
-  def describe(config):
-    fields, radius = config['model'], int(config['render']['radius'])
-    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-    model = LensBlur(**{**fields, **lists, 'radius': radius, 'dtype': jnp.dtype(fields['dtype'])})
-    return model, jax.eval_shape(functools.partial(initial, model))
-
-  model, variables = weights.load_network(path, {'lensblur': describe})
+  model, variables = weights.load_network(path, {'lensblur': from_config})
   return Learned(model, variables, model.radius)
 
 
 def builtin() -> Learned:
   """Loads the renderer that is part of the package, see docs/models/lensblur.md."""
   return load(importlib.resources.files('depthjax') / 'pretrained' / 'lensblur.safetensors')
-
-
-def initial(model: LensBlur) -> Any:
-  """Initial variables of the network."""
-  image, defocus = jnp.zeros((1, 8, 8, 3)), jnp.zeros((1, 8, 8, 1))
-  return model.init(jax.random.key(0), image, defocus, jnp.zeros((1, 16, 16, 3)), False)
 
 
 def doublings(shape: tuple[int, int], radius: float, largest: int) -> int:
@@ -157,7 +146,7 @@ def _head_radius(model: LensBlur) -> int:
   features = model.upsampler_features or Upsampler.features
   convolutions = 6  # 3 x 3: one after upsampling, five for the weights.
   # Bilinear upsampling adds one pixel.
-  return math.ceil(max(convolutions, discs.reach(len(features))) / 2) + 1
+  return math.ceil(max(convolutions, discs.receptive_radius(len(features))) / 2) + 1
 
 
 def _pyramid(
@@ -175,13 +164,13 @@ def _pyramid(
 
 @functools.partial(jax.jit, static_argnames='radius')
 def _nearby(defocus: jax.Array, radius: int) -> jax.Array:
-  return discs.nearby(jnp.asarray(defocus)[None], radius)[0]
+  return discs.nearby_defocus(jnp.asarray(defocus)[None], radius)[0]
 
 
 @functools.partial(jax.jit, static_argnames=('radius', 'scale'))
 def _place(defocus: jax.Array, near: jax.Array, radius: int, scale: int) -> jax.Array:
-  """discs.place at a level `scale` times as large as the lowest, of which `near` is."""
-  return discs.place(defocus, resize.upsample(near, defocus.shape[:2]), radius, scale)
+  """discs.prior_inputs at a level `scale` times as large as the lowest, of which `near` is."""
+  return discs.prior_inputs(defocus, resize.upsample(near, defocus.shape[:2]), radius, scale)
 
 
 @functools.partial(jax.jit, static_argnames='decode')
@@ -199,6 +188,6 @@ def compiled(model: LensBlur):
 
   def upsample(variables, image, blurred, defocus, guide, corner, place):
     arrays = image, blurred, defocus, guide
-    return model.apply(variables, *arrays, corner=corner, place=place, method='upsample')
+    return model.apply(variables, *arrays, corner=corner, prior_inputs=place, method='upsample')
 
   return jax.jit(functools.partial(model.apply, method='blur')), jax.jit(upsample)

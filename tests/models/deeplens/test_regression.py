@@ -1,4 +1,4 @@
-"""The generator of the regression baseline: any size, any depth, values of a picture."""
+"""The generator of the regression baseline: sizes, widths, range and batch statistics."""
 
 import functools
 
@@ -19,30 +19,34 @@ def _run(size, depth, train=False):
 
 
 @pytest.mark.parametrize('size, depth', [((16, 16), 3), ((13, 22), 3), ((8, 8), 1)])
-def test_any_size_gives_a_picture_of_that_size(size, depth):
+def test_any_size_is_accepted_and_results_are_in_range(size, depth):
   apply, variables, x = _run(size, depth)
   y, _ = apply(variables, x)
   assert y.shape == (1, *size, 3) and y.dtype == np.float32
   assert 0 <= y.min() < y.max() <= 1
 
 
-def test_the_deepest_level_sees_the_whole_picture():
+def test_the_receptive_field_is_the_full_image():
   apply, variables, x = _run((16, 16), 3)
-  x2 = x.copy()
-  x2[0, 0, 0] += 5
-  change = np.abs(np.asarray(apply(variables, x2)[0] - apply(variables, x)[0])).sum(axis=-1)
+  changed = x.copy()
+  changed[0, 0, 0] += 5
+  change = np.abs(np.asarray(apply(variables, changed)[0] - apply(variables, x)[0])).sum(axis=-1)
   assert change[0, 15, 15] > 0
 
 
-def test_widths_double_up_to_eight_times_and_mirror():
+def test_widths_double_up_to_eight_times_and_the_decoder_mirrors_them():
   model = regression.Generator(width=2, depth=5)
   x = np.zeros((1, 32, 32, 5), np.float32)
   params = jax.eval_shape(functools.partial(model.init, train=True), jax.random.key(0), x)['params']
-  downs = [params[f'down{i}']['conv']['kernel'].shape for i in range(5)]
-  assert downs == [(4, 4, 5, 2), (4, 4, 2, 4), (4, 4, 4, 8), (4, 4, 8, 16), (4, 4, 16, 16)]
-  # What comes up is joined with what went down at that size.
-  ups = [params[f'up{i}']['conv']['kernel'].shape for i in range(5)]
-  assert ups == [(3, 3, 4, 2), (3, 3, 8, 2), (3, 3, 16, 4), (3, 3, 32, 8), (3, 3, 16, 16)]
+  shapes = {part: [params[f'{part}{i}']['conv']['kernel'].shape for i in range(5)] for part in _ALL}
+  assert shapes == _ALL
+
+
+# With the skip connections in the input of the decoder.
+_ALL = {
+  'down': [(4, 4, 5, 2), (4, 4, 2, 4), (4, 4, 4, 8), (4, 4, 8, 16), (4, 4, 16, 16)],
+  'up': [(3, 3, 4, 2), (3, 3, 8, 2), (3, 3, 16, 4), (3, 3, 32, 8), (3, 3, 16, 16)],
+}
 
 
 def test_training_updates_the_statistics():

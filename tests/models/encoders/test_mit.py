@@ -1,4 +1,4 @@
-"""Mix Transformer: published sizes, features, and what training leaves out."""
+"""Mix Transformer: published sizes, feature sizes and stochastic depth."""
 
 import jax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from depthjax.models.encoders import mit
 
-# Of the encoders alone, colours in; Xie et al. (NeurIPS 2021), table 6, in millions.
+# In millions, of the encoders for RGB; Xie et al. (NeurIPS 2021), table 6.
 _PARAMETERS = {'b0': 3.4, 'b3': 44.0}
 
 
@@ -16,7 +16,7 @@ def _count(model):
 
 
 @pytest.mark.parametrize('size', _PARAMETERS)
-def test_sizes_are_the_published_ones(size):
+def test_sizes_have_the_published_numbers_of_parameters(size):
   widths, depths = mit.SIZES[size]
   assert _count(mit.MixTransformer(widths, depths)) / 1e6 == pytest.approx(
     _PARAMETERS[size], abs=0.3
@@ -30,20 +30,20 @@ def tiny():
   return model, jax.jit(model.init)(jax.random.key(0), x), x
 
 
-def test_features_are_at_a_quarter_to_a_thirty_second(tiny):
+def test_features_are_at_a_quarter_to_a_32nd_of_the_size(tiny):
   model, variables, x = tiny
   shapes = [y.shape for y in jax.eval_shape(model.apply, variables, x)]
   assert shapes == [(2, 16, 24, 4), (2, 8, 12, 8), (2, 4, 6, 10), (2, 2, 3, 8)]
 
 
-def test_branches_are_left_out_by_the_keys_of_the_examples(tiny):
+def test_branches_are_dropped_by_the_keys_of_the_examples(tiny):
   model, variables, x = tiny
   apply = jax.jit(lambda keys: model.apply(variables, x, keys)[-1])
-  whole = np.asarray(jax.jit(lambda: model.apply(variables, x)[-1])())
+  full = np.asarray(jax.jit(lambda: model.apply(variables, x)[-1])())
   keys = jax.random.split(jax.random.key(1), 8)
   results = [np.asarray(apply(keys[i : i + 2])) for i in range(0, 8, 2)]
-  assert all(np.isfinite(y).all() and not np.allclose(y, whole) for y in results)
-  # An example's own key decides, whatever stands beside it.
+  assert all(np.isfinite(y).all() and not np.allclose(y, full) for y in results)
+  # An example's key alone decides, not the rest of the batch.
   swapped = np.asarray(apply(keys[np.array([0, 3])]))
   np.testing.assert_allclose(swapped[0], results[0][0], atol=1e-5)
   np.testing.assert_allclose(swapped[1], results[1][1], atol=1e-5)

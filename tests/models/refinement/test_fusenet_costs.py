@@ -1,6 +1,6 @@
-"""Parameters and multiply-adds of the refinement network, against the published ones.
+"""Parameters and multiply-adds of the refinement network against the published numbers.
 
-Those of convolutions, linear layers and attention, each tap of a kernel at each place.
+Multiply-adds of convolutions, linear layers and attention; zero padding counts.
 """
 
 import functools
@@ -19,9 +19,9 @@ def _variables():
   return jax.eval_shape(functools.partial(refiners.initial, fusenet.FuseNet()))
 
 
-def _macs(side, sides):
+def _macs(side, side_outputs):
   x = jax.ShapeDtypeStruct((1, side, side, 1), jnp.float32)
-  apply = jax.jit(functools.partial(fusenet.FuseNet().apply, sides=sides))
+  apply = jax.jit(functools.partial(fusenet.FuseNet().apply, side_outputs=side_outputs))
   jaxpr = apply.trace(_variables(), x, x).jaxpr.jaxpr
   total = 0
   for equation, _ in work._equations(jaxpr, 1):
@@ -36,7 +36,7 @@ def _macs(side, sides):
 
 
 def _depthwise(side):
-  """Of the depthwise convolutions of both streams, which are no convolution in the trace."""
+  """Multiply-adds of the depthwise convolutions of both streams, sums of products in the trace."""
   widths, depths = mit.SIZES['b0']
   sides = [side // 4 // math.prod(mit.STRIDES[: i + 1]) for i in range(4)]
   return 2 * sum(
@@ -44,7 +44,7 @@ def _depthwise(side):
   )
 
 
-def test_parameters_are_those_of_the_release():
+def test_the_network_has_the_parameters_of_the_release():
   variables = _variables()
   count = lambda tree: sum(math.prod(x.shape) for x in jax.tree.leaves(tree))  # noqa: E731
   assert count(variables) == 10_302_483
@@ -55,12 +55,12 @@ def test_parameters_are_those_of_the_release():
 
 
 @pytest.mark.parametrize('side, billions', [(1024, 4.90), (2048, 21.96)])
-def test_multiply_adds_are_the_published_ones_with_the_side_outputs(side, billions):
+def test_multiply_adds_with_side_outputs_are_the_published_ones(side, billions):
   assert round((_macs(side, True) + _depthwise(side)) / 1e9, 2) == billions
 
 
 @pytest.mark.parametrize('side', [1024, 2048])
-def test_inference_does_without_those_of_the_side_outputs(side):
-  """Two 3x3 convolutions to one channel, of 32 at a quarter and of 16 at half the size."""
+def test_inference_omits_the_multiply_adds_of_the_side_outputs(side):
+  """3x3 convolutions to one channel, from 32 at a quarter and from 16 at half of the size."""
   heads = 9 * (32 * (side // 4) ** 2 + 16 * (side // 2) ** 2)
   assert _macs(side, True) - _macs(side, False) == heads

@@ -1,8 +1,6 @@
-"""The refinement network against its twin in PyTorch, which was written without a look at it.
+"""The refinement network against an independent PyTorch twin, with random parameters."""
 
-With random weights that leave no part without effect; the norms and biases are random too.
-"""
-
+import functools
 import importlib
 import pathlib
 
@@ -40,7 +38,7 @@ def _channels_first(twin, x):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('shape', [(128, 128), (256, 128)])
-def test_all_outputs_are_those_of_the_twin(twin, shape):
+def test_all_outputs_equal_the_twin(twin, shape):
   apply = jax.jit(FuseNet().apply)
   for seed in _SEEDS:
     net, variables, maps = _pair(twin, seed, shape)
@@ -49,13 +47,13 @@ def test_all_outputs_are_those_of_the_twin(twin, shape):
     assert ours.keys() == theirs.keys()
     for name, x in theirs.items():
       x = np.moveaxis(x.numpy(), 1, -1)
-      assert x.std() > 0.1, 'a map that is nearly constant would show little'
+      assert x.std() > 0.1, 'nearly constant, so the comparison is weak'
       np.testing.assert_allclose(ours[name], x, atol=1e-4 * np.abs(x).max(), err_msg=name)
 
 
 @pytest.mark.slow
-def test_gradients_are_those_of_the_twin(twin):
-  # More than one key in every attention, or queries have no gradient.
+def test_gradients_equal_the_twin(twin):
+  # With a single key in an attention, its queries would have no gradient.
   net, variables, maps = _pair(twin, 0, (256, 128))
   net.requires_grad_(True)
   theirs = net(*(_channels_first(twin, x) for x in maps))
@@ -75,18 +73,16 @@ def test_gradients_are_those_of_the_twin(twin):
   expected = {name: x.grad.numpy() for name, x in net.named_parameters()}
   assert expected.keys() <= ours.keys()
   sizes = {name: np.abs(x).max() for name, x in expected.items()}
-  # Those of keys' biases are zero but for rounding: a softmax does not see them.
+  # The gradients of the keys' biases are rounding errors: the softmax does not depend on them.
   least = 1e-4 * max(sizes.values())
   for name, x in expected.items():
     atol = 1e-3 * max(sizes[name], least)
     np.testing.assert_allclose(ours[name], x, atol=atol, err_msg=name)
 
 
-def test_inference_needs_no_side_outputs():
-  """Nor their weights."""
-  low = high = jax.ShapeDtypeStruct((1, 128, 128, 1), jnp.float32)
-  outputs, variables = jax.eval_shape(
-    lambda key, *x: FuseNet().init_with_output(key, *x, sides=False), jax.random.key(0), low, high
-  )
+def test_inference_has_no_side_outputs_nor_their_parameters():
+  x = jax.ShapeDtypeStruct((1, 128, 128, 1), jnp.float32)
+  init = functools.partial(FuseNet().init_with_output, side_outputs=False)
+  outputs, variables = jax.eval_shape(init, jax.random.key(0), x, x)
   assert outputs.keys() == {'fusion', 'mask_half', 'mask_quarter'}
   assert not [name for name in variables['params']['decoder'] if name.startswith('mid_out')]

@@ -1,4 +1,4 @@
-"""The network of gradient-based fusion: its size, its outputs, and a twin in PyTorch."""
+"""The network of gradient-based fusion: size, outputs, and a PyTorch twin."""
 
 import functools
 
@@ -14,23 +14,26 @@ _TINY = {'levels': 4, 'width': 8}
 
 @functools.cache
 def _tiny():
-  """A tiny network, its variables with noise in what starts as 0 and 1, and two maps."""
-  model = gbdf.GradientFusion(**_TINY)
+  """Variables of a tiny network with noise on them, and two maps."""
   rng = np.random.default_rng(0)
   low, high = rng.random((2, 2, 32, 48, 1)).astype(np.float32)
-  variables = jax.jit(model.init)(jax.random.key(0), low, high)
+  variables = jax.jit(gbdf.GradientFusion(**_TINY).init)(jax.random.key(0), low, high)
   noisy = lambda x: np.asarray(x) + rng.normal(0, 0.3, x.shape).astype(np.float32)  # noqa: E731
-  return model, jax.tree.map(noisy, variables), low, high
+  return jax.tree.map(noisy, variables), low, high
+
+
+@functools.cache
+def _apply(**fields):
+  return jax.jit(gbdf.GradientFusion(**_TINY, **fields).apply, static_argnames='side_outputs')
 
 
 @functools.cache
 def _outputs():
-  model, variables, low, high = _tiny()
-  return jax.device_get(jax.jit(model.apply)(variables, low, high))
+  return jax.device_get(_apply()(*_tiny()))
 
 
-def test_it_has_the_published_number_of_parameters():
-  """201.37 M, and as counters have it that leave out the norms, 201.339 M."""
+def test_the_network_has_the_published_number_of_parameters():
+  """201.37 M, and without the norms 201.339 M."""
   x = jnp.zeros((1, 1024, 1024, 1))
   shapes = jax.eval_shape(gbdf.GradientFusion().init, jax.random.key(0), x, x)
   counts = {
@@ -41,60 +44,55 @@ def test_it_has_the_published_number_of_parameters():
   assert sum(n for path, n in counts.items() if 'norm' not in path) == 201_338_829
 
 
-def test_outputs_have_three_sizes():
-  model, variables, low, high = _tiny()
+def test_outputs_are_float32_of_three_sizes_or_the_result_only():
   assert {name: x.shape for name, x in _outputs().items()} == {
     'fusion': (2, 32, 48, 1),
     'half': (2, 16, 24, 1),
     'quarter': (2, 8, 12, 1),
   }
   assert all(x.dtype == np.float32 for x in _outputs().values())
-  alone = jax.jit(functools.partial(model.apply, sides=False))(variables, low, high)
+  alone = _apply()(*_tiny(), side_outputs=False)
   assert list(alone) == ['fusion']
   np.testing.assert_array_equal(alone['fusion'], _outputs()['fusion'])
 
 
-def test_examples_of_a_batch_do_not_touch():
-  model, variables, low, high = _tiny()
-  other = jax.jit(model.apply)(variables, low[::-1], high[::-1])
+def test_examples_are_independent():
+  variables, low, high = _tiny()
+  other = _apply()(variables, low[::-1], high[::-1])
   for name, x in _outputs().items():
     np.testing.assert_allclose(other[name][::-1], x, atol=1e-5)
 
 
-def test_both_inputs_count_and_each_in_its_place():
-  model, variables, low, high = _tiny()
-  run = jax.jit(model.apply)
+def test_the_result_depends_on_both_inputs_and_their_order():
+  variables, low, high = _tiny()
   for inputs in ((high, low), (low, low), (high, high)):
-    assert np.abs(run(variables, *inputs)['fusion'] - _outputs()['fusion']).max() > 1e-2
+    fusion = _apply()(variables, *inputs)['fusion']
+    assert np.abs(fusion - _outputs()['fusion']).max() > 1e-2
 
 
 @pytest.mark.slow
-def test_recomputing_changes_nothing():
-  _, variables, low, high = _tiny()
-  model = gbdf.GradientFusion(**_TINY, remat=True)
-  np.testing.assert_allclose(
-    jax.jit(model.apply)(variables, low, high)['half'], _outputs()['half'], atol=1e-5
-  )
+def test_rematerialisation_changes_no_result():
+  np.testing.assert_allclose(_apply(remat=True)(*_tiny())['half'], _outputs()['half'], atol=1e-5)
 
 
 @pytest.mark.parametrize('levels, shape', [(2, (32, 32)), (4, (32, 40)), (4, (24, 32))])
-def test_sizes_that_do_not_fit_are_refused(levels, shape):
+def test_invalid_levels_and_sizes_are_refused(levels, shape):
   x = jnp.zeros((1, *shape, 1))
-  with pytest.raises(ValueError, match='at least 3, and multiples of 2'):
+  with pytest.raises(ValueError, match='at least 3, and height and width multiples of'):
     jax.eval_shape(gbdf.GradientFusion(levels, 4).init, jax.random.key(0), x, x)
 
 
-def test_a_twin_in_pytorch_computes_the_same():
+def test_outputs_equal_a_pytorch_twin():
   torch = pytest.importorskip('torch', reason="torch is in the extra 'parity'")
   F = torch.nn.functional
-  _, variables, low, high = _tiny()
+  variables, low, high = _tiny()
   params = jax.tree.map(lambda x: torch.from_numpy(np.array(x)), variables['params'])
   low, high = (torch.from_numpy(x).movedim(-1, 1) * 2 - 1 for x in (low, high))
 
   def conv(x, p, stride=1):
     kernel = p['kernel'].permute(3, 2, 0, 1)
-    border = kernel.shape[-1] // 2
-    return F.conv2d(F.pad(x, (border,) * 4, 'replicate'), kernel, p['bias'], stride)
+    padding = (kernel.shape[-1] // 2,) * 4
+    return F.conv2d(F.pad(x, padding, 'replicate'), kernel, p['bias'], stride)
 
   def norm(x, p, groups):
     return F.group_norm(x, groups, p['scale'], p['bias'])

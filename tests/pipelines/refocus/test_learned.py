@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from depthjax.models import layers
-from depthjax.models.deeplens.lensblur import LensBlur, UNet
+from depthjax.models.deeplens.lensblur import LensBlur, initial
+from depthjax.models.deeplens.upsampler import UNet
 from depthjax.pipelines.refocus import classical
 from depthjax.pipelines.refocus import learned as learned_lib
 
@@ -19,7 +20,7 @@ _FEATURES = (6, 6, 3, 3)
 def _learned():
   """A tiny network whose output depends on all inputs: positive weights do not cancel."""
   model = LensBlur(width=4, upsampler_width=4, features=_FEATURES, upsampler_features=_FEATURES)
-  variables = jax.device_get(jax.jit(functools.partial(learned_lib.initial, model))())
+  variables = jax.device_get(jax.jit(functools.partial(initial, model))())
   variables['params']['upsampler'] = {
     name: jax.tree.map(_mean if name == 'features' else lambda x: 1.5 * np.abs(x), net)
     for name, net in variables['params']['upsampler'].items()
@@ -92,7 +93,7 @@ def _initial(radius=4):
   model = LensBlur(
     width=4, upsampler_width=4, features=widths, upsampler_features=(12, 12), radius=radius
   )
-  variables = jax.device_get(jax.jit(functools.partial(learned_lib.initial, model))())
+  variables = jax.device_get(jax.jit(functools.partial(initial, model))())
   for net, name in (('kernel_net', 'kernels'), ('upsampler', 'weights')):
     conv = variables['params'][net][name]['conv']
     conv.update({key: np.zeros_like(value) for key, value in conv.items()})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from depthjax.files import weights
-from depthjax.models.deeplens.lensblur import LensBlur
+from depthjax.models.deeplens.lensblur import LensBlur, initial
 from depthjax.ops import colour
 from depthjax.pipelines.refocus import learned as learned_lib
 from depthjax.pipelines.refocus import refocus
@@ -26,7 +26,7 @@ def _initial():
   """A tiny network and its initial variables."""
   widths = (6, 6, 3, 3)
   model = LensBlur(width=4, upsampler_width=4, features=widths, upsampler_features=widths)
-  init = jax.jit(functools.partial(learned_lib.initial, model))
+  init = jax.jit(functools.partial(initial, model))
   return model, jax.device_get(init())
 
 
