@@ -76,8 +76,8 @@ def thin_lens_strength(focal_length, f_number, focus_distance, pixel_pitch):
   return magnified / (2 * f_number * pixel_pitch)
 
 
-def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted=()):
-  """What a lens sees of a layered scene, occlusion included: the mean of its pinhole views.
+def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted=(), relief=None):
+  """Image of a layered scene through a lens, with occlusion: the mean of its pinhole views.
 
   Map it over a batch with jax.lax.map; jax.vmap would turn its slices into gathers.
 
@@ -90,11 +90,13 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted
     strength: blur radius in pixels per unit of disparity.
     limit: largest blur radius in pixels.
     pad: padding of the layers in pixels, static, not below `limit`.
-    tilted: static indices of the layers whose slope counts. They cost a gather; the others don't.
+    tilted: static indices of the layers that are displaced pixel by pixel. The slope and relief of
+      the others are ignored, which is faster.
+    relief: disparity added to the planes [l hp wp], taken at the pixel, not where the ray meets it.
 
   Returns:
-    Image [h w 3] in linear light. A layer in focus comes out bit for bit where nothing nearer
-    reaches.
+    Image [h w 3] in linear light. A layer in focus is unchanged to the last bit where no nearer
+    layer is blurred over it.
 
   Raises:
     ValueError: `pad` is too small for `limit`.
@@ -104,21 +106,20 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted
   linear, the factor of u is K (d(x) - focus) / (1 - K u . grad d), then clipped to +-limit.
   """
   if isinstance(limit, (int, float)) and limit > pad:
-    raise ValueError(f'a blur radius up to {limit} px needs layers padded by as much, not {pad} px')
+    raise ValueError(f'pad is {pad} px; it must be at least the largest blur radius, {limit} px')
   count, hp, wp = alpha.shape
   shape = (hp - 2 * pad, wp - 2 * pad)
   colour, alpha = layers.premultiplied(colour, alpha)
-  defocus = layers.plane_disparity(planes, *shape) - focus
+  defocus = layers.plane_disparity(planes, *shape, relief=relief) - focus
 
   def views(i, sample):
     if i in tilted:
       blur = strength * layers.along_plane(defocus[i], planes[i], strength * sample)
-      blur = jnp.clip(blur, -limit, limit)
-      sampled, offset = layers.displaced, (blur * sample[0], blur * sample[1])
+      sampled, offset = layers.displaced, (jnp.clip(blur, -limit, limit), sample)
     else:
       blur = circle_of_confusion(planes[i, 0], focus, strength=strength, limit=limit)
-      sampled, offset = layers.translated, blur * sample
-    return tuple(sampled(planar, i, offset, pad) for planar in (colour, alpha))
+      sampled, offset = layers.translated, (blur * sample,)
+    return tuple(sampled(planar, i, *offset, pad) for planar in (colour, alpha))
 
   def add(mean, step):
     number, sample = step

@@ -51,6 +51,9 @@ def test_plane_disparity_and_its_padding(pad):
   np.testing.assert_allclose(
     layers.crop(disparity, pad), layers.plane_disparity(planes, h, w), atol=1e-6
   )
+  relief = np.random.default_rng(0).random((2, h + 8, w + 8), np.float32)
+  raised = layers.plane_disparity(planes, h, w, pad, relief)
+  np.testing.assert_allclose(raised, disparity + layers.crop(relief, 4 - pad), atol=1e-6)
 
 
 def test_composite_is_over_from_the_back():
@@ -90,8 +93,24 @@ def test_one_offset_for_all_pixels_equals_one_for_each(offset):
   expected = np.moveaxis(shifted(colour[1], -np.float32(offset), 4), -1, 0)
   translated = layers.translated(planar, 1, np.float32(offset), 4)
   np.testing.assert_allclose(translated, expected, atol=1e-5)
-  each = [np.full((14, 18), value, np.float32) for value in offset]
-  np.testing.assert_allclose(layers.displaced(planar, 1, each, 4), expected, atol=1e-5)
+  ones = np.ones((14, 18), np.float32)
+  displaced = layers.displaced(planar, 1, ones, np.float32(offset), 4)
+  np.testing.assert_allclose(displaced, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('direction', [(3.0, -4.0), (-4.0, 3.0), (5.0, 0.0), (0.0, -5.0), (0, 0)])
+def test_displaced_equals_bilinear_sampling_in_every_tile(direction):
+  h, w, pad = 70, 150, 6
+  rng = np.random.default_rng(0)
+  planar = rng.random((2, 3, h + 2 * pad, w + 2 * pad), np.float32)
+  amount = scipy.ndimage.gaussian_filter(rng.uniform(-1, 1, (h, w)), 6).astype(np.float32)
+  amount /= np.abs(amount).max()
+  direction = np.float32(direction)
+  offset = amount * direction[:, None, None] + pad
+  position = [np.arange(h)[:, None] + offset[1], np.arange(w) + offset[0]]
+  expected = [scipy.ndimage.map_coordinates(channel, position, order=1) for channel in planar[1]]
+  displaced = jax.jit(layers.displaced, static_argnums=4)(planar, 1, amount, direction, pad)
+  np.testing.assert_allclose(displaced, expected, atol=1e-5)
 
 
 def test_offsets_beyond_the_padding_are_held():
@@ -131,6 +150,28 @@ def test_view_of_a_slanted_plane_moves_each_point_by_its_own_disparity():
   y, x = np.mgrid[:h, :w]
   np.testing.assert_allclose(column + shift[0] * expected, x, atol=1e-4)
   np.testing.assert_allclose(row + shift[1] * expected, y, atol=1e-4)
+
+
+@pytest.mark.parametrize('shift', [(14.0, 0.0), (-12.0, 7.0)])
+def test_view_of_relief_displaces_each_point_by_its_own_disparity(shift):
+  h, w, pad = 40, 48, 16
+  y, x = np.mgrid[-pad : h + pad, -pad : w + pad].astype(np.float32)
+  planes, shift = np.float32([[0.5, 0.1, -0.1]]), np.float32(shift)
+  relief = np.float32(0.15 * np.sin(x / 9) * np.cos(y / 11))[None]
+  colour = np.stack([x, y, np.zeros_like(x)], axis=-1)[None]
+  image, seen = view(
+    colour, np.ones((1, *x.shape), np.float32), planes, shift, pad=pad, relief=relief
+  )
+  # The colours are coordinates, so the image shows the source position of every pixel.
+  column, row = np.asarray(image)[..., 0], np.asarray(image)[..., 1]
+  total = layers.plane_disparity(planes, h, w, pad, relief)[0]
+  position = (row + pad, column + pad)
+  disparity = scipy.ndimage.map_coordinates(np.asarray(total), position, order=1)
+  y, x = np.mgrid[:h, :w]
+  np.testing.assert_allclose(column + shift[0] * disparity, x, atol=0.05)
+  np.testing.assert_allclose(row + shift[1] * disparity, y, atol=0.05)
+  np.testing.assert_allclose(seen[..., 0], disparity, atol=0.05 / np.abs(shift).max())
+  assert np.ptp(seen) > 0.2
 
 
 def test_view_without_shift_is_the_composite():
