@@ -1,4 +1,4 @@
-"""Layered scenes against NumPy twins that go pixel by pixel and layer by layer."""
+"""Layered scenes against slow NumPy and SciPy twins."""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ def test_unpack_gives_linear_light_and_straight_alpha():
 
 
 @pytest.mark.parametrize('pad', [0, 3])
-def test_plane_disparity_and_its_padding(pad):
+def test_plane_disparity_with_padding_and_relief(pad):
   planes = np.float32([[0.8, 0, 0], [0.3, 0.2, -0.1]])
   h, w = 6, 10
   disparity = np.asarray(layers.plane_disparity(planes, h, w, pad))
@@ -56,21 +56,21 @@ def test_plane_disparity_and_its_padding(pad):
   np.testing.assert_allclose(raised, disparity + layers.crop(relief, 4 - pad), atol=1e-6)
 
 
-def test_composite_is_over_from_the_back():
+def test_composite_equals_over_from_back_to_front():
   colour, alpha = scene()
   np.testing.assert_allclose(layers.composite(colour, alpha), over(colour, alpha), atol=1e-6)
 
 
-def test_visibility_sums_to_one_and_weighs_the_layers():
+def test_visibility_sums_to_one_and_gives_the_composite():
   colour, alpha = scene()
-  shares = np.asarray(layers.visibility(alpha))
-  np.testing.assert_allclose(shares.sum(axis=0), 1, atol=1e-6)
+  weights = np.asarray(layers.visibility(alpha))
+  np.testing.assert_allclose(weights.sum(axis=0), 1, atol=1e-6)
   np.testing.assert_allclose(
-    (shares[..., None] * colour).sum(axis=0), over(colour, alpha), atol=1e-6
+    (weights[..., None] * colour).sum(axis=0), over(colour, alpha), atol=1e-6
   )
 
 
-def test_front_disparity_is_the_nearest_layer_that_covers():
+def test_front_disparity_is_that_of_the_nearest_covering_layer():
   disparity = layers.plane_disparity(np.float32([[0.9, 0, 0], [0.5, 0.1, 0], [0.1, 0, 0]]), 14, 18)
   silhouettes = np.random.default_rng(0).random((3, 14, 18)) > 0.5
   silhouettes[-1] = True
@@ -81,13 +81,13 @@ def test_front_disparity_is_the_nearest_layer_that_covers():
 
 
 def shifted(planar, shift, pad):
-  """Layer [h w c] moved by shift (x, y), bilinearly, less its padding."""
+  """Layer [h w c] shifted bilinearly by (x, y), without padding."""
   moved = scipy.ndimage.shift(planar, (shift[1], shift[0], 0), order=1, mode='nearest')
   return moved[pad : planar.shape[0] - pad, pad : planar.shape[1] - pad]
 
 
 @pytest.mark.parametrize('offset', [(0, 0), (1.3, -2.6), (4, -4), (-4, 4)])
-def test_one_offset_for_all_pixels_equals_one_for_each(offset):
+def test_translated_and_displaced_equal_scipy_shift(offset):
   colour, _ = scene()
   planar = np.moveaxis(colour, -1, 1)
   expected = np.moveaxis(shifted(colour[1], -np.float32(offset), 4), -1, 0)
@@ -113,7 +113,7 @@ def test_displaced_equals_bilinear_sampling_in_every_tile(direction):
   np.testing.assert_allclose(displaced, expected, atol=1e-5)
 
 
-def test_offsets_beyond_the_padding_are_held():
+def test_offsets_are_clipped_to_the_padding():
   planar = np.moveaxis(scene()[0], -1, 1)
   held = layers.translated(planar, 0, np.float32([4, -4]), 4)
   beyond = layers.translated(planar, 0, np.float32([9.3, -7.6]), 4)
@@ -136,10 +136,10 @@ def test_view_shifts_layers_by_their_disparity(tilted):
   np.testing.assert_allclose(disparity, seen, atol=1e-5)
 
 
-def test_view_of_a_slanted_plane_moves_each_point_by_its_own_disparity():
+def test_view_of_a_tilted_plane_displaces_each_point_by_its_own_disparity():
   h, w, pad = 20, 24, 6
   planes, shift = np.float32([[0.5, 0.4, -0.3]]), np.float32([5.0, -3.0])
-  # The layer is painted with its own pixel coordinates, so the view says where it looked.
+  # The colours are coordinates, so the image shows the source position of every pixel.
   y, x = np.mgrid[-pad : h + pad, -pad : w + pad].astype(np.float32)
   colour = np.stack([x, y, np.zeros_like(x)], axis=-1)[None]
   image, disparity = view(colour, np.ones((1, *x.shape), np.float32), planes, shift, pad=pad)
