@@ -140,10 +140,10 @@ def tell(
   """Tables of the means over the scenes, and of every scene."""
   rows = []
   for way in ways:
-    means = [aligned.mean([values[scene, way, seed] for scene in scenes]) for seed in range(seeds)]
-    start = [
-      aligned.mean([values[scene, ways[0], seed] for scene in scenes]) for seed in range(seeds)
-    ]
+    means, start = (
+      [_mean([values[scene, name, seed] for scene in scenes]) for seed in range(seeds)]
+      for name in (way, ways[0])
+    )
     rows.append({'method': way, **_cells(means, start)})
   report.table('mean over the scenes', rows, _SCORES.format(seeds=seeds), _MAPS)
   rows = [
@@ -152,6 +152,10 @@ def tell(
     for way in ways
   ]
   report.table('each scene', rows)
+
+
+def _mean(rows: list[Mapping[str, float]]) -> dict[str, float]:
+  return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 def _cells(rows: list[Mapping[str, float]], start: list[Mapping[str, float]] | None = None):

@@ -1,1 +1,1 @@
-"""Loss functions: pure, one number an example."""
+"""Loss functions: pure, one value per example."""

@@ -1,8 +1,8 @@
-"""Losses of gradient-based depth map fusion (Dai et al., AAAI 2023): one number an example [b].
+"""Losses of gradient-based depth map fusion (Dai et al., AAAI 2023): one value per example [b].
 
-Values come from the low prediction. Orders come from it too, once a guided filter has sharpened it
-by the high one, for pairs of points across the edges of either. Maps are disparity [b h w 1] in
-[0, 1]; inside they are from -1 to 1, as the authors have them.
+The low-resolution prediction supervises values. Sharpened by a guided filter with the edges of the
+high-resolution one, it also supervises the order of points across edges. Maps are disparity
+[b h w 1] in [0, 1], mapped to [-1, 1] internally as in the released code.
 """
 
 import jax
@@ -11,33 +11,33 @@ import jax.numpy as jnp
 from depthjax.ops import gradients, guided, resize
 
 _AXES = (1, 2, 3)
-# Points lie within 60 pixels of an edge at 2048, within 30 and 15 at the half and the quarter.
-REACH = 60 / 2048
-_SHARE = 0.15  # Of the pixels, those that are edges.
+# Largest distance of points from an edge, as a fraction of the rows: 60 pixels at 2048.
+DISTANCE = 60 / 2048
+_EDGES = 0.15  # Fraction of the pixels that are edges.
 _RATIO = 1.001
 _WEIGHTS = {'high': 8.0, 'guided': 12.0}
 
 
 def sharpened(low, high):
-  """The low prediction by the guided filter, its edges those of the high one: [b h w 1]."""
+  """The low prediction filtered by a guided filter with the high one as guide: [b h w 1]."""
   return guided.guided(low, high, radius=max(1, low.shape[1] // 12 - 1), epsilon=1e-12)
 
 
-def losses(outputs, low, high, keys, *, reach=REACH):
-  """The two parts of the loss, each summed over the three sizes of the network's disparity.
+def losses(outputs, low, high, keys, *, distance=DISTANCE):
+  """The two terms of the loss, each summed over the three resolutions of the network's output.
 
   Args:
     outputs: 'fusion' [b h w 1], 'half' [b h/2 w/2 1], 'quarter' [b h/4 w/4 1].
-    low, high: what the network was given [b h w 1].
-    keys: the examples' typed keys [b].
-    reach: how far from an edge points may lie, as a share of the rows.
+    low, high: inputs of the network [b h w 1].
+    keys: typed keys of the examples [b].
+    distance: largest distance of points from an edge, as a fraction of the rows.
 
   Returns:
-    'values', mean of |p - low| + |tanh p - tanh low|, and 'ranking', 8 and 12 times `ranking` of
-    pairs across the edges of the high and of the sharpened low prediction.
+    'values': mean of |p - low| + |tanh p - tanh low|. 'ranking': 8 times `ranking` across edges of
+    the high prediction, plus 12 times `ranking` across edges of the sharpened low one.
 
-  Two oddities of the released code are left out: it takes the absolute value of both derivatives,
-  so that half of all edges are crossed along themselves, and the outermost pixels for equal.
+  Two errors of the released code are not reproduced: it takes the absolute value of both
+  derivatives, so half of the lines run along the edge, and treats the outermost pixels as equal.
   """
   guide = jax.lax.stop_gradient(sharpened(low, high))
   maps = [2 * x - 1 for x in (low, high, guide)]
@@ -48,35 +48,35 @@ def losses(outputs, low, high, keys, *, reach=REACH):
     values += _difference(prediction, low)
     for j, (source, edges) in enumerate((('high', high), ('guided', guide))):
       own = jax.vmap(jax.random.fold_in, (0, None))(keys, 2 * i + j)
-      points, counts = jax.vmap(lambda e, k: across_edges(k, e, reach=reach))(edges, own)
+      points, counts = jax.vmap(lambda e, k: across_edges(k, e, distance=distance))(edges, own)
       order += _WEIGHTS[source] * jax.vmap(ranking)(prediction, guide, points, counts)
     maps = [resize.downsample(x, 2) for x in maps] if name != 'quarter' else maps
   return {'values': values, 'ranking': order}
 
 
-def across_edges(key, x, *, reach=REACH):
-  """Four points on a line across each of the strongest 15 % of edges, from side to side.
+def across_edges(key, x, *, distance=DISTANCE):
+  """Four points on a line across each of the strongest 15 % of edge pixels, two on each side.
 
   Args:
-    key: of the distances, two to either side.
-    x: map [h w 1] whose Sobel gradient makes the edges; those near the border are none.
-    reach: the largest distance, as a share of the rows.
+    key: key of the random distances.
+    x: map [h w 1] whose Sobel gradient defines the edges; those near the border are ignored.
+    distance: the largest distance, as a fraction of the rows.
 
   Returns:
-    Flat indices [4 n], and {0, 1} [n] which of the edges count: a flat map has fewer.
+    Flat indices [4 n] and the mask {0, 1} [n] of the edges to use, fewer than n in a flat map.
   """
   h, w, _ = x.shape
-  distance = reach * h
+  distance = distance * h
   dx, dy = (derivative[..., 0] for derivative in gradients.sobel(x))
   size = jnp.hypot(dx, dy)
   margin = int(0.2 * distance)
   inside = jnp.zeros((h, w)).at[margin : h - margin, margin : w - margin].set(1)
-  strength, anchors = jax.lax.top_k((size * inside).ravel(), max(1, int(_SHARE * h * w)))
+  strength, anchors = jax.lax.top_k((size * inside).ravel(), max(1, int(_EDGES * h * w)))
   counts = strength > 0
   sides = jnp.array([[-1.0], [-1.0], [1.0], [1.0]])
   steps = jax.random.uniform(key, (4, len(anchors)), maxval=distance) * sides
   steps = jnp.sort(steps, axis=0) / jnp.where(counts, strength, 1)
-  # Towards the edge: the conversion cuts the fraction off.
+  # The conversion rounds towards the edge.
   rows, columns = (
     at + (steps * derivative.ravel()[anchors]).astype(jnp.int32)
     for at, derivative in ((anchors // w, dy), (anchors % w, dx))
@@ -85,16 +85,16 @@ def across_edges(key, x, *, reach=REACH):
 
 
 def ranking(x, guide, points, counts):
-  """Loss of the pairs of neighbours among points, the three of an edge summed: a number.
+  """Ranking loss of pairs of successive points, summed over the three pairs of an edge.
 
-  Pairs that are equal in the guide, by a ratio of at most 1.001, should be so; of others the
-  difference should be that of the guide: log(1 + exp(-1 / (|error| + 0.1))).
+  Pairs with a ratio below 1.001 in the guide should be equal: squared difference. Others should
+  have the difference of the guide: log(1 + exp(-1 / (|error| + 0.1))).
 
   Args:
-    x: map [h w 1] from -1 to 1.
-    guide: map [h w 1] that says what is right.
+    x: map [h w 1] in [-1, 1].
+    guide: target map [h w 1].
     points: flat indices [4 n].
-    counts: weight of each [n].
+    counts: weight of each edge [n].
   """
   values, true = (jnp.take(y.ravel(), points) for y in (x, guide))
   difference, goal = -jnp.diff(values, axis=0), -jnp.diff(true, axis=0)

@@ -16,15 +16,13 @@ def normalised(
   alpha: float = 1.5,
   differentiate_weights: bool = False,
 ) -> jax.Array:
-  """Absolute differences averaged by their own size to the power alpha, each example [b].
+  """Mean absolute error of each example [b], weighted by the error to the power alpha.
 
-  Large errors, at the depth edges, speak louder than the many small ones: sum e^(alpha+1) over
-  sum e^alpha with e = |prediction - target| (DeepLens, eq. 4 and 5; alpha = 1.5). The value is
-  the mean error where all errors are equal, and never below it otherwise.
+  sum e^(alpha+1) / sum e^alpha with e = |prediction - target| (DeepLens, eq. 4 and 5; alpha = 1.5),
+  so that large errors at depth edges outweigh many small ones. At least the mean error.
 
-  The weights are constants unless `differentiate_weights`: differentiated as the ratio is written,
-  every error below alpha / (alpha + 1) of the loss has a *negative* gradient, so that training
-  makes pixels that are nearly right worse.
+  The weights have no derivative unless `differentiate_weights`. With it, every error below
+  alpha / (alpha + 1) of the loss has a *negative* gradient, so training increases small errors.
   """
   error = jnp.abs(prediction - target)
   weights = _power(error, alpha)
@@ -35,6 +33,6 @@ def normalised(
 
 
 def _power(x: jax.Array, exponent: float) -> jax.Array:
-  """x to the power, with derivative 0 at 0, where jnp.power's is NaN or infinite for some."""
+  """Power with derivative 0 at 0, where that of jnp.power can be NaN or infinite."""
   positive = x > 0
   return jnp.where(positive, jnp.power(jnp.where(positive, x, 1.0), exponent), 0.0)

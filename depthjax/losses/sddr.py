@@ -1,7 +1,7 @@
-"""Losses of self-distilled depth refinement (SDDR, NeurIPS 2024): one number an example [b].
+"""Losses of self-distilled depth refinement (SDDR, NeurIPS 2024): one value per example [b].
 
-Maps are disparity [b h w 1] up to scale and offset; masks {0, 1} of the same shape say what counts.
-An example without any such pixel has loss 0.
+Maps are disparity [b h w 1] up to scale and shift, masks {0, 1} of the same shape. An example with
+an empty mask has loss 0.
 """
 
 import jax
@@ -14,10 +14,10 @@ _SCALES = 4
 
 
 def affine_invariant(prediction, target, valid, *, smoothness=0.5):
-  """L_gt: the affine-invariant loss of MiDaS, mean absolute error and gradients of its residual.
+  """L_gt: the affine-invariant loss of MiDaS, on the residual and its gradients.
 
-  Both maps are brought to median 0 and mean absolute deviation 1 over the pixels that count. The
-  gradients are differences of neighbours at strides 1, 2, 4 and 8.
+  Both maps are normalised to median 0 and mean absolute deviation 1 over valid pixels. Gradients
+  are differences of neighbours at strides 1, 2, 4 and 8.
 
   Source: Ranftl et al., TPAMI 2020, eq. 5 to 7 and 11 (no trimming); SDDR, eq. 10.
   """
@@ -33,14 +33,14 @@ def affine_invariant(prediction, target, valid, *, smoothness=0.5):
 
 
 def gradient(prediction, label, regions):
-  """L_grad (eq. 7): L1 between gradients, aligned by least squares in each region of edges.
+  """L_grad (eq. 7): L1 between gradients, aligned by least squares in each edge region.
 
-  Scale and offset of a region are constants as far as the derivative is concerned.
+  The scale and shift of a region have no derivative.
 
   Args:
-    prediction: disparity [b h w 1]; its Sobel L1 gradient is compared.
-    label: the pseudo-label, a gradient [b h w 1].
-    regions: masks {0, 1} [b h w n] that do not overlap.
+    prediction: disparity [b h w 1], whose Sobel magnitude is compared.
+    label: pseudo-label of that gradient [b h w 1].
+    regions: disjoint masks {0, 1} [b h w n].
   """
   ours = gradients.magnitude(prediction)
   error = 0.0
@@ -53,16 +53,16 @@ def gradient(prediction, label, regions):
 
 
 def fusion(omega, label, *, fraction, levels):
-  """L_fusion (eq. 9): weights of the high stream are large at edges and small where all is flat.
+  """L_fusion (eq. 9): the weights of the high stream should be large at edges, small elsewhere.
 
-  At each level n the pixels whose label is below its quantile n a should have weights below theirs,
-  those above the quantile 1 - n a weights above theirs. Quantiles are constants for the derivative.
+  At level n, pixels whose label is below its quantile n*a should have weights below the same
+  quantile of the weights, and those above 1 - n*a above it. Quantiles have no derivative.
 
   Args:
     omega: weights of the high stream [b h w 1].
-    label: gradients of the same size.
+    label: gradients [b h w 1].
     fraction: a.
-    levels: how many, N_w.
+    levels: number of levels N_w.
   """
   at = jnp.arange(1, levels + 1) * fraction
   at = jnp.concatenate([at, 1 - at])
@@ -76,10 +76,10 @@ def fusion(omega, label, *, fraction, levels):
 
 
 def _robust(x, valid):
-  """x less its median, over its mean absolute deviation, where valid."""
+  """x minus its median, divided by its mean absolute deviation, over valid pixels."""
   kept = valid > 0
   middle = quantiles.quantile(x, 0.5, kept)
-  # The pixel at the median passes the gradient on.
+  # Takes the value of the pixel at the median, which has a derivative.
   distance = jnp.where(kept, jnp.abs(x - middle), jnp.inf).reshape(len(x), -1)
   at = jax.lax.stop_gradient(distance).argmin(-1)
   middle = jnp.take_along_axis(x.reshape(len(x), -1), at[:, None], 1)[..., None, None]
@@ -89,7 +89,7 @@ def _robust(x, valid):
 
 
 def _differences(x, valid):
-  """Sum of absolute differences of neighbours that both count, over the number that count."""
+  """Sum of absolute differences of valid neighbours, divided by the number of valid pixels."""
   total = 0.0
   for axis in (1, 2):
     n = x.shape[axis]

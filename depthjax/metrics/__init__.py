@@ -1,1 +1,1 @@
-"""Pure metrics: one number an example, no state, no files."""
+"""Metrics: pure functions, one value per example."""

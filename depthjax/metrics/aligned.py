@@ -1,33 +1,28 @@
-"""Errors of a predicted map after its best scale and shift, in NumPy float64 on the host.
+"""Errors of a predicted map after alignment by scale and shift, in NumPy float64 on the host.
 
-Maps are [h w]. A prediction is known up to scale and shift only, as disparity (near is large) or as
-depth, so it is brought to the truth by least squares first. Each picture is a row of numbers, and a
-table is the plain mean of its rows: no picture counts more for its size. What is not finite is an
-error, never left out.
+Maps are [h w]. A prediction is disparity (near is large) known up to scale and shift, so it is
+aligned to the truth by least squares first. NaN and infinite values are errors, never left out.
 """
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from skimage import transform
 
-Convention = Literal['disparity', 'depth']
 Scores = dict[str, float]
 
-# Aligned depth is kept between these parts of the median depth where scale and shift leave it
-# without meaning: a prediction there counts as wrong, not as a number of the wrong sign.
+# Aligned disparity is clipped to this factor times the inverse of the median depth, since scale and
+# shift can make it 0 or negative.
 _LEAST = 1e-3
 
 
 class Aligned(NamedTuple):
-  """A prediction brought to the truth.
+  """A prediction aligned to the truth.
 
   Attributes:
     depth: in the unit of the truth, above 0, [h w].
-    scale: of the prediction; negative where it is upside down.
-    shift: in the unit of what it was fitted to.
-    clipped: share of the valid pixels whose depth had to be clipped.
+    scale: factor of the prediction; negative if its polarity is inverted.
+    shift: in units of 1 / truth.
+    clipped: fraction of the valid pixels whose depth was clipped.
   """
 
   depth: np.ndarray
@@ -36,44 +31,34 @@ class Aligned(NamedTuple):
   clipped: float
 
 
-def align(
-  prediction: np.ndarray,
-  truth: np.ndarray,
-  valid: np.ndarray,
-  *,
-  convention: Convention = 'disparity',
-) -> Aligned:
-  """The prediction as depth, by the scale and shift with the least squared error on valid pixels.
+def align(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> Aligned:
+  """The prediction as depth, after the scale and shift of least squares over valid pixels.
 
-  Depth is fitted to the true depth and clipped below at 1/1000 of its median; disparity is fitted
-  to the inverse, clipped below so that depth is at most 1000 medians, and inverted.
+  It is fitted to the inverse of the true depth, clipped so that depth is at most 1000 times the
+  median, and inverted.
 
   Args:
-    prediction: values of any range [h w], finite.
+    prediction: disparity of any range [h w], finite.
     truth: depth of any unit [h w], above 0 where valid.
-    valid: bool [h w], true somewhere.
-    convention: what the prediction is.
+    valid: bool [h w], not all False.
 
   Raises:
-    ValueError: another convention, sizes that differ, values that are not finite, no valid pixel,
-      a true depth that is not above 0.
+    ValueError: sizes that differ, values that are not finite, no valid pixel, a true depth that is
+      not above 0.
   """
-  if convention not in ('disparity', 'depth'):
-    raise ValueError(f"the convention is {convention!r}; it can be 'disparity' or 'depth'")
   prediction, truth, valid = checked(prediction, truth, valid)
-  median = np.median(truth[valid])
-  inverse = convention == 'disparity'
-  least = _LEAST / median if inverse else _LEAST * median
-  target = 1 / truth if inverse else truth
-  scale, shift = line(prediction[valid], target[valid])
+  least = _LEAST / np.median(truth[valid])
+  scale, shift = line(prediction[valid], 1 / truth[valid])
   values = scale * prediction + shift
   clipped = float(np.mean(values[valid] < least))
-  values = np.maximum(values, least)
-  return Aligned(1 / values if inverse else values, scale, shift, clipped)
+  return Aligned(1 / np.maximum(values, least), scale, shift, clipped)
 
 
 def line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-  """Scale and shift of x [n] with the least squared error to y [n]; constant x has scale 0."""
+  """Least-squares scale and shift of x [n] to y [n]; if x is constant, 0 and the mean of y.
+
+  The same definition as ops.alignment.fit, in float64.
+  """
   x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
   if np.ptp(x) == 0:
     return 0.0, float(y.mean())
@@ -83,20 +68,20 @@ def line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def errors(depth: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> Scores:
-  """How far depths above 0 are from the true ones, both [h w], over the valid pixels.
+  """Errors of depth [h w] over the valid pixels.
 
   Returns:
-    'delta1', 'delta2', 'delta3': share whose ratio to the truth, or its inverse, is below 1.25,
-    1.25^2, 1.25^3; 'rel': mean of |error| / truth; 'sqrel': of error^2 / truth, in the unit of the
-    truth as 'rmse' is; 'log10': mean of |log10 of the ratio|.
+    'delta1', 'delta2', 'delta3': fraction of pixels whose ratio to the truth, or its inverse, is
+    below 1.25, 1.25^2, 1.25^3; 'rel': mean of |error| / truth; 'sqrel': mean of error^2 / truth and
+    'rmse', both in the unit of the truth; 'log10': mean of |log10 of the ratio|.
 
   Raises:
-    ValueError: as `align`, and depths that are not above 0.
+    ValueError: as `align`, or a depth that is not above 0.
   """
   depth, truth, valid = checked(depth, truth, valid)
   p, g = depth[valid], truth[valid]
   if p.min() <= 0:
-    raise ValueError(f'the least depth is {p.min():g}; it must be above 0, as align leaves it')
+    raise ValueError(f'the smallest depth is {p.min():g}; it must be above 0')
   ratio, error = np.maximum(p / g, g / p), p - g
   return {f'delta{i}': float(np.mean(ratio < 1.25**i)) for i in (1, 2, 3)} | {
     'rel': float(np.mean(abs(error) / g)),
@@ -104,31 +89,6 @@ def errors(depth: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> Scores:
     'rmse': float(np.sqrt(np.mean(error**2))),
     'log10': float(np.mean(np.log10(ratio))),
   }
-
-
-def mean(rows: Sequence[Scores]) -> Scores:
-  """The mean of each number over the pictures, which all have the same ones.
-
-  Raises:
-    ValueError: no picture, other numbers in one of them, a number that is not finite.
-  """
-  if not rows:
-    raise ValueError('there is no picture to take a mean of')
-  for i, row in enumerate(rows):
-    if row.keys() != rows[0].keys():
-      raise ValueError(f'picture {i} has {", ".join(row)}; the first {", ".join(rows[0])}')
-    for name, value in row.items():
-      if not np.isfinite(value):
-        raise ValueError(f'{name} of picture {i} is {value}; it must be finite')
-  return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-
-
-def resized(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-  """A map [h w] at another size: float64 [*shape], bilinear, pixel centres at half integers."""
-  values = np.asarray(values, np.float64)
-  if values.shape == tuple(shape):
-    return values
-  return transform.resize(values, shape, order=1, mode='edge', anti_aliasing=False)
 
 
 def checked(

@@ -1,10 +1,9 @@
-"""Depth boundaries: which of the true ones a prediction has, in NumPy on the host.
+"""Precision and recall of depth boundaries, in NumPy on the host.
 
-Bochkovskii et al., "Depth Pro: sharp monocular metric depth in less than a second", ICLR 2025
-(arXiv 2410.02073): two neighbouring pixels are a boundary if the ratio of their depths is over t,
-for t from 1.05 to 1.25. The unit of depth does not matter, and a blurred step is no boundary, since
-no two neighbours in it differ that much. One thing is added: a tolerance in pixels, since measured
-ground truth is not exact at its edges.
+Source: Bochkovskii et al., "Depth Pro: sharp monocular metric depth in less than a second", ICLR
+2025 (arXiv 2410.02073). Two neighbouring pixels form a boundary if the ratio of their depths
+exceeds t, for t from 1.05 to 1.25. The measure is independent of the unit, and blurred steps are
+no boundaries. A tolerance in pixels is added here, since measured truth is inexact at edges.
 """
 
 from collections.abc import Iterator
@@ -20,12 +19,12 @@ TOLERANCE = 1
 
 
 class Boundary(NamedTuple):
-  """Shares in [0, 1], each a mean over the thresholds, which weigh as they are large.
+  """Fractions in [0, 1], averaged over the thresholds, each weighted by its value.
 
   Attributes:
     recall: true boundaries with a predicted one within the tolerance; the standard measure.
-    precision: predicted boundaries with a true one; 0 where none is predicted.
-    f1: the harmonic mean of both, taken for each threshold.
+    precision: predicted boundaries with a true one; 0 if none is predicted.
+    f1: harmonic mean of both, per threshold.
   """
 
   recall: float
@@ -36,24 +35,24 @@ class Boundary(NamedTuple):
 def boundary(
   depth: np.ndarray, truth: np.ndarray, valid: np.ndarray, *, tolerance: int = TOLERANCE
 ) -> Boundary:
-  """Compares the boundaries of two maps of depth, the prediction aligned to the truth.
+  """Compares the boundaries of predicted and true depth.
 
-  A boundary lies between two valid pixels, and counts apart for the four directions in which depth
-  can grow. Predicted ones nearer than the tolerance to a pixel whose truth is unknown are neither
-  right nor wrong. Thresholds without a true boundary say nothing and are left out.
+  Boundaries are between valid pixels and counted separately for the four directions in which depth
+  increases. Predicted ones within the tolerance of a pixel without truth are ignored, as are
+  thresholds without a true boundary.
 
   Args:
-    depth: above 0 [h w], as aligned.align gives it.
-    truth: above 0 where valid [h w].
+    depth: predicted depth above 0, aligned by aligned.align [h w].
+    truth: true depth, above 0 where valid [h w].
     valid: bool [h w].
-    tolerance: pixels along either axis; 0 is the measure as published.
+    tolerance: distance in pixels along each axis; 0 is the published measure.
 
   Raises:
-    ValueError: as metrics.aligned, depth not above 0, a negative tolerance, no true boundary.
+    ValueError: as aligned.align, depth not above 0, a negative tolerance, no true boundary.
   """
   depth, truth, valid = aligned.checked(depth, truth, valid)
   if depth[valid].min() <= 0 or tolerance < 0:
-    raise ValueError('depth must be above 0 and the tolerance not below')
+    raise ValueError('depth must be above 0 and tolerance at least 0')
   known = ndimage.binary_erosion(valid, np.ones((2 * tolerance + 1,) * 2), border_value=1)
   scores, weights = [], []
   for threshold in THRESHOLDS:
@@ -66,16 +65,9 @@ def boundary(
       weights.append(threshold)
   if not scores:
     raise ValueError(f'the truth has no boundary: no neighbours differ by {THRESHOLDS[0]:g}')
-  # Rounding must make no share above 1.
-  shares = np.minimum(np.average(scores, axis=0, weights=weights), 1)
-  return Boundary(*map(float, shares))
-
-
-def boundary_recall(
-  depth: np.ndarray, truth: np.ndarray, valid: np.ndarray, *, tolerance: int = TOLERANCE
-) -> float:
-  """The recall of `boundary`."""
-  return boundary(depth, truth, valid, tolerance=tolerance).recall
+  # Clipped, since rounding may give more than 1.
+  means = np.minimum(np.average(scores, axis=0, weights=weights), 1)
+  return Boundary(*map(float, means))
 
 
 def _counts(
@@ -86,7 +78,7 @@ def _counts(
   threshold: float,
   tolerance: int,
 ) -> Iterator[tuple[int, int, int, int]]:
-  """Found and all true boundaries, right and all predicted ones, for each direction."""
+  """Numbers of found and true boundaries, of correct and predicted ones, for each direction."""
   near = np.ones((2 * tolerance + 1,) * 2, bool)
   rows = slice(1, None), slice(-1)
   columns = (..., slice(1, None)), (..., slice(-1))

@@ -1,24 +1,23 @@
-"""Metrics of predicted disparity and foreground: batches [b h w 1] in, one number an example [b].
+"""Metrics of predicted disparity and foreground: batches [b h w 1] in, one value per example [b].
 
-A validity mask [b h w 1], where given, names the pixels that count; what stands in the others,
-NaN included, does not matter. An example without any has measured nothing: its value is NaN.
+All take an optional mask of valid pixels [b h w 1]. Other pixels may hold any value, NaN included.
+The value of an example without a valid pixel is NaN.
 """
 
 import jax
 import jax.numpy as jnp
 
 from depthjax.metrics import image
-from depthjax.ops import alignment
 
 KNOTS = 5
-# Ratios to a normalised disparity are taken from here on.
+# `rel` and `delta1` ignore pixels whose normalised disparity is below this.
 LEAST = 0.05
-# Against rounding alone: what a knot's value gives way by, as a part of it.
+# Relative ridge regularisation, against rounding errors only.
 _RIDGE = 1e-6
 
 
 def mae_spline(prediction, target, valid=None):
-  """Mean absolute error [b] of the prediction mapped by its best spline, unit of the target.
+  """Mean absolute error [b] after `fit_spline`, in the unit of the target.
 
   Source: DeepLens (SIGGRAPH Asia 2018), section 5; Srinivasan et al., "Aperture supervision for
   monocular depth estimation", CVPR 2018.
@@ -30,19 +29,18 @@ def mae_spline(prediction, target, valid=None):
 
 
 def fit_spline(prediction, target, valid=None):
-  """The prediction mapped by the 5-knot linear spline with the least squared error to the target.
+  """Maps the prediction by the linear spline of 5 knots with the least squared error to the target.
 
-  The knots are the values at equally spaced ranks of the prediction, 0, 1/4, ... 1, of each
-  example; equal ones count once. Nothing keeps the spline from falling: a prediction that is upside
-  down comes out right.
+  The knots of each example are the quantiles 0, 1/4, ..., 1 of the prediction; equal knots are
+  merged. The spline may decrease, so inverted polarity is corrected.
 
   Args:
     prediction: disparity of any range [b h w 1].
     target: true disparity [b h w 1].
-    valid: pixels that count [b h w 1]; all without.
+    valid: mask of valid pixels [b h w 1]; default all.
 
   Returns:
-    The mapped prediction [b h w 1]; finite, and without meaning where not valid.
+    Mapped prediction [b h w 1], finite, and arbitrary where not valid.
   """
   shape = prediction.shape
   kept = jnp.ones(shape, bool) if valid is None else jnp.broadcast_to(valid > 0, shape)
@@ -50,41 +48,33 @@ def fit_spline(prediction, target, valid=None):
   return jax.vmap(_fit)(*flat).reshape(shape)
 
 
-def fit_line(prediction, target, valid=None):
-  """The prediction mapped by the scale and shift with the least squared error: [b h w 1].
-
-  What refinement papers align by; as `fit_spline` it may turn a prediction upside down.
-  """
-  return alignment.align(prediction, target, None if valid is None else (valid > 0) * 1.0)
-
-
 def rmse(prediction, target, valid=None):
-  """Root of the mean squared error [b], unit of the target."""
+  """Root mean squared error [b], in the unit of the target."""
   (x, y), kept = _kept(prediction, target, valid=valid)
   return jnp.sqrt(_mean((x - y) ** 2, kept))
 
 
-def rel(prediction, target, valid=None, *, least=LEAST):
-  """Mean of |error| / target [b] over the pixels whose target is at least `least`.
+def rel(prediction, target, valid=None):
+  """Mean of |error| / target [b] over the pixels whose target is at least 0.05.
 
-  A normalised disparity is 0 at the farthest pixel, where no ratio means anything.
+  A normalised disparity is 0 at the farthest pixel, where ratios are meaningless.
   """
   (x, y), kept = _kept(prediction, target, valid=valid)
-  return _mean(jnp.abs(x - y) / jnp.maximum(y, least), kept & (y >= least))
+  return _mean(jnp.abs(x - y) / jnp.maximum(y, LEAST), kept & (y >= LEAST))
 
 
-def delta1(prediction, target, valid=None, *, least=LEAST):
-  """Share [b] of those pixels whose ratio to the target, or its inverse, is below 1.25.
+def delta1(prediction, target, valid=None):
+  """Fraction [b] of these pixels whose ratio to the target, or its inverse, is below 1.25.
 
-  A prediction at or below 0 is wrong.
+  Predictions at or below 0 count as wrong.
   """
   (x, y), kept = _kept(prediction, target, valid=valid)
   right = (x < 1.25 * y) & (y < 1.25 * x)
-  return _mean(right * 1.0, kept & (y >= least))
+  return _mean(right * 1.0, kept & (y >= LEAST))
 
 
 def iou(prediction, target, valid=None):
-  """Intersection over union [b] of masks [b h w 1] that are over 0.5; 1 where both are empty."""
+  """Intersection over union [b] of masks [b h w 1], thresholded at 0.5; 1 if both are empty."""
   kept = jnp.ones(target.shape, bool) if valid is None else valid > 0
   a, b = (prediction > 0.5) & kept, (target > 0.5) & kept
   axes = (1, 2, 3)
@@ -94,26 +84,26 @@ def iou(prediction, target, valid=None):
 
 
 def _kept(*maps, valid):
-  """The maps with 0 where they do not count, and bool [b h w 1] where they do."""
+  """The maps with invalid pixels set to 0, and the mask of valid pixels, bool [b h w 1]."""
   kept = jnp.ones(maps[-1].shape, bool) if valid is None else valid > 0
   return [jnp.where(kept, x, 0) for x in maps], kept
 
 
 def _mean(x, kept):
-  """Mean [b] over the pixels that count; NaN where there are none."""
+  """Mean [b] over valid pixels; NaN if there are none."""
   count = kept.sum(axis=(1, 2, 3))
   mean = jnp.where(kept, x, 0).sum(axis=(1, 2, 3)) / jnp.maximum(count, 1)
   return jnp.where(count > 0, mean, jnp.nan)
 
 
 def _fit(x, y, kept):
-  """`fit_spline` of one example, all [n]."""
+  """`fit_spline` of one example, all arrays [n]."""
   x, y = jnp.where(kept, x, 0), jnp.where(kept, y, 0)
   basis = _hats(x, _knots(x, kept))
   weighted = basis * kept[:, None]
   gram = jnp.matmul(weighted.T, basis, precision='highest')
   moments = jnp.matmul(weighted.T, y, precision='highest')
-  # Scaled to a unit diagonal; a knot that was merged with another has no pixel and gets value 0.
+  # Scaled to a unit diagonal. A merged knot has no pixels and gets value 0.
   mass = jnp.diagonal(gram)
   scale = jnp.where(mass > 0, jax.lax.rsqrt(jnp.where(mass > 0, mass, 1)), 0)
   gram = gram * scale[:, None] * scale + jnp.diag(jnp.where(mass > 0, _RIDGE, 1))
@@ -122,7 +112,7 @@ def _fit(x, y, kept):
 
 
 def _knots(x, kept):
-  """Values [5] at equally spaced ranks of those of x [n] that count, in rising order."""
+  """Values [5] at equally spaced ranks of the valid values of x [n], in increasing order."""
   count = kept.sum()
   ordered = jnp.sort(jnp.where(kept, x, jnp.inf))
   ranks = (jnp.maximum(count - 1, 0) * jnp.arange(KNOTS)) // (KNOTS - 1)
@@ -130,12 +120,12 @@ def _knots(x, kept):
 
 
 def _hats(x, knots):
-  """Linear hat functions [n 5] of the knots at x [n]; those of equal knots are in the first."""
+  """Linear hat functions [n 5] of the knots at x [n]; of equal knots only the first is used."""
   interval = (x[:, None] >= knots[1:-1]).sum(axis=1)
   start, length = knots[interval], jnp.diff(knots)[interval]
-  place = jnp.where(length > 0, (x - start) / jnp.where(length > 0, length, 1), 0)
-  # Pixels that do not count may lie beyond the last knots.
-  place = jnp.clip(place, 0, 1)[:, None]
+  position = jnp.where(length > 0, (x - start) / jnp.where(length > 0, length, 1), 0)
+  # Invalid pixels may lie outside the range of the knots.
+  position = jnp.clip(position, 0, 1)[:, None]
   first = jnp.argmax(knots[:, None] == knots, axis=1)
   left, right = (jax.nn.one_hot(first[interval + i], KNOTS) for i in (0, 1))
-  return (1 - place) * left + place * right
+  return (1 - position) * left + position * right

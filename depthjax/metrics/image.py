@@ -1,7 +1,6 @@
-"""Image and edge metrics: batches [b h w c] in, one number an example [b] out.
+"""Image and edge metrics: batches [b h w c] in, one value per example [b] out.
 
-A weight [b h w 1] counts a pixel more or less, 0 leaves it out. An example without any weight has
-measured nothing: its value is NaN.
+All take optional weights of the pixels [b h w 1]. The value of an example of total weight 0 is NaN.
 """
 
 import jax.numpy as jnp
@@ -40,12 +39,12 @@ def psnr(prediction, target, weight=None):
 
 
 def _blurred(x):
-  """Gaussian window over the frame of [b h w c], only where it fits: [b h-10 w-10 c]."""
+  """Gaussian filter of [b h w c] without padding: [b h-10 w-10 c]."""
   offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
   window = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2)
   window /= window.sum()
   h, w = x.shape[1] - SSIM_WINDOW + 1, x.shape[2] - SSIM_WINDOW + 1
-  # Slices, not a convolution: those run in bfloat16 on some accelerators.
+  # Slices, since some accelerators compute convolutions in bfloat16.
   x = sum(float(weight) * x[:, i : i + h] for i, weight in enumerate(window))
   return sum(float(weight) * x[:, :, i : i + w] for i, weight in enumerate(window))
 
@@ -53,8 +52,8 @@ def _blurred(x):
 def ssim(prediction, target, weight=None):
   """Structural similarity [b] of images [b h w c], at most 1, mean over the channels.
 
-  Both images are clipped to [0, 1] first. The window (Gaussian, 11 x 11, sigma 1.5) moves only
-  where it fits, so 5 pixels at each border are no centre; weights there are left out.
+  Both images are clipped to [0, 1] first. The Gaussian window (11 x 11, sigma 1.5) is not padded,
+  so weights within 5 pixels of the border are ignored.
 
   Raises:
     ValueError: the images are smaller than the window.
@@ -62,7 +61,7 @@ def ssim(prediction, target, weight=None):
   Source: Wang et al. 2004, equation 13.
   """
   if min(prediction.shape[1:3]) < SSIM_WINDOW:
-    raise ValueError(f'ssim needs at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels')
+    raise ValueError(f'ssim needs images of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels')
   x, y = jnp.clip(prediction, 0, 1), jnp.clip(target, 0, 1)
   mean_x, mean_y = _blurred(x), _blurred(y)
   variances = _blurred(x * x) - mean_x**2 + _blurred(y * y) - mean_y**2
@@ -77,12 +76,12 @@ def ssim(prediction, target, weight=None):
 
 
 def edge_band(disparity, *, radius, threshold=0.05):
-  """Pixels near a step of disparity: {0, 1} float32 [b h w 1].
+  """Mask of pixels near a step of disparity: {0, 1} float32 [b h w 1].
 
   Args:
     disparity: disparity [b h w 1].
-    radius: Euclidean distance in pixels, static, up to which a pixel counts as near.
-    threshold: a difference above this between direct neighbours is a step; both are its pixels.
+    radius: largest Euclidean distance to a step in pixels, static.
+    threshold: difference between neighbours above which both belong to a step.
   """
   down = jnp.abs(jnp.diff(disparity, axis=1)) > threshold
   right = jnp.abs(jnp.diff(disparity, axis=2)) > threshold
@@ -90,7 +89,7 @@ def edge_band(disparity, *, radius, threshold=0.05):
   edge |= jnp.pad(down, ((0, 0), (0, 1), (0, 0), (0, 0)))
   edge |= jnp.pad(right, ((0, 0), (0, 0), (1, 0), (0, 0)))
   edge |= jnp.pad(right, ((0, 0), (0, 0), (0, 1), (0, 0)))
-  # Squared distances, first along the rows, then across them.
+  # Squared distances, first along rows, then along columns.
   far = float(2 * radius**2 + 1)
   squared = _lower_envelope(jnp.where(edge, 0.0, far), radius, far, axis=2)
   squared = _lower_envelope(squared, radius, far, axis=1)
@@ -98,14 +97,14 @@ def edge_band(disparity, *, radius, threshold=0.05):
 
 
 def _lower_envelope(squared, radius, far, axis):
-  """Least of squared + distance^2 over the pixels within `radius` along one axis."""
-  reach = int(radius)
+  """Minimum of squared + distance^2 over the pixels within `radius` along one axis."""
+  radius = int(radius)
   padding = [(0, 0)] * squared.ndim
-  padding[axis] = (reach, reach)
+  padding[axis] = (radius, radius)
   padded = jnp.pad(squared, padding, constant_values=far)
   size = squared.shape[axis]
-  for offset in range(-reach, reach + 1):
-    start = reach + offset
+  for offset in range(-radius, radius + 1):
+    start = radius + offset
     shifted = padded[:, :, start : start + size] if axis == 2 else padded[:, start : start + size]
     squared = jnp.minimum(squared, shifted + offset**2)
   return squared

@@ -1,8 +1,7 @@
-"""Whether pairs of pixels are in the right order of depth, in NumPy float64 on the host.
+"""Errors of the depth order of pairs of pixels, in NumPy float64 on the host. Maps are [h w].
 
-Two measures go by the name ORD, and both are here, with D3R. None of the papers that print them
-released the code of all: compare values of one table only. Maps are [h w]; chance comes from a
-seed.
+Two different measures are named ORD; both are here, with D3R. Not all of their code was released,
+so values must not be compared with those of other implementations.
 
 Sources: Miangoleh et al., "Boosting monocular depth estimation models to high-resolution via
 content-adaptive multi-resolution merging", CVPR 2021 (ORD over superpixels, D3R); Li et al.,
@@ -19,22 +18,22 @@ from skimage import segmentation
 from depthjax.metrics import aligned
 
 SEGMENTS, COMPACTNESS = 5000, 0.1
-# Superpixels are found at about this long side, as the authors reduce their pictures for it.
+# Superpixels are computed at about this long side, as in the paper.
 _LONG_SIDE = 640
 _PARTNERS, _RATIO = 3, 1.03
 _D3R_TRUE, _D3R_RATIO = 1.1, 1.01
-TAU = 0.03
-# Edges of the ranking: from this part of the largest gradient; pixels to either side of an edge.
-_EDGE, _REACH = 0.1, (2, 30)
+_TAU = 0.03
+# Edges of `ord_ranking`: fraction of the largest gradient, distances of points from them in pixels.
+_EDGE, _DISTANCES = 0.1, (2, 30)
 
 
 class Superpixels(NamedTuple):
-  """Superpixels of a true disparity, those alone whose centre is valid.
+  """Superpixels of a true disparity whose centre is valid.
 
   Attributes:
-    centres: (row, column) in pixels of the whole picture [n 2].
+    centres: (row, column) in pixels of the full-size image [n 2].
     touching: pairs of indices of neighbours, each once [m 2].
-    valid: the pixels that count [h w].
+    valid: mask of valid pixels [h w].
   """
 
   centres: np.ndarray
@@ -43,16 +42,15 @@ class Superpixels(NamedTuple):
 
 
 def superpixels(truth: np.ndarray, valid: np.ndarray, segments: int = SEGMENTS) -> Superpixels:
-  """SLIC superpixels of the true disparity; what is not valid is told apart as disparity 0.
+  """SLIC superpixels of the true disparity, in which invalid pixels have disparity 0.
 
   Args:
-    truth: disparity above 0 where valid [h w].
+    truth: disparity, above 0 where valid [h w]; subsampled to a long side of about 640 pixels.
     valid: bool [h w].
-    segments: how many are asked for; of pictures beyond about 640 pixels the disparity is taken
-      at every so many pixels first.
+    segments: approximate number of superpixels.
 
   Raises:
-    ValueError: as metrics.aligned, or no two neighbours with valid centres.
+    ValueError: as aligned.align, or no two neighbours with valid centres.
   """
   truth, _, valid = aligned.checked(np.where(valid, truth, 0), truth, valid)
   factor = max(1, round(max(truth.shape) / _LONG_SIDE))
@@ -63,11 +61,11 @@ def superpixels(truth: np.ndarray, valid: np.ndarray, segments: int = SEGMENTS) 
   )
   count = labels.max() + 1
   sizes = np.bincount(labels.ravel(), minlength=count)
-  places = [
+  positions = [
     np.bincount(labels.ravel(), at.ravel(), count) // np.maximum(sizes, 1)
     for at in np.indices(labels.shape)
   ]
-  centres = np.stack(places, axis=-1).astype(int) * factor + offset
+  centres = np.stack(positions, axis=-1).astype(int) * factor + offset
   kept = valid[*centres.T] & (sizes > 0)
   order = np.where(kept, np.cumsum(kept) - 1, -1)
   sides = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
@@ -80,20 +78,19 @@ def superpixels(truth: np.ndarray, valid: np.ndarray, segments: int = SEGMENTS) 
 
 
 def d3r(prediction: np.ndarray, truth: np.ndarray, points: Superpixels) -> float:
-  """Depth discontinuity disagreement ratio, 0 the best, 2 the worst: superpixels that touch.
+  """Depth discontinuity disagreement ratio of neighbouring superpixels, from 0 (best) to 2.
 
-  Pairs count whose true depths differ by a ratio over 1.1; each adds how far the predicted order
-  (-1, 0 or 1, by a ratio of 1.01) is from the true one. A constant prediction has 1. (The authors
-  leave out depths of 0, which is what is unknown in their files. Here that is what is not valid,
-  and the nearest pixel, at 0 of the range, counts.)
+  The mean difference between predicted and true order (-1, 0 or 1 by a ratio of 1.01), over the
+  pairs whose true depths differ by a ratio above 1.1. A constant prediction scores 1. The authors
+  ignore depth 0, which is unknown in their files; here the mask says what is unknown.
 
   Args:
     prediction: disparity of any range [h w], finite.
-    truth: disparity above 0 where valid [h w].
-    points: of the truth, `superpixels`.
+    truth: disparity, above 0 where valid [h w].
+    points: `superpixels` of the truth.
 
   Raises:
-    ValueError: sizes that differ, values that are not finite, no pair that differs.
+    ValueError: sizes that differ, values that are not finite, no pair whose depths differ.
   """
   true, guess = _depths(prediction, truth, points)
   a, b = points.touching.T
@@ -106,9 +103,9 @@ def d3r(prediction: np.ndarray, truth: np.ndarray, points: Superpixels) -> float
 def ord_superpixel(
   prediction: np.ndarray, truth: np.ndarray, points: Superpixels, *, seed: int
 ) -> float:
-  """ORD of Boost, 0 the best, 2 the worst: every superpixel with three others, drawn by the seed.
+  """ORD of Boost, from 0 (best) to 2: each superpixel is compared with three random others.
 
-  As `d3r`, with the ratio 1.03 for both orders and all pairs counted.
+  As `d3r`, but over all these pairs and with the ratio 1.03 for both orders.
   """
   true, guess = _depths(prediction, truth, points)
   n = len(true)
@@ -124,32 +121,30 @@ def ord_ranking(
   guide: np.ndarray | None = None,
   *,
   seed: int,
-  tau: float = TAU,
 ) -> float:
-  """ORD of SDDR: a ranking loss over pairs across edges and as many drawn anywhere.
+  """ORD of SDDR: a ranking loss over pairs across edges and as many random pairs.
 
-  The prediction is aligned to the truth by least squares and brought to [0, 1] over the valid
-  pixels, so its least value is not 0: a perfect prediction keeps log(1 + exp(-difference)).
+  The prediction is aligned to the truth by least squares and normalised to [0, 1] over the valid
+  pixels. The minimum is above 0: a perfect prediction has log(1 + exp(-difference)).
 
   Args:
-    prediction: disparity, or depth if the truth is, of any range [h w].
+    prediction: disparity, or depth if the truth is depth, of any range [h w].
     truth: above 0 where valid [h w].
     valid: bool [h w].
-    guide: sRGB [h w 3] in [0, 1] whose edges are taken, of the red channel, as the authors do it;
-      without one those of the truth are, its holes filled up from their borders. Values by the one
-      are not to be compared to values by the other.
-    seed: of the draw.
-    tau: a ratio of true values below 1 + tau is none.
+    guide: sRGB image [h w 3] in [0, 1], whose red channel defines the edges, as in the paper's
+      code; default the truth, with holes filled by the nearest valid pixel. Scores with and
+      without a guide are not comparable.
+    seed: seed of the random pairs.
 
   Raises:
-    ValueError: as metrics.aligned, a guide of another size, no edge, no pair of valid pixels.
+    ValueError: as aligned.align, a guide of another size, no edge, no pair of valid pixels.
   """
   prediction, truth, valid = aligned.checked(prediction, truth, valid)
   if guide is None:
     nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
     edges = truth[*nearest]
   elif guide.shape != (*truth.shape, 3):
-    raise ValueError(f'the guide {list(guide.shape)} must be {[*truth.shape, 3]}')
+    raise ValueError(f'the guide is {list(guide.shape)}; it must be {[*truth.shape, 3]}')
   else:
     edges = np.asarray(guide[..., 0], np.float64)
   rng = np.random.default_rng(seed)
@@ -158,17 +153,15 @@ def ord_ranking(
   a, b = np.concatenate([a, more[0]]), np.concatenate([b, more[1]])
   kept = valid.ravel()[a] & valid.ravel()[b]
   if not kept.any():
-    raise ValueError('no pair of pixels is valid')
+    raise ValueError('both pixels of a pair are never valid; the truth has too few valid pixels')
   a, b = a[kept], b[kept]
   scale, shift = aligned.line(prediction[valid], truth[valid])
-  values = scale * prediction + shift
-  low, span = values[valid].min(), np.ptp(values[valid])
-  values = ((values - low) / span if span > 0 else np.zeros_like(values)).ravel()
-  return float(_ranking(values[a] - values[b], truth.ravel()[a] / truth.ravel()[b], tau).mean())
+  values = _unit(scale * prediction + shift, valid).ravel()
+  return float(_ranking(values[a] - values[b], truth.ravel()[a] / truth.ravel()[b], _TAU).mean())
 
 
 def _ranking(difference: np.ndarray, ratio: np.ndarray, tau: float) -> np.ndarray:
-  """Equation 13 for each pair [n]."""
+  """Equation 13 for each pair [n]; true values with a ratio below 1 + tau count as equal."""
   order = np.where(ratio >= 1 + tau, 1, np.where(ratio <= 1 / (1 + tau), -1, 0))
   return np.where(order == 0, difference**2, np.logaddexp(0, -order * difference))
 
@@ -176,21 +169,21 @@ def _ranking(difference: np.ndarray, ratio: np.ndarray, tau: float) -> np.ndarra
 def _edge_pairs(
   edges: np.ndarray, valid: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Flat indices of pairs: of four points on a line across each edge, neighbours in turn.
+  """Flat indices of pairs: successive ones of four points on a line across an edge.
 
-  As many edge pixels are drawn, with repetition, as there are valid ones.
+  Edge pixels are drawn with replacement, as many as there are valid ones.
   """
   h, w = edges.shape
   across = np.stack([ndimage.sobel(edges, axis, mode='nearest') for axis in (0, 1)])
   size = np.hypot(*across)
-  places = np.flatnonzero((size >= _EDGE * size.max()) & (size > 0) & valid)
-  if not len(places):
-    raise ValueError('the map that edges are taken from has none among the valid pixels')
-  anchors = rng.choice(places, len(places))
+  candidates = np.flatnonzero((size >= _EDGE * size.max()) & (size > 0) & valid)
+  if not len(candidates):
+    raise ValueError('the guide or truth is constant: it has no edge at a valid pixel')
+  anchors = rng.choice(candidates, len(candidates))
   rows, columns = np.unravel_index(anchors, edges.shape)
   direction = across.reshape(2, -1)[:, anchors] / size.ravel()[anchors]
   signs = np.array([-1, -1, 1, 1])[:, None]
-  distances = signs * rng.integers(_REACH[0], _REACH[1] + 1, (4, len(anchors)))
+  distances = signs * rng.integers(_DISTANCES[0], _DISTANCES[1] + 1, (4, len(anchors)))
   rows = np.clip(rows + np.rint(distances * direction[0]).astype(int), 0, h - 1)
   columns = np.clip(columns + np.rint(distances * direction[1]).astype(int), 0, w - 1)
   points = rows * w + columns
@@ -200,26 +193,25 @@ def _edge_pairs(
 def _depths(
   prediction: np.ndarray, truth: np.ndarray, points: Superpixels
 ) -> tuple[np.ndarray, np.ndarray]:
-  """True and predicted depth [n] at the centres, each brought to [0, 1] over the valid pixels.
+  """True and predicted depth [n] at the centres, each normalised to [0, 1] over valid pixels.
 
-  The predicted disparity takes the range of the true one, as a part of the largest, before it is
-  inverted: a perfect one gives the depth of the truth.
+  Before inversion the predicted disparity is mapped to the range of the true one, divided by its
+  maximum, so that a perfect prediction gives the true depth.
   """
   prediction, truth, valid = aligned.checked(prediction, truth, points.valid)
   low, high = truth[valid].min(), truth[valid].max()
   guess = _unit(prediction, valid) * (1 - low / high) + low / high
-  places = tuple(points.centres.T)
-  return tuple(_unit(1 / x, valid)[places] for x in (truth, guess))
+  return tuple(_unit(1 / x, valid)[*points.centres.T] for x in (truth, guess))
 
 
 def _unit(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-  """The map brought to [0, 1] over its valid pixels and clipped elsewhere; constant to zeros."""
+  """Normalised to [0, 1] over valid pixels and clipped elsewhere; a constant map becomes zeros."""
   low, high = values[valid].min(), values[valid].max()
   return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
 
 
 def _order(a: np.ndarray, b: np.ndarray, ratio: float) -> np.ndarray:
-  """1 where a is over `ratio` times b, -1 where b is over that of a, else 0."""
+  """1 where a > ratio * b, -1 where b > ratio * a, else 0."""
   quotient = (a + np.finfo(float).eps) / (b + np.finfo(float).eps)
   return np.where(quotient > ratio, 1, np.where(quotient < 1 / ratio, -1, 0))
 

@@ -1,6 +1,6 @@
-"""Pure jnp maths of images, depth and light; one example a call, callers map over the batch.
+"""Pure jnp functions of images, depth and light; without a batch axis unless a docstring says so.
 
-Axis letters, used in every docstring of this package:
+Axis letters in the docstrings of this package:
 
   b  batch                      l  layers of a scene, near first
   h  rows of the frame          w  columns of the frame

@@ -1,19 +1,20 @@
-"""Least-squares alignment of maps that are known up to scale and offset."""
+"""Least-squares alignment of maps that are known up to scale and shift."""
 
 import jax.numpy as jnp
 
-# A span below this part of the largest value is rounding, not relief.
+# Maps whose range is below this fraction of their largest value count as constant.
 _FLAT = 1e-6
 
 
 def fit(x, y, weights=None):
-  """Scale a and offset b of each example with the least squared error of a x + b to y.
+  """Scale a and shift b of each example that minimise the squared error of a x + b to y.
 
-  Where x is constant the scale is 0 and the offset the mean of y; without any weight both are 0.
+  If x is constant, the scale is 0 and the shift the mean of y. If all weights are 0, both are 0.
 
   Args:
     x, y: maps [... h w c].
-    weights: of the pixels, none negative [... h w 1]; what x and y are where 0 does not matter.
+    weights: non-negative weights of the pixels [... h w 1]; default 1. Pixels of weight 0 may hold
+      any value, NaN included.
 
   Returns:
     a, b: each [... 1 1 1].
@@ -25,9 +26,9 @@ def fit(x, y, weights=None):
   total = jnp.maximum(weights.sum(axes, keepdims=True), 1e-12)
   mean = lambda z: (weights * z).sum(axes, keepdims=True) / total  # noqa: E731
   middle, level = mean(x), mean(y)
-  # Centred first: sums of squares would cancel.
+  # Centred before squaring: the difference of two large sums would lose precision.
   variance, covariance = mean((x - middle) ** 2), mean((x - middle) * (y - level))
-  # Not by the variance: the mean of a constant is rounded too.
+  # Decided by the range: rounding of the mean gives even a constant map a variance above 0.
   low = jnp.where(kept, x, jnp.inf).min(axes, keepdims=True)
   high = jnp.where(kept, x, -jnp.inf).max(axes, keepdims=True)
   flat = high - low <= _FLAT * jnp.maximum(jnp.abs(low), jnp.abs(high))
@@ -36,6 +37,6 @@ def fit(x, y, weights=None):
 
 
 def align(x, y, weights=None):
-  """a x + b as `fit` gives them: [... h w c], without meaning where the weight is 0."""
+  """a x + b by `fit`: [... h w c], finite but arbitrary where the weight is 0."""
   scale, offset = fit(x, y, weights)
   return scale * jnp.where(jnp.isfinite(x), x, 0) + offset

@@ -1,8 +1,8 @@
-"""The sRGB transfer curve and the light of clipped highlights."""
+"""The sRGB transfer curve, luminance, and the brightness of clipped highlights."""
 
 import jax.numpy as jnp
 
-# IEC 61966-2-1: below these values the curve is a straight line.
+# IEC 61966-2-1: below these values the curve is linear.
 ENCODED_KNEE = 0.04045
 LINEAR_KNEE = 0.0031308
 
@@ -12,7 +12,7 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 def srgb_to_linear(x):
   """Decodes sRGB values [...] in [0, 1] to linear light in [0, 1] (IEC 61966-2-1)."""
-  # The power never sees the values of the straight part: its derivative there is wrong or infinite.
+  # Clamped first: in the linear part the derivative of the power is wrong or infinite.
   curved = jnp.power((jnp.maximum(x, ENCODED_KNEE) + 0.055) / 1.055, 2.4)
   return jnp.where(x <= ENCODED_KNEE, x / 12.92, curved)
 
@@ -29,16 +29,16 @@ def luminance(linear):
 
 
 def boost_highlights(linear, gain, threshold=0.9):
-  """Gives clipped highlights back some of the light that the sensor cut off.
+  """Brightens clipped highlights, whose light the sensor cut off.
 
   Args:
     linear: linear light [... 3] in [0, 1].
-    gain: factor >= 1 reached at full luminance; 1 returns the input.
-    threshold: linear luminance at which the gain sets in.
+    gain: factor >= 1 at full luminance; 1 returns the input.
+    threshold: linear luminance above which the factor exceeds 1.
 
   Returns:
-    Linear light [... 3], up to `gain`. All channels of a pixel get the same factor: hue stays.
+    Linear light [... 3], up to `gain`. All channels of a pixel get the same factor, so hue is kept.
   """
-  # A ramp from the threshold to white: a step would draw contours around soft highlights.
-  share = jnp.clip((luminance(linear) - threshold) / (1 - threshold), 0, 1)
-  return linear * (1 + (gain - 1) * share)
+  # A linear ramp from the threshold to white: a step would draw contours around soft highlights.
+  ramp = jnp.clip((luminance(linear) - threshold) / (1 - threshold), 0, 1)
+  return linear * (1 + (gain - 1) * ramp)

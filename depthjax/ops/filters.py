@@ -1,4 +1,4 @@
-"""Filters that keep edges."""
+"""Edge-preserving filters."""
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +7,13 @@ import jax.numpy as jnp
 def bilateral(x, *, sigma, sigma_range, radius=None):
   """Bilateral filter (Tomasi and Manduchi, ICCV 1998) of maps [b h w c].
 
-  Means over the neighbourhood, by Gaussian weights of distance and of difference in value.
+  The mean of a square window, with Gaussian weights of distance and of difference in value.
 
   Args:
-    sigma: deviation of the distance, px.
-    sigma_range: deviation of the difference [b 1 1 1], positive.
-    radius: of the square neighbourhood, px; 2 sigma without.
+    x: maps [b h w c].
+    sigma: std of the distance in pixels.
+    sigma_range: std of the difference in value [b 1 1 1], above 0.
+    radius: radius of the window in pixels; default 2 sigma.
   """
   radius = max(1, round(2 * sigma)) if radius is None else radius
   side = 2 * radius + 1

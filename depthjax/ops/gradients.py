@@ -1,15 +1,15 @@
-"""Gradients of maps."""
+"""Image gradients."""
 
 import jax.numpy as jnp
 
 
 def sobel(x):
-  """Horizontal and vertical derivative per pixel by Sobel's 3 x 3 filters: [... h w c] twice.
+  """Derivatives along x and y per pixel by 3 x 3 Sobel filters: two maps [... h w c].
 
-  Beyond the border the edge pixel repeats. A ramp of slope 1 a pixel has the derivative 1.
+  With replicate padding. A ramp of slope 1 per pixel has the derivative 1.
   """
   border = [(0, 0)] * (x.ndim - 3) + [(1, 1), (1, 1), (0, 0)]
-  # Of one pixel the mirror is the edge, whose own derivative would cross between devices.
+  # For one pixel 'symmetric' equals 'edge', whose derivative needs communication when sharded.
   x = jnp.pad(x, border, mode='symmetric')
   top, middle, bottom = x[..., :-2, :, :], x[..., 1:-1, :, :], x[..., 2:, :, :]
   down = bottom - top
@@ -20,6 +20,6 @@ def sobel(x):
 
 
 def magnitude(x):
-  """L1 magnitude of the Sobel derivatives, per pixel: [... h w c]."""
+  """Sum of the absolute Sobel derivatives per pixel: [... h w c]."""
   dx, dy = sobel(x)
   return jnp.abs(dx) + jnp.abs(dy)

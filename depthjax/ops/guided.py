@@ -1,4 +1,4 @@
-"""The guided filter: a map smoothed, or refined, along the edges of another.
+"""The guided filter: smooths or refines a map along the edges of another.
 
 He, Sun, Tang, "Guided image filtering", ECCV 2010 and TPAMI 2013.
 """
@@ -11,35 +11,35 @@ from depthjax.ops import colour
 
 
 def guided(x, guide, *, radius, epsilon=1e-4):
-  """In each window a scale and shift of the guide that come nearest to the map; their mean.
+  """Fits the map in each window as a linear function of the guide; overlapping fits are averaged.
 
   Args:
-    x: map [... h w 1], such as a blurred disparity of the guide's size.
-    guide: what has the edges [... h w n], such as a sharp disparity, or `grey` of a photograph. Of
-      several, in [0, 1] or so, each has a scale of its own.
-    radius: of the windows in pixels, static; at the border they are cut off.
-    epsilon: variance of the guide, in its unit squared, below which a window counts as flat and
-      the map is smoothed there.
+    x: map [... h w 1], for example a blurred disparity of the guide's size.
+    guide: image with sharp edges [... h w n], for example a disparity or `grey` of a photograph.
+      With several channels each has its own scale; all should have about the range [0, 1].
+    radius: radius of the windows in pixels, static. Windows are cropped at the border.
+    epsilon: variance of the guide, in squared units of the guide, below which a window counts as
+      flat, so that the map is smoothed.
 
   Returns:
     Map [... h w 1].
 
   Raises:
-    ValueError: a map of several channels.
+    ValueError: x has more than one channel.
   """
   scale, shift = lines(x, guide, radius=radius, epsilon=epsilon)
   return (scale * guide).sum(axis=-1, keepdims=True) + shift
 
 
 def lines(x, guide, *, radius, epsilon=1e-4):
-  """The scales [... h w n] and the shift [... h w 1] of `guided`, whose arguments these are.
+  """Scales [... h w n] and shift [... h w 1] of `guided`, which documents arguments and errors.
 
-  Found in small maps and enlarged, they refine large ones, at the cost of the small, whose blur
-  does not matter then (He and Sun, "Fast guided filter", 2015). It raises what `guided` does.
+  Computed on small maps and upsampled, they refine large maps at the cost of the small ones
+  (He and Sun, "Fast guided filter", 2015).
   """
   if x.shape[-1] != 1:
-    raise ValueError(f'the map has {x.shape[-1]} channels; it must have one')
-  # In float32 the variance of a guide that is far from 0 would be rounding alone.
+    raise ValueError(f'x has {x.shape[-1]} channels; it must have 1')
+  # Centred, since in float32 the variance of a guide with a large mean would be rounding error.
   middle = guide.mean(axis=(-3, -2), keepdims=True)
   guide = guide - middle
   mean, mean_x = box(guide, radius), box(x, radius)
@@ -60,38 +60,38 @@ def lines(x, guide, *, radius, epsilon=1e-4):
 
 
 def grey(image):
-  """A photograph as a guide: luminance of sRGB [... h w 3] in [0, 1], encoded, [... h w 1]."""
+  """sRGB-encoded luminance [... h w 1] of a photograph, sRGB [... h w 3] in [0, 1]."""
   return colour.linear_to_srgb(colour.luminance(colour.srgb_to_linear(image)))
 
 
 def box(x, radius):
-  """Mean over the window of 2 radius + 1 pixels a side, cut off at the border: [... h w c].
+  """Mean over a window of (2*radius + 1)^2 pixels, cropped at the border: [... h w c].
 
   Raises:
-    ValueError: a negative radius.
+    ValueError: `radius` is negative.
   """
   if radius < 0:
-    raise ValueError(f'radius is {radius}; it must not be negative')
+    raise ValueError(f'radius is {radius}; it must be at least 0')
   for axis in (-3, -2):
     n = x.shape[axis]
-    index, reach = np.arange(n), min(radius, n - 1)
-    count = np.minimum(index + reach, n - 1) - np.maximum(index - reach, 0) + 1
+    index, cropped = np.arange(n), min(radius, n - 1)
+    count = np.minimum(index + cropped, n - 1) - np.maximum(index - cropped, 0) + 1
     shape = [1] * x.ndim
     shape[axis] = n
-    x = _window_sum(x, reach, x.ndim + axis) / count.reshape(shape).astype(np.float32)
+    x = _window_sum(x, cropped, x.ndim + axis) / count.reshape(shape).astype(np.float32)
   return x
 
 
 def _window_sum(x, radius, axis):
-  """Sums of 2 radius + 1 values along an axis, zeros beyond its ends.
+  """Sums of 2*radius + 1 values along an axis, with zero padding.
 
-  Of doubled windows, 1, 2, 4, ... long, those that make up the length: few sums, and none of the
-  differences of long running sums, which in float32 lose what a small variance is made of.
+  A window is composed of windows of length 1, 2, 4, ..., each the sum of two of half its length.
+  Unlike differences of cumulative sums, this keeps small variances accurate in float32.
   """
   n, length = x.shape[axis], 2 * radius + 1
   padding = [(0, 0)] * x.ndim
   padding[axis] = (radius, radius)
-  # sums[i] is that of `size` values from i on.
+  # sums[i] is the sum of `size` values from index i on.
   sums, total, start, size = jnp.pad(x, padding), 0, 0, 1
   while size <= length:
     if length & size:

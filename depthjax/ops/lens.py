@@ -1,4 +1,4 @@
-"""The thin lens: aperture samples, the circle of confusion, and a tracer for layered scenes."""
+"""The thin lens: aperture samples, circles of confusion, and rendering of layered scenes."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +8,7 @@ from depthjax.ops import layers
 
 
 def vogel(count):
-  """Sunflower samples of the unit disc: NumPy float32 [s 2], uniform, with mean exactly 0.
+  """Uniform samples of the unit disc in a sunflower pattern, with mean 0: NumPy float32 [s 2].
 
   Source: Vogel, "A better way to construct the sunflower head", 1979.
   """
@@ -16,21 +16,21 @@ def vogel(count):
   radius = np.sqrt((index + 0.5) / count)
   angle = index * np.pi * (3 - np.sqrt(5))
   samples = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-  # An off-centre mean would move whatever is out of focus; keep the centred set inside the disc.
+  # A mean other than 0 would shift out-of-focus layers. Rescaled to stay inside the disc.
   samples -= samples.mean(axis=0)
   return (samples / max(1, np.linalg.norm(samples, axis=-1).max())).astype(np.float32)
 
 
 def aperture_shape(samples, blades, rotation):
-  """Maps the disc to the regular polygon inscribed in the unit circle, keeping density uniform.
+  """Maps the disc to the regular polygon inscribed in the unit circle, preserving uniformity.
 
-  Each sector of the disc goes to a triangle: the angle within it to the position along the edge,
-  the radius to the distance from the centre, so that equal areas stay equal.
+  Each sector of the disc is mapped to a triangle: its angle to the position along the edge, its
+  radius to the distance from the centre, so that areas keep their ratio.
 
   Args:
     samples: samples of the unit disc (x, y) [s 2].
-    blades: corners of the polygon, at least 3, or 0 for the disc; may be traced.
-    rotation: radians from the x axis towards y, to a corner of the polygon.
+    blades: number of corners of the polygon, at least 3, or 0 for the disc; may be traced.
+    rotation: angle of a corner in radians, from the x axis towards y.
 
   Returns:
     Samples [s 2] of the aperture.
@@ -49,13 +49,13 @@ def aperture_shape(samples, blades, rotation):
 
 
 def circle_of_confusion(disparity, focus, *, strength, limit):
-  """Signed radius of the blur disc in pixels, positive in front of the plane in focus.
+  """Signed blur radius in pixels, positive in front of the focal plane.
 
   Args:
     disparity: disparity [...].
     focus: disparity in focus.
     strength: pixels per unit of disparity.
-    limit: largest radius in pixels; larger ones are clipped.
+    limit: radius in pixels at which it is clipped.
   """
   return jnp.clip(strength * (disparity - focus), -limit, limit)
 
@@ -70,16 +70,16 @@ def thin_lens_strength(focal_length, f_number, focus_distance, pixel_pitch):
     focal_length: f in metres.
     f_number: F, the focal length over the diameter of the aperture.
     focus_distance: z_f in metres from the lens, larger than f.
-    pixel_pitch: p, metres on the sensor per pixel.
+    pixel_pitch: p, metres per pixel on the sensor.
   """
   magnified = focal_length**2 * focus_distance / (focus_distance - focal_length)
   return magnified / (2 * f_number * pixel_pitch)
 
 
 def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted=(), relief=None):
-  """What a lens sees of a layered scene, occlusion included: the mean of its pinhole views.
+  """Image of a layered scene through a lens, with occlusion: the mean of pinhole views.
 
-  Map it over a batch with jax.lax.map; jax.vmap would turn its slices into gathers.
+  Use jax.lax.map for batches; jax.vmap would turn its slices into gathers.
 
   Args:
     colour: linear light [l hp wp 3], straight, complete behind nearer layers.
@@ -90,11 +90,13 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted
     strength: blur radius in pixels per unit of disparity.
     limit: largest blur radius in pixels.
     pad: padding of the layers in pixels, static, not below `limit`.
-    tilted: static indices of the layers whose slope counts. They cost a gather; the others don't.
+    tilted: static indices of the layers that are displaced pixel by pixel. The slope and relief of
+      the others are ignored, which is faster.
+    relief: disparity added to the planes [l hp wp], taken at the pixel, not where the ray meets it.
 
   Returns:
-    Image [h w 3] in linear light. A layer in focus comes out bit for bit where nothing nearer
-    reaches.
+    Image [h w 3] in linear light. A layer in focus is unchanged to the last bit where no nearer
+    layer is blurred over it.
 
   Raises:
     ValueError: `pad` is too small for `limit`.
@@ -104,21 +106,20 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted
   linear, the factor of u is K (d(x) - focus) / (1 - K u . grad d), then clipped to +-limit.
   """
   if isinstance(limit, (int, float)) and limit > pad:
-    raise ValueError(f'a blur radius up to {limit} px needs layers padded by as much, not {pad} px')
+    raise ValueError(f'pad is {pad} px; it must be at least the largest blur radius, {limit} px')
   count, hp, wp = alpha.shape
   shape = (hp - 2 * pad, wp - 2 * pad)
   colour, alpha = layers.premultiplied(colour, alpha)
-  defocus = layers.plane_disparity(planes, *shape) - focus
+  defocus = layers.plane_disparity(planes, *shape, relief=relief) - focus
 
   def views(i, sample):
     if i in tilted:
       blur = strength * layers.along_plane(defocus[i], planes[i], strength * sample)
-      blur = jnp.clip(blur, -limit, limit)
-      sampled, offset = layers.displaced, (blur * sample[0], blur * sample[1])
+      sampled, offset = layers.displaced, (jnp.clip(blur, -limit, limit), sample)
     else:
       blur = circle_of_confusion(planes[i, 0], focus, strength=strength, limit=limit)
-      sampled, offset = layers.translated, blur * sample
-    return tuple(sampled(planar, i, offset, pad) for planar in (colour, alpha))
+      sampled, offset = layers.translated, (blur * sample,)
+    return tuple(sampled(planar, i, *offset, pad) for planar in (colour, alpha))
 
   def add(mean, step):
     number, sample = step
@@ -126,7 +127,7 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted
     for i in reversed(range(count - 1)):
       light, cover = views(i, sample)
       image = light + (1 - cover) * image
-    # A running mean, not a sum: equal terms stay equal to the last bit.
+    # A running mean, so that the mean of equal images is exactly that image.
     return mean + (image - mean) / number, None
 
   numbers = jnp.arange(1, len(samples) + 1, dtype=jnp.float32)

@@ -1,4 +1,4 @@
-"""Resampling of images on grids whose pixel centres lie at half integers (align_corners=False)."""
+"""Resizing of images, with pixel centres at half integers (align_corners=False)."""
 
 import jax
 import jax.numpy as jnp
@@ -7,11 +7,11 @@ from depthjax.ops import colour
 
 
 def downsample(x, factor):
-  """Shrinks an image by the mean of its blocks.
+  """Downsamples an image by the mean of square blocks.
 
   Args:
     x: image [... h w c].
-    factor: edge of a block in pixels, a positive integer that divides h and w.
+    factor: size of a block in pixels, a positive integer that divides h and w.
 
   Returns:
     Image [... h/factor w/factor c].
@@ -21,13 +21,13 @@ def downsample(x, factor):
   """
   *batch, h, w, c = x.shape
   if factor < 1 or h % factor or w % factor:
-    raise ValueError(f'factor {factor} does not divide the size {h} x {w}')
+    raise ValueError(f'factor is {factor}; it must divide the size {h} x {w}')
   blocks = x.reshape(*batch, h // factor, factor, w // factor, factor, c)
   return blocks.mean(axis=(-4, -2))
 
 
 def upsample(x, shape):
-  """Enlarges an image bilinearly; beyond its outermost pixel centres it continues constant.
+  """Upsamples an image bilinearly, with replicate padding.
 
   Args:
     x: image [... h w c].
@@ -41,13 +41,13 @@ def upsample(x, shape):
   """
   h, w = shape
   if h < x.shape[-3] or w < x.shape[-2]:
-    raise ValueError(f'cannot upsample {x.shape[-3]} x {x.shape[-2]} to the smaller {h} x {w}')
-  # Two small matrix products, so it needs no gather.
+    raise ValueError(f'shape is {h} x {w}; it must be at least {x.shape[-3]} x {x.shape[-2]}')
+  # jax.image.resize computes two small matrix products and no gather.
   return jax.image.resize(x, (*x.shape[:-3], h, w, x.shape[-1]), 'bilinear')
 
 
 def resample(x, shape):
-  """Resizes an image bilinearly, over areas where it shrinks.
+  """Resizes an image bilinearly, with antialiasing where it gets smaller.
 
   Args:
     x: image [... h w c].
@@ -60,7 +60,7 @@ def resample(x, shape):
 
 
 def photograph(image, shape):
-  """A photograph at another size, by the mean of its light; of the same size, it as it is.
+  """Resizes a photograph in linear light; an image that has the size already is returned as it is.
 
   Args:
     image: sRGB in [0, 1], [... h w 3].
@@ -76,12 +76,12 @@ def photograph(image, shape):
 
 
 def frame(shape, long_side, multiple):
-  """The size (h, w) nearest to a long side, both multiples of a number; squeezed a little.
+  """Size (h, w) with about a given long side and aspect ratio, both multiples of a number.
 
   Args:
-    shape: (h, w) of what is resized.
-    long_side: pixels of the longer one.
-    multiple: what must divide both.
+    shape: (h, w) of the image.
+    long_side: wanted length of the longer side in pixels.
+    multiple: divisor of both results.
   """
   scale = long_side / max(shape) / multiple
   h, w = (multiple * max(1, round(size * scale)) for size in shape)

@@ -1,4 +1,4 @@
-"""The classical renderer of single images: every pixel spreads its light over its own disc."""
+"""The classical renderer of single images: each pixel's light is scattered over a disc."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,19 +6,19 @@ from jax import lax
 
 
 def scatter(image, defocus, *, limit):
-  """Blurs an image by its defocus, without occlusion (the type of BokehMe's classical renderer).
+  """Blurs an image by its defocus, without occlusion, like BokehMe's classical renderer.
 
-  A pixel spreads over a disc of its own radius, soft over one pixel at the rim, with a weight of
-  1 / area; the sum is divided by the sum of weights. Pixels out of the frame weigh nothing. Radii
-  below half a pixel keep the pixel itself.
+  Each pixel is spread over a disc of its radius with a rim one pixel wide and weight 1 / area.
+  The sum is divided by the sum of weights. Pixels outside the frame have weight 0. A radius below
+  half a pixel leaves the pixel unchanged.
 
   Args:
-    image: linear light [h w 3]; further axes may lead.
-    defocus: signed blur radius in pixels [h w 1], clipped to +-limit, with the same leading axes.
+    image: linear light [... h w 3].
+    defocus: signed blur radius in pixels [... h w 1], clipped to +-limit.
     limit: largest radius in pixels, a static integer.
 
   Returns:
-    Image [h w 3] in linear light.
+    Image [... h w 3] in linear light.
 
   Source: Peng et al., "BokehMe: When Neural Rendering Meets Classical Rendering", CVPR 2022.
   """
@@ -33,26 +33,26 @@ def scatter(image, defocus, *, limit):
 
 
 def scatter_window(image, defocus, inside, *, limit):
-  """`scatter` of a part of a picture, given with `limit` + 1 pixels around it.
+  """`scatter` of a window of an image, padded by `limit` + 1 pixels.
 
   Args:
-    image: linear light [h' w' 3], h' = h + 2 (limit + 1); further axes may lead.
-    defocus: signed blur radius in pixels [h' w' 1].
-    inside: [h' w' 1], 1 where the window is within the frame, else 0.
+    image: linear light [... h' w' 3], h' = h + 2 (limit + 1).
+    defocus: signed blur radius in pixels [... h' w' 1].
+    inside: [... h' w' 1], 1 inside the image, else 0.
     limit: largest radius in pixels, a static integer.
 
   Returns:
-    Image [h w 3] in linear light. It is undefined where `inside` is 0.
+    Image [... h w 3] in linear light, undefined where `inside` is 0.
   """
   margin = limit + 1
   *batch, h, w, _ = image.shape
   h, w = h - 2 * margin, w - 2 * margin
   radius = jnp.minimum(jnp.abs(defocus), limit)
-  # The area of a disc with a soft rim; where the disc is a part of one pixel, that pixel's share.
+  # The area of a disc with a soft rim, or the coverage of one pixel by a smaller disc.
   area = jnp.maximum(jnp.pi * (radius**2 + 1 / 12), radius + 0.5)
-  # Light and reach stay separate arrays: sliced from one, XLA's loop on CPU is ten times slower.
+  # Light and radius stay separate arrays: if sliced from one, XLA's loop on CPU is 10x slower.
   light = jnp.moveaxis(jnp.concatenate([image, inside], axis=-1) * inside / area, -1, -3)
-  reach = jnp.moveaxis((radius + 0.5) * inside, -1, -3)
+  rim = jnp.moveaxis((radius + 0.5) * inside, -1, -3)
 
   def add(total, step):
     corner, distance = step
@@ -61,7 +61,7 @@ def scatter_window(image, defocus, inside, *, limit):
       x = lax.dynamic_slice_in_dim(x, corner[0], h, axis=-2)
       return lax.dynamic_slice_in_dim(x, corner[1], w, axis=-1)
 
-    return total + jnp.clip(sources(reach) - distance, 0, 1) * sources(light), None
+    return total + jnp.clip(sources(rim) - distance, 0, 1) * sources(light), None
 
   rows, columns = np.mgrid[-margin : margin + 1, -margin : margin + 1]
   distance = np.hypot(rows, columns).astype(np.float32)

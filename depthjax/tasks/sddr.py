@@ -175,7 +175,7 @@ def metrics(outputs: Images, inputs: Images) -> Images:
   edges = regions.strongest(gradients.magnitude(target) * valid, _EDGE_FRACTION) * valid
   scores = {}
   for prefix, x in (('', outputs['fusion']), ('low_', inputs['low'])):
-    x = depth_metrics.fit_line(x, target, valid)
+    x = alignment.align(x, target, valid)
     scores[f'{prefix}rmse'] = depth_metrics.rmse(x, target, valid)
     scores[f'{prefix}edge_rmse'] = depth_metrics.rmse(x, target, edges)
     scores[f'{prefix}delta1'] = depth_metrics.delta1(x, target, valid)

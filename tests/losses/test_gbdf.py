@@ -1,4 +1,4 @@
-"""The losses of gradient-based fusion: points across edges, orders, and what they reward."""
+"""Losses of gradient-based fusion: points across edges, the ranking loss, and the total."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from depthjax.losses import gbdf
 from depthjax.ops import resize
 
 _S = 64
-_REACH = 0.15
+_DISTANCE = 0.15
 
 
 def _key(seed=0):
@@ -22,45 +22,41 @@ def _step(at=30, slant=0.0):
   return np.where(columns + slant * (rows - _S / 2) >= at, 0.8, 0.2)[..., None].astype(np.float32)
 
 
-_across = jax.jit(gbdf.across_edges, static_argnames='reach')
+_across = jax.jit(gbdf.across_edges, static_argnames='distance')
 
 
 def _points(x, seed=0):
-  """Rows and columns [4 n] of those that count."""
-  points, counts = (np.asarray(y) for y in _across(_key(seed), x, reach=_REACH))
+  """Rows and columns [4 n] of the points of valid edges, and the mask of edges."""
+  points, counts = (np.asarray(y) for y in _across(_key(seed), x, distance=_DISTANCE))
   return np.unravel_index(points[:, counts > 0], (_S, _S)), counts
 
 
 @pytest.mark.parametrize('slant', [0.0, 0.5, -0.5])
 def test_points_lie_in_order_across_the_edge(slant):
-  """Also where the derivatives differ in sign."""
+  """For all signs of the two derivatives."""
   (rows, columns), counts = _points(_step(slant=slant))
   assert 0 < counts.sum() < len(counts) == int(0.15 * _S * _S)
   # Distance from the line, which lies between two columns.
   distance = (columns + slant * (rows - _S / 2) - 29.5) / np.hypot(1, slant)
-  reach = _REACH * _S
-  assert 0.85 * reach < np.abs(distance).max() <= reach + 2
-  assert (np.diff(distance, axis=0) > -1).all(), 'in order from one side to the other'
+  limit = _DISTANCE * _S
+  assert 0.85 * limit < np.abs(distance).max() <= limit + 2
+  assert (np.diff(distance, axis=0) > -1).all(), 'ordered across the edge'
   assert distance[:2].mean() < -2 and distance[2:].mean() > 2
   assert len(np.unique(distance[0])) > 3
   if not slant:
-    margin = int(0.2 * reach)
+    margin = int(0.2 * limit)
     assert (rows.min(), rows.max()) == (margin, _S - 1 - margin) and margin
 
 
-def test_a_flat_map_has_no_edges():
-  _, counts = _points(np.full((_S, _S, 1), 0.4, np.float32))
-  assert not counts.any()
-
-
-def test_chance_is_of_the_key_alone():
+def test_points_depend_on_the_key_alone_and_a_flat_map_has_none():
   first, second, other = (_points(_step(), seed)[0][1] for seed in (0, 0, 1))
   np.testing.assert_array_equal(first, second)
   assert (first != other).any()
+  assert not _points(np.full((_S, _S, 1), 0.4, np.float32))[1].any()
 
 
-def test_the_ranking_of_pairs_by_hand():
-  """Two edges of four points each; the second counts not at all."""
+def test_ranking_of_pairs_by_hand():
+  """Two edges of four points each; the second has weight 0."""
   guide = np.float32([0.5, 0.5, 0.9, 0.9004, 0, 0, 0, 0.1])[:, None, None]
   x = np.float32([0.1, 0.3, 0.4, 0.6, 5, -5, 5, 5])[:, None, None]
   points = np.arange(8).reshape(2, 4).T
@@ -68,12 +64,12 @@ def test_the_ranking_of_pairs_by_hand():
   far = np.log(1 + np.exp(-1 / (abs(-0.1 + 0.4) + 0.1)))
   assert loss == pytest.approx(0.2**2 + far + 0.2**2, rel=1e-5)
   both = float(gbdf.ranking(x, guide, points, np.float32([1, 1])))
-  # A value of 0 is no order.
+  # Pairs with a value of 0 have no order.
   assert both == pytest.approx((loss + 100 + 100 + 0) / 2, rel=1e-5)
 
 
 def _batch():
-  """A blurred step, a sharp one whose values are wrong, and the sharp step of the right ones."""
+  """Steps: blurred, sharp with wrong values, and sharp with the right values."""
   right = np.stack([_step(), _step(slant=0.5)])
   low = np.asarray(resize.upsample(resize.downsample(right, 4), (_S, _S)))
   high = 0.5 + 0.3 * (right - 0.5) + 0.1 * np.linspace(0, 1, _S, dtype=np.float32)[:, None]
@@ -85,16 +81,16 @@ def _sizes(x):
   return {name: resize.downsample(x, factor) for name, factor in factors.items()}
 
 
-_losses = jax.jit(gbdf.losses, static_argnames='reach')
+_losses = jax.jit(gbdf.losses, static_argnames='distance')
 
 
 def _both(x, seed=0):
   low, high, _ = _batch()
   keys = jax.random.split(_key(seed), 2)
-  return jax.device_get(_losses(_sizes(x), low, high, keys, reach=_REACH))
+  return jax.device_get(_losses(_sizes(x), low, high, keys, distance=_DISTANCE))
 
 
-def test_values_are_those_of_the_low_and_orders_those_of_the_sharpened():
+def test_low_map_has_the_lowest_values_loss_and_sharpened_map_the_lowest_ranking_loss():
   low, high, _ = _batch()
   guide = np.asarray(gbdf.sharpened(low, high))
   scores = {name: _both(x) for name, x in (('low', low), ('high', high), ('guide', guide))}
@@ -103,42 +99,44 @@ def test_values_are_those_of_the_low_and_orders_those_of_the_sharpened():
   assert all(scores['guide']['values'] < scores['high']['values'])
   assert all(scores['guide']['ranking'] < scores['low']['ranking'])
   assert all(scores['guide']['ranking'] < scores['high']['ranking'])
-  # The filter takes the step of the high map.
+  # The filter transfers the step of the high map.
   steepest = [np.abs(np.diff(x, axis=2)).max() for x in (guide, low)]
   assert steepest[0] > 1.5 * steepest[1]
 
 
-def test_values_by_hand():
+def test_values_loss_by_hand():
   low, _, _ = _batch()
   x = low + np.float32(0.1)
   error = 0.2 + np.abs(np.tanh(2 * x - 1) - np.tanh(2 * low - 1)).mean(axis=(1, 2, 3))
-  # The three sizes have the same difference, and nearly the same mean of the curve.
+  # All three resolutions have the same difference, and nearly the same mean of tanh.
   np.testing.assert_allclose(_both(x)['values'], 3 * error, rtol=0.01)
 
 
-def test_orders_are_asked_across_the_edges_of_both_maps_at_three_sizes():
+def test_ranking_sums_edges_of_both_maps_at_three_resolutions():
   low, high, right = _batch()
   maps = {'low': low, 'high': high, 'guide': np.asarray(gbdf.sharpened(low, high))}
   key, expected = jax.random.split(_key(), 2)[1], 0.0
   for i, (name, x) in enumerate(_sizes(right).items()):
     sized = {kind: 2 * _sizes(y)[name][1] - 1 for kind, y in maps.items()}
     for j, (kind, weight) in enumerate((('high', 8), ('guide', 12))):
-      edges = _across(jax.random.fold_in(key, 2 * i + j), sized[kind], reach=_REACH)
+      edges = _across(jax.random.fold_in(key, 2 * i + j), sized[kind], distance=_DISTANCE)
       expected += weight * gbdf.ranking(2 * x[1] - 1, sized['guide'], *edges)
   assert _both(right)['ranking'][1] == pytest.approx(float(expected), rel=1e-3)
 
 
-def test_every_example_has_its_own_loss_and_gradients_are_finite():
+def test_examples_are_independent_and_gradients_finite():
   low, high, right = _batch()
   keys = jax.random.split(_key(), 2)
-  whole = _losses(_sizes(right), low, high, keys, reach=_REACH)
-  turned = _losses(_sizes(right[::-1]), low[::-1], high[::-1], keys[::-1], reach=_REACH)
-  for name, x in whole.items():
+  losses = _losses(_sizes(right), low, high, keys, distance=_DISTANCE)
+  reversed_losses = _losses(
+    _sizes(right[::-1]), low[::-1], high[::-1], keys[::-1], distance=_DISTANCE
+  )
+  for name, x in losses.items():
     assert x.shape == (2,) and x[0] != x[1]
-    np.testing.assert_allclose(turned[name][::-1], x, rtol=1e-5)
+    np.testing.assert_allclose(reversed_losses[name][::-1], x, rtol=1e-5)
 
   def total(x):
-    losses = gbdf.losses(_sizes(x), low, high, keys, reach=_REACH)
+    losses = gbdf.losses(_sizes(x), low, high, keys, distance=_DISTANCE)
     return sum(value.sum() for value in losses.values())
 
   flat = jnp.zeros_like(low)

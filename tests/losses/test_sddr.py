@@ -1,4 +1,4 @@
-"""Losses of SDDR: what they ignore, what they see, and their values worked out by hand."""
+"""Losses of SDDR: invariances, masks, and values computed by hand."""
 
 import jax
 import numpy as np
@@ -14,7 +14,7 @@ def _maps(count):
   return _RNG.random((count, 2, 16, 16, 1)).astype(np.float32)
 
 
-def test_truth_is_met_up_to_scale_and_offset():
+def test_affine_invariant_ignores_scale_and_shift():
   target = _maps(1)[0]
   valid = np.ones_like(target)
   np.testing.assert_allclose(sddr.affine_invariant(3 * target - 1, target, valid), 0, atol=1e-5)
@@ -22,10 +22,10 @@ def test_truth_is_met_up_to_scale_and_offset():
   assert (np.asarray(sddr.affine_invariant(0 * target, target, valid)) > 0.1).all()
 
 
-def test_the_value_is_that_of_its_formula():
+def test_affine_invariant_equals_a_numpy_twin():
   prediction, target = _maps(2)
   valid = (_RNG.random(target.shape) > 0.3).astype(np.float32)
-  # The median of an odd number is one of them.
+  # An odd number of values, so that the median is one of them.
   valid[(valid.sum((1, 2, 3)) % 2 == 0), 8, 8] = 1 - valid[(valid.sum((1, 2, 3)) % 2 == 0), 8, 8]
   ours = sddr.affine_invariant(prediction, target, valid, smoothness=0.5)
   for p, t, m, value in zip(prediction, target, valid, ours, strict=True):
@@ -43,7 +43,7 @@ def test_the_value_is_that_of_its_formula():
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
-def test_what_is_not_valid_does_not_matter():
+def test_affine_invariant_ignores_invalid_pixels():
   prediction, target = _maps(2)
   valid = np.ones_like(target)
   valid[:, 3:7, 2:9] = 0
@@ -55,7 +55,7 @@ def test_what_is_not_valid_does_not_matter():
   assert not np.asarray(sddr.affine_invariant(prediction, target, 0 * valid)).any()
 
 
-def test_the_gradient_is_that_of_the_loss():
+def test_derivative_equals_finite_differences():
   prediction, target = _maps(2)
   valid = np.ones_like(target)
   loss = lambda p: sddr.affine_invariant(p, target, valid).sum()  # noqa: E731
@@ -65,14 +65,14 @@ def test_the_gradient_is_that_of_the_loss():
   np.testing.assert_allclose(difference, 2e-3 * np.linalg.norm(slope), rtol=0.05)
 
 
-def test_gradients_are_compared_by_region_up_to_scale_and_offset():
+def test_gradient_loss_aligns_each_region():
   x = _maps(1)[0]
   regions = np.zeros((2, 16, 16, 2), np.float32)
   regions[:, 2:7, 2:7, 0], regions[:, 9:14, 4:12, 1] = 1, 1
   edges = np.asarray(gradients.magnitude(x))
   label = np.where(regions[..., :1] > 0, 2 * edges + 1, 0.5 * edges)
   np.testing.assert_allclose(sddr.gradient(x, label, regions), 0, atol=1e-5)
-  # One region for both cannot be aligned.
+  # A single region cannot be aligned.
   assert (np.asarray(sddr.gradient(x, label, regions.sum(-1, keepdims=True))) > 0.05).all()
   slope = jax.grad(lambda x: sddr.gradient(x, _maps(1)[0], regions).sum())(x)
   assert np.abs(slope[:, 9:14, 4:12]).sum() > 0 and not slope[:, :, 14:].any()
@@ -80,17 +80,17 @@ def test_gradients_are_compared_by_region_up_to_scale_and_offset():
 
 @pytest.fixture(scope='module')
 def stairs():
-  """Gradients from 0 to 99, one of each a map, and weights of the high stream that follow them."""
+  """Gradients from 0 to 99, each once, and proportional weights of the high stream."""
   label = np.arange(100, dtype=np.float32).reshape(1, 10, 10, 1)
   return label, label / 99
 
 
-def test_weights_that_follow_the_edges_have_no_loss(stairs):
+def test_fusion_is_zero_for_weights_proportional_to_the_label(stairs):
   label, omega = stairs
   assert sddr.fusion(omega, label, fraction=0.02, levels=4).item() < 1e-6
 
 
-def test_weights_against_the_edges_have_that_of_eq_9(stairs):
+def test_fusion_of_opposed_weights_equals_eq_9(stairs):
   label, omega = stairs
   opposed = 1 - omega
   expected = 0.0
@@ -102,5 +102,5 @@ def test_weights_against_the_edges_have_that_of_eq_9(stairs):
   ours = sddr.fusion(opposed, label, fraction=0.02, levels=4)
   np.testing.assert_allclose(ours, [expected / (4 * 100)], rtol=1e-4)
   slope = jax.grad(lambda x: sddr.fusion(x, label, fraction=0.02, levels=4).sum())(opposed)
-  # Down where all is flat, up at the edges, and nothing between.
+  # Decreases weights in flat regions, increases them at edges, and keeps the rest.
   assert slope[0, 0, 0] > 0 > slope[0, -1, -1] and not slope[0, 2:8].any()

@@ -1,4 +1,4 @@
-"""Errors after alignment: known answers, what leaves them alone, and what is refused."""
+"""Alignment by scale and shift, and errors after it: known values, masks, and bad input."""
 
 import numpy as np
 import pytest
@@ -7,24 +7,21 @@ from depthjax.metrics import aligned
 
 
 def _scene(h=20, w=30, seed=0):
-  """A depth of 2 to 8 with holes (NaN), and where it is known."""
+  """Depth from 2 to 8 with holes (NaN), and the mask of valid pixels."""
   rng = np.random.default_rng(seed)
   valid = rng.random((h, w)) < 0.8
   return np.where(valid, rng.uniform(2, 8, (h, w)), np.nan), valid
 
 
-def _scores(prediction, truth, valid, convention='disparity'):
-  found = aligned.align(prediction, truth, valid, convention=convention)
+def _scores(prediction, truth, valid):
+  found = aligned.align(prediction, truth, valid)
   return aligned.errors(found.depth, truth, valid) | {'clipped': found.clipped}
 
 
-@pytest.mark.parametrize('convention', ['disparity', 'depth'])
 @pytest.mark.parametrize('scale, shift', [(1, 0), (-3, 40), (1e-3, 5)])
-def test_a_perfect_prediction_has_no_error_whatever_its_scale_and_shift(convention, scale, shift):
+def test_perfect_prediction_of_any_scale_and_shift_has_no_error(scale, shift):
   truth, valid = _scene()
-  known = np.where(valid, truth, 5.0)
-  values = known if convention == 'depth' else 1 / known
-  found = aligned.align(scale * values + shift, truth, valid, convention=convention)
+  found = aligned.align(scale / np.where(valid, truth, 5.0) + shift, truth, valid)
   np.testing.assert_allclose(found.depth[valid], truth[valid], rtol=1e-9)
   assert found.scale == pytest.approx(1 / scale) and found.clipped == 0
   scores = aligned.errors(found.depth, truth, valid)
@@ -36,7 +33,7 @@ def test_errors_of_four_pixels_by_hand():
   truth, depth = np.array([[1.0, 2.0, 4.0, 9.0]]), np.array([[1.0, 3.0, 2.0, 0.5]])
   valid = np.array([[True, True, True, False]])
   scores = aligned.errors(depth, truth, valid)
-  # Ratios 1, 1.5 and 2; 1.25 to its powers is 1.25, 1.5625 and 1.953.
+  # The ratios are 1, 1.5 and 2; the bounds 1.25, 1.5625 and 1.953.
   assert scores == {
     'delta1': pytest.approx(1 / 3),
     'delta2': pytest.approx(2 / 3),
@@ -48,40 +45,35 @@ def test_errors_of_four_pixels_by_hand():
   }
 
 
-def test_the_line_is_that_of_least_squares():
+def test_line_equals_polyfit():
   rng = np.random.default_rng(0)
   x, y = 1000 + rng.random((2, 500))
   assert aligned.line(x, y) == pytest.approx(np.polyfit(x - 1000, y, 1) @ [[1, -1000], [0, 1]])
   assert aligned.line(np.full(500, 0.1), y) == (0, pytest.approx(y.mean()))
 
 
-def test_a_constant_prediction_becomes_the_mean_of_what_it_is_fitted_to():
+def test_constant_prediction_becomes_the_mean_disparity():
   truth, valid = _scene()
-  for convention, mean in (
-    ('depth', truth[valid].mean()),
-    ('disparity', 1 / (1 / truth[valid]).mean()),
-  ):
-    found = aligned.align(np.full(truth.shape, 0.3), truth, valid, convention=convention)
-    np.testing.assert_allclose(found.depth, mean)
-    assert found.scale == 0
+  found = aligned.align(np.full(truth.shape, 0.3), truth, valid)
+  np.testing.assert_allclose(found.depth, 1 / (1 / truth[valid]).mean())
+  assert found.scale == 0
 
 
-@pytest.mark.parametrize('convention', ['disparity', 'depth'])
-def test_what_falls_below_zero_is_clipped_counted_and_wrong(convention):
-  """The line is led by one pixel of 10 and takes another, of 1, below 0."""
+def test_disparity_below_zero_is_clipped_and_counted():
+  """The fit follows one pixel of disparity 10; the one at -5 becomes negative."""
   target, prediction = np.ones((2, 1, 100))
   target[0, 0] = prediction[0, 0] = 10
   prediction[0, 1] = -5
-  truth = target if convention == 'depth' else 1 / target
-  found = aligned.align(prediction, truth, np.ones(truth.shape), convention=convention)
+  truth = 1 / target
+  found = aligned.align(prediction, truth, np.ones(truth.shape))
   assert found.scale * prediction[0, 1] + found.shift < -3
   assert found.clipped == 0.01
-  assert found.depth[0, 1] == pytest.approx(1e-3 if convention == 'depth' else 1e3)
+  assert found.depth[0, 1] == pytest.approx(1e3)
   scores = aligned.errors(found.depth, truth, np.arange(100)[None] == 1)
   assert scores['delta3'] == 0 and scores['log10'] == pytest.approx(3)
 
 
-def test_holes_of_the_truth_do_not_count():
+def test_invalid_pixels_are_ignored():
   truth, valid = _scene()
   rng = np.random.default_rng(1)
   prediction = 1 / np.where(valid, truth, 5) + 0.02 * rng.random(truth.shape)
@@ -91,24 +83,7 @@ def test_holes_of_the_truth_do_not_count():
   assert _scores(prediction, truth, valid) == pytest.approx(_scores(*inside))
 
 
-def test_every_picture_counts_equally():
-  rows = [{'rel': 0.1, 'rmse': 1.0}, {'rel': 0.4, 'rmse': 2.0}]
-  assert aligned.mean(rows) == {'rel': pytest.approx(0.25), 'rmse': 1.5}
-  with pytest.raises(ValueError, match='rel of picture 1 is nan; it must be finite'):
-    aligned.mean([rows[0], {'rel': float('nan'), 'rmse': 1.0}])
-  with pytest.raises(ValueError, match='picture 1 has rel; the first rel, rmse'):
-    aligned.mean([rows[0], {'rel': 1.0}])
-  with pytest.raises(ValueError, match='no picture'):
-    aligned.mean([])
-
-
-def test_maps_are_enlarged_between_centres_at_half_integers():
-  small = np.array([[0.0, 4.0]])
-  np.testing.assert_allclose(aligned.resized(small, (1, 4)), [[0, 1, 3, 4]])
-  np.testing.assert_allclose(aligned.resized(small * 1e5, (2, 4))[1], [0, 1e5, 3e5, 4e5])
-
-
-def test_refusals():
+def test_bad_input_is_an_error():
   truth, valid = _scene()
   good = np.ones(truth.shape)
   for prediction in (np.where(truth > 3, np.nan, 1), np.where(valid, 1, np.inf)):
@@ -125,7 +100,5 @@ def test_refusals():
     aligned.align(good[1:], truth, valid)
   with pytest.raises(ValueError, match=r'must be maps \[h w\]'):
     aligned.align(good[..., None], truth[..., None], valid[..., None])
-  with pytest.raises(ValueError, match="the convention is 'inverse'"):
-    aligned.align(good, truth, valid, convention='inverse')
-  with pytest.raises(ValueError, match='the least depth is -1; it must be above 0'):
+  with pytest.raises(ValueError, match='the smallest depth is -1; it must be above 0'):
     aligned.errors(-good, truth, valid)

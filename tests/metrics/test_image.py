@@ -1,4 +1,4 @@
-"""Image metrics against scikit-image, the edge band against SciPy."""
+"""Image metrics against scikit-image, and edge bands against SciPy."""
 
 import functools
 
@@ -43,7 +43,7 @@ def test_ssim_equals_scikit_image():
   np.testing.assert_allclose(jax.jit(metrics.ssim)(prediction, target), expected, atol=1e-5)
 
 
-def test_ssim_weighs_the_centres_of_windows():
+def test_ssim_weights_apply_to_window_centres():
   prediction, target = images()
   maps = [
     skimage.metrics.structural_similarity(
@@ -58,14 +58,14 @@ def test_ssim_weighs_the_centres_of_windows():
 
 
 @pytest.mark.parametrize('metric', [metrics.mae, metrics.psnr])
-def test_a_mask_equals_a_crop(metric):
+def test_mask_equals_crop(metric):
   prediction, target = images()
   expected = metric(prediction[:, :, :15], target[:, :, :15])
   np.testing.assert_allclose(metric(prediction, target, half(2, 24, 30)), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize('metric', [metrics.mae, metrics.psnr, metrics.ssim])
-def test_a_constant_weight_changes_nothing_and_none_at_all_is_nan(metric):
+def test_constant_weight_has_no_effect_and_zero_weight_gives_nan(metric):
   prediction, target = images()
   weight = np.full((2, 24, 30, 1), 0.3, np.float32)
   weight[1] = 0
@@ -81,7 +81,7 @@ def test_equal_images_score_best():
   np.testing.assert_array_equal(metrics.mae(target, target), 0)
 
 
-def test_light_beyond_the_range_is_clipped():
+def test_values_above_one_are_clipped():
   prediction, target = images()
   beyond = np.where(target > 0.55, target + 5, target)
   clipped = np.minimum(beyond, 1)
@@ -106,21 +106,21 @@ def test_edge_band_equals_dilation_by_a_disc(radius):
   steps = np.zeros((2, 40, 44), bool)
   for axis in (1, 2):
     for direction in (1, -1):
-      # Rolled neighbours across the border are no neighbours.
+      # np.roll wraps around at the border.
       step = np.abs(disparity - np.roll(disparity, direction, axis))[..., 0] > 0.05
       border = [slice(None)] * 3
       border[axis] = 0 if direction == 1 else -1
       step[tuple(border)] = False
       steps |= step
-  reach = int(radius)
-  rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+  size = int(radius)
+  rows, columns = np.mgrid[-size : size + 1, -size : size + 1]
   disc = rows**2 + columns**2 <= radius**2
   expected = [scipy.ndimage.binary_dilation(step, disc) for step in steps]
   band = jax.jit(functools.partial(metrics.edge_band, radius=radius))(disparity)
   np.testing.assert_array_equal(band[..., 0], np.stack(expected).astype(np.float32))
 
 
-def test_a_smooth_slope_has_no_edge_band():
+def test_smooth_slope_has_no_edge_band():
   rows, columns = np.mgrid[:30, :44].astype(np.float32)
   slope = (0.02 * rows + 0.02 * columns)[None, ..., None]
   assert not np.any(metrics.edge_band(slope, radius=3))

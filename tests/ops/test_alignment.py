@@ -1,4 +1,4 @@
-"""Alignment by least squares: against NumPy's, and where there is nothing to fit."""
+"""Least-squares alignment against NumPy, weights, and constant maps."""
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ def _maps(offset=0.0):
   return x + np.float32(offset), y, (rng.random(x.shape) < 0.6).astype(np.float32)
 
 
-def test_the_line_is_that_of_least_squares():
+def test_fit_equals_numpy_least_squares():
   for offset in (0, 100):
     x, y, valid = _maps(offset)
     for weight in (None, valid):
@@ -25,7 +25,7 @@ def test_the_line_is_that_of_least_squares():
         np.testing.assert_allclose([scale[i, 0, 0, 0], shift[i, 0, 0, 0]], expected, rtol=2e-3)
 
 
-def test_weights_count_pixels_more_or_less():
+def test_weights_equal_repeated_pixels():
   x, y, valid = _maps()
   doubled = [np.concatenate([a, np.where(valid > 0, a, np.nan)], axis=1) for a in (x, y)]
   weight = np.concatenate([np.ones_like(x), valid], axis=1)
@@ -34,7 +34,7 @@ def test_weights_count_pixels_more_or_less():
     np.testing.assert_allclose(value, other, rtol=1e-4)
 
 
-def test_a_constant_map_becomes_the_mean_and_no_pixel_nothing():
+def test_constant_map_becomes_the_mean_and_no_weight_gives_zero():
   x, y, valid = _maps()
   for value in (5, -5):
     assert not alignment.fit(np.where(valid > 0, value, x), y, valid)[0].any()
@@ -50,7 +50,7 @@ def test_a_constant_map_becomes_the_mean_and_no_pixel_nothing():
     assert np.isfinite(gradient).all()
 
 
-def test_what_is_not_a_number_shows_only_where_it_counts():
+def test_nan_is_ignored_where_the_weight_is_zero():
   x, y, valid = _maps()
   x[1, 0, 0] = np.nan
   valid[1, 0, 0] = 0

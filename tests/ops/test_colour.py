@@ -1,4 +1,4 @@
-"""The transfer curve against its definition, and what boosting highlights must leave alone."""
+"""The sRGB transfer curve against its definition, and boosted highlights."""
 
 import jax
 import jax.numpy as jnp
@@ -31,13 +31,13 @@ def test_encoding_inverts_decoding():
 @pytest.mark.parametrize(
   'function, slope', [(colour.srgb_to_linear, 1 / 12.92), (colour.linear_to_srgb, 12.92)]
 )
-def test_gradients_at_black_are_those_of_the_straight_part(function, slope):
+def test_gradients_at_black_are_those_of_the_linear_part(function, slope):
   np.testing.assert_allclose(jax.grad(function)(0.0), slope, rtol=1e-6)
   slopes = jax.vmap(jax.grad(function))(jnp.linspace(0, 1, 101))
   assert np.all(np.isfinite(slopes)) and np.all(slopes > 0)
 
 
-def test_boost_leaves_all_but_highlights():
+def test_boost_changes_only_highlights():
   dim = np.random.default_rng(0).random((8, 8, 3)).astype(np.float32) * 0.89
   np.testing.assert_array_equal(colour.boost_highlights(dim, 5.0), dim)
   white = np.ones((2, 2, 3), np.float32)
@@ -45,7 +45,7 @@ def test_boost_leaves_all_but_highlights():
   np.testing.assert_array_equal(colour.boost_highlights(white, 1.0), white)
 
 
-def test_boost_keeps_hue_and_has_no_step():
+def test_boost_keeps_hue_and_is_continuous():
   light = np.linspace(0.8, 1, 401, dtype=np.float32)[:, None] * np.float32([1, 0.99, 0.95])
   boosted = np.asarray(colour.boost_highlights(light, 10.0))
   np.testing.assert_allclose(boosted / boosted[:, :1], light / light[:, :1], rtol=1e-5)

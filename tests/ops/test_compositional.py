@@ -1,4 +1,4 @@
-"""The compositional renderer: exact on a plane, differentiable, honest about its leaks."""
+"""The compositional renderer: exact on a plane, occlusion, and gradients."""
 
 import functools
 
@@ -31,7 +31,7 @@ def test_a_plane_on_a_level_is_convolved_with_its_disc(level):
   np.testing.assert_allclose(result, np.stack(expected, -1), atol=1e-5)
 
 
-def test_what_is_in_focus_stays_as_it_is():
+def test_plane_in_focus_is_unchanged():
   image, disparity = _image(), np.full((_SIZE, _SIZE, 1), 0.75, np.float32)
   result = _render()(image, disparity, focus=0.75, strength=9.0)
   np.testing.assert_allclose(result, image, atol=1e-5)
@@ -39,15 +39,15 @@ def test_what_is_in_focus_stays_as_it_is():
   np.testing.assert_allclose(closed, image, atol=1e-5)
 
 
-def test_a_flat_colour_stays_whatever_the_depth():
+def test_constant_image_is_unchanged_at_any_depth():
   disparity = np.random.default_rng(0).random((_SIZE, _SIZE, 1), np.float32)
   image = np.broadcast_to(np.float32([0.2, 0.5, 0.9]), (_SIZE, _SIZE, 3))
   result = _render()(image, disparity, focus=0.3, strength=8.0)
   np.testing.assert_allclose(result, image, atol=1e-5)
 
 
-def test_the_near_side_covers_the_far_one():
-  """A near half in focus has a hard edge over a blurred far half; a blurred near one leaks over."""
+def test_near_half_occludes_the_far_half():
+  """A near half in focus has a hard edge; a blurred one is spread over the far half."""
   image = np.zeros((_SIZE, _SIZE, 3), np.float32)
   image[:, :12] = 1
   disparity = np.where(np.arange(_SIZE) < 12, 1, 0).astype(np.float32)[None, :, None]
@@ -58,7 +58,7 @@ def test_the_near_side_covers_the_far_one():
   assert 0.05 < soft[14] < 0.9 and soft[20] < 1e-4
 
 
-def test_the_disparity_has_the_gradient_of_finite_differences():
+def test_gradient_of_the_disparity_equals_finite_differences():
   image = _image()
   smooth = scipy.ndimage.gaussian_filter(np.random.default_rng(2).random((_SIZE, _SIZE)), 2)
   disparity = jnp.float32(smooth[..., None])
@@ -78,13 +78,13 @@ def test_the_disparity_has_the_gradient_of_finite_differences():
 
 
 @pytest.mark.parametrize('radius', [0.0, 0.3, 1.0, 3.7])
-def test_a_disc_sums_to_one_and_has_its_radius(radius):
+def test_disc_sums_to_one_and_has_its_radius(radius):
   disc = np.asarray(compositional.disc(radius, 4))
   np.testing.assert_allclose(disc.sum(), 1, rtol=1e-6)
   rows, columns = np.nonzero(disc)
   assert np.hypot(rows - 4, columns - 4).max() <= radius + 0.5
 
 
-def test_one_level_is_refused():
+def test_one_level_is_an_error():
   with pytest.raises(ValueError, match='levels is 1; it must be at least 2'):
     _render(levels=1)(_image(), np.zeros((_SIZE, _SIZE, 1)), focus=0, strength=1)

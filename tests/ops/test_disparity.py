@@ -1,4 +1,4 @@
-"""Normalised disparity: what is kept, what is taken away, and maps without relief."""
+"""Normalised disparity: range, constant maps, and networks that run at another size."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from depthjax.ops import disparity
 _X = np.random.default_rng(0).normal(size=(3, 5, 4, 1)).astype(np.float32)
 
 
-def test_each_image_has_its_own_range():
+def test_each_image_is_normalised_separately():
   scale, offset = np.float32([1, 30, 0.01]), np.float32([0, -200, 4])
   shape = (3, 1, 1, 1)
   results = [
@@ -25,7 +25,7 @@ def test_each_image_has_its_own_range():
 
 
 @pytest.mark.parametrize('value', [0.0, 0.7, -3.0])
-def test_a_constant_map_is_zero_and_its_gradient_finite(value):
+def test_constant_map_becomes_zero_with_finite_gradient(value):
   x = np.full((2, 3, 3, 1), value, np.float32)
   x[1, 0, 0] += 1
   result = np.asarray(disparity.normalise(x))
@@ -35,13 +35,13 @@ def test_a_constant_map_is_zero_and_its_gradient_finite(value):
   assert np.isfinite(grad).all()
 
 
-def test_what_rounding_leaves_of_a_constant_is_no_relief():
+def test_rounding_errors_count_as_constant():
   x = np.full((1, 3, 3, 1), 0.7, np.float32)
   x[0, 1, 1] = np.nextafter(np.float32(0.7), np.float32(1))
   np.testing.assert_array_equal(disparity.normalise(x), 0)
 
 
-def test_a_network_is_shown_photographs_at_its_own_size_and_answers_at_theirs():
+def test_predict_resizes_input_and_output():
   image = np.zeros((2, 48, 96, 3), np.float32)
   image[0, 12:30, 15:60] = image[1, :, :40] = 1
   seen = []
@@ -58,7 +58,7 @@ def test_a_network_is_shown_photographs_at_its_own_size_and_answers_at_theirs():
   assert wrong.mean() < 0.06 and not wrong[0, :9].any() and not wrong[1, :, 44:].any()
 
 
-def test_a_network_that_tells_nothing_predicts_zero_at_any_size():
+def test_predict_is_zero_for_a_constant_network():
   image = np.random.default_rng(0).random((1, 57, 41, 3), np.float32)
   flat = disparity.predict(lambda small: 0 * small[..., :1] + 437.3, image, (8, 16))
   np.testing.assert_array_equal(flat, np.zeros((1, 57, 41, 1)))

@@ -1,11 +1,11 @@
-"""The bilateral filter against a plain loop, and what it keeps."""
+"""The bilateral filter against a loop over pixels."""
 
 import numpy as np
 
 from depthjax.ops import filters
 
 
-def test_it_is_the_mean_by_both_weights():
+def test_bilateral_equals_a_slow_twin():
   rng = np.random.default_rng(0)
   x, sigma_range, radius = rng.random((6, 7)), 0.4, 2
   padded, expected = np.pad(x, radius, mode='edge'), np.zeros_like(x)
@@ -24,7 +24,7 @@ def test_it_is_the_mean_by_both_weights():
   np.testing.assert_allclose(ours[0, ..., 0], expected, rtol=1e-4)
 
 
-def test_noise_goes_and_a_step_stays():
+def test_noise_is_removed_and_a_step_kept():
   rng = np.random.default_rng(1)
   step = np.zeros((1, 32, 32, 1), np.float32)
   step[:, :, 16:] = 1

@@ -1,4 +1,4 @@
-"""Sobel gradients against SciPy's and on ramps."""
+"""Sobel gradients against SciPy and on ramps."""
 
 import numpy as np
 import scipy.ndimage
@@ -6,7 +6,7 @@ import scipy.ndimage
 from depthjax.ops import gradients
 
 
-def test_sobel_is_scipys_over_eight():
+def test_sobel_equals_scipy_divided_by_eight():
   x = np.random.default_rng(0).random((2, 7, 9, 1)).astype(np.float32)
   dx, dy = gradients.sobel(x)
   for ours, axis in ((dx, 2), (dy, 1)):
@@ -14,7 +14,7 @@ def test_sobel_is_scipys_over_eight():
     np.testing.assert_allclose(ours[..., 0], expected / 8, atol=1e-6)
 
 
-def test_a_ramp_has_its_slope_and_a_constant_has_none():
+def test_gradient_of_a_ramp_is_its_slope():
   rows, columns = np.mgrid[:6, :8].astype(np.float32)
   inside = gradients.magnitude((3 * columns - 2 * rows)[None, ..., None])[0, 1:-1, 1:-1]
   np.testing.assert_allclose(inside, 5, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""The guided filter against its definition, window by window, in float64."""
+"""The guided filter against a twin in float64, window by window."""
 
 import jax
 import numpy as np
@@ -24,7 +24,7 @@ def _windows(h, w, radius):
 
 
 def _twin(x, guide, radius, epsilon):
-  """He et al., equations 4 to 8: ridge regression in each window, lines averaged at each pixel."""
+  """He et al., equations 4 to 8: ridge regression in each window, averaged at each pixel."""
   h, w = x.shape
   windows = list(_windows(h, w, radius))
   scale, shift = np.empty((2, h * w))
@@ -40,7 +40,7 @@ def _twin(x, guide, radius, epsilon):
 
 
 @pytest.mark.parametrize('radius', [0, 1, 6, 40])
-def test_the_box_is_the_mean_of_the_window_within_the_border(radius):
+def test_box_is_the_mean_of_the_cropped_window(radius):
   x, _ = _maps()
   expected = np.reshape([x[window].mean() for window in _windows(20, 26, radius)], x.shape)
   many = np.stack([x, 2 * x]).repeat(2, axis=-1)
@@ -51,35 +51,35 @@ def test_the_box_is_the_mean_of_the_window_within_the_border(radius):
 
 @pytest.mark.parametrize('offset', [0, 100])
 @pytest.mark.parametrize('radius, epsilon', [(1, 1e-2), (4, 1e-4), (9, 1e-3)])
-def test_the_filter_is_that_of_the_paper(radius, epsilon, offset):
+def test_guided_equals_a_slow_twin(radius, epsilon, offset):
   x, guide = _maps()
   expected = _twin(*(y[..., 0].astype(np.float64) for y in (x, guide)), radius, epsilon)
   result = _guided(x, guide + np.float32(offset), radius=radius, epsilon=epsilon)[..., 0]
   np.testing.assert_allclose(result, expected, atol=1e-3 if offset else 2e-5)
 
 
-def test_a_blurred_step_takes_the_place_of_that_of_the_guide():
+def test_blurred_step_becomes_as_sharp_as_the_guide():
   step = np.zeros((16, 40, 1), np.float32)
   step[:, 20:] = 1
   blurred = _box(step, 5)
   refined = np.asarray(_guided(blurred, 3 - 2 * step, radius=8, epsilon=1e-6))
   assert np.abs(refined - step).max() < 0.25 < 0.4 < np.abs(blurred - step).max()
-  # The step of 1 was spread over 11 pixels.
+  # The input has the step spread over 11 pixels.
   assert np.abs(np.diff(refined, axis=1)).max() > 0.6 > 0.1 > np.abs(np.diff(blurred, axis=1)).max()
 
 
-def test_a_flat_guide_smooths_and_a_flat_map_stays():
+def test_flat_guide_smooths_and_flat_map_is_unchanged():
   x, guide = _maps()
   flat = np.full_like(x, 0.1)
   np.testing.assert_allclose(_guided(flat, guide, radius=3), flat, atol=1e-6)
   smooth = _box(_box(x, 3), 3)
   np.testing.assert_allclose(_guided(x, flat, radius=3), smooth, atol=1e-5)
-  # The least that papers divide by.
+  # The smallest epsilon of the papers.
   tiny = _guided(x, flat, radius=3, epsilon=1e-12)
   np.testing.assert_allclose(tiny, smooth, atol=1e-5)
 
 
-def test_grey_is_the_luminance_as_it_is_encoded():
+def test_grey_is_encoded_luminance():
   image = np.full((4, 5, 3), 0.5, np.float32)
   np.testing.assert_allclose(guided.grey(image), 0.5, atol=1e-5)
   red = np.float32([[[1, 0, 0]]])
@@ -87,13 +87,13 @@ def test_grey_is_the_luminance_as_it_is_encoded():
   assert 0.45 < float(guided.grey(red)[0, 0, 0]) < 0.55
 
 
-def test_a_map_of_several_channels_is_refused():
-  with pytest.raises(ValueError, match='the map has 3 channels; it must have one'):
+def test_map_with_several_channels_is_an_error():
+  with pytest.raises(ValueError, match='x has 3 channels; it must have 1'):
     guided.guided(np.zeros((4, 4, 3)), np.zeros((4, 4, 1)), radius=1)
 
 
-def test_a_negative_radius_is_refused():
-  with pytest.raises(ValueError, match='radius is -1; it must not be negative'):
+def test_negative_radius_is_an_error():
+  with pytest.raises(ValueError, match='radius is -1; it must be at least 0'):
     guided.box(np.zeros((4, 4, 1)), -1)
 
 
@@ -113,7 +113,7 @@ def _lines_twin(x, guide, radius, epsilon):
   return (np.reshape([part[i] for part in mean], (h, w, -1)) for i in (0, 1))
 
 
-def test_several_guides_have_scales_of_their_own():
+def test_guide_with_several_channels_equals_a_slow_twin():
   (x, first), (_, second) = _maps(), _maps(seed=1)
   guide = np.concatenate([first, second, x**2], axis=-1)
   scale, shift = jax.jit(guided.lines, static_argnames='radius')(x, guide, radius=3, epsilon=1e-3)

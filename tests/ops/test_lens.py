@@ -1,4 +1,4 @@
-"""The lens: aperture samples, the circle of confusion, and the tracer against slow twins."""
+"""Aperture samples, circles of confusion, and rendering through a lens against slow twins."""
 
 import functools
 
@@ -18,7 +18,7 @@ view = jax.jit(layers.view, static_argnames=('pad', 'tilted'))
 
 
 def scene(planes, h=20, w=24, pad=6, seed=0):
-  """Layers with smooth colours and round silhouettes at random places; the last is opaque."""
+  """Layers with smooth colours and round silhouettes; the last one is opaque."""
   rng = np.random.default_rng(seed)
   shape = (len(planes), h + 2 * pad, w + 2 * pad)
   colour = scipy.ndimage.gaussian_filter(rng.random((*shape, 3)), (0, 1, 1, 0))
@@ -38,7 +38,7 @@ def sampled(image, column, row):
 
 
 def traced(colour, alpha, samples, hits, pad):
-  """Mean over samples of "over"; hits(i, sample) says where the rays meet layer i."""
+  """Mean over samples of "over"; hits(i, sample) gives the intersections with layer i."""
   total = 0.0
   for sample in samples:
     image, through = 0.0, 1.0
@@ -81,34 +81,34 @@ def test_polygon_samples_are_inside_and_uniform(blades):
   edge = np.cos(np.pi / blades)
   assert depth.max() <= edge + 1e-6
   corners = rotation + np.arange(blades) * 2 * np.pi / blades
-  reach = (samples @ np.stack([np.cos(corners), np.sin(corners)])).max(axis=0)
-  np.testing.assert_allclose(reach, 1, atol=0.02)
+  extent = (samples @ np.stack([np.cos(corners), np.sin(corners)])).max(axis=0)
+  np.testing.assert_allclose(extent, 1, atol=0.02)
   area = blades / 2 * np.sin(2 * np.pi / blades)
-  side, grid = 0.1, np.arange(-1, 1.01, 0.1)
+  cell, grid = 0.1, np.arange(-1, 1.01, 0.1)
   counts, _, _ = np.histogram2d(*samples.T, (grid, grid))
   x, y = np.meshgrid(grid, grid, indexing='ij')
   inside = np.all(np.stack([x, y], -1) @ np.stack([np.cos(normals), np.sin(normals)]) < edge, -1)
-  whole = inside[:-1, :-1] & inside[1:, :-1] & inside[:-1, 1:] & inside[1:, 1:]
-  assert whole.sum() > 50
-  np.testing.assert_allclose(counts[whole], len(samples) * side**2 / area, rtol=0.25)
-  np.testing.assert_allclose(counts[whole].mean(), len(samples) * side**2 / area, rtol=0.01)
+  interior = inside[:-1, :-1] & inside[1:, :-1] & inside[:-1, 1:] & inside[1:, 1:]
+  assert interior.sum() > 50
+  np.testing.assert_allclose(counts[interior], len(samples) * cell**2 / area, rtol=0.25)
+  np.testing.assert_allclose(counts[interior].mean(), len(samples) * cell**2 / area, rtol=0.01)
 
 
-def test_no_blades_keep_the_disc():
+def test_zero_blades_give_the_disc():
   samples = lens.vogel(33)
   np.testing.assert_array_equal(lens.aperture_shape(samples, jnp.int32(0), 0.7), samples)
 
 
-def test_circle_of_confusion_has_a_sign_and_a_limit():
+def test_circle_of_confusion_is_signed_and_clipped():
   defocus = lens.circle_of_confusion(jnp.array([0.0, 0.4, 0.5, 0.7]), 0.5, strength=20, limit=6)
   np.testing.assert_allclose(defocus, [-6, -2, 0, 4], atol=1e-5)
 
 
 @pytest.mark.parametrize('distance', [0.9, 1.7, 2.5, 30.0])
-def test_strength_is_that_of_a_fan_of_rays_through_a_thin_lens(distance):
+def test_strength_equals_rays_traced_through_a_thin_lens(distance):
   focal_length, f_number, focus_distance, pitch = 0.05, 1.8, 2.0, 6e-6
   heights = np.linspace(-0.5, 0.5, 101) * focal_length / f_number
-  # A thin lens bends a ray by its height over the focal length.
+  # A thin lens changes the slope of a ray by its height divided by the focal length.
   slopes = heights / distance - heights / focal_length
   sensor = 1 / (1 / focal_length - 1 / focus_distance)
   radius = np.abs(heights + slopes * sensor).max() / pitch
@@ -121,7 +121,7 @@ def test_trace_equals_a_slow_twin(blades, limit):
   h, w, pad, focus, strength = 20, 24, 6, 0.45, 12.0
   colour, alpha, planes = scene([[0.95, 0, 0], [0.5, 0, 0], [0.1, 0, 0]])
   samples = np.asarray(lens.aperture_shape(lens.vogel(17), blades, 0.2))
-  # The rim of the aperture at the limit is where the last tap meets the end of the padding.
+  # At the rim of the aperture and the limit, the last tap is at the end of the padding.
   samples = np.concatenate([samples, np.float32([[1, 0], [0, -1], [-1, 0], [0, 1]])])
   image = trace(
     colour, alpha, planes, samples, focus=focus, strength=strength, limit=limit, pad=pad
@@ -136,7 +136,7 @@ def test_one_flat_layer_is_a_convolution_with_a_disc():
   image = trace(
     colour, alpha, planes, lens.vogel(1024), focus=0.4, strength=2 * radius, limit=7, pad=pad
   )
-  # The share of each pixel: a fine grid of points of the disc, each seen through a bilinear tent.
+  # Weights of the pixels: a fine grid of points of the disc, each with bilinear weights.
   fine = (np.arange(-128, 128) + 0.5) / 16
   inside = np.hypot(fine[:, None], fine) <= radius
   tent = np.maximum(1 - np.abs(fine - np.arange(-8, 9)[:, None]), 0)
@@ -147,7 +147,7 @@ def test_one_flat_layer_is_a_convolution_with_a_disc():
   np.testing.assert_allclose(image, expected / kernel.sum(), atol=1e-3)
 
 
-def test_white_stays_white():
+def test_white_scene_gives_a_white_image():
   colour, alpha, planes = scene([[0.9, 0, 0], [0.5, 0.1, 0.1], [0.1, 0, 0]])
   image = trace(
     np.ones_like(colour), alpha, planes, lens.vogel(64),
@@ -157,7 +157,7 @@ def test_white_stays_white():
 
 
 @pytest.mark.parametrize('layer', [1, 2])
-def test_a_layer_in_focus_keeps_every_bit(layer):
+def test_layer_in_focus_is_bit_identical(layer):
   h, w, pad = 20, 24, 6
   colour, alpha, planes = scene([[0.9, 0, 0], [0.5, 0, 0], [0.1, 0, 0]])
   alpha[1:] = 1
@@ -178,7 +178,7 @@ def test_256_samples_are_enough():
   assert -10 * np.log10(np.mean((few - many) ** 2)) >= 60
 
 
-def test_a_slanted_layer_without_slope_equals_a_flat_one():
+def test_tilted_layer_without_slope_equals_a_flat_one():
   colour, alpha, planes = scene([[0.9, 0, 0], [0.5, 0, 0], [0.1, 0, 0]])
   render = functools.partial(
     trace, colour, alpha, planes, lens.vogel(32), focus=0.45, strength=12, limit=5, pad=6
@@ -187,9 +187,9 @@ def test_a_slanted_layer_without_slope_equals_a_flat_one():
 
 
 def plane_hits(planes, focus, strength, h, w):
-  """Where rays from a lens meet planes in space, seen from its centre, in pixels."""
+  """Intersections of rays from a lens with planes in space, projected to pixels."""
   rows, columns = np.mgrid[:h, :w].astype(np.float64)
-  # A camera of 100 pixels focal length: strength in pixels is the lens' radius times that.
+  # A camera of 100 pixels focal length: strength in pixels is 100 times the lens radius.
   x, y = (columns + 0.5 - w / 2) / 100, (rows + 0.5 - h / 2) / 100
   aperture, distance = strength / 100, 1 / focus
 
@@ -205,7 +205,7 @@ def plane_hits(planes, focus, strength, h, w):
   return hits
 
 
-def test_slanted_layers_equal_rays_that_meet_planes():
+def test_tilted_layers_equal_ray_plane_intersections():
   h, w, pad, focus, strength = 20, 24, 6, 0.5, 10.0
   colour, alpha, planes = scene([[0.8, 0.2, -0.1], [0.5, 0, 0], [0.25, -0.1, 0.2]])
   samples = lens.vogel(19)
@@ -217,10 +217,30 @@ def test_slanted_layers_equal_rays_that_meet_planes():
   np.testing.assert_allclose(image, expected, atol=2e-5)
 
 
-def test_the_slope_of_a_layer_obeys_the_limit():
+def test_trace_with_relief_equals_a_slow_twin():
+  h, w, pad, focus, strength, limit = 20, 24, 6, 0.5, 10.0, 5.0
+  colour, alpha, planes = scene([[0.8, 0, 0], [0.5, 0, 0], [0.25, 0, 0]])
+  relief = scipy.ndimage.gaussian_filter(np.random.default_rng(1).random(alpha.shape), (0, 5, 5))
+  relief = np.float32(4 * (relief - 0.5))
+  samples = lens.vogel(19)
+  rows, columns = np.mgrid[:h, :w].astype(np.float64)
+
+  def hits(i, sample):
+    disparity = planes[i, 0] + (i != 1) * relief[i, pad:-pad, pad:-pad]
+    radius = np.clip(strength * (disparity - focus), -limit, limit)
+    return columns + radius * sample[0], rows + radius * sample[1]
+
+  image = trace(
+    colour, alpha, planes, samples, relief=relief,
+    focus=focus, strength=strength, limit=limit, pad=pad, tilted=(0, 2),
+  )  # fmt: skip
+  np.testing.assert_allclose(image, traced(colour, alpha, samples, hits, pad), atol=1e-5)
+
+
+def test_blur_of_a_tilted_layer_is_clipped():
   h, w, pad, focus, strength, limit = 20, 24, 6, 0.5, 20.0, 4.0
   planes, sample = np.float32([[0.6, 0.5, -0.3]]), np.float32([0.6, -0.7])
-  # The layer is painted with its own pixel coordinates, so the image says where the ray met it.
+  # The colours are coordinates, so the image shows the intersection of every ray.
   y, x = np.mgrid[-pad : h + pad, -pad : w + pad].astype(np.float32)
   colour = np.stack([x, y, np.zeros_like(x)], axis=-1)[None]
   image = trace(
@@ -237,7 +257,7 @@ def test_the_slope_of_a_layer_obeys_the_limit():
 
 
 @pytest.mark.parametrize('tilted', [(), (0, 1, 2)])
-def test_a_lens_is_the_mean_of_views(tilted):
+def test_trace_is_the_mean_of_views(tilted):
   colour, alpha, planes = scene([[0.8, 0.2, -0.1], [0.5, 0, 0], [0.25, -0.1, 0.2]])
   options = {'focus': 0.5, 'strength': 10, 'limit': 6, 'pad': 6, 'tilted': tilted}
   samples = lens.vogel(5)
@@ -247,7 +267,7 @@ def test_a_lens_is_the_mean_of_views(tilted):
   np.testing.assert_allclose(trace(colour, alpha, planes, samples, **options), expected, atol=1e-5)
 
 
-def test_highlights_spread_further_in_linear_light():
+def test_highlights_are_larger_in_linear_light():
   encoded = np.full((1, 31, 31, 3), 0.05, np.float32)
   encoded[:, 15, 15] = 1
   render = functools.partial(
@@ -260,7 +280,7 @@ def test_highlights_spread_further_in_linear_light():
   assert linear.mean() > naive.mean()
 
 
-def test_flat_layers_need_no_gather():
+def test_trace_has_no_gather():
   colour, alpha, planes = scene([[0.9, 0, 0], [0.5, 0, 0], [0.1, 0, 0]])
   samples = lens.vogel(8)
 
@@ -269,8 +289,8 @@ def test_flat_layers_need_no_gather():
     return jax.lax.map(lambda example: lens.trace(*example, samples, **options), examples)
 
   batch = jax.tree.map(lambda x: np.stack([x, x]), (colour, alpha, planes))
-  flat, tilted = (primitives(functools.partial(render, x), batch)['gather'] for x in ((), (2,)))
-  assert flat == 0 < tilted
+  for tilted in ((), (0, 2)):
+    assert primitives(functools.partial(render, tilted), batch)['gather'] == 0
 
 
 def test_memory_does_not_grow_with_samples():
@@ -283,5 +303,5 @@ def test_memory_does_not_grow_with_samples():
 
 def test_padding_below_the_limit_is_an_error():
   colour, alpha, planes = scene([[0.9, 0, 0]])
-  with pytest.raises(ValueError, match='padded by as much, not 6 px'):
+  with pytest.raises(ValueError, match='pad is 6 px; it must be at least'):
     trace(colour, alpha, planes, lens.vogel(4), focus=0.5, strength=12, limit=6.5, pad=6)

@@ -1,4 +1,4 @@
-"""Poisson fusion against SciPy's direct solution of the equation, written out by neighbours."""
+"""Poisson fusion against a sparse direct solver of SciPy."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ _fuse = jax.jit(poisson.fuse, static_argnames=('weight', 'align'))
 
 
 def _maps(h, w, seed=0):
-  """A smooth map, and one with a step and values that drift."""
+  """A smooth map, and one with a step and a gradual error of its values."""
   rng = np.random.default_rng(seed)
   rows, columns = np.mgrid[:h, :w] / max(h, w)
   low = 0.5 + 0.3 * np.sin(3 * columns) + 0.1 * rows
@@ -38,7 +38,7 @@ def _solved(low, high, weight):
 
 @pytest.mark.parametrize('weight', [1e-4, 1e-2, 3.0])
 @pytest.mark.parametrize('shape', [(24, 24), (17, 40)])
-def test_the_fusion_is_the_solution_of_the_equation(shape, weight):
+def test_fuse_equals_the_direct_solution(shape, weight):
   low, high = _maps(*shape)
   expected = _solved(*(x[..., 0].astype(np.float64) for x in (low, high)), weight)
   result = _fuse(low, high, weight, align=False)
@@ -46,7 +46,7 @@ def test_the_fusion_is_the_solution_of_the_equation(shape, weight):
   assert np.abs(expected - low[..., 0]).max() > 0.02
 
 
-def test_without_a_weight_gradients_are_of_the_one_and_the_mean_of_the_other():
+def test_weight_zero_takes_only_the_mean_from_low():
   low, high = _maps(20, 33)
   result = np.asarray(_fuse(low, high, 0, align=False))
   np.testing.assert_allclose(np.diff(result, axis=1), np.diff(high, axis=1), atol=1e-5)
@@ -54,13 +54,13 @@ def test_without_a_weight_gradients_are_of_the_one_and_the_mean_of_the_other():
   assert result.mean() == pytest.approx(low.mean(), abs=1e-5)
 
 
-def test_a_large_weight_gives_the_low_map():
+def test_large_weight_gives_the_low_map():
   low, high = _maps(20, 33)
   np.testing.assert_allclose(_fuse(low, high, 1e6, align=False), low, atol=1e-4)
 
 
-def test_the_high_map_is_brought_to_the_low_one_first():
-  """What it is up to scale and shift does not matter, nor what else is in the batch."""
+def test_high_map_is_aligned_first():
+  """The result does not depend on its scale and shift, nor on the rest of the batch."""
   low, high = _maps(16, 24)
   pairs = [(low, high), (low, 30 - 7 * high), _maps(16, 24, seed=1)]
   lows, highs = (np.stack(x) for x in zip(*pairs, strict=True))
@@ -72,7 +72,7 @@ def test_the_high_map_is_brought_to_the_low_one_first():
 
 
 def test_float32_is_enough_for_a_photograph():
-  """Equal maps come back equal but for rounding."""
+  """Equal maps are returned unchanged except for rounding."""
   low, high = _maps(300, 400)
   result = np.asarray(_fuse(low, high, 1e-6, align=False), np.float64)
   stiff = np.asarray(_fuse(low, low, 1e-6))
@@ -82,15 +82,15 @@ def test_float32_is_enough_for_a_photograph():
 
 
 def _laplacian(x):
-  """Minus the sum of differences to the neighbours that there are."""
+  """Minus the sum of differences to the existing neighbours."""
   padded = np.pad(x, ((1, 1), (1, 1), (0, 0)), mode='edge')
   around = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
   return 4 * x - around
 
 
-def test_refusals():
+def test_bad_input_is_an_error():
   low, high = _maps(8, 8)
-  with pytest.raises(ValueError, match='differ in size'):
+  with pytest.raises(ValueError, match='must have one size'):
     poisson.fuse(low, high[1:])
-  with pytest.raises(ValueError, match='the weight is -1; it must not be negative'):
+  with pytest.raises(ValueError, match='weight is -1; it must be at least 0'):
     poisson.fuse(low, high, -1)

@@ -1,4 +1,4 @@
-"""Quantiles without sorting, against NumPy's."""
+"""Quantiles without sorting, against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ def test_equals_numpy(kind, masked):
   for i, one in enumerate(x):
     expected = np.quantile(one[kept[i]].astype(np.float64), _LEVELS)
     values = np.sort(one[kept[i]])
-    # The place between two neighbours is rounded: by a part of how far apart these are.
+    # The position between two values is rounded, relative to their distance.
     places = np.array(_LEVELS) * (len(values) - 1)
     gaps = values[np.ceil(places).astype(int)] - values[np.floor(places).astype(int)]
     error = np.abs(np.asarray(found)[:, i, 0, 0, 0] - expected)
@@ -48,7 +48,7 @@ def test_median_of_odd_count_is_a_value():
   np.testing.assert_array_equal(np.ravel(found), np.median(x, (1, 2, 3)))
 
 
-def test_few_and_none_kept():
+def test_one_value_and_empty_mask():
   x = _maps('normal')
   kept = np.zeros(x.shape, bool)
   kept[1, 3, 4, 0] = kept[2, 0, 0, 0] = kept[2, 0, 0, 1] = True
@@ -58,14 +58,14 @@ def test_few_and_none_kept():
   np.testing.assert_allclose(found[2], np.quantile(x[2, 0, 0], 0.75), rtol=1e-6)
 
 
-def test_what_is_not_kept_does_not_matter():
+def test_masked_values_are_ignored():
   x = _maps('normal')
   kept = np.random.default_rng(1).random(x.shape) < 0.5
   other = np.where(kept, x, np.nan)
   np.testing.assert_array_equal(*(quantiles.quantile(z, 0.3, kept) for z in (x, other)))
 
 
-def test_infinite_values_are_the_largest_and_nan_is_told():
+def test_infinity_is_the_largest_value_and_nan_gives_nan():
   x = np.array([1, 2, np.inf, -np.inf, 5], np.float32).reshape(1, 5, 1, 1)
   assert np.ravel(quantiles.quantile(x, 0.5)) == 2
   assert np.ravel(quantiles.quantile(x, 1.0)) == np.inf
@@ -75,11 +75,11 @@ def test_infinite_values_are_the_largest_and_nan_is_told():
 
 
 @pytest.mark.parametrize('at', [0.3, (0.3, 0.9)])
-def test_is_a_constant_for_the_derivative(at):
+def test_quantile_has_no_derivative(at):
   x = jnp.asarray(_maps('ties'))
   slope = jax.grad(lambda x: quantiles.quantile(x, at).sum() + x.sum())(x)
   np.testing.assert_array_equal(slope, 1)
 
 
-def test_nothing_is_sorted():
+def test_quantile_does_not_sort():
   assert not primitives(lambda x: quantiles.quantile(x, 0.5), _maps('normal'))['sort']

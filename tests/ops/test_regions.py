@@ -7,7 +7,7 @@ import pytest
 from depthjax.ops import regions
 
 
-def test_the_strongest_are_a_share_and_zeros_are_none():
+def test_strongest_is_a_fraction_without_zeros():
   x = np.random.default_rng(0).random((2, 20, 20, 1)).astype(np.float32)
   x[1] = 0
   mask = np.asarray(regions.strongest(x, 0.05))
@@ -29,7 +29,7 @@ def blobs():
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_places_that_are_apart_become_regions(blobs, seed):
+def test_separate_blobs_become_regions(blobs, seed):
   found = np.asarray(jax.jit(regions.by_position, static_argnums=1)(blobs, 4, _keys(1, seed)))
   np.testing.assert_array_equal(found.sum(-1, keepdims=True), blobs)
   assert sorted(found.sum((0, 1, 2))) == [16] * 4
@@ -38,7 +38,7 @@ def test_places_that_are_apart_become_regions(blobs, seed):
     assert np.ptp(rows) == np.ptp(columns) == 3
 
 
-def test_regions_of_a_picture_do_not_depend_on_its_place_in_the_batch():
+def test_regions_do_not_depend_on_the_batch():
   mask = (np.random.default_rng(0).random((4, 24, 24, 1)) < 0.2).astype(np.float32)
   whole = np.asarray(regions.by_position(mask, 4, _keys(4)))
   half = np.asarray(regions.by_position(mask[2:], 4, _keys(4)[2:]))

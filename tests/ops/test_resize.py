@@ -1,4 +1,4 @@
-"""Resampling against scikit-image and SciPy."""
+"""Resizing against scikit-image and SciPy."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_downsample_is_the_mean_of_blocks():
 
 @pytest.mark.parametrize('factor', [0, 4, 5, 7])
 def test_downsample_rejects_a_factor_that_does_not_divide(factor):
-  with pytest.raises(ValueError, match='does not divide'):
+  with pytest.raises(ValueError, match='it must divide'):
     resize.downsample(noise(12, 18, 3), factor)
 
 
@@ -42,8 +42,8 @@ def test_upsample_keeps_leading_axes_and_constants():
   np.testing.assert_allclose(larger[0, 1], 0.7, atol=1e-6)
 
 
-def test_upsample_rejects_shrinking():
-  with pytest.raises(ValueError, match='smaller'):
+def test_upsample_rejects_a_smaller_shape():
+  with pytest.raises(ValueError, match='it must be at least'):
     resize.upsample(noise(6, 5, 1), (6, 4))
 
 
@@ -52,8 +52,8 @@ def test_upsample_needs_no_gather():
   assert not primitives(upsample, noise(2, 6, 5, 3))['gather']
 
 
-def test_a_photograph_shrinks_to_the_mean_of_its_light():
-  """A bright column, three dark ones in turn: the mean of their light, not of their values."""
+def test_photograph_is_resized_in_linear_light():
+  """One bright column and three dark ones: the mean of light, not of sRGB values."""
   image = np.full((16, 32, 3), 0.2, np.float32)
   image[:, ::4] = 0.8
   small = np.asarray(resize.photograph(image, (4, 8)))
@@ -63,15 +63,15 @@ def test_a_photograph_shrinks_to_the_mean_of_its_light():
   assert mean > 0.05 + image.mean()
 
 
-def test_a_photograph_of_that_size_already_stays_bit_for_bit():
+def test_photograph_of_the_same_size_is_unchanged():
   image = np.random.default_rng(0).random((2, 8, 16, 3), np.float32)
   np.testing.assert_array_equal(resize.photograph(image, (8, 16)), image)
   assert np.asarray(resize.photograph(image, (16, 32))).max() <= 1
 
 
 @pytest.mark.parametrize('shape', [(4, 6), (24, 9), (8, 12)])
-def test_what_is_resampled_keeps_its_place(shape):
-  """A ramp stays a ramp away from its ends, whether it shrinks or grows."""
+def test_resample_does_not_shift(shape):
+  """A ramp stays the same ramp, except at its ends, for smaller and larger shapes."""
   ramp = np.broadcast_to((np.arange(12, dtype=np.float32)[:, None] + 0.5) / 12, (2, 8, 12, 1))
   result = np.asarray(resize.resample(ramp, shape))
   assert result.shape == (2, *shape, 1)

@@ -1,4 +1,4 @@
-"""The classical renderer: what it must keep, and a twin that scatters pixel by pixel."""
+"""The classical renderer against a twin that scatters pixel by pixel, and invariants."""
 
 import functools
 
@@ -48,7 +48,7 @@ def test_constant_defocus_is_a_convolution_with_a_disc(radius):
 
 
 @pytest.mark.parametrize('radius', [2.5, 4.0])
-def test_the_disc_has_the_size_of_the_disc(radius):
+def test_impulse_is_spread_over_a_disc_of_the_radius(radius):
   image = np.zeros((21, 21, 3), np.float32)
   image[10, 10] = 1
   spread = np.asarray(blur(image, np.full((21, 21, 1), radius, np.float32), limit=4))[..., 0]
@@ -66,7 +66,7 @@ def test_any_defocus_equals_scattering_pixel_by_pixel():
   np.testing.assert_allclose(blur(image, defocus, limit=3), expected, atol=1e-5)
 
 
-def test_radii_below_half_a_pixel_keep_the_image():
+def test_radius_below_half_a_pixel_keeps_the_image():
   image = noise(12, 14, 3)
   np.testing.assert_array_equal(blur(image, np.zeros((12, 14, 1), np.float32), limit=3), image)
   small = noise(12, 14, 1, seed=1) - 0.5

@@ -240,7 +240,7 @@ def test_damaged_record_is_refused(tmp_path, calls, name, text):
 def test_misspelt_field_and_missing_config_file_are_refused(tmp_path):
   with pytest.raises(configuring.ConfigError, match='loss.kinds'):
     _lab(tmp_path).config('misspelt')
-  with pytest.raises(configuring.ConfigError, match='lensblur.py does not exist'):
+  with pytest.raises(configuring.ConfigError, match='lensblur.py: does not exist'):
     Lab(tmp_path, tmp_path, 'smoke', {}, _EXPERIMENTS).config('plain')
 
 
