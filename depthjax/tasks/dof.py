@@ -88,7 +88,7 @@ def render_example(
     strength=steepness * limit * record['aperture'],
     limit=limit,
     pad=drawn.pad,
-    tilted=geometry.tilted,
+    tilted=range(len(drawn.planes)) if relief else geometry.tilted,
     relief=drawn.relief if relief else None,
   )
   image, disparity = scene.image(drawn), scene.disparity(drawn)

@@ -64,8 +64,7 @@ def image(scene: Scene) -> jax.Array:
 def surfaces(scene: Scene) -> jax.Array:
   """Disparity of each layer [l h w], complete behind nearer layers."""
   h, w = (size - 2 * scene.pad for size in scene.alpha.shape[1:])
-  relief = None if scene.relief is None else layers.crop(scene.relief, scene.pad)
-  return layers.plane_disparity(scene.planes, h, w, relief=relief)
+  return layers.plane_disparity(scene.planes, h, w, relief=scene.relief)
 
 
 def disparity(scene: Scene) -> jax.Array:
