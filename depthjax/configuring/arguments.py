@@ -12,8 +12,7 @@ from depthjax.configuring.checks import ConfigError
 def load(path: pathlib.Path, arg: str) -> ml_collections.ConfigDict:
   """The config that `get_config(arg)` of a file returns, locked.
 
-  Raises:
-    ConfigError: the file does not exist or is not a config file, or it does not accept `arg`.
+  Raises ConfigError: the file does not exist or is not a config file, or it does not accept `arg`.
   """
   if not path.is_file():
     raise ConfigError(f'{path}: does not exist; expected a config such as configs/lensblur.py')
@@ -43,8 +42,7 @@ def apply(
 ) -> None:
   """Applies to a config the variant that a field of its argument names.
 
-  Raises:
-    ConfigError: unknown variant.
+  Raises ConfigError: unknown variant.
   """
   if name not in variants:
     raise ConfigError(f'{field} is {name!r}; it can be {", ".join(variants)}')
@@ -59,8 +57,7 @@ def parse_arg(arg: str, **fields: str) -> ml_collections.ConfigDict:
   Args:
     fields: the names and their defaults.
 
-  Raises:
-    ConfigError: an unknown name.
+  Raises ConfigError: an unknown name.
   """
   for part in filter(None, arg.split(',')):
     name, equals, value = part.partition('=')

@@ -18,8 +18,7 @@ def fraction(default: float) -> Any:
 def check_fields(config: Any) -> None:
   """Checks every bounded field of a dataclass.
 
-  Raises:
-    ValueError: a field is not a number or lies outside its bounds.
+  Raises ValueError: a field is not a number or lies outside its bounds.
   """
   for field in dataclasses.fields(config):
     if 'bounds' in field.metadata:
@@ -29,8 +28,7 @@ def check_fields(config: Any) -> None:
 def check(name: str, value: object, low: float, high: float) -> None:
   """Checks that a value is a number in [low, high], and an integer if the bounds are.
 
-  Raises:
-    ValueError: it is not.
+  Raises ValueError: it is not.
   """
   integer = isinstance(low, int)
   kind, text = (numbers.Integral, 'an integer') if integer else (numbers.Real, 'a number')

@@ -87,8 +87,7 @@ def batched(
     batch_size: examples per batch over all processes.
     shard: (number of this process, number of processes).
 
-  Raises:
-    ValueError: the batch does not divide by the number of processes, or the shard is invalid.
+  Raises ValueError: the batch does not divide by the number of processes, or the shard is invalid.
   """
   index, count = shard
   if count < 1 or not 0 <= index < count:

@@ -53,8 +53,7 @@ def batches(
     batch_size, shard: as in pipeline.batched.
     count: number of records for evaluation, rounded down to full batches; None for training.
 
-  Raises:
-    ValueError: a field out of range, or a source that cannot be read.
+  Raises ValueError: a field out of range, or a source that cannot be read.
   """
   if count is not None and count < batch_size:
     raise ValueError(f'{count} records do not fill one batch of {batch_size}')
@@ -67,8 +66,7 @@ def batches(
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   """One record, with the shapes and dtypes of all records.
 
-  Raises:
-    ValueError: a field out of range.
+  Raises ValueError: a field out of range.
   """
   return {**_kind(fields).example(fields), 'index': np.uint32(0)}
 
@@ -76,8 +74,8 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
 def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str, int]]:
   """The records that `depthjax prepare scenes` stores, and the number of items of each source.
 
-  Raises:
-    ValueError: a kind that cannot be stored, a field out of range, or a source that cannot be read.
+  Raises ValueError: a kind that cannot be stored, a field out of range, or a source that cannot be
+  read.
   """
   kind = _kind(fields)
   if kind.drawn is None:

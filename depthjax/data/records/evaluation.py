@@ -38,8 +38,7 @@ def open_records(where: str, split: str = 'test') -> Records:
   Args:
     where, split: as prepared.open_part.
 
-  Raises:
-    ValueError: as prepared.open_part.
+  Raises ValueError: as prepared.open_part.
   """
   part = prepared.open_part(where, split, ('image', ('target', 'disparity')))
   if 'disparity' in part.fields:

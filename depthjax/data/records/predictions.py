@@ -28,8 +28,7 @@ _FLAT, _EPSILON = np.float32(1e-6), np.float32(1e-7)
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   """One record of a drawn scene.
 
-  Raises:
-    ValueError: a field out of range.
+  Raises ValueError: a field out of range.
   """
   scene_records.parts(fields.get('depth_source', ''))  # Raises before anything is compiled.
   config = _config(fields)
@@ -40,8 +39,7 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
 def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
   """Endless records of a split from `depth_source`.
 
-  Raises:
-    ValueError: a field out of range, or a source that cannot be read.
+  Raises ValueError: a field out of range, or a source that cannot be read.
   """
   config, scene, train = _config(fields), scene_records.config(fields), split == 'train'
 

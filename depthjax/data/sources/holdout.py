@@ -12,8 +12,7 @@ def members(names: Sequence[str], split: str, where: str = 'source') -> list[int
   If a held-out split would be empty, the training name with the smallest hash is moved to it, so
   that a folder with few photos can be used for training and evaluation.
 
-  Raises:
-    ValueError: fewer than 3 names, so that a split would be empty.
+  Raises ValueError: fewer than 3 names, so that a split would be empty.
   """
   if split == 'all':
     return list(range(len(names)))

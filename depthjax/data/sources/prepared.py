@@ -37,8 +37,7 @@ class Part(NamedTuple):
   def read(self, index: int) -> dict[str, Any]:
     """One decoded record.
 
-    Raises:
-      ValueError: it cannot be decoded.
+    Raises ValueError: it cannot be decoded.
     """
     number = self.chosen[index]
     try:
@@ -59,8 +58,7 @@ def open_part(where: str, split: str, needs: Sequence[str | tuple[str, ...]]) ->
   Args:
     needs: features that the dataset must have; of a tuple of names, the first that exists.
 
-  Raises:
-    ValueError: the dataset is not prepared here, or the split or a feature does not exist.
+  Raises ValueError: the dataset is not prepared here, or the split or a feature does not exist.
   """
   match = re.fullmatch(r'tfds:((?:[a-z0-9+.-]+://)?[^:]+(?::\d+\.\d+\.\d+)?)(?::([^:].*))?', where)
   if not match:

@@ -16,8 +16,7 @@ OPAQUE = 250  # alpha (of 255) from which a pixel's colour belongs to the foregr
 def read_photo(path: pathlib.Path, *, side: int) -> np.ndarray:
   """Reads a photo, uint8 sRGB [h w 3], upright, with a long side of at most `side` pixels.
 
-  Raises:
-    InputError: as `images.opened`.
+  Raises InputError: as `images.opened`.
   """
   return reduce(_decode(path, 'RGB', side=side), side)
 
@@ -93,8 +92,7 @@ def complete(colour: np.ndarray, alpha: np.ndarray, name: str, side: int) -> np.
   It is reduced to a long side of at most `side` pixels. Colours of opaque pixels are extended to
   all others, so that a soft edge does not show the old background.
 
-  Raises:
-    ValueError: no pixel is opaque; `name` names the matte in the message.
+  Raises ValueError: no pixel is opaque; `name` names the matte in the message.
   """
   colour, alpha = reduce(colour, side), reduce(alpha, side)
   if not (alpha >= OPAQUE).any():

@@ -47,8 +47,7 @@ def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> path
   Args:
     wanted: which files of a URL to copy, given their path relative to it.
 
-  Raises:
-    InputError: the URL cannot be read, has no wanted file, or fsspec lacks a package for it.
+  Raises InputError: the URL cannot be read, has no wanted file, or fsspec lacks a package for it.
   """
   if not re.match(r'[a-z][a-z0-9+.-]*://', where):
     return pathlib.Path(where).expanduser()

@@ -54,8 +54,7 @@ def layout(config: SceneConfig, version: int = FORMAT) -> Layout:
 def encode(record: Mapping[str, Any], form: Layout) -> bytes:
   """The bytes of a record.
 
-  Raises:
-    ValueError: the arrays are not those of the layout.
+  Raises ValueError: the arrays are not those of the layout.
   """
   arrays = {name: np.asarray(value) for name, value in record.items()}
   has = {name: (value.dtype.newbyteorder('<').str, value.shape) for name, value in arrays.items()}
@@ -67,8 +66,7 @@ def encode(record: Mapping[str, Any], form: Layout) -> bytes:
 def decode(data: bytes, form: Layout) -> dict[str, np.ndarray]:
   """The record in these bytes; its arrays are read-only views of them.
 
-  Raises:
-    ValueError: wrong number of bytes.
+  Raises ValueError: wrong number of bytes.
   """
   dtype = np.dtype([(name, kind, shape) for name, (kind, shape) in form.items()])
   if len(data) != dtype.itemsize:
@@ -121,8 +119,7 @@ def digest(data: bytes) -> str:
 def read_manifest(where: str) -> Manifest:
   """The manifest of a folder or URL.
 
-  Raises:
-    InputError: it is missing, invalid, or of an unknown format.
+  Raises InputError: it is missing, invalid, or of an unknown format.
   """
   try:
     fields = json.loads(remote.read(where, MANIFEST))
@@ -150,8 +147,7 @@ class _Slice(NamedTuple):
 class Scenes(Sequence):
   """Prepared scenes by index, decoded on access; picklable, for worker processes.
 
-  Raises:
-    ValueError: on access: a record or its shard is damaged.
+  Raises ValueError: on access: a record or its shard is damaged.
   """
 
   def __init__(self, where: str, files: Sequence[str], manifest: Manifest):
@@ -181,9 +177,8 @@ class Scenes(Sequence):
 def open_scenes(where: str, config: SceneConfig) -> Scenes:
   """The prepared scenes of a folder or URL, checked against a config.
 
-  Raises:
-    InputError: no manifest, missing shards, another size of the frame, padding or number of layers,
-      or tilt or relief that the config does not render.
+  Raises InputError: no manifest, missing shards, another size of the frame, padding or number of
+  layers, or tilt or relief that the config does not render.
   """
   manifest = read_manifest(where)
   for field in (*_SHAPE, *_SURFACES):
