@@ -132,7 +132,7 @@ def _file(folder, name, *, optional=False):
 
 
 def _complete(path):
-  """A prediction, float32 [h w], finite everywhere."""
+  """Reads a prediction, float32 [h w]; every value must be finite."""
   values = depth.read_raw(path)
   if not np.isfinite(values).all():
     raise InputError(path, 'has NaN or infinite values', 'a value for every pixel')
@@ -143,8 +143,7 @@ def _square(name, disparity, valid, side):
   """Disparity, holes filled, and validity [h w], resized to squares."""
   if not valid.any() or not np.ptp(disparity[valid]) > 0:
     raise InputError(name, 'is constant or has no valid pixel', 'at least two different values')
-  filled = depth.fill(np.ascontiguousarray(disparity, np.float32), valid)
-  shape = (side, side)
+  filled, shape = depth.fill(np.ascontiguousarray(disparity, np.float32), valid), (side, side)
   known = noise.resized(valid.astype(np.float32), shape) > 0.5
   if not known.any():
     raise InputError(name, f'has too few valid pixels for {side} x {side}', 'more valid pixels')

@@ -69,7 +69,7 @@ class Mixture(Sequence):
 
   def pick(self, rng: np.random.Generator) -> int:
     """Number of a random item: a source by weight, then one of its items with equal chance."""
-    # Rounding can leave the last cumulative weight slightly below the random number.
+    # Rounding can leave the last cumulative weight below the random number.
     source = min(bisect.bisect_right(self.cumulative, rng.random()), len(self.sources) - 1)
     count = len(self.sources[source])
     return self.ends[source] - count + int(rng.integers(count))

@@ -37,9 +37,7 @@ BUILT_IN = {
 class Source(Sequence):
   """Images that are loaded on demand, with a least-recently-used cache of CACHE_BYTES.
 
-  Args:
-    names: names of the items, for messages.
-    load: item number -> uint8 [h w c]; must be picklable.
+  `names` are those of the items, for messages; `load` is picklable: item number -> uint8 [h w c].
   """
 
   def __init__(self, names: Iterable[str], load: Callable[[int], np.ndarray]):
@@ -74,10 +72,7 @@ class Skipping(Sequence):
   """Replaces each item that cannot be read by the next one that can.
 
   Each failed item is logged once. Its replacement depends on the files alone, so an example remains
-  a function of its number.
-
-  Args:
-    where: name of the source in messages, such as its folder.
+  a function of its number. `where` names the source in messages.
 
   Raises InputError: on access, if more than MAX_SKIPPED of the items failed in this process.
   """
