@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from depthjax.data.scenes import config as scene_config
-from depthjax.data.scenes import objects, shapes, strokes
+from depthjax.data.scenes import objects, shapes
+from depthjax.data.scenes.config import SceneConfig
 
 
 def outline(seed, family, size, **options):
@@ -15,8 +15,7 @@ def outline(seed, family, size, **options):
 def test_family_draws_varied_objects_with_soft_edges(family):
   alphas = [outline(seed, family, 96, softness=1.5) for seed in range(6)]
   for alpha in alphas:
-    assert alpha.shape == (96, 96) and alpha.dtype == np.uint8
-    assert alpha.max() > 200 and alpha.min() == 0
+    assert alpha.shape == (96, 96) and alpha.max() > 200 and alpha.min() == 0
     assert ((alpha > 0) & (alpha < 255)).sum() > 20
   areas = [(alpha > 127).mean() for alpha in alphas]
   assert len(set(areas)) > 3 and 0.01 < np.median(areas) < 0.9
@@ -41,16 +40,6 @@ def test_holes_reduce_the_area():
   assert 0.3 * solid < holed < 0.95 * solid
 
 
-def test_filled_rectangle_is_rotated_and_has_its_area():
-  canvas = np.zeros((200, 200), np.uint8)
-  corners = [[-0.5, -0.3], [0.5, -0.3], [0.5, 0.3], [-0.5, 0.3]]
-  strokes.fill(canvas, strokes.rotate(corners, 0.4))
-  # OpenCV adds a line of up to one pixel around the polygon.
-  assert 100 * 60 < canvas.astype(float).sum() / 255 < 102 * 62
-  np.testing.assert_allclose(np.mean(np.nonzero(canvas), axis=1), 99.5, atol=0.1)
-  np.testing.assert_allclose(strokes.rotate([[0.0, 2.0]], np.pi / 2), [[-2, 0]], atol=1e-12)
-
-
 def test_position_shows_the_required_fraction_in_the_frame():
   alpha = outline(0, 'figure', 30).astype(float)
   fractions = []
@@ -68,7 +57,7 @@ def test_position_shows_the_required_fraction_in_the_frame():
 
 @pytest.mark.parametrize('layers', [2, 5])
 def test_foregrounds_cover_the_configured_area_and_leave_background(layers):
-  config = scene_config.SceneConfig(height=72, width=96, pad=6, layers=layers, covers=(0.05, 0.3))
+  config = SceneConfig(height=72, width=96, pad=6, layers=layers, covers=(0.05, 0.3))
   allowed = []
   for seed in range(25):
     alphas = np.array(objects.draw_objects(np.random.default_rng(seed), config))
