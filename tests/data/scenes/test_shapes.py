@@ -17,15 +17,10 @@ def test_family_draws_varied_objects_with_soft_edges(family):
   for alpha in alphas:
     assert alpha.shape == (96, 96) and alpha.max() > 200 and alpha.min() == 0
     assert ((alpha > 0) & (alpha < 255)).sum() > 20
+    if family in ('ellipse', 'polygon', 'star', 'blob', 'vase'):  # They do not touch the border.
+      assert not np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]).any()
   areas = [(alpha > 127).mean() for alpha in alphas]
   assert len(set(areas)) > 3 and 0.01 < np.median(areas) < 0.9
-  np.testing.assert_array_equal(alphas[5], outline(5, family, 96, softness=1.5))
-
-
-@pytest.mark.parametrize('family', ['ellipse', 'polygon', 'star', 'blob', 'vase'])
-def test_solid_objects_do_not_touch_the_border_of_their_canvas(family):
-  for alpha in (outline(seed, family, 80) for seed in range(5)):
-    assert not np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]).any()
 
 
 def test_softness_widens_the_edge_and_does_not_change_the_area():
@@ -65,5 +60,7 @@ def test_foregrounds_cover_the_configured_area_and_leave_background(layers):
     inside = alphas[:, 6:-6, 6:-6] > 127
     covers = inside.mean(axis=(1, 2))
     assert 1 - inside.any(axis=0).mean() > 0.08
+    first = np.argmax(inside, axis=0)[inside.any(axis=0)]
+    assert np.bincount(first, minlength=layers - 1).min() > 20  # Every foreground is visible.
     allowed.extend((covers >= 0.05) & (covers <= 0.3))
   assert np.mean(allowed) > 0.97  # The fallback, a disc, may be cut by the border.

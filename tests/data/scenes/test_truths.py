@@ -32,12 +32,6 @@ def test_a_truth_is_the_rendered_disparity_of_the_drawn_objects_and_planes(monke
   assert {len(planes) for _, planes in calls} == set(range(2, 7))
 
 
-def test_a_truth_is_a_function_of_the_generator():
-  one, same, other = (draw_truth(seed, relief=0.5) for seed in (1, 1, 2))
-  np.testing.assert_array_equal(one, same)
-  assert one.dtype == np.float32 and one.shape == (48, 64) and (one != other).any()
-
-
 @pytest.mark.parametrize('tilted_background', [0.0, 1.0])
 def test_relief_curves_surfaces_and_keeps_their_order(monkeypatch, tilted_background):
   drawn, curved, compose = [], 0, truths.compose
