@@ -12,9 +12,10 @@ from depthjax.train import log as log_lib
 from depthjax.train import loop
 
 _CONFIGS = sorted(pathlib.Path(__file__).parents[1].glob('configs/*.py'))
+each_config = pytest.mark.parametrize('path', _CONFIGS, ids=lambda path: path.stem)
 
 
-@pytest.mark.parametrize('path', _CONFIGS, ids=lambda path: path.stem)
+@each_config
 def test_the_smoke_size_can_be_traced(path):
   """Checks shapes, types and fields without compiling."""
   config = configuring.load(path, 'smoke')
@@ -28,7 +29,7 @@ def test_the_smoke_size_can_be_traced(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('path', _CONFIGS, ids=lambda path: path.stem)
+@each_config
 def test_the_smoke_size_trains_two_steps(path, tmp_path):
   config = configuring.load(path, 'smoke').unlock()
   config.steps, config.log_every = 2, 1

@@ -12,8 +12,6 @@ from depthjax import configuring, tasks
 from depthjax.configuring import ConfigError, checks
 from depthjax.data.records import scene
 from depthjax.data.records.prediction_config import PredictionConfig
-from depthjax.models.deeplens import depthnet
-from depthjax.models.deeplens import lensblur as lensblur_models
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.deeplens.lensblur import LensBlur
 from depthjax.tasks import deeplens_depth, dof, lensblur
@@ -64,24 +62,13 @@ def test_stages_of_refinement_have_windows_only_with_losses_on_labels(size, stag
   assert (fields.max_coarsening > 1) == (fields.white_low > 0) == (stage == 'broad')
 
 
-@pytest.mark.parametrize(
-  'arg, size, stage',
-  [
-    ('', 'base', 'both'),
-    ('small', 'small', 'both'),
-    ('small,stage=first', 'small', 'first'),
-    ('stage=first,size=small', 'small', 'first'),
-  ],
-)
-def test_arguments_are_values_by_name_or_of_the_first_field(arg, size, stage):
-  parsed = configuring.parse_arg(arg, size='base', stage='both')
-  assert parsed.to_dict() == {'size': size, 'stage': stage}
-
-
-@pytest.mark.parametrize('arg, name', [('sise=small', 'sise'), ('small,=3', '')])
-def test_unknown_arguments_are_refused(arg, name):
-  with pytest.raises(ConfigError, match=f"no field '{name}'; there are size, stage"):
-    configuring.parse_arg(arg, size='base', stage='both')
+def test_arguments_are_values_by_name_or_of_the_first_field():
+  for arg in ('small,stage=first', 'stage=first,size=small'):
+    parsed = configuring.parse_arg(arg, size='base', stage='both', preset='paper')
+    assert parsed.to_dict() == {'size': 'small', 'stage': 'first', 'preset': 'paper'}
+  for arg, name in (('sise=small', 'sise'), ('small,=3', '')):
+    with pytest.raises(ConfigError, match=f"no field '{name}'; there are size, stage"):
+      configuring.parse_arg(arg, size='base', stage='both')
 
 
 @pytest.mark.parametrize(
@@ -99,18 +86,13 @@ def test_files_that_are_not_configs_are_refused(tmp_path, text, message):
     path.write_text(text)
   with pytest.raises(ConfigError, match=f'^{path}: {message}'):
     configuring.load(path, '')
-
-
-def test_a_config_error_is_not_a_value_error():
-  """absl replaces the message of a ValueError that a config file raises."""
-  assert not issubclass(ConfigError, (ValueError, TypeError))
+  assert not issubclass(ConfigError, ValueError)  # absl would replace its message.
 
 
 def _changed(**fields):
   config = configuring.defaults()
-  config.task = 'lensblur'
   flat = {name.replace('__', '.'): value for name, value in fields.items()}
-  config.update_from_flattened_dict(flat)
+  config.update_from_flattened_dict({'task': 'lensblur', **flat})
   return config
 
 
@@ -128,8 +110,7 @@ def test_numbers_below_their_minimum_are_refused(field, bound):
   'fields, machine, message',
   [
     ({'task': ''}, {}, "task is ''; it must be the name of a module"),
-    ({'ema': 1.0}, {}, 'ema is 1.0; it must be in [0, 1)'),
-    ({'ema': float('nan')}, {}, 'ema is nan; it must be in'),
+    ({'ema': float('nan')}, {}, 'ema is nan; it must be in [0, 1)'),
     ({'parallel__mode': 'spmd'}, {}, "parallel.mode is 'spmd'; it can be jit, pmap"),
     ({'optimizer__name': 'lion'}, {}, "optimizer.name is 'lion'; it can be adam, adamw"),
     ({'optimizer__schedule': 'step'}, {}, "optimizer.schedule is 'step'; it can be cosine"),
@@ -154,8 +135,6 @@ def test_the_defaults_run_on_one_device_and_on_eight():
   for devices in (1, 8):
     configuring.check(_changed(parallel__fsdp=devices), devices=devices)
   configuring.check(_changed(parallel__mode='pmap', parallel__devices=4), devices=8)
-  three = _changed(parallel__devices=3, batch_size=3, eval__examples=3)
-  configuring.check(three, devices=8)
 
 
 def _fields(cls):
@@ -169,22 +148,18 @@ def _parameters(function):
 def test_tables_of_configs_have_the_fields_of_networks_losses_and_renderers():
   blur, depth = _load('lensblur'), _load('deeplens_depth')
   assert set(blur.model) == _fields(LensBlur) - {'radius'}
-  assert lensblur_models.network(blur.model, radius=4).dtype == np.float32
   expected = _parameters(dof.render_example) - {'record', 'geometry', 'corrupted'}
   assert set(blur.render) == expected | {'disparity', 'band'}
   assert set(depth.model) == _fields(DepthNet)
-  assert depthnet.network(depth.model).width == 64
   assert set(depth.loss) == _parameters(deeplens_depth.terms) - {'outputs', 'inputs'}
 
 
 def test_every_field_of_the_loss_of_lensblur_is_used():
   image = np.ones((1, 2, 2, 3), np.float32)
   outputs, inputs = {'low': image, 'high': image}, {'target_low': 0 * image, 'target': 0 * image}
-  for field in (None, *tiny.lensblur_config().loss):
+  lensblur.terms(outputs, inputs, tiny.lensblur_config().loss)
+  for field in tiny.lensblur_config().loss:
     config = tiny.lensblur_config().unlock()
-    if field is None:
-      lensblur.terms(outputs, inputs, config.loss)
-      continue
     del config.loss[field]
     with pytest.raises(AttributeError, match=field):
       tasks.make(config, Env())

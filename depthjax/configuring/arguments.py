@@ -12,8 +12,7 @@ from depthjax.configuring.checks import ConfigError
 def load(path: pathlib.Path, arg: str) -> ml_collections.ConfigDict:
   """The config that `get_config(arg)` of a file returns, locked.
 
-  Raises:
-    ConfigError: the file does not exist or is not a config file, or it does not accept `arg`.
+  Raises ConfigError: the file does not exist or is not a config file, or it does not accept `arg`.
   """
   if not path.is_file():
     raise ConfigError(f'{path}: does not exist; expected a config such as configs/lensblur.py')
@@ -30,9 +29,8 @@ def load(path: pathlib.Path, arg: str) -> ml_collections.ConfigDict:
 
 def describe_error(error: Exception) -> str:
   """The error of a config file that Python cannot run, as one line."""
-  where = f' in line {error.lineno}' if isinstance(error, SyntaxError) else ''
-  text = error.msg if isinstance(error, SyntaxError) else error
-  return f'not a config file: {text}{where}; expected Python such as configs/lensblur.py'
+  text = f'{error.msg} in line {error.lineno}' if isinstance(error, SyntaxError) else error
+  return f'not a config file: {text}; expected Python such as configs/lensblur.py'
 
 
 def apply(
@@ -41,11 +39,7 @@ def apply(
   name: str,
   **variants: Callable[[ml_collections.ConfigDict], None],
 ) -> None:
-  """Applies to a config the variant that a field of its argument names.
-
-  Raises:
-    ConfigError: unknown variant.
-  """
+  """Applies the variant that a field of the argument names; raises ConfigError if unknown."""
   if name not in variants:
     raise ConfigError(f'{field} is {name!r}; it can be {", ".join(variants)}')
   variants[name](config)
@@ -54,13 +48,8 @@ def apply(
 def parse_arg(arg: str, **fields: str) -> ml_collections.ConfigDict:
   """Parses the argument of a config file: `name=value` pairs joined by commas.
 
-  A value without a name is that of the first field: `config.py:small`.
-
-  Args:
-    fields: the names and their defaults.
-
-  Raises:
-    ConfigError: an unknown name.
+  A value without a name is that of the first field: `config.py:small`. `fields` are the names and
+  their defaults. Raises ConfigError: an unknown name.
   """
   for part in filter(None, arg.split(',')):
     name, equals, value = part.partition('=')

@@ -32,8 +32,7 @@ _CHOICES = {
 def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int = 1) -> None:
   """Checks the fields of `defaults()`, for a number of devices over all processes.
 
-  Raises:
-    ConfigError: a field out of range, or fields that contradict each other or the devices.
+  Raises ConfigError: a field out of range, or fields that contradict each other or the devices.
   """
   for bound, fields in MINIMUM.items():
     for field in fields.split():

@@ -16,22 +16,14 @@ def fraction(default: float) -> Any:
 
 
 def check_fields(config: Any) -> None:
-  """Checks every bounded field of a dataclass.
-
-  Raises:
-    ValueError: a field is not a number or lies outside its bounds.
-  """
+  """Checks every bounded field of a dataclass, as `check`."""
   for field in dataclasses.fields(config):
     if 'bounds' in field.metadata:
       check(field.name, getattr(config, field.name), *field.metadata['bounds'])
 
 
 def check(name: str, value: object, low: float, high: float) -> None:
-  """Checks that a value is a number in [low, high], and an integer if the bounds are.
-
-  Raises:
-    ValueError: it is not.
-  """
+  """Raises ValueError unless a value is in [low, high], and an integer if the bounds are."""
   integer = isinstance(low, int)
   kind, text = (numbers.Integral, 'an integer') if integer else (numbers.Real, 'a number')
   if not isinstance(value, kind) or not low <= value <= high:

@@ -32,10 +32,7 @@ def examples(
   """Random-access examples of all processes.
 
   For training the source repeats endlessly, with a new order and new random numbers in each epoch;
-  otherwise every record comes once, in order.
-
-  Args:
-    transforms: applied in order to one record of the source at a time.
+  otherwise every record comes once, in order. Transforms apply to one record at a time, in order.
   """
   ds = grain.MapDataset.source(source).seed(seed)
   if train:
@@ -72,11 +69,7 @@ def mixture(
 
 
 def batched(
-  ds: grain.MapDataset,
-  *,
-  batch_size: int,
-  shard: tuple[int, int] = (0, 1),
-  train: bool = True,
+  ds: grain.MapDataset, *, batch_size: int, shard: tuple[int, int] = (0, 1), train: bool = True
 ) -> grain.MapDataset:
   """Random-access batches of one process.
 
@@ -87,16 +80,14 @@ def batched(
     batch_size: examples per batch over all processes.
     shard: (number of this process, number of processes).
 
-  Raises:
-    ValueError: the batch does not divide by the number of processes, or the shard is invalid.
+  Raises ValueError: the batch does not divide by the number of processes, or the shard is invalid.
   """
   index, count = shard
   if count < 1 or not 0 <= index < count:
     raise ValueError(f'shard is {shard}; it must be (i, n) with 0 <= i < n')
   if batch_size < 1 or batch_size % count:
-    raise ValueError(
-      f'batch_size is {batch_size}; it must be a positive multiple of {count} processes'
-    )
+    right = f'it must be a positive multiple of {count} processes'
+    raise ValueError(f'batch_size is {batch_size}; {right}')
   if not train:  # Full batches only: all processes must have equally many.
     ds = ds[: len(ds) // batch_size * batch_size]
   return ds[index::count].batch(batch_size // count, drop_remainder=True)
@@ -126,9 +117,8 @@ def stream(
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
     out = out.mp_prefetch(options, worker_init_fn=end_with_parent)
   if transfer:
-    out = grain.experimental.ThreadPrefetchIterDataset(
-      out.map(transfer), prefetch_buffer_size=ahead
-    )
+    out = out.map(transfer)
+    out = grain.experimental.ThreadPrefetchIterDataset(out, prefetch_buffer_size=ahead)
   return iter(out)
 
 

@@ -1,10 +1,10 @@
 """Batches and examples of the record kinds that a config's `data` names.
 
-A record kind is one module of data/records and one row of the table below.
+A record kind is one module of data/records: `example` and `records`, and `drawn` if it is stored.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import types
+from typing import Any
 
 import grain
 import numpy as np
@@ -12,26 +12,7 @@ import numpy as np
 from depthjax.data import pipeline
 from depthjax.data.records import predictions, scene
 
-
-class Kind(NamedTuple):
-  """A record kind, as functions of a config's `data`.
-
-  Attributes:
-    example: fields -> one record.
-    records: (fields, split, seed) -> endless records.
-    drawn: (fields, seed) -> what `depthjax prepare scenes` stores, and the number of items of each
-      source; None if this kind is not stored.
-  """
-
-  example: Callable[[dict[str, Any]], dict[str, np.ndarray]]
-  records: Callable[[dict[str, Any], str, int], grain.MapDataset]
-  drawn: Callable[[dict[str, Any], int], tuple[grain.MapDataset, dict[str, int]]] | None = None
-
-
-_KINDS = {
-  'predictions': Kind(predictions.example, predictions.records),
-  'scene': Kind(scene.example, scene.records, scene.drawn),
-}
+_KINDS = {'predictions': predictions, 'scene': scene}
 # Evaluation sets are the same for all runs: their seeds don't depend on the run's seed.
 _SEEDS = {'val': 2_000_003, 'test': 3_000_017}
 
@@ -53,8 +34,7 @@ def batches(
     batch_size, shard: as in pipeline.batched.
     count: number of records for evaluation, rounded down to full batches; None for training.
 
-  Raises:
-    ValueError: a field out of range, or a source that cannot be read.
+  Raises ValueError: a field out of range, or a source that cannot be read.
   """
   if count is not None and count < batch_size:
     raise ValueError(f'{count} records do not fill one batch of {batch_size}')
@@ -67,8 +47,7 @@ def batches(
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   """One record, with the shapes and dtypes of all records.
 
-  Raises:
-    ValueError: a field out of range.
+  Raises ValueError: a field out of range.
   """
   return {**_kind(fields).example(fields), 'index': np.uint32(0)}
 
@@ -76,16 +55,16 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
 def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str, int]]:
   """The records that `depthjax prepare scenes` stores, and the number of items of each source.
 
-  Raises:
-    ValueError: a kind that cannot be stored, a field out of range, or a source that cannot be read.
+  Raises ValueError: a kind that cannot be stored, a field out of range, or a source that cannot be
+  read.
   """
   kind = _kind(fields)
-  if kind.drawn is None:
+  if not hasattr(kind, 'drawn'):
     raise ValueError(f'data.kind is {fields["kind"]!r}; only scenes can be prepared')
   return kind.drawn(fields, seed)
 
 
-def _kind(fields: dict[str, Any]) -> Kind:
+def _kind(fields: dict[str, Any]) -> types.ModuleType:
   if fields['kind'] not in _KINDS:
     raise ValueError(f'data.kind is {fields["kind"]!r}; it must be {" or ".join(_KINDS)}')
   return _KINDS[fields['kind']]

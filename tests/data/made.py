@@ -26,6 +26,13 @@ def truth(side=96):
   return disparity.astype(np.float32)
 
 
+def assert_same(one, two):
+  """The same names, values and dtypes in two records or batches."""
+  assert one.keys() == two.keys()
+  for name, value in one.items():
+    np.testing.assert_array_equal(value, two[name], strict=True)
+
+
 def scene(seed, images=None, cut_outs=None, **fields):
   """A record of draw.draw_scene; by default 48 x 64 pixels with 6 pixels of padding."""
   config = SceneConfig(**{'height': 48, 'width': 64, 'pad': 6, **fields})

@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from depthjax.data import pipeline, splits
-from depthjax.data.records import scene
-from depthjax.data.scenes.config import SceneConfig
-from depthjax.data.sources import photos as photo_sources
 from tests import tiny
+from tests.data.made import assert_same
 
-CONFIG = SceneConfig(height=32, width=32, pad=4)
+FIELDS = {**tiny.config().data.to_dict(), 'photo_source': 'builtin'}
 
 
 def batches(source, transforms=(), *, seed=0, train=True, **fields):
@@ -21,16 +19,9 @@ def batches(source, transforms=(), *, seed=0, train=True, **fields):
   return pipeline.batched(ds, train=train, **fields)
 
 
-def drawn(*, seed, count=None, **fields):
-  draw = scene.DrawScene(CONFIG, photo_sources.open_photos('builtin'))
-  source = range(pipeline.EPOCH if count is None else count)
-  return batches(source, [draw, pipeline.Number()], seed=seed, train=count is None, **fields)
-
-
-def assert_same(one, two):
-  assert one.keys() == two.keys()
-  for name, value in one.items():
-    np.testing.assert_array_equal(value, two[name])
+def drawn(*, seed, count=None, **options):
+  split = 'train' if count is None else 'val'
+  return splits.batches(FIELDS, split, seed=seed, count=count, **options)
 
 
 class Noise(grain.transforms.RandomMap):
@@ -44,31 +35,21 @@ def numbers(count=10, batch_size=4, **fields):
   return batches(range(count), [Noise()], batch_size=batch_size, **fields)
 
 
-def test_batch_stacks_different_examples():
-  ds = drawn(batch_size=4, seed=0)
-  batch = ds[0]
-  assert batch['layers'].shape == (4, 3, 40, 40, 4) and batch['layers'].dtype == np.uint8
-  assert batch['observed'].shape == (4, 3, 32, 32) and batch['focus'].shape == (4,)
-  assert batch['seed'].dtype == np.uint32 and batch['blades'].dtype == np.int32
-  assert len(set(np.concatenate([ds[k]['seed'] for k in range(8)]).tolist())) == 32
-
-
-def test_example_is_a_function_of_seed_and_index():
+def test_batches_stack_different_examples_that_are_functions_of_seed_and_index():
   ds = drawn(batch_size=2, seed=7)
   late, early = ds[5], ds[0]  # In any order.
-  again = drawn(batch_size=2, seed=7)
-  assert_same(early, again[0])
-  assert_same(late, again[5])
+  assert_same(drawn(batch_size=2, seed=7)[0], early)
   assert_same({k: v[2:4] for k, v in drawn(batch_size=4, seed=7)[2].items()}, late)
   assert (drawn(batch_size=2, seed=8)[0]['layers'] != early['layers']).any()
+  assert early['layers'].shape == (2, 3, 48, 48, 4) and early['focus'].shape == (2,)
+  assert len(set(np.concatenate([ds[k]['seed'] for k in range(16)]).tolist())) == 32
 
 
-@pytest.mark.parametrize(
-  'start, options', [(0, {'threads': 0}), (1, {'threads': 3}), (3, {'workers': 2})]
-)
-def test_stream_starts_at_any_batch_with_any_readers(start, options):
+@pytest.mark.parametrize('start, threads, workers', [(0, 0, 0), (1, 3, 0), (3, 4, 2)])
+def test_stream_starts_at_any_batch_with_any_readers(start, threads, workers):
   ds = drawn(batch_size=2, seed=1)
-  with contextlib.closing(pipeline.stream(ds, start=start, **options)) as stream:
+  stream = pipeline.stream(ds, start=start, threads=threads, workers=workers)
+  with contextlib.closing(stream):
     for k in range(start, start + 4):
       assert_same(next(stream), ds[k])
 
@@ -85,19 +66,10 @@ def test_index_counts_examples_over_all_batches_and_processes():
   assert late['index'].dtype == np.uint32
 
 
-def test_batches_of_two_processes_interleave_to_those_of_one():
-  full = drawn(batch_size=4, seed=2)
-  parts = [drawn(batch_size=4, seed=2, shard=(i, 2)) for i in range(2)]
-  for k in (0, 3):
-    for i in range(2):
-      assert_same(parts[i][k], {name: v[i::2] for name, v in full[k].items()})
-
-
 def test_training_reshuffles_and_redraws_every_epoch():
   ds = numbers(count=8, batch_size=8)
   epochs = [ds[k] for k in range(4)]
-  for epoch in epochs:
-    assert sorted(epoch['number']) == list(range(8))
+  assert all(sorted(epoch['number']) == list(range(8)) for epoch in epochs)
   assert len({tuple(epoch['number']) for epoch in epochs}) == 4
   assert len({x for epoch in epochs for x in epoch['drawn']}) == 32
   assert len(ds) > 10**9
@@ -105,28 +77,22 @@ def test_training_reshuffles_and_redraws_every_epoch():
 
 def test_evaluation_reads_every_record_once_in_order():
   ds = numbers(count=10, batch_size=4, train=False)
-  assert len(ds) == 2
-  assert [n for batch in pipeline.stream(ds) for n in batch['number']] == list(range(8))
+  assert len(ds) == 2 and np.concatenate([x['number'] for x in ds]).tolist() == list(range(8))
   parts = [numbers(count=11, batch_size=4, train=False, shard=(i, 4)) for i in range(4)]
   assert [len(part) for part in parts] == [2, 2, 2, 2]
 
 
 @pytest.mark.parametrize('kind', ['scene', 'predictions'])
 def test_evaluation_records_do_not_depend_on_seed_and_count(kind):
-  fields = {**tiny.config().data.to_dict(), 'height': 32, 'width': 32, 'kind': kind}
-  if kind == 'predictions':
-    fields['predictions'] = {'levels': 0}
-  batches = []
+  fields = {**FIELDS, 'kind': kind, 'predictions': {'levels': 0}}
+  found = []
   for split in ('val', 'test'):
-    one, two = (
-      splits.batches(fields, split, seed=seed, batch_size=2, count=count)
-      for seed, count in ((3, 4), (8, 9))
-    )
+    one = splits.batches(fields, split, seed=3, batch_size=2, count=4)
+    two = splits.batches(fields, split, seed=8, batch_size=2, count=9)
     assert (len(one), len(two)) == (2, 4)
     assert_same(one[1], two[1])
-    batches.append(one[1])
-  name = 'layers' if kind == 'scene' else 'low'
-  assert (batches[0][name] != batches[1][name]).any()
+    found.append(one[1]['layers' if kind == 'scene' else 'low'])
+  assert (found[0] != found[1]).any()
 
 
 def test_invalid_batches_are_refused():
@@ -138,7 +104,7 @@ def test_invalid_batches_are_refused():
     with pytest.raises(ValueError, match=message):
       numbers(**fields)
   with pytest.raises(ValueError, match='3 records do not fill one batch of 4'):
-    splits.batches(tiny.config().data.to_dict(), 'val', seed=0, batch_size=4, count=3)
+    drawn(seed=0, batch_size=4, count=3)
 
 
 def test_batches_are_transferred_before_they_are_requested():
@@ -157,12 +123,3 @@ def test_batches_are_transferred_before_they_are_requested():
     assert started.wait(10) and sent[:3] == [2, 4, 6]
     np.testing.assert_array_equal(next(stream), [40, 50])
   assert len(sent) < 10
-
-
-def test_transfer_error_is_raised_to_the_reader():
-  def refuse(batch):
-    raise ValueError('out of memory')
-
-  stream = pipeline.stream(batches(range(8), batch_size=2, train=False), transfer=refuse)
-  with contextlib.closing(stream), pytest.raises(ValueError, match='out of memory'):
-    next(stream)

@@ -12,17 +12,11 @@ import numpy as np
 
 
 class Patches(NamedTuple):
-  """The four tilings of a map with h * w pixels.
+  """The four tilings of a map with h * w pixels."""
 
-  Attributes:
-    shape: shape of a canvas that holds all tilings, with an empty line between patches.
-    positions: int64 [4 h*w], flat position of each pixel on the canvas, for each tiling.
-    weights: float32 [4 h*w], blending weights; those of a pixel sum to 1.
-  """
-
-  shape: tuple[int, int]
-  positions: np.ndarray
-  weights: np.ndarray
+  shape: tuple[int, int]  # Of a canvas that holds all tilings, with an empty line between patches.
+  positions: np.ndarray  # Flat position of each pixel on the canvas, for each tiling [4 h*w].
+  weights: np.ndarray  # Blending weights [4 h*w], float32; those of a pixel sum to 1.
 
 
 @functools.lru_cache(maxsize=64)
@@ -51,19 +45,13 @@ def _axis(length, size):
 
 
 def label(edges: np.ndarray, tiling: Patches) -> tuple[np.ndarray, int]:
-  """Connected components between edges, for each patch separately.
+  """Connected components between edges, bool [h w], for each patch separately.
 
-  Args:
-    edges: bool [h w].
-
-  Returns:
-    int32 [4 h*w], component number in each tiling, 0 on edges; and the number of labels.
+  Returns int32 [4 h*w], component number in each tiling, 0 on edges; and the number of labels.
   """
   canvas = np.zeros(tiling.shape[0] * tiling.shape[1], np.uint8)
   canvas[tiling.positions] = ~edges.ravel()
-  count, labels = cv2.connectedComponents(
-    canvas.reshape(tiling.shape), connectivity=4, ltype=cv2.CV_32S
-  )
+  count, labels = cv2.connectedComponents(canvas.reshape(tiling.shape), connectivity=4)
   return labels.ravel()[tiling.positions], count
 
 
@@ -77,10 +65,7 @@ def means(labels: np.ndarray, count: int, values: np.ndarray) -> np.ndarray:
 def blend(tiling: Patches, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
   """Blends the values [4 h*w] of the tilings into one map, float32 [h w].
 
-  Edge pixels belong to no component; they get a Gaussian-weighted mean of nearby pixels.
-
-  Args:
-    edges: bool [h w].
+  Pixels on edges, bool [h w], get a Gaussian-weighted mean of nearby pixels.
   """
   blended = np.einsum('tp,tp->p', tiling.weights, values.astype(np.float32, copy=False))
   blended = blended.reshape(edges.shape)

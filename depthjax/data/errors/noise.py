@@ -21,27 +21,16 @@ SIGMAS = (0.6, 1.0, 1.7)  # Of the Gaussians, in pixels of the prediction.
 
 @dataclasses.dataclass(frozen=True)
 class Amplitudes:
-  """Amplitudes of the errors; values are fractions of the range of a map.
+  """Amplitudes of the errors; values are fractions of the range of a map."""
 
-  Attributes:
-    offset: std of the offset of a region in a patch.
-    gain: std of the gain on a region's relief; a factor.
-    patch: size of a patch as a fraction of the map's long side.
-    smooth: std of the smooth error.
-    cells: number of cells of the smooth error along each axis.
-    edge: std of the Gaussians on edges as a fraction of the step there.
-    density: number of Gaussians per edge pixel.
-    white: std of white noise at the resolution of the prediction.
-  """
-
-  offset: float = 0.0
-  gain: float = 0.0
-  patch: float = 1 / 16
-  smooth: float = 0.0
-  cells: int = 3
-  edge: float = 0.0
-  density: float = 0.5
-  white: float = 0.0
+  offset: float = 0.0  # Std of the offset of a region in a patch.
+  gain: float = 0.0  # Std of the gain on a region's relief; a factor.
+  patch: float = 1 / 16  # Size of a patch as a fraction of the map's long side.
+  smooth: float = 0.0  # Std of the smooth error.
+  cells: int = 3  # Cells of the smooth error along each axis.
+  edge: float = 0.0  # Std of the Gaussians on edges as a fraction of the step there.
+  density: float = 0.5  # Gaussians per edge pixel.
+  white: float = 0.0  # Std of white noise at the resolution of the prediction.
 
 
 def simulate(
@@ -55,12 +44,9 @@ def simulate(
   """The prediction for an image, or for a window of one, with known disparity.
 
   Args:
-    disparity: float32 [h w], the truth.
+    disparity: float32 [h w], the truth; the result has about its range.
     resolution: height and width at which the predictor works; at most those of the map are used.
     shape: height and width of the result; None is that of `disparity`.
-
-  Returns:
-    Disparity, float32 of `shape`, with about the range of the truth.
   """
   shape = shape or disparity.shape
   out = resized(disparity, tuple(map(min, resolution, disparity.shape)))
@@ -131,18 +117,16 @@ def inconsistency(
 def splat(
   positions: np.ndarray, kinds: np.ndarray, heights: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
-  """Sum of n Gaussians, float32 [h w].
+  """Sum of n Gaussians, float32 of `shape` (h, w).
 
   Args:
     positions, kinds, heights: [n], flat pixel position, index into SIGMAS, and peak value of each.
-    shape: (h, w).
   """
   out = np.zeros(shape, np.float32)
   for kind, sigma in enumerate(SIGMAS):
     chosen = kinds == kind
-    dots = (
-      np.bincount(positions[chosen], heights[chosen], out.size).reshape(shape).astype(np.float32)
-    )
+    dots = np.bincount(positions[chosen], heights[chosen], out.size).astype(np.float32)
+    dots = dots.reshape(shape)
     blurred = cv2.GaussianBlur(dots, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
     out += blurred * np.float32(2 * np.pi * sigma**2)  # Peak 1.
   return out
@@ -151,9 +135,7 @@ def splat(
 def with_shared_error(rng: np.random.Generator, disparity: np.ndarray, amount: float) -> np.ndarray:
   """The disparity with the error that all predictions of one image share: a curve and smooth noise.
 
-  Args:
-    disparity: float32 [h w].
-    amount: std of the error as a fraction of the range; 0 changes nothing.
+  `amount` is the std of the error as a fraction of the range; 0 changes nothing.
   """
   low = float(disparity.min())
   span = float(disparity.max()) - low
@@ -175,7 +157,6 @@ def smooth(rng: np.random.Generator, shape: tuple[int, int], cells: int) -> np.n
   # Starts within the first cell: beyond the border of the coarse grid there is no variation.
   shift = scale * (0.5 + rng.random(2))
   matrix = np.array([[scale[0], 0, -shift[0]], [0, scale[1], -shift[1]]])
-  fine = cv2.warpAffine(
-    coarse, matrix, (w, h), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-  )
+  options = {'flags': cv2.INTER_CUBIC, 'borderMode': cv2.BORDER_REFLECT_101}
+  fine = cv2.warpAffine(coarse, matrix, (w, h), **options)
   return 1.15 * resized(fine, shape, cubic=True)

@@ -25,12 +25,9 @@ def corrupt(
   Source: DeepLens section 4.2 (dilation, erosion); the amounts are ours.
 
   Args:
-    silhouettes: uint8 [l h w], 0 or 255, near first.
+    silhouettes: uint8 [l h w], 0 or 255, near first; the result has values from 0 to 255.
     scale: the long side of the frame over 320.
     probability: probability that a silhouette is changed.
-
-  Returns:
-    uint8 [l h w], 0 to 255.
   """
   out = silhouettes.copy()
   for mask in out[:-1]:

@@ -13,10 +13,10 @@ def matched(rng: np.random.Generator, disparity: np.ndarray) -> tuple[np.ndarray
   some pixels beside edges, are invalid. All pixels have mild noise.
 
   Args:
-    disparity: float32 [h w], complete.
+    disparity: float32 [h w], without holes.
 
   Returns:
-    Disparity [h w], arbitrary in holes, and valid, bool [h w], false in holes.
+    Disparity [h w], arbitrary where invalid, and valid, bool [h w].
   """
   h, w = disparity.shape
   scale = max(h, w) / 320

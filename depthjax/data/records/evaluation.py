@@ -34,12 +34,7 @@ def open_records(where: str, split: str = 'test') -> Records:
   """Records with a reference to score against.
 
   They have `image` and `target`, as those of ebb, or `image`, `disparity` and `valid`, as nyuv2.
-
-  Args:
-    where, split: as prepared.open_part.
-
-  Raises:
-    ValueError: as prepared.open_part.
+  Arguments and errors are those of prepared.open_part.
   """
   part = prepared.open_part(where, split, ('image', ('target', 'disparity')))
   if 'disparity' in part.fields:

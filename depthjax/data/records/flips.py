@@ -5,6 +5,8 @@ import numpy as np
 
 from depthjax import windows
 
+_WARP = {'flags': cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, 'borderMode': cv2.BORDER_REPLICATE}
+
 
 def flipped(x: np.ndarray, flips: np.ndarray) -> np.ndarray:
   """A map [h w] with the axes flipped for which `flips` [2] is true."""
@@ -16,11 +18,8 @@ def flipped_windows(
 ) -> list[np.ndarray]:
   """The windows of a flipped image, in the order of windows.grid.
 
-  The windows of a level are not exactly symmetric, so some are shifted by the difference.
-
-  Args:
-    parts: windows of the image, [n side side], levels 1 to `levels`.
-    shape: (h, w) of the image.
+  `parts` [n side side] are the windows of the image of `shape` (h, w), levels 1 to `levels`. Those
+  of a level are not exactly symmetric, so some are shifted by the difference.
   """
   out, (h, w), side = [], shape, parts.shape[1]
   for level in range(1, levels + 1):
@@ -33,13 +32,8 @@ def flipped_windows(
       left = w - old.left - old.width if flips[1] else old.left
       part = np.ascontiguousarray(flipped(parts[first + source], flips))
       x, y = (new.left - left) * side / new.width, (new.top - top) * side / new.height
-      out.append(_shifted(part, x, y) if x or y else part)
+      if x or y:
+        matrix = np.array([[1.0, 0, x], [0, 1, y]])
+        part = cv2.warpAffine(part, matrix, (side, side), **_WARP)
+      out.append(part)
   return out
-
-
-def _shifted(part, x, y):
-  matrix = np.array([[1.0, 0, x], [0, 1, y]])
-  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-  return cv2.warpAffine(
-    part, matrix, part.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
-  )

@@ -12,8 +12,7 @@ class PredictionConfig:
   Amplitudes are fractions of the range of a map. Fields ending in `_low` are for the consistent
   prediction at low resolution, those in `_high` for the sharp one and the windows.
 
-  Raises:
-    ValueError: a field is out of bounds.
+  Raises ValueError: a field is out of bounds.
   """
 
   levels: int = bounded(3, 0, 7)  # Levels of windows; level s has (s + 1)^2 of them.

@@ -4,6 +4,7 @@ All maps are disparity (near is large), each normalised to [0, 1].
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import grain
@@ -28,8 +29,7 @@ _FLAT, _EPSILON = np.float32(1e-6), np.float32(1e-7)
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   """One record of a drawn scene.
 
-  Raises:
-    ValueError: a field out of range.
+  Raises ValueError: a field out of range.
   """
   scene_records.parts(fields.get('depth_source', ''))  # Raises before anything is compiled.
   config = _config(fields)
@@ -40,8 +40,7 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
 def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
   """Endless records of a split from `depth_source`.
 
-  Raises:
-    ValueError: a field out of range, or a source that cannot be read.
+  Raises ValueError: a field out of range, or a source that cannot be read.
   """
   config, scene, train = _config(fields), scene_records.config(fields), split == 'train'
 
@@ -69,13 +68,11 @@ def _config(fields):
   if not fields.get('predictions'):
     raise ValueError("data.kind is 'predictions', but the table data.predictions is missing")
   if fields['height'] != fields['width']:
-    raise ValueError(
-      f'height is {fields["height"]} and width {fields["width"]}; predictions must be square'
-    )
+    size = f'height is {fields["height"]} and width {fields["width"]}'
+    raise ValueError(f'{size}; predictions must be square')
   if fields['scene_source']:
-    raise ValueError(
-      f"scene_source is {fields['scene_source']!r}; it must be '' for predictions: set depth_source"
-    )
+    wrong = f'scene_source is {fields["scene_source"]!r}'
+    raise ValueError(f"{wrong}; it must be '' for predictions: set depth_source")
   return PredictionConfig(**fields['predictions'])
 
 
@@ -119,11 +116,7 @@ def stored(
   *,
   train: bool,
 ) -> dict[str, np.ndarray]:
-  """A record as of `simulate` with stored predictions.
-
-  Args:
-    maps: a record of sources.depth.Stored.
-  """
+  """A record as of `simulate`, with the predictions of a record of sources.depth.Stored."""
   flips, inverts, _ = _augmentation(rng, config, train)
   shape, known = maps['disparity'].shape, flipped(maps['valid'], flips)
   out = {'target': normalise(flipped(maps['disparity'], flips), known)}
@@ -165,15 +158,12 @@ def predicted(
     'high': normalise(noise.simulate(rng, disparity, resolution=high_size, amplitudes=high)),
   }
   if config.levels:
-    size = (config.window_size,) * 2
-    out['windows'] = np.stack(
-      [
-        normalise(noise.simulate(rng, window, resolution=size, shape=size, amplitudes=high))
-        for level in range(1, config.levels + 1)
-        for part in windows.grid(disparity.shape, level)
-        for window in [np.ascontiguousarray(disparity[part.slices])]
-      ]
-    )
+    options = {'resolution': (config.window_size,) * 2, 'shape': (config.window_size,) * 2}
+    levels = range(1, config.levels + 1)
+    parts = [part for level in levels for part in windows.grid(disparity.shape, level)]
+    crops = (np.ascontiguousarray(disparity[part.slices]) for part in parts)
+    simulated = (noise.simulate(rng, x, amplitudes=high, **options) for x in crops)
+    out['windows'] = np.stack([normalise(x) for x in simulated])
   return out
 
 
@@ -207,18 +197,20 @@ def normalise(disparity: np.ndarray, valid: np.ndarray | None = None) -> np.ndar
     valid: bool [h w], the pixels that determine the range; the others are clipped to [0, 1].
   """
   known = disparity if valid is None or not valid.any() else disparity[valid]
-  low = known.min()
-  span = known.max() - low
+  low, span = known.min(), np.ptp(known)
   if span < _FLAT:
     return np.zeros_like(disparity)
   return np.clip((disparity - low) / (span + _EPSILON), 0, 1)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class DrawPredictions(grain.transforms.RandomMap):
   """Replaces a record by one of `simulate` of a drawn scene, a function of (seed, k) alone."""
 
-  def __init__(self, scene: SceneConfig, config: PredictionConfig, foregrounds, *, train: bool):
-    self.scene, self.config, self.foregrounds, self.train = scene, config, foregrounds, train
+  scene: SceneConfig
+  config: PredictionConfig
+  foregrounds: Sequence | None
+  train: bool
 
   def random_map(self, element, rng):
     """The record; `element` is unused."""
@@ -226,11 +218,12 @@ class DrawPredictions(grain.transforms.RandomMap):
     return simulate(rng, truth, None, self.config, train=self.train)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class TakePredictions(grain.transforms.RandomMap):
   """Makes a record of an item of sources.depth: `stored` if it has predictions, or `simulate`."""
 
-  def __init__(self, config: PredictionConfig, *, train: bool):
-    self.config, self.train = config, train
+  config: PredictionConfig
+  train: bool
 
   def random_map(self, element, rng):
     """The record."""

@@ -32,8 +32,7 @@ class DrawScene(grain.transforms.RandomMap):
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   """One record, drawn without photos.
 
-  Raises:
-    ValueError: a field out of range.
+  Raises ValueError: a field out of range.
   """
   parts(fields.get('scene_source', ''))  # To report its errors before anything is compiled.
   return draw.draw_scene(np.random.default_rng(0), config(fields))
@@ -42,8 +41,7 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
 def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
   """Endless records: of 'train' from `scene_source`; other splits are always drawn.
 
-  Raises:
-    ValueError: a field out of range, or a source that cannot be read.
+  Raises ValueError: a field out of range, or a source that cannot be read.
   """
   if split != 'train':
     return drawn(fields, seed, split)[0]
@@ -63,8 +61,7 @@ def drawn(
 ) -> tuple[grain.MapDataset, dict[str, int]]:
   """Drawn scenes of a split, by number, and the number of items of each source.
 
-  Raises:
-    ValueError: a field out of range, or a source that cannot be read.
+  Raises ValueError: a field out of range, or a source that cannot be read.
   """
   photos = photo_sources.open_items(fields['photo_source'], split, photo_sources.open_photos)
   foregrounds = photo_sources.open_items(
@@ -79,8 +76,7 @@ def drawn(
 def config(fields: dict[str, Any]) -> SceneConfig:
   """The SceneConfig in a config's `data`, which also has sources and other tables.
 
-  Raises:
-    ValueError: a field out of range.
+  Raises ValueError: a field out of range.
   """
   own = {
     name: value
@@ -93,7 +89,6 @@ def config(fields: dict[str, Any]) -> SceneConfig:
 def parts(text: str) -> list[mixtures.Part]:
   """The parts of a `scene_source` or `depth_source`; '' draws all records.
 
-  Raises:
-    ValueError: as mixtures.parse.
+  Raises ValueError: as mixtures.parse.
   """
   return mixtures.parse(text) or [mixtures.Part(DRAWN, 1.0)]

@@ -9,8 +9,7 @@ from depthjax.data.bounds import bounded, check, check_fields, fraction
 class SceneConfig:
   """How scenes are drawn; lengths in pixels, probabilities and fractions in [0, 1].
 
-  Raises:
-    ValueError: a field is out of bounds.
+  Raises ValueError: a field is out of bounds.
   """
 
   height: int = bounded(320, 32, 4096)  # Size of the frame.

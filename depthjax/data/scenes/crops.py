@@ -9,11 +9,9 @@ MIN_SCALE = 0.6  # Photo pixels per texture pixel; a smaller scale looks blurred
 def crop(
   rng: np.random.Generator, photo: np.ndarray, h: int, w: int, *, max_angle: float = np.pi
 ) -> np.ndarray:
-  """A random part of a photo, uint8 [h w 3].
+  """A random part of a photo, uint8 [h w 3], rotated by -max_angle to max_angle radians.
 
-  Args:
-    photo: uint8 [height width 3]; mirrored at its border where a crop is larger.
-    max_angle: largest rotation in either direction, radians.
+  The photo, uint8 [height width 3], is mirrored at its border where a crop is larger.
   """
   angle = rng.uniform(-max_angle, max_angle) if max_angle else 0.0
   cos, sin = abs(np.cos(angle)), abs(np.sin(angle))

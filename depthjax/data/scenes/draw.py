@@ -53,10 +53,7 @@ def draw_planes(rng: np.random.Generator, config: SceneConfig, alphas: np.ndarra
 
   Foregrounds are flat. The background is flat, or gets nearer towards the left, the right or the
   bottom (DeepLens, section 4.2). Such a ramp may be nearer than a foreground, but not within `pad`
-  pixels of any.
-
-  Args:
-    alphas: uint8 [l-1 h+2p w+2p] of the foregrounds.
+  pixels of any. `alphas`, uint8 [l-1 h+2p w+2p], are those of the foregrounds.
   """
   count, margin = len(alphas), config.margin + 1e-4  # 1e-4 for rounding to float32.
   room = 1 - count * margin

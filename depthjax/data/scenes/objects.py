@@ -17,10 +17,9 @@ MIN_BACKGROUND = 0.12  # Least fraction of the frame that the foregrounds leave 
 def draw_objects(
   rng: np.random.Generator, config: SceneConfig, foregrounds: Sequence | None = None
 ) -> list[np.ndarray]:
-  """The foregrounds of a scene, near first.
+  """The l - 1 foregrounds of a scene, near first.
 
-  Returns:
-    l - 1 arrays, uint8 [h+2p w+2p] (a drawn alpha) or [h+2p w+2p 4] (cut out of a photo).
+  Each is uint8 [h+2p w+2p], a drawn alpha, or [h+2p w+2p 4], cut out of a photo.
   """
   free = np.full((config.height, config.width), 255, np.uint8)  # 255 where nothing covers yet.
   cut = config.mattes if foregrounds is not None and len(foregrounds) else 0.0
@@ -46,7 +45,7 @@ def place(
   are cut by the border.
 
   Args:
-    alpha: uint8 [height width].
+    alpha: uint8 [height width], the object.
     h, w: size of the frame.
     visible: least fraction of the object's area inside the frame.
   """

@@ -25,13 +25,9 @@ def paint_layers(
   objects: Sequence[np.ndarray],
   photos: Sequence | None = None,
 ) -> np.ndarray:
-  """Paints the foregrounds and a background.
+  """Paints the foregrounds of objects.draw_objects and a background.
 
-  Args:
-    objects: the foregrounds of objects.draw_objects, near first.
-
-  Returns:
-    uint8 [l h+2p w+2p 4], the last layer opaque.
+  Returns uint8 [l h+2p w+2p 4], the last layer opaque.
   """
   h, w = config.height + 2 * config.pad, config.width + 2 * config.pad
   layers = np.empty((len(objects) + 1, h, w, 4), np.uint8)

@@ -16,16 +16,13 @@ SUPERSAMPLING = 2  # Of a silhouette, in each direction.
 def outline(
   rng: np.random.Generator, family: str, size: int, *, softness: float, holes: float = 0.25
 ) -> np.ndarray:
-  """The alpha of an object on a square canvas.
+  """The alpha of an object, uint8 [size size]; its border is empty unless its family fills it.
 
   Args:
     family: one of FAMILIES.
     size: height and width of the canvas, pixels.
     softness: width of the edge, pixels (two standard deviations of a Gaussian).
     holes: probability of holes in a solid object.
-
-  Returns:
-    uint8 [size size]; the border is empty unless the family fills its canvas.
   """
   canvas = np.zeros((SUPERSAMPLING * size, SUPERSAMPLING * size), np.uint8)
   FAMILIES[family][1](rng, canvas)

@@ -35,7 +35,8 @@ def draw_surfaces(config: SceneConfig, record: Mapping[str, np.ndarray]) -> dict
   relief = np.zeros((len(planes), GRID, GRID), np.float32)
   if config.tilted_foreground or config.relief:
     background = plane_disparity(planes[-1], config.height, config.width, config.pad)
-    limit = slack(planes[:-1, 0], background, alphas > 0, margin=config.margin)
+    options = {'margin': config.margin, 'overlapping': True}
+    limit = slack(planes[:-1, 0], background, alphas > 0, **options)
     limit = np.minimum(limit, 1 - np.append(planes[:-1, 0], background.max()))
     for i in np.flatnonzero(tilt.random(len(alphas)) < config.tilted_foreground):
       amount = (1 - 0.5 * config.relief) * limit[i]
@@ -61,19 +62,29 @@ def plane_disparity(plane: np.ndarray, h: int, w: int, pad: int = 0) -> np.ndarr
 
 
 def slack(
-  offsets: np.ndarray, background: np.ndarray, covered: np.ndarray, *, margin: float = 0.0
+  offsets: np.ndarray,
+  background: np.ndarray,
+  covered: np.ndarray,
+  *,
+  margin: float = 0.0,
+  overlapping: bool = False,
 ) -> np.ndarray:
   """The largest change of each layer's disparity, up or down, that keeps the layers in order: [l].
 
-  Half of the least difference, minus the margin, to the layers that it covers or that cover it.
+  Half of the least difference, minus the margin, between a foreground and the background it covers,
+  and between two foregrounds.
 
   Args:
     offsets: disparity of flat foregrounds [l-1].
     background: disparity of the background [h w].
     covered: bool [l-1 h w], pixels that each foreground covers.
     margin: least difference that must remain.
+    overlapping: whether two foregrounds limit each other only if they cover a common pixel.
   """
   apart = np.abs(offsets[:, None] - offsets) + 2 * np.eye(len(offsets))
+  if overlapping:
+    flat = covered.reshape(len(covered), -1)
+    apart[~(flat @ flat.T)] = 2
   behind = [
     offset - background[mask].max() if mask.any() else 1.0
     for offset, mask in zip(offsets, covered, strict=True)

@@ -47,19 +47,13 @@ def draw_truth(
 def compose(surfaces: Sequence[np.ndarray], covered: np.ndarray) -> np.ndarray:
   """The visible disparity [h w]: at each pixel that of the first layer which covers it.
 
-  Args:
-    surfaces: disparities of l layers [h w], near first; the last one covers every pixel.
-    covered: bool [l-1 h w].
+  `surfaces` [l h w] are near first; `covered`, bool [l-1 h w], lacks the last, which covers all.
   """
   return np.select(list(covered), surfaces[:-1], default=surfaces[-1])
 
 
 def draw_relief(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
-  """A smooth surface [h w] with values in [-1, 1] inside a mask: a slant, waves and a bulge.
-
-  Args:
-    mask: bool [h w], the silhouette of the layer.
-  """
+  """A slant, waves and a bulge [h w], in [-1, 1] inside `mask`, a silhouette: bool [h w]."""
   h, w = mask.shape
   slant, waves, bulge = rng.dirichlet((1.0, 1.0, 1.0)).astype(np.float32)
   out = np.clip(noise.smooth(rng, (h, w), int(rng.integers(2, 7))) / 2, -1, 1) * waves

@@ -32,8 +32,8 @@ class Truths(Sequence):
 
   A record is `disparity` float32 [s s], holes filled, and `valid` bool [s s].
 
-  Raises:
-    ValueError: as prepared.open_part; on access, a record that cannot be decoded or is constant.
+  Raises ValueError: as prepared.open_part; on access, a record that cannot be decoded or is
+  constant.
   """
 
   def __init__(self, where: str, split: str, side: int):
@@ -53,8 +53,7 @@ class Truths(Sequence):
 class BuiltIn(Sequence):
   """The measured disparity inside scikit-image, Middlebury 2014 "Motorcycle": one record of Truths.
 
-  Raises:
-    ValueError: a split other than 'test'.
+  Raises ValueError: a split other than 'test'.
   """
 
   def __init__(self, split: str, side: int):
@@ -79,9 +78,8 @@ class Stored(Sequence):
   A record is `disparity` and `valid` as in Truths, `low` and `high` float32 [s s], and, if levels >
   0, `windows` float32 [n window_size window_size]; a window that is not stored is cut from `high`.
 
-  Raises:
-    ValueError: the folder does not exist, or has no record of the split; on access, a file that is
-      missing, cannot be read or is incomplete.
+  Raises ValueError: the folder does not exist, or has no record of the split; on access, a file
+  that is missing, cannot be read or is incomplete.
   """
 
   def __init__(self, where: str, split: str, side: int, *, levels: int, window_size: int):
@@ -134,7 +132,7 @@ def _file(folder, name, *, optional=False):
 
 
 def _complete(path):
-  """A prediction, float32 [h w], finite everywhere."""
+  """Reads a prediction, float32 [h w]; every value must be finite."""
   values = depth.read_raw(path)
   if not np.isfinite(values).all():
     raise InputError(path, 'has NaN or infinite values', 'a value for every pixel')
@@ -145,8 +143,7 @@ def _square(name, disparity, valid, side):
   """Disparity, holes filled, and validity [h w], resized to squares."""
   if not valid.any() or not np.ptp(disparity[valid]) > 0:
     raise InputError(name, 'is constant or has no valid pixel', 'at least two different values')
-  filled = depth.fill(np.ascontiguousarray(disparity, np.float32), valid)
-  shape = (side, side)
+  filled, shape = depth.fill(np.ascontiguousarray(disparity, np.float32), valid), (side, side)
   known = noise.resized(valid.astype(np.float32), shape) > 0.5
   if not known.any():
     raise InputError(name, f'has too few valid pixels for {side} x {side}', 'more valid pixels')

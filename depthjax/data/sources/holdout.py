@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
+from depthjax.files.errors import InputError
+
 HELD_OUT = {'val': (0.0, 0.05), 'test': (0.05, 0.1)}  # Ranges of the hash of a name, in [0, 1).
 
 
@@ -12,16 +14,13 @@ def members(names: Sequence[str], split: str, where: str = 'source') -> list[int
   If a held-out split would be empty, the training name with the smallest hash is moved to it, so
   that a folder with few photos can be used for training and evaluation.
 
-  Raises:
-    ValueError: fewer than 3 names, so that a split would be empty.
+  Raises ValueError: fewer than 3 names, so that a split would be empty.
   """
   if split == 'all':
     return list(range(len(names)))
   if len(names) <= len(HELD_OUT):
-    raise ValueError(
-      f'{where}: has {len(names)} item(s); at least {len(HELD_OUT) + 1} are needed for the splits '
-      'train, val and test'
-    )
+    right = f'at least {len(HELD_OUT) + 1} for the splits train, val and test'
+    raise InputError(where, f'has {len(names)} item(s)', right)
   splits = [split_of(name) for name in names]
   for held_out in HELD_OUT:
     if held_out not in splits:

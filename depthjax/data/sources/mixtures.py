@@ -24,8 +24,8 @@ def parse(text: str) -> list[Part]:
   the location, as does the '=' of a single existing folder such as 'photos/v=2'. A comma always
   separates.
 
-  Raises:
-    ValueError: a missing weight, an empty or repeated location, or a weight that is not above 0.
+  Raises ValueError: a missing weight, an empty or repeated location, or a weight that is not above
+  0.
   """
   parts = [_part(piece.strip()) for piece in text.split(',')]
   if len(parts) == 1 and (parts[0].weight is None or os.path.isdir(os.path.expanduser(text))):
@@ -69,7 +69,7 @@ class Mixture(Sequence):
 
   def pick(self, rng: np.random.Generator) -> int:
     """Number of a random item: a source by weight, then one of its items with equal chance."""
-    # Rounding can leave the last cumulative weight slightly below the random number.
+    # Rounding can leave the last cumulative weight below the random number.
     source = min(bisect.bisect_right(self.cumulative, rng.random()), len(self.sources) - 1)
     count = len(self.sources[source])
     return self.ends[source] - count + int(rng.integers(count))

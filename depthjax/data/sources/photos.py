@@ -37,9 +37,7 @@ BUILT_IN = {
 class Source(Sequence):
   """Images that are loaded on demand, with a least-recently-used cache of CACHE_BYTES.
 
-  Args:
-    names: names of the items, for messages.
-    load: item number -> uint8 [h w c]; must be picklable.
+  `names` are those of the items, for messages; `load` is picklable: item number -> uint8 [h w c].
   """
 
   def __init__(self, names: Iterable[str], load: Callable[[int], np.ndarray]):
@@ -74,13 +72,9 @@ class Skipping(Sequence):
   """Replaces each item that cannot be read by the next one that can.
 
   Each failed item is logged once. Its replacement depends on the files alone, so an example remains
-  a function of its number.
+  a function of its number. `where` names the source in messages.
 
-  Args:
-    where: name of the source in messages, such as its folder.
-
-  Raises:
-    InputError: on access, if more than MAX_SKIPPED of the items failed in this process.
+  Raises InputError: on access, if more than MAX_SKIPPED of the items failed in this process.
   """
 
   def __init__(self, source: Sequence, where: str):
@@ -115,8 +109,7 @@ def open_items(text: str, split: str, opened: Callable[[str, str], Sequence]) ->
 
   Items that cannot be read are skipped. None if `text` is ''.
 
-  Raises:
-    ValueError: as mixtures.parse and `opened`.
+  Raises ValueError: as mixtures.parse and `opened`.
   """
   parts = mixtures.parse(text)
   sources = [Skipping(opened(part.where, split), part.where) for part in parts]
@@ -134,8 +127,7 @@ def open_photos(where: str, split: str = 'train') -> Source:
       subfolders.
     split: 'train', 'val', 'test' (disjoint) or 'all'.
 
-  Raises:
-    ValueError: the location does not exist, or has no photo of this split.
+  Raises ValueError: the location does not exist, or has no photo of this split.
   """
   if where.startswith('tfds:'):
     part = prepared.open_part(where, split, ('image',))
@@ -157,8 +149,7 @@ def open_foregrounds(where: str, split: str = 'train') -> Source:
       'tfds:NAME[:SPLIT]', a prepared dataset with the features 'image' and 'matte' or 'mask'.
     split: as open_photos.
 
-  Raises:
-    ValueError: the location does not exist or is empty, or a photo has no matte.
+  Raises ValueError: the location does not exist or is empty, or a photo has no matte.
   """
   if where.startswith('tfds:'):
     part = prepared.open_part(where, split, ('image', ('matte', 'mask')))

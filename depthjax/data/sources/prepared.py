@@ -15,19 +15,12 @@ _SPLITS = ('train', 'val', 'test')
 
 
 class Part(NamedTuple):
-  """The records of one split of a dataset.
+  """The records of one split of a dataset."""
 
-  Attributes:
-    where: the dataset as the user wrote it, for messages.
-    records: all records of the dataset.
-    chosen: the numbers of this split's records.
-    fields: names of the requested features.
-  """
-
-  where: str
-  records: Sequence[dict[str, Any]]
-  chosen: list[int]
-  fields: tuple[str, ...]
+  where: str  # The dataset as the user wrote it, for messages.
+  records: Sequence[dict[str, Any]]  # All records of the dataset.
+  chosen: list[int]  # Numbers of the records of this split.
+  fields: tuple[str, ...]  # Names of the requested features.
 
   @property
   def names(self) -> list[str]:
@@ -35,11 +28,7 @@ class Part(NamedTuple):
     return [f'{self.where}[{i}]' for i in self.chosen]
 
   def read(self, index: int) -> dict[str, Any]:
-    """One decoded record.
-
-    Raises:
-      ValueError: it cannot be decoded.
-    """
+    """One decoded record; raises ValueError if it cannot be decoded."""
     number = self.chosen[index]
     try:
       return self.records[number]
@@ -59,8 +48,7 @@ def open_part(where: str, split: str, needs: Sequence[str | tuple[str, ...]]) ->
   Args:
     needs: features that the dataset must have; of a tuple of names, the first that exists.
 
-  Raises:
-    ValueError: the dataset is not prepared here, or the split or a feature does not exist.
+  Raises ValueError: the dataset is not prepared here, or the split or a feature does not exist.
   """
   match = re.fullmatch(r'tfds:((?:[a-z0-9+.-]+://)?[^:]+(?::\d+\.\d+\.\d+)?)(?::([^:].*))?', where)
   if not match:
@@ -120,7 +108,7 @@ class Images(NamedTuple):
     image = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
     if not alpha:
       return reading.reduce(image, self.side)
-    (alpha,) = alpha
+    alpha = alpha[0]
     if alpha.shape != (*image.shape[:2], 1) or alpha.dtype != np.uint8:
       raise ValueError(f'{name}: alpha is {alpha.dtype} {alpha.shape}; it must be uint8 [h w 1]')
     return reading.complete(image, alpha[..., 0], name, self.side)

@@ -16,8 +16,7 @@ OPAQUE = 250  # alpha (of 255) from which a pixel's colour belongs to the foregr
 def read_photo(path: pathlib.Path, *, side: int) -> np.ndarray:
   """Reads a photo, uint8 sRGB [h w 3], upright, with a long side of at most `side` pixels.
 
-  Raises:
-    InputError: as `images.opened`.
+  Raises InputError: as `images.opened`.
   """
   return reduce(_decode(path, 'RGB', side=side), side)
 
@@ -25,25 +24,19 @@ def read_photo(path: pathlib.Path, *, side: int) -> np.ndarray:
 def read_foreground(photo: pathlib.Path, matte: pathlib.Path, *, side: int) -> np.ndarray:
   """Reads a photo and its matte, uint8 [h w 4]: as `complete`.
 
-  Raises:
-    InputError: as `images.opened`, for either file.
-    ValueError: the sizes differ, or no pixel is opaque.
+  Raises ValueError: as `images.opened`; the sizes differ, or no pixel is opaque.
   """
   colour, alpha = _decode(photo, 'RGB'), _decode(matte, 'L')
   if colour.shape[:2] != alpha.shape:
-    raise ValueError(
-      f'{matte}: the matte is {_size(alpha)} but its photo {photo.name} is {_size(colour)};'
-      ' both must have one size'
-    )
+    sizes = [f'{image.shape[1]} x {image.shape[0]}' for image in (alpha, colour)]
+    raise InputError(matte, f'is {sizes[0]}, but its photo is {sizes[1]}', 'the same size')
   return complete(colour, alpha, matte, side)
 
 
 def read_cutout(path: pathlib.Path, *, side: int) -> np.ndarray:
   """Reads an image with alpha, uint8 [h w 4]: as `complete`.
 
-  Raises:
-    InputError: as `images.opened`; no alpha channel.
-    ValueError: no pixel is opaque.
+  Raises ValueError: as `images.opened`; no alpha channel, or no pixel is opaque.
   """
   image = _decode(path, 'RGBA')
   return complete(np.ascontiguousarray(image[..., :3]), image[..., 3], path, side)
@@ -66,11 +59,8 @@ def extend_colour(colour: np.ndarray, known: np.ndarray) -> np.ndarray:
   one. Source: Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 4.
 
   Args:
-    colour: uint8 [h w 3].
+    colour: uint8 [h w 3]; the result equals it where known.
     known: bool [h w], true at least once.
-
-  Returns:
-    uint8 [h w 3], equal to colour where known.
   """
   weight = known.astype(np.float32)
   levels = [(colour * weight[..., None], weight)]
@@ -93,8 +83,7 @@ def complete(colour: np.ndarray, alpha: np.ndarray, name: str, side: int) -> np.
   It is reduced to a long side of at most `side` pixels. Colours of opaque pixels are extended to
   all others, so that a soft edge does not show the old background.
 
-  Raises:
-    ValueError: no pixel is opaque; `name` names the matte in the message.
+  Raises ValueError: no pixel is opaque; `name` names the matte in the message.
   """
   colour, alpha = reduce(colour, side), reduce(alpha, side)
   if not (alpha >= OPAQUE).any():
@@ -109,15 +98,8 @@ def _decode(path, mode, side=None):
       raise InputError(path, 'has no alpha channel', right)
     if side is not None:
       image.draft('RGB', (side, side))  # JPEG: decodes at 1/2, 1/4 or 1/8 of the size
-    return _pixels(ImageOps.exif_transpose(image), mode)
-
-
-def _pixels(image, mode):
-  if image.mode.startswith('I'):  # 16-bit grey, which Pillow clips to 255
-    grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
-    image = Image.fromarray(grey)
-  return np.array(image.convert(mode))
-
-
-def _size(image):
-  return f'{image.shape[1]}x{image.shape[0]}'
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith('I'):  # 16-bit grey, which Pillow clips to 255
+      grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+      image = Image.fromarray(grey)
+    return np.array(image.convert(mode))

@@ -44,11 +44,9 @@ def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> path
   Copies are updated where the remote size differs or the remote time is later, and deleted where
   the remote file is gone. Of several processes on a machine, one downloads while the others wait.
 
-  Args:
-    wanted: which files of a URL to copy, given their path relative to it.
+  `wanted` selects the files of a URL by their paths relative to it.
 
-  Raises:
-    InputError: the URL cannot be read, has no wanted file, or fsspec lacks a package for it.
+  Raises InputError: the URL cannot be read, has no wanted file, or fsspec lacks a package for it.
   """
   if not re.match(r'[a-z][a-z0-9+.-]*://', where):
     return pathlib.Path(where).expanduser()

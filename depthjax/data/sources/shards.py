@@ -5,12 +5,13 @@ a checksum. Layers as PNG are 25 % smaller but take 5x as long to decode, nearly
 (benchmarks/input.py).
 """
 
+import collections
 import dataclasses
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import grain
 import numpy as np
@@ -52,11 +53,7 @@ def layout(config: SceneConfig, version: int = FORMAT) -> Layout:
 
 
 def encode(record: Mapping[str, Any], form: Layout) -> bytes:
-  """The bytes of a record.
-
-  Raises:
-    ValueError: the arrays are not those of the layout.
-  """
+  """The bytes of a record; raises ValueError if its arrays are not those of the layout."""
   arrays = {name: np.asarray(value) for name, value in record.items()}
   has = {name: (value.dtype.newbyteorder('<').str, value.shape) for name, value in arrays.items()}
   if has != form:
@@ -65,11 +62,7 @@ def encode(record: Mapping[str, Any], form: Layout) -> bytes:
 
 
 def decode(data: bytes, form: Layout) -> dict[str, np.ndarray]:
-  """The record in these bytes; its arrays are read-only views of them.
-
-  Raises:
-    ValueError: wrong number of bytes.
-  """
+  """The record as read-only views of its bytes; raises ValueError if their number is wrong."""
   dtype = np.dtype([(name, kind, shape) for name, (kind, shape) in form.items()])
   if len(data) != dtype.itemsize:
     raise ValueError(f'the record has {len(data)} bytes; expected {dtype.itemsize}')
@@ -79,24 +72,14 @@ def decode(data: bytes, form: Layout) -> dict[str, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-  """Description of prepared scenes, stored as JSON.
+  """Description of prepared scenes, stored as JSON."""
 
-  Attributes:
-    data: the config's `data` table, without `kind` and `scene_source`.
-    seed: seed of the run that would draw the same scenes.
-    count, shards: numbers of scenes and of files.
-    items: numbers of photos and foregrounds, by field.
-    first: digest of the first record; it also depends on the versions of the libraries that draw.
-    layout: the arrays of a record, as `layout`.
-    format: version of the format.
-  """
-
-  data: dict[str, Any]
-  seed: int
-  count: int
-  shards: int
-  items: dict[str, int]
-  first: str
+  data: dict[str, Any]  # The config's `data` table, without `kind` and `scene_source`.
+  seed: int  # Of the run that would draw the same scenes.
+  count: int  # Number of scenes.
+  shards: int  # Number of files.
+  items: dict[str, int]  # Numbers of photos and foregrounds, by field.
+  first: str  # Digest of the first record; differs with the versions of the libraries that draw.
   layout: Layout
   format: int = FORMAT
 
@@ -119,11 +102,7 @@ def digest(data: bytes) -> str:
 
 
 def read_manifest(where: str) -> Manifest:
-  """The manifest of a folder or URL.
-
-  Raises:
-    InputError: it is missing, invalid, or of an unknown format.
-  """
+  """The manifest of a folder or URL; InputError if missing, invalid or of an unknown format."""
   try:
     fields = json.loads(remote.read(where, MANIFEST))
     if fields['format'] not in (1, FORMAT):
@@ -138,21 +117,12 @@ def read_manifest(where: str) -> Manifest:
     raise InputError(f'{where}/{MANIFEST}', f'is not a manifest ({error!r})', _PREPARE) from error
 
 
-class _Slice(NamedTuple):
-  """A shard and its number of records, from which array_record need not open the file to count."""
-
-  filename: str
-  skip: int
-  take: int
-  examples_in_shard: int
+# A shard and its number of records, so that array_record need not open the file to count them.
+_Slice = collections.namedtuple('_Slice', 'filename skip take examples_in_shard')
 
 
 class Scenes(Sequence):
-  """Prepared scenes by index, decoded on access; picklable, for worker processes.
-
-  Raises:
-    ValueError: on access: a record or its shard is damaged.
-  """
+  """Prepared scenes by index, picklable; access raises ValueError for a damaged record or shard."""
 
   def __init__(self, where: str, files: Sequence[str], manifest: Manifest):
     self.where, self.manifest = where, manifest
@@ -181,9 +151,8 @@ class Scenes(Sequence):
 def open_scenes(where: str, config: SceneConfig) -> Scenes:
   """The prepared scenes of a folder or URL, checked against a config.
 
-  Raises:
-    InputError: no manifest, missing shards, another size of the frame, padding or number of layers,
-      or tilt or relief that the config does not render.
+  Raises InputError: no manifest, missing shards, another size of the frame, padding or number of
+  layers, or tilt or relief that the config does not render.
   """
   manifest = read_manifest(where)
   for field in (*_SHAPE, *_SURFACES):

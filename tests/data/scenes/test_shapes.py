@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from depthjax.data.scenes import config as scene_config
-from depthjax.data.scenes import objects, shapes, strokes
+from depthjax.data.scenes import objects, shapes
+from depthjax.data.scenes.config import SceneConfig
 
 
 def outline(seed, family, size, **options):
@@ -15,18 +15,12 @@ def outline(seed, family, size, **options):
 def test_family_draws_varied_objects_with_soft_edges(family):
   alphas = [outline(seed, family, 96, softness=1.5) for seed in range(6)]
   for alpha in alphas:
-    assert alpha.shape == (96, 96) and alpha.dtype == np.uint8
-    assert alpha.max() > 200 and alpha.min() == 0
+    assert alpha.shape == (96, 96) and alpha.max() > 200 and alpha.min() == 0
     assert ((alpha > 0) & (alpha < 255)).sum() > 20
+    if family in ('ellipse', 'polygon', 'star', 'blob', 'vase'):  # They do not touch the border.
+      assert not np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]).any()
   areas = [(alpha > 127).mean() for alpha in alphas]
   assert len(set(areas)) > 3 and 0.01 < np.median(areas) < 0.9
-  np.testing.assert_array_equal(alphas[5], outline(5, family, 96, softness=1.5))
-
-
-@pytest.mark.parametrize('family', ['ellipse', 'polygon', 'star', 'blob', 'vase'])
-def test_solid_objects_do_not_touch_the_border_of_their_canvas(family):
-  for alpha in (outline(seed, family, 80) for seed in range(5)):
-    assert not np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]]).any()
 
 
 def test_softness_widens_the_edge_and_does_not_change_the_area():
@@ -39,16 +33,6 @@ def test_softness_widens_the_edge_and_does_not_change_the_area():
 def test_holes_reduce_the_area():
   solid, holed = (sum(outline(s, 'blob', 80, holes=x).mean() for s in range(6)) for x in (0, 1))
   assert 0.3 * solid < holed < 0.95 * solid
-
-
-def test_filled_rectangle_is_rotated_and_has_its_area():
-  canvas = np.zeros((200, 200), np.uint8)
-  corners = [[-0.5, -0.3], [0.5, -0.3], [0.5, 0.3], [-0.5, 0.3]]
-  strokes.fill(canvas, strokes.rotate(corners, 0.4))
-  # OpenCV adds a line of up to one pixel around the polygon.
-  assert 100 * 60 < canvas.astype(float).sum() / 255 < 102 * 62
-  np.testing.assert_allclose(np.mean(np.nonzero(canvas), axis=1), 99.5, atol=0.1)
-  np.testing.assert_allclose(strokes.rotate([[0.0, 2.0]], np.pi / 2), [[-2, 0]], atol=1e-12)
 
 
 def test_position_shows_the_required_fraction_in_the_frame():
@@ -68,7 +52,7 @@ def test_position_shows_the_required_fraction_in_the_frame():
 
 @pytest.mark.parametrize('layers', [2, 5])
 def test_foregrounds_cover_the_configured_area_and_leave_background(layers):
-  config = scene_config.SceneConfig(height=72, width=96, pad=6, layers=layers, covers=(0.05, 0.3))
+  config = SceneConfig(height=72, width=96, pad=6, layers=layers, covers=(0.05, 0.3))
   allowed = []
   for seed in range(25):
     alphas = np.array(objects.draw_objects(np.random.default_rng(seed), config))
@@ -76,5 +60,7 @@ def test_foregrounds_cover_the_configured_area_and_leave_background(layers):
     inside = alphas[:, 6:-6, 6:-6] > 127
     covers = inside.mean(axis=(1, 2))
     assert 1 - inside.any(axis=0).mean() > 0.08
+    first = np.argmax(inside, axis=0)[inside.any(axis=0)]
+    assert np.bincount(first, minlength=layers - 1).min() > 20  # Every foreground is visible.
     allowed.extend((covers >= 0.05) & (covers <= 0.3))
   assert np.mean(allowed) > 0.97  # The fallback, a disc, may be cut by the border.

@@ -69,7 +69,12 @@ def test_materials_have_their_fractions_and_the_background_is_opaque():
 
 
 def test_slack_is_half_of_the_gap_minus_the_margin():
-  background = np.array([[0.1, 0.3]], np.float32)
-  covered = np.array([[[True, True]], [[True, False]]])
-  slack = surfaces.slack(np.array([0.9, 0.5]), background, covered, margin=0.1)
-  np.testing.assert_allclose(slack, [0.15, 0.15, 0.15], atol=1e-6)
+  offsets, background = np.array([0.9, 0.5]), np.array([[0.1, 0.3]], np.float32)
+  for covered, overlapping, expected in (
+    ([[1, 1], [1, 0]], True, [0.15, 0.15, 0.15]),
+    ([[1, 0], [0, 1]], True, [0.35, 0.05, 0.05]),
+    ([[1, 0], [0, 1]], False, [0.15, 0.05, 0.05]),
+  ):
+    covered = np.array(covered, bool)[:, None]
+    found = surfaces.slack(offsets, background, covered, margin=0.1, overlapping=overlapping)
+    np.testing.assert_allclose(found, expected, atol=1e-6)

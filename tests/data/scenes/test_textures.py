@@ -8,7 +8,7 @@ from depthjax.data.scenes import crops, textures
 
 def gray(values):
   """A photo of equal channels, uint8 [h w 3]."""
-  return np.repeat(np.asarray(values)[..., None], 3, axis=2).astype(np.uint8)
+  return np.stack([values] * 3, axis=-1).astype(np.uint8)
 
 
 @pytest.mark.parametrize('family', textures.FAMILIES)
@@ -19,8 +19,7 @@ def test_family_fills_any_size_and_is_a_function_of_the_seed(family):
 
   image = draw(3, 40, 75)
   assert image.shape == (40, 75, 3) and image.dtype == np.uint8
-  np.testing.assert_array_equal(image, draw(3, 40, 75))
-  assert (image != draw(4, 40, 75)).any()
+  assert (image == draw(3, 40, 75)).all() and (image != draw(4, 40, 75)).any()
   # Most draws are not one colour only.
   assert np.median([draw(seed, 64, 64).std(axis=(0, 1)).max() for seed in range(8)]) > 4
 
@@ -29,13 +28,10 @@ def test_noise_is_normalised_and_octaves_add_detail():
   steps = []
   for octaves in (1, 5):
     field = textures.noise(np.random.default_rng(0), 60, 90, octaves=octaves)
-    assert field.shape == (60, 90) and field.dtype == np.float32
     np.testing.assert_allclose([field.min(), field.max()], [0, 1], atol=1e-6)
     steps.append(np.abs(np.diff(field)).mean())
   assert steps[1] > 1.5 * steps[0]
-
-
-def test_noise_cells_are_elongated_along_rows_by_their_aspect():
+  # Cells are elongated along rows by their aspect.
   field = textures.noise(np.random.default_rng(0), 128, 128, octaves=1, cells=16, aspect=16)
   assert np.abs(np.diff(field, axis=0)).mean() > 5 * np.abs(np.diff(field, axis=1)).mean()
 
@@ -45,12 +41,6 @@ def test_colour_ramp_is_smooth_and_spans_brightness():
     ramp = textures.colour_ramp(np.random.default_rng(seed)).astype(int)
     assert ramp.shape == (256, 3) and np.abs(np.diff(ramp, axis=0)).max() < 40
     assert np.ptp(ramp.max(axis=1)) >= 40
-
-
-def test_lights_are_clipped():
-  image = np.full((128, 128, 3), 40, np.uint8)
-  textures.add_lights(np.random.default_rng(0), image)
-  assert (image.min(axis=-1) > 243).sum() > 5
 
 
 def test_unrotated_crop_of_a_linear_photo_is_linear():
@@ -70,9 +60,8 @@ def test_rotated_crop_has_the_rotated_slope():
     part = crops.crop(np.random.default_rng(seed), gray(50 + 0.4 * x + 0.2 * y), 60, 60)
     down, across = np.gradient(part[..., 0].astype(float))
     slopes.append(across.mean() + 1j * down.mean())
-  original = np.hypot(0.4, 0.2)
-  assert min(np.abs(slopes)) > 0.5 * crops.MIN_SCALE * original
-  assert max(np.abs(slopes)) < 3.5 * original
+  scales = np.abs(slopes) / np.hypot(0.4, 0.2)
+  assert 0.5 * crops.MIN_SCALE < scales.min() and scales.max() < 3.5
   assert len(np.unique(np.round(np.angle(slopes), 1))) > 6
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from depthjax import configuring, windows
 from depthjax.data import splits
-from depthjax.data.records import flips, predictions
+from depthjax.data.records import predictions
 from depthjax.data.sources import depth as depth_sources
 from depthjax.files import depth
 from depthjax.files.errors import InputError
@@ -18,7 +18,6 @@ from tests.data import made
 from tests.prepare import made as datasets
 
 SIDE, WINDOW, LEVELS = 32, 16, 2
-SPLITS = ('train', 'val', 'test')
 
 
 def fields(**changes):
@@ -37,16 +36,13 @@ def batch(split='train', *, batch_size=2, seed=0, count=None, **changes):
   return pickle.loads(pickle.dumps(ds))[0]
 
 
-def maps(number, shape=(24, 40)):
-  """Synthetic target, low and high: float32 [h w]."""
+def maps(number):
+  """Synthetic target, low and high: float32 [24 40]."""
   rng = np.random.default_rng(number)
-  target = cv2.resize(made.truth(), shape[::-1], interpolation=cv2.INTER_AREA)
-  low = cv2.resize(cv2.resize(target, (8, 8)), shape[::-1])
-  return {
-    'target': target,
-    'low': low * rng.uniform(0.5, 2) + number,
-    'high': target + rng.normal(0, 0.01, shape).astype(np.float32),
-  }
+  target = cv2.resize(made.truth(), (40, 24), interpolation=cv2.INTER_AREA)
+  low = cv2.resize(cv2.resize(target, (8, 8)), (40, 24)) * rng.uniform(0.5, 2) + number
+  high = target + rng.normal(0, 0.01, (24, 40)).astype(np.float32)
+  return {'target': target, 'low': low, 'high': high}
 
 
 def store(folder, number, kind='npy'):
@@ -96,10 +92,9 @@ def test_missing_windows_are_cut_from_the_high_prediction(root):
 
 
 def test_holes_are_nan_in_the_target_and_zero_in_valid(tmp_path):
-  folder, target = store(tmp_path / 'a' / 'one', 0), maps(0)['target'].copy()
-  target[:12, :20] = np.nan
-  known = np.ones(target.shape, np.float32)
-  known[12:, 20:] = 0
+  folder, target = store(tmp_path / 'a' / 'one', 0), maps(0)['target']
+  known = np.ones_like(target)
+  target[:12, :20], known[12:, 20:] = np.nan, 0
   np.save(folder / 'target.npy', target)
   depth.write_depth(folder / 'valid.png', known)
   record = opened(tmp_path / 'a', 'all')[0]
@@ -109,8 +104,8 @@ def test_holes_are_nan_in_the_target_and_zero_in_valid(tmp_path):
 
 
 def test_splits_of_a_folder_are_disjoint_and_complete(root):
-  parts = [opened(root, split) for split in SPLITS]
-  names = [folder.name for part in parts for folder in part.folders]
+  parts = [opened(root, split).folders for split in ('train', 'val', 'test')]
+  names = [folder.name for part in parts for folder in part]
   assert sorted(names) == [f'scene{number}' for number in range(8)] and all(map(len, parts))
 
 
@@ -122,29 +117,6 @@ def test_batches_of_a_folder_have_the_shapes_of_the_example(root):
     for name, x in example.items():
       assert found[name].shape == (2, *x.shape) and found[name].dtype == x.dtype
     assert (found['stereo_target'] == 0).all() and (found['valid'] == 1).all()
-
-
-def test_augmentation_of_stored_records_flips_all_maps_together(root):
-  plain = opened(root, 'train')
-  unit = [predictions.normalise(plain[i]['disparity']) for i in range(len(plain))]
-  found = batch(batch_size=24, depth_source=str(root), **{'predictions.augment': True})
-  kinds = set()
-  for target, high, low, parts in zip(
-    *(found[name][..., 0] for name in ('target', 'high', 'low', 'windows')), strict=True
-  ):
-    found_kinds = {
-      (up, left, inverted)
-      for up, left, inverted in np.ndindex(2, 2, 2)
-      for x in unit
-      if np.allclose(target, abs(inverted - flips.flipped(x, (up, left))), atol=1e-6)
-    }
-    assert len(found_kinds) == 1
-    kinds |= found_kinds
-    part = windows.grid((SIDE, SIDE), 1)[1]
-    crop = cv2.resize(np.ascontiguousarray(target[part.slices]), (WINDOW, WINDOW))
-    for one, other, least in ((target, high, 0.9), (target, low, 0.5), (crop, parts[1], 0.85)):
-      assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > least
-  assert len(kinds) > 5
 
 
 def test_predictions_are_simulated_for_a_dataset(tmp_path):
@@ -166,10 +138,8 @@ def test_predictions_are_simulated_for_a_dataset(tmp_path):
 def test_mixture_uses_each_source_by_weight(root):
   found = batch(batch_size=24, depth_source=f'{root}=1,drawn=3')
   stored = [predictions.normalise(record['disparity']) for record in opened(root)]
-  from_folder = sum(
-    any(np.allclose(target[..., 0], x, atol=1e-6) for x in stored) for target in found['target']
-  )
-  assert 2 <= from_folder <= 10
+  same = [[np.allclose(y[..., 0], x, atol=1e-6) for x in stored] for y in found['target']]
+  assert 2 <= np.any(same, axis=1).sum() <= 10
 
 
 def test_damaged_record_is_skipped(root, caplog):
@@ -180,32 +150,28 @@ def test_damaged_record_is_skipped(root, caplog):
 
 
 @pytest.mark.parametrize(
-  'name, values, message',
+  'name, value, message',
   [
+    ('high', np.nan, 'NaN or infinite'),
+    ('target', np.nan, 'is constant or has no valid pixel'),
+    ('target', 1, 'is constant or has no valid pixel'),
+    ('valid', 1, 'has the size 4 x 4; expected that of'),
     ('low', None, 'has no low; expected folders NAME with target'),
-    ('high', np.full((4, 4), np.nan), 'NaN or infinite'),
-    ('target', np.full((4, 4), np.nan), 'is constant or has no valid pixel'),
-    ('target', np.ones((4, 4)), 'is constant or has no valid pixel'),
-    ('valid', np.ones((4, 4)), 'has the size 4 x 4; expected that of'),
   ],
 )
-def test_unusable_maps_are_named(tmp_path, name, values, message):
-  folder = store(tmp_path / 'a' / 'one', 0)
-  if values is None:
-    (folder / f'{name}.npy').unlink()
-  else:
-    np.save(folder / f'{name}.npy', values)
-  with pytest.raises(InputError, match=message) as refused:
+def test_unusable_maps_are_named(tmp_path, name, value, message):
+  file = store(tmp_path / 'a' / 'one', 0) / f'{name}.npy'
+  np.save(file, np.full((4, 4), value, np.float32))
+  if value is None:
+    file.unlink()
+  with pytest.raises(InputError, match=f'{file.parent}.*{message}'):
     opened(tmp_path / 'a', 'all')[0]
-  assert str(folder) in str(refused.value)
 
 
 def test_folders_without_predictions_are_refused(tmp_path):
-  with pytest.raises(InputError, match='is not a folder'):
-    opened(tmp_path / 'missing')
-  (tmp_path / 'empty').mkdir()
-  with pytest.raises(InputError, match='has no predictions'):
-    opened(tmp_path / 'empty')
+  for folder, message in ((tmp_path / 'x', 'is not a folder'), (tmp_path, 'has no predictions')):
+    with pytest.raises(InputError, match=message):
+      opened(folder)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +188,6 @@ def test_folders_without_predictions_are_refused(tmp_path):
 def test_invalid_configs_are_refused_with_the_example(changes, message):
   with pytest.raises(ValueError, match=message):
     splits.example(fields(**changes))
-
-
-def test_only_scenes_can_be_prepared():
   with pytest.raises(ValueError, match='only scenes can be prepared'):
     splits.drawn(fields(), 0)
 
@@ -233,6 +196,5 @@ def test_builtin_disparity_is_for_the_test_split_only():
   (record,) = depth_sources.BuiltIn('test', 64)
   assert record['disparity'].shape == record['valid'].shape == (64, 64)
   assert 0.8 < record['valid'].mean() < 1 and np.isfinite(record['disparity']).all()
-  for split in ('train', 'val'):
-    with pytest.raises(ValueError, match="has only the split 'test'"):
-      depth_sources.BuiltIn(split, 64)
+  with pytest.raises(ValueError, match="has only the split 'test', not 'train'"):
+    depth_sources.BuiltIn('train', 64)

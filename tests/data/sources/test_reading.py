@@ -27,20 +27,6 @@ def test_16_bit_grey_is_scaled(tmp_path):
   np.testing.assert_array_equal(photo, np.repeat((values >> 8)[..., None], 3, 2))
 
 
-def test_bmp_is_read(tmp_path):
-  image = np.random.default_rng(0).integers(0, 256, (8, 9, 3), dtype=np.uint8)
-  Image.fromarray(image).save(tmp_path / 'a.bmp')
-  np.testing.assert_array_equal(reading.read_photo(tmp_path / 'a.bmp', side=9), image)
-
-
-def test_reduction_is_the_area_mean():
-  image = np.random.default_rng(0).integers(0, 256, (24, 36, 3), dtype=np.uint8)
-  small = reading.reduce(image, 12)
-  want = image.reshape(8, 3, 12, 3, 3).mean(axis=(1, 3))
-  np.testing.assert_allclose(small, want, atol=0.51)
-  assert reading.reduce(image, 36) is image
-
-
 def test_colours_are_extended_from_the_nearest_known_ones():
   colour = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
   known = np.zeros((40, 60), bool)

@@ -1,6 +1,7 @@
 """Files behind URLs: copied once, updated and deleted with the remote files, errors of one line."""
 
 import importlib
+import pathlib
 import sys
 from concurrent import futures
 
@@ -14,7 +15,7 @@ from depthjax.data.sources import photos as photo_sources
 from depthjax.data.sources import remote, shards
 from depthjax.files.errors import InputError
 from depthjax.prepare import writing
-from tests.data.made import flat, write
+from tests.data.made import assert_same, flat, write
 from tests.data.sources import test_shards
 from tests.prepare import made
 
@@ -72,12 +73,10 @@ def test_files_are_copied_once_and_follow_the_remote_files(bucket, caplog):
 
 
 def test_failed_download_leaves_no_file(bucket, monkeypatch):
-  root, _ = bucket
-  (root / 'x').write_bytes(bytes(100))
+  (bucket[0] / 'x').write_bytes(bytes(100))
 
   def fail(self, path, target, **_):
-    with open(target, 'wb') as file:
-      file.write(b'half')
+    pathlib.Path(target).write_bytes(b'half')
     raise OSError('connection lost')
 
   monkeypatch.setattr(_REGISTRY._registry['gs'], 'get_file', fail)
@@ -86,9 +85,8 @@ def test_failed_download_leaves_no_file(bucket, monkeypatch):
   assert not any(path.is_file() for path in remote.cache_folder('gs://bucket').rglob('*'))
 
 
-@pytest.mark.parametrize('name', ['../../../outside.png', 'a/../b.png'])
-def test_remote_names_cannot_leave_the_cache_folder(bucket, monkeypatch, name):
-  found = {f'bucket/x/{n}': {'size': 3, 'type': 'file'} for n in ('good.png', name)}
+def test_remote_names_cannot_leave_the_cache_folder(bucket, monkeypatch):
+  found = {f'bucket/x/{n}': {'size': 3, 'type': 'file'} for n in ('good.png', 'a/../../b.png')}
   monkeypatch.setattr(_REGISTRY._registry['gs'], 'find', lambda *_, **__: found)
   with pytest.raises(InputError, match='^gs://bucket/x: has a file named .*; expected names with'):
     remote.fetch('gs://bucket/x')
@@ -96,20 +94,20 @@ def test_remote_names_cannot_leave_the_cache_folder(bucket, monkeypatch, name):
 
 
 def test_concurrent_calls_download_each_file_once(bucket):
-  root, downloads = bucket
   for i in range(8):
-    (root / str(i)).write_text(str(i))
+    (bucket[0] / str(i)).write_text(str(i))
   with futures.ThreadPoolExecutor(4) as pool:
-    folders = set(pool.map(remote.fetch, ['gs://bucket'] * 4))
-  assert len(folders) == 1 and len(downloads) == 8
+    assert len(set(pool.map(remote.fetch, ['gs://bucket'] * 4))) == 1
+  assert len(bucket[1]) == 8
 
 
 def test_unreadable_urls_are_errors_of_one_line(bucket, monkeypatch, tmp_path):
   (bucket[0] / 'empty').mkdir()
   monkeypatch.setitem(sys.modules, 'adlfs', None)  # Whether or not it is installed.
+  missing = 'does not exist or has none of the files; expected an existing folder'
   for where, message in (
-    ('gs://bucket/nothing', 'does not exist or has none of the files; expected an existing folder'),
-    ('gs://bucket/empty', 'does not exist or has none of the files; expected an existing folder'),
+    ('gs://bucket/nothing', missing),
+    ('gs://bucket/empty', missing),
     ('nonsense://x/y', r'cannot be read or copied \(Protocol not known: nonsense'),
     ('abfs://x/y', r'cannot be read or copied \(.*adlfs'),
   ):
@@ -125,15 +123,9 @@ def test_sources_behind_a_url_equal_local_ones(bucket, tmp_path):
   root, downloads = bucket
   for i in range(20):
     write(root / 'photos' / 'sub' / f'{i}.png', flat(i))
-    write(root / 'cut' / 'photos' / f'{i}.jpg', flat(9 * i))
-    write(root / 'cut' / 'mattes' / f'{i}.png', flat(255, c=0))
   (root / 'photos' / 'huge.tar').write_bytes(bytes(1000))
-  for opened, name in (
-    (photo_sources.open_photos, 'photos'),
-    (photo_sources.open_foregrounds, 'cut'),
-  ):
-    near, far = opened(f'{root}/{name}', 'train'), opened(f'gs://bucket/{name}', 'train')
-    np.testing.assert_array_equal(np.stack(near), np.stack(far))
+  near, far = (photo_sources.open_photos(f'{x}/photos', 'train') for x in (root, 'gs://bucket'))
+  np.testing.assert_array_equal(np.stack(near), np.stack(far))
   assert not any('tar' in path for path in downloads)
 
   writing.prepare('ebb', made.MAKERS['ebb'](tmp_path / 'ebb'), root)
@@ -146,4 +138,4 @@ def test_sources_behind_a_url_equal_local_ones(bucket, tmp_path):
   config = scene.config(test_shards.FIELDS)
   near, far = (shards.open_scenes(x, config) for x in (f'{root}/scenes', 'gs://bucket/scenes/'))
   for one, two in zip(near, far, strict=True):
-    test_shards.assert_same(one, two)
+    assert_same(one, two)
