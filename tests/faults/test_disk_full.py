@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from depthjax.files import space, weights
+from depthjax.files import disk as disk_errors, weights
 from depthjax.files.errors import InputError
 from depthjax.train import checkpoint, loop
 from depthjax.train import log as log_lib
@@ -65,7 +65,7 @@ def test_a_failed_save_is_reported_at_once_and_leaves_no_checkpoint(disk):
 def test_the_message_names_the_full_disk(tmp_path, filename):
   name = '/dev/shm/part' if isinstance(filename, str | bytes) else tmp_path
   with pytest.raises(InputError, match=f'^{name}: cannot be written .No space left on device.'):
-    with space.needed(tmp_path, 'free space'):
+    with disk_errors.write_errors(tmp_path, 'free space', disk_errors.FULL):
       try:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), filename)
       except OSError as error:
