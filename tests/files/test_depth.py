@@ -73,6 +73,7 @@ def test_maps_of_the_same_aspect_ratio_are_resized(scale):
   ramp = np.broadcast_to((np.arange(W) + 0.5) / W, (H, W)).astype(np.float32)
   depth = normalise(ramp, shape=(h, w))
   assert depth.resized and depth.disparity.shape == (h, w, 1) and depth.raw.shape == (H, W)
+  assert depth.disparity.min() == 0 and depth.disparity.max() == 1
   # Half-pixel centres: the slope is constant except at the border, and the ramp is symmetric.
   slope = np.diff(depth.disparity[h // 2, 2:-2, 0])
   np.testing.assert_allclose(slope, slope.mean(), rtol=1e-3)
