@@ -11,35 +11,19 @@ from depthjax.convert import resnet50
 from depthjax.models.encoders import resnet
 from tests.messages import refused
 
-# Of torchvision: number of blocks, width and stride.
-_STAGES = {'layer1': (3, 64, 1), 'layer2': (4, 128, 2), 'layer3': (6, 256, 2)}
-
 
 @functools.cache
 def _tensors():
-  """A random state dict with the names of torchvision, layer4 and fc included."""
+  """A random state dict with the names of torchvision, and two tensors of layer4 and fc."""
   rng, tensors = np.random.default_rng(0), {}
-
-  def conv(name, norm, *shape):
+  for conv, norm, _, shape in resnet50.layers():
     scale = np.sqrt(1 / np.prod(shape[1:]))
-    tensors[f'{name}.weight'] = scale * rng.standard_normal(shape)
+    tensors[f'{conv}.weight'] = scale * rng.standard_normal(shape)
     tensors[f'{norm}.weight'] = 1 + 0.1 * rng.standard_normal(shape[0])
     tensors[f'{norm}.bias'] = 0.1 * rng.standard_normal(shape[0])
     tensors[f'{norm}.running_mean'] = 0.1 * rng.standard_normal(shape[0])
     tensors[f'{norm}.running_var'] = rng.uniform(0.5, 2, shape[0])
     tensors[f'{norm}.num_batches_tracked'] = np.int64(7)
-
-  conv('conv1', 'bn1', 64, 3, 7, 7)
-  before = 64
-  for stage, (blocks, width, _) in _STAGES.items():
-    for i in range(blocks):
-      name = f'{stage}.{i}'
-      conv(f'{name}.conv1', f'{name}.bn1', width, before, 1, 1)
-      conv(f'{name}.conv2', f'{name}.bn2', width, width, 3, 3)
-      conv(f'{name}.conv3', f'{name}.bn3', 4 * width, width, 1, 1)
-      if i == 0:
-        conv(f'{name}.downsample.0', f'{name}.downsample.1', 4 * width, before, 1, 1)
-      before = 4 * width
   tensors |= {'layer4.0.conv1.weight': np.zeros((512, 1024, 1, 1)), 'fc.weight': np.zeros((10, 9))}
   return {n: x.astype(np.float32) if x.ndim else x for n, x in tensors.items()}
 
@@ -93,8 +77,8 @@ def _forward(tensors, x, stride_on):
   features = {'conv1': jax.nn.relu(conv_norm(x, 'conv1', 'bn1', 2))}
   window, strides, padding = (1, 1, 3, 3), (1, 1, 2, 2), ((0, 0), (0, 0), (1, 1), (1, 1))
   x = jax.lax.reduce_window(features['conv1'], -jnp.inf, jax.lax.max, window, strides, padding)
-  for stage, (blocks, _, stride) in _STAGES.items():
-    stride, dilation = (1, 2) if stage == 'layer3' else (stride, 1)
+  stages = ('layer1', 3, 1, 1), ('layer2', 4, 2, 1), ('layer3', 6, 1, 2)
+  for stage, blocks, stride, dilation in stages:
     for i in range(blocks):
       name, step = f'{stage}.{i}', stride if i == 0 else 1
       middle, last = (step, 1) if stride_on == 'middle' else (1, step)

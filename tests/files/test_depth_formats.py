@@ -32,12 +32,9 @@ def exr(path, channels):
 @pytest.mark.parametrize('extension', ['.npy', '.pfm', '.exr', '.PFM'])
 @pytest.mark.parametrize('shape', [(H, W), (H, W, 1)])
 def test_float_formats_are_exact(tmp_path, disparity, extension, shape):
-  path = tmp_path / f'a{extension}'
-  values = disparity * 7 - 3
+  path, values = tmp_path / f'a{extension}', disparity * 7 - 3
   write_depth(path, values.reshape(shape))
-  raw = read_raw(path)
-  assert raw.dtype == np.float32
-  np.testing.assert_array_equal(raw, values)
+  np.testing.assert_array_equal(read_raw(path), values, strict=True)
 
 
 @pytest.mark.parametrize('bits', [8, 16])
@@ -127,19 +124,11 @@ def test_truncated_files_are_refused(file):
     refused(lambda: read_raw(file), file)
 
 
-def test_size_in_the_header_is_limited(file):
+def test_size_in_the_header_is_limited_before_values_are_read(file):
   assert read_raw(file, max_pixels=H * W).shape == (H, W)
+  if file.suffix != '.npz':  # Its directory is at the end.
+    file.write_bytes(file.read_bytes()[:-30])
   refused(lambda: read_raw(file, max_pixels=H * W - 1), file, f'{W} x {H} pixels', 'at most')
-
-
-def test_huge_size_is_refused_before_values_are_read(tmp_path):
-  path = tmp_path / 'a.pfm'
-  path.write_bytes(b'Pf\n900000 900000\n-1\n')
-  refused(lambda: read_raw(path), '900000 x 900000', 'at most 100.0 million')
-  with open(tmp_path / 'a.npy', 'wb') as file:
-    header = {'descr': '<f4', 'fortran_order': False, 'shape': (900000, 900000)}
-    np.lib.format.write_array_header_1_0(file, header)
-  refused(lambda: read_raw(tmp_path / 'a.npy'), '900000 x 900000', 'at most 100.0 million')
 
 
 @pytest.mark.parametrize(

@@ -36,16 +36,11 @@ def test_lossless_formats_are_exact(tmp_path, extension, bits, shape):
   np.testing.assert_array_equal(np.rint(image * levels), expected)
 
 
-@pytest.mark.parametrize('extension', ['.jpg', '.jpeg', '.webp'])
-def test_lossy_formats_are_close(tmp_path, photo, extension):
-  assert np.abs(read_image(saved(tmp_path / f'a{extension}', photo)) - photo).mean() < 0.02
-
-
 def test_jpeg_has_quality_95_and_no_chroma_subsampling(tmp_path, photo):
   options = cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111
   bgr = np.rint(photo[..., ::-1] * 255).astype(np.uint8)
   expected = cv2.imdecode(cv2.imencode('.jpg', bgr, options)[1], cv2.IMREAD_COLOR)[..., ::-1]
-  pixels = read_pixels(saved(tmp_path / 'a.jpg', photo)).astype(int)
+  pixels = read_pixels(saved(tmp_path / 'a.jpeg', photo)).astype(int)
   assert np.abs(pixels - expected).max() <= 1
 
 
@@ -100,17 +95,11 @@ def test_alpha_is_dropped_without_compositing(tmp_path, photo):
 
 
 @pytest.mark.parametrize('mode', ['1', 'P', 'L', 'LA', 'CMYK'])
-def test_every_mode_becomes_three_channels(tmp_path, photo, mode):
+def test_every_mode_becomes_three_channels_whatever_the_name(tmp_path, photo, mode):
   image = Image.fromarray(np.rint(photo * 255).astype(np.uint8)).convert(mode)
-  path = tmp_path / ('a.tif' if mode == 'CMYK' else 'a.png')
-  image.save(path)
+  image.save(tmp_path / 'a.jpg', 'TIFF' if mode == 'CMYK' else 'PNG')
   expected = np.asarray(image.convert('RGB'), np.float32) / 255
-  np.testing.assert_allclose(read_image(path), expected, atol=1e-6)
-
-
-def test_format_is_detected_from_the_content(tmp_path, photo):
-  saved(tmp_path / 'a.png', photo).rename(tmp_path / 'a.jpg')
-  np.testing.assert_allclose(read_image(tmp_path / 'a.jpg'), photo, atol=0.5 / 255 + 1e-6)
+  np.testing.assert_allclose(read_image(tmp_path / 'a.jpg'), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize('name, mode', [('a.png', 'RGB'), ('b.png', 'P'), ('a.jpg', 'RGB')])
