@@ -215,7 +215,7 @@ def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
       with open(temporary, 'wb') as file:
         np.save(file, values)
     elif extension == '.pfm':
-      depth_formats.write_pfm(temporary, values)
+      temporary.write_bytes(depth_formats.encode_pfm(values))
     else:
       temporary.write_bytes(_png(path, values))
 

@@ -103,10 +103,10 @@ def _pfm_header(path: Path, file: BinaryIO) -> tuple[int, int, int, float]:
   return int(match[3]), int(match[2]), 3 if match[1] == b'PF' else 1, scale
 
 
-def write_pfm(path: Path, values: np.ndarray) -> None:
-  """Writes float32 [h w], little-endian."""
+def encode_pfm(values: np.ndarray) -> bytes:
+  """Encodes float32 [h w] as a little-endian PFM file."""
   h, w = values.shape
-  path.write_bytes(b'Pf\n%d %d\n-1.0\n' % (w, h) + values[::-1].astype('<f4').tobytes())
+  return b'Pf\n%d %d\n-1.0\n' % (w, h) + values[::-1].astype('<f4').tobytes()
 
 
 def read_exr(path: Path, max_pixels: int) -> np.ndarray:
