@@ -11,35 +11,32 @@ import safetensors
 import safetensors.numpy
 
 from depthjax.files import atomic
-from depthjax.files.errors import InputError, readable_file
+from depthjax.files.errors import InputError, optional, readable_file
 
 _RIGHT = 'a checkpoint as .safetensors, .pth, .pt or .bin'
 _COMPLETE = 'a complete state dict'
 _WRAPPERS = ('state_dict', 'model', 'net')
-_PREFIX = 'module.'  # of DataParallel
 
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """Reads tensors by name, floats as float32; unwraps `state_dict`, `model` or `net`.
 
-  PyTorch files need the package torch.
-
-  Raises:
-    InputError: missing, truncated, another format, not a state dict, torch is not installed.
+  Raises InputError: missing, truncated, another format, not a state dict, torch is not installed.
   """
   path = readable_file(path)
   extension = path.suffix.lower()
   if extension not in ('.safetensors', '.pth', '.pt', '.bin'):
     raise InputError(path, f'ends in {path.suffix!r}', _RIGHT)
   tensors = _read_safetensors(path) if extension == '.safetensors' else _read_torch(path)
-  return {name.removeprefix(_PREFIX): _plain(x) for name, x in tensors.items()}
+  # bfloat16, which NumPy lacks, is not of the kind 'f'.
+  tensors = {n: x if x.dtype.kind in 'biu' else x.astype(np.float32) for n, x in tensors.items()}
+  return {name.removeprefix('module.'): x for name, x in tensors.items()}  # of DataParallel
 
 
 def check_output(path: str | os.PathLike) -> None:
   """Checks that `write` can write there; call it before long work starts.
 
-  Raises:
-    InputError: as atomic.check_output; a PyTorch file, but torch is not installed.
+  Raises InputError: as atomic.check_output; a PyTorch file, but torch is not installed.
   """
   if atomic.check_output(path, ('.pt', '.pth', '.safetensors')).suffix.lower() != '.safetensors':
     _torch(path)
@@ -48,8 +45,7 @@ def check_output(path: str | os.PathLike) -> None:
 def write(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], wrapper: str) -> None:
   """Writes a state dict as .safetensors, or as .pt and .pth under the key `wrapper`.
 
-  Raises:
-    InputError: as `check_output`; no free space or no permission.
+  Raises InputError: as `check_output`; no free space or no permission.
   """
   check_output(path)
   extension = Path(path).suffix.lower()
@@ -86,24 +82,11 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     stored = next((stored[n] for n in _WRAPPERS if isinstance(stored.get(n), Mapping)), stored)
   if not isinstance(stored, Mapping) or not all(isinstance(name, str) for name in stored):
     raise InputError(path, f'holds {type(stored).__name__}, not tensors by name', _COMPLETE)
-  tensors = {name: x for name, x in stored.items() if isinstance(x, torch.Tensor)}
-  return {
-    name: (x.float() if x.is_floating_point() else x).detach().numpy()
-    for name, x in tensors.items()
-  }
+  tensors = {name: x.detach() for name, x in stored.items() if isinstance(x, torch.Tensor)}
+  return {n: (x.float() if x.is_floating_point() else x).numpy() for n, x in tensors.items()}
 
 
-def _plain(x: np.ndarray) -> np.ndarray:
-  # bfloat16 has a dtype kind other than 'f'.
-  return x if x.dtype.kind in 'biu' else x.astype(np.float32)
-
-
-def _torch(path: Path) -> Any:
-  """Returns the module torch; raises InputError if it is not installed."""
-  try:
+def _torch(path: str | os.PathLike) -> Any:
+  with optional(path, 'torch', 'parity'):
     import torch
-  except ImportError as error:
-    wrong = 'is a PyTorch file, but the package torch is not installed'
-    right = "a .safetensors file, or the optional packages: pip install 'depthjax[parity]'"
-    raise InputError(path, wrong, right) from error
   return torch

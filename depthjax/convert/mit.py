@@ -52,13 +52,7 @@ def convert(
 ) -> tuple[dict[str, Any], str, list[str]]:
   """Returns variables with the backbone, its size, and the tensors that were not converted.
 
-  Args:
-    tensors: a state dict.
-    file: the file, for messages.
-
-  Raises:
-    InputError: blocks or channels of no known size; a tensor is missing, has another shape, or
-      holds NaN or infinite values.
+  Raises InputError: blocks or channels of no known size; and as naming.check.
   """
   tensors = _official(tensors, file)
   size = _size(tensors, file)

@@ -39,12 +39,9 @@ def put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 def torch_name(path: Sequence[str], rules: Rules) -> str:
   """Returns the PyTorch name of a Flax path, by the first rule whose pattern matches its module.
 
-  Args:
-    path: module names, then the name of the array.
-    rules: (pattern, replacement) of module names joined by '/'.
+  A path is module names, then the name of the array; patterns match module names joined by '/'.
 
-  Raises:
-    ValueError: no rule matches.
+  Raises ValueError: no rule matches.
   """
   *module, leaf = path
   module = '/'.join(module)
@@ -75,17 +72,11 @@ def check(
   *,
   exact: bool = True,
 ) -> None:
-  """Checks names, shapes and values of a state dict.
+  """Checks names, shapes and values of a state dict against the `expected` shapes by name.
 
-  Args:
-    tensors: the state dict.
-    expected: shapes by name.
-    file: the file, for messages.
-    right: what the file should be, for messages.
-    exact: whether additional tensors are refused.
+  `file` and `right`, what it should be, are for messages; `exact` refuses additional tensors.
 
-  Raises:
-    InputError: missing or additional tensors, another shape, integers, NaN or infinite values.
+  Raises InputError: missing or additional tensors, another shape, integers, NaN or infinite values.
   """
   names = sorted(expected)
   missing = [name for name in names if name not in tensors]

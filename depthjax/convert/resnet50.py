@@ -35,12 +35,7 @@ def convert(
 ) -> tuple[dict[str, Any], list[str]]:
   """Returns variables with the encoder, and the names of the tensors that were not converted.
 
-  Args:
-    tensors: a state dict; convolutions are [out in h w].
-    name: the file, for messages.
-
-  Raises:
-    InputError: a tensor is missing, has another shape, or holds NaN or infinite values.
+  `name` is the file, for messages. Raises InputError: as naming.check.
   """
   expected, paths = {}, {}
   for conv, norm, path, shape in layers():

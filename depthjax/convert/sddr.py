@@ -60,12 +60,7 @@ _ALIASES = ((r'encoder\.layer_(\d)\.', r'en_layer\1.'), (r'cross\.', r'cvt.cvt_1
 def convert(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> dict[str, Any]:
   """Returns variables of models.refinement.fusenet.FuseNet() from the released state dict.
 
-  Args:
-    tensors: the state dict.
-    file: the file, for messages.
-
-  Raises:
-    InputError: as naming.check; duplicates with different values.
+  Raises InputError: as naming.check; duplicates with different values.
   """
   _, shapes = refiners.from_config(CONFIG)
   empty = jax.tree.map(lambda x: np.empty(x.shape, np.float32), dict(shapes))

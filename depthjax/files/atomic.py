@@ -1,30 +1,21 @@
 """Atomic writes: a temporary file in the same folder, then a rename."""
 
 import contextlib
-import errno
 import os
 import secrets
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from depthjax.files import disk
 from depthjax.files.errors import InputError
-
-# Errors whose cause is the disk or its permissions.
-_NOT_WRITABLE = {
-  *(errno.EACCES, errno.EPERM, errno.EROFS),
-  *(errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG),
-}
 
 
 def check_output(path: str | os.PathLike, extensions: Collection[str]) -> Path:
   """Checks that a file can be written at `path` and returns it; call it before long work starts.
 
-  Args:
-    path: the file; an existing file will be replaced.
-    extensions: the allowed ones, in lower case with their dot.
+  Allowed extensions are in lower case, with their dot.
 
-  Raises:
-    InputError: a folder, another extension, a missing or write-protected folder, a device.
+  Raises InputError: a folder, another extension, a missing or write-protected folder, a device.
   """
   path = Path(path)
   *most, last = extensions
@@ -52,21 +43,16 @@ def replacing(path: str | os.PathLike, extensions: Collection[str]) -> Iterator[
 
   If the block raises, the temporary file is removed and an existing `path` is not changed.
 
-  Raises:
-    InputError: as `check_output`; no free space or no permission.
+  Raises InputError: as `check_output`; no free space or no permission.
   """
   path = check_output(path, extensions)
   # Replaces the target of a symbolic link, not the link.
   target = Path(os.path.realpath(path))
   temporary = target.with_name(f'.{secrets.token_hex(8)}{path.suffix}')
   try:
-    yield temporary
-    os.replace(temporary, target)
-  except OSError as error:
-    if error.errno not in _NOT_WRITABLE:
-      raise
-    wrong = f'cannot be written ({error.strerror})'
-    raise InputError(path, wrong, 'a writable folder with free space') from error
+    with disk.write_errors(path):
+      yield temporary
+      os.replace(temporary, target)
   finally:
     temporary.unlink(missing_ok=True)
 

@@ -9,14 +9,9 @@ def colour(disparity: np.ndarray) -> np.ndarray:
 
   Colours between the 256 entries of the map are interpolated, so that 16-bit input shows no bands.
 
-  Args:
-    disparity: [h w] or [h w 1], clipped to [0, 1].
+  Disparity is [h w] or [h w 1], clipped to [0, 1]. Returns float32 [h w 3], sRGB in [0, 1].
 
-  Returns:
-    float32 [h w 3], sRGB in [0, 1].
-
-  Raises:
-    ValueError: another shape, NaN.
+  Raises ValueError: another shape, NaN.
   """
   disparity = np.asarray(disparity, np.float32)
   if disparity.ndim == 3 and disparity.shape[-1] == 1:

@@ -1,15 +1,13 @@
 """Depth and disparity maps: raw values of files, and disparity normalised to [0, 1]."""
 
-import io
 import os
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
 from depthjax.files import depth_formats
-from depthjax.files.atomic import check_output, replacing, write_bytes
+from depthjax.files.atomic import replacing
 from depthjax.files.encoding import encode
 from depthjax.files.errors import MAX_PIXELS, InputError, readable_file
 from depthjax.files.images import checked_image, quantise, read_pixels
@@ -25,19 +23,12 @@ _FLAT = 1e-6
 
 
 class Depth(NamedTuple):
-  """A normalised depth map.
+  """A normalised depth map."""
 
-  Attributes:
-    disparity: float32 [h w 1], 0 at the farthest and 1 at the nearest valid pixel.
-    raw: float32 [h w], the values of the file at its size, NaN where not finite.
-    valid: bool [h w] at the size of the file; false where disparity was filled.
-    resized: whether disparity was resized from the size of the file to that of the photo.
-  """
-
-  disparity: np.ndarray
-  raw: np.ndarray
-  valid: np.ndarray
-  resized: bool
+  disparity: np.ndarray  # float32 [h w 1], 0 at the farthest and 1 at the nearest valid pixel.
+  raw: np.ndarray  # float32 [h w], the values of the file at its size, NaN where not finite.
+  valid: np.ndarray  # bool [h w] at the size of the file; false where disparity was filled.
+  resized: bool  # Whether disparity was resized from the size of the file to that of the photo.
 
 
 def read_depth(
@@ -59,9 +50,8 @@ def read_raw(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nda
   The format is detected from the content: PNG and TIFF (grey, or three equal channels; alpha is
   dropped), NPY, NPZ with one array, PFM, EXR (channel Z, else Y, else R).
 
-  Raises:
-    InputError: missing, truncated, another format, unequal channels, another number of dimensions,
-      pickled objects, complex numbers, more than `max_pixels` pixels, OpenEXR is not installed.
+  Raises InputError: missing, truncated, another format, unequal channels, another number of
+  dimensions, pickled objects, complex numbers, too many pixels, OpenEXR is not installed.
   """
   path = readable_file(path)
   with open(path, 'rb') as file:
@@ -71,7 +61,7 @@ def read_raw(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nda
   read = next((reader for magic, reader in _READERS if head.startswith(magic)), None)
   if read is None:
     raise InputError(path, 'is not a depth map that can be read', _FORMATS)
-  values = read(path, max_pixels)
+  values = read(path, max_pixels=max_pixels)
   h, w = depth_formats.frame_size(path, values.shape)
   if values.size == 3 * h * w:
     first = values[..., :1]
@@ -85,18 +75,11 @@ def read_raw(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nda
   return raw
 
 
-def _read_picture(path: Path, max_pixels: int) -> np.ndarray:
-  return read_pixels(path, max_pixels=max_pixels)
-
-
 _READERS = (
-  (b'\x89PNG', _read_picture),
-  (b'II', _read_picture),
-  (b'MM', _read_picture),
+  ((b'\x89PNG', b'II', b'MM'), read_pixels),
   (b'\x93NUMPY', depth_formats.read_npy),
   (b'PK', depth_formats.read_npz),
-  (b'Pf', depth_formats.read_pfm),
-  (b'PF', depth_formats.read_pfm),
+  ((b'Pf', b'PF'), depth_formats.read_pfm),
   (b'\x76\x2f\x31\x01', depth_formats.read_exr),
 )
 
@@ -123,15 +106,12 @@ def normalise(
     invalid: a value that marks missing pixels, besides NaN and infinity; often 0.
     name: the file, for messages.
 
-  Raises:
-    InputError: unknown convention, no valid pixel, constant values, a size that does not match.
+  Raises InputError: unknown convention, no valid pixel, constant values, another aspect ratio.
   """
   if convention not in ('disparity', 'depth'):
     right = "'disparity' (near is large) or 'depth' (far is large)"
     raise InputError(name, f'has the unknown convention {convention!r}', right)
   raw = np.asarray(raw, np.float32)
-  if raw.ndim != 2:
-    raise InputError(name, f'holds an array of shape {list(raw.shape)}', 'an array [h w]')
   resized = shape is not None and needs_resize(name, raw.shape, tuple(shape))
   values, valid = _inverted(raw, convention, invalid)
   if not valid.any():
@@ -162,11 +142,8 @@ def to_unit_range(values: np.ndarray) -> np.ndarray:
 def fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
   """Replaces invalid pixels by the value of the nearest valid pixel.
 
-  Distances are those of a 5 x 5 chamfer mask, within 2 % of Euclidean (Borgefors 1986).
-
-  Args:
-    values: floats [h w].
-    valid: bool [h w], true at least once.
+  Floats [h w] and bool [h w], true at least once. Distances are those of a 5 x 5 chamfer mask,
+  within 2 % of Euclidean (Borgefors 1986).
   """
   if valid.all():
     return values
@@ -203,8 +180,7 @@ def needs_resize(
 ) -> bool:
   """Whether a map of height and width `have` must be resized to `want`, the size of `of`.
 
-  Raises:
-    InputError: their aspect ratios differ by more than 2 %.
+  Raises InputError: their aspect ratios differ by more than 2 %.
   """
   (h, w), (photo_h, photo_w) = have, want
   if have == want:
@@ -225,30 +201,26 @@ def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
     values: floats [h w] or [h w 1]: in [0, 1] for PNG, which stores round(65535 x), else any finite
       values. EXR stores them as channel Y.
 
-  Raises:
-    InputError: another extension, a missing folder, another shape, NaN or infinite values, values
-      outside [0, 1] for PNG, OpenEXR is not installed.
+  Raises InputError: another extension, a missing folder, another shape, NaN or infinite values,
+  values outside [0, 1] for PNG, OpenEXR is not installed.
   """
-  path = check_output(path, EXTENSIONS)
   values = np.ascontiguousarray(checked_image(path, values), np.float32)
   if values.ndim != 2:
     raise InputError(path, 'would hold three channels', '[h w] or [h w 1]')
-  extension = path.suffix.lower()
-  if extension == '.exr':
-    library = depth_formats.exr_library(path)
-    with replacing(path, EXTENSIONS) as temporary:
-      depth_formats.write_exr(temporary, values, library)
-  else:
-    write_bytes(path, _encode(path, extension, values), EXTENSIONS)
+  with replacing(path, EXTENSIONS) as temporary:
+    extension = temporary.suffix.lower()
+    if extension == '.exr':
+      depth_formats.write_exr(temporary, path, values)
+    elif extension == '.npy':
+      with open(temporary, 'wb') as file:
+        np.save(file, values)
+    elif extension == '.pfm':
+      temporary.write_bytes(depth_formats.encode_pfm(values))
+    else:
+      temporary.write_bytes(_png(path, values))
 
 
-def _encode(path: Path, extension: str, values: np.ndarray) -> bytes:
-  if extension == '.pfm':
-    return depth_formats.encode_pfm(values)
-  if extension == '.npy':
-    file = io.BytesIO()
-    np.save(file, values)
-    return file.getvalue()
+def _png(path: str | os.PathLike, values: np.ndarray) -> bytes:
   low, high = values.min(), values.max()
   if low < -_FLAT or high > 1 + _FLAT:
     right = 'values in [0, 1], or a name ending in .npy, .pfm or .exr'

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from depthjax.files.errors import InputError, check_pixels
+from depthjax.files.errors import InputError, check_pixels, optional
 
 _SHAPES = 'an array of shape [h w] or [h w 1]'
 _PFM = 'Pf, width, height and scale, then the values'
@@ -21,8 +21,7 @@ _PFM = 'Pf, width, height and scale, then the values'
 def frame_size(path: str | os.PathLike, shape: tuple[int, ...]) -> tuple[int, int]:
   """Returns height and width of an array [h w], [h w 1], [h w 3] or [1 h w].
 
-  Raises:
-    InputError: another number of dimensions or channels.
+  Raises InputError: another number of dimensions or channels.
   """
   if len(shape) == 2:
     return shape
@@ -88,11 +87,7 @@ def read_pfm(path: Path, max_pixels: int) -> np.ndarray:
 
 
 def pfm_scale(path: Path) -> float:
-  """Returns the absolute scale in the header of a PFM file, which `read_pfm` ignores.
-
-  Raises:
-    InputError: a broken header.
-  """
+  """Returns the absolute scale in the header of a PFM file, which `read_pfm` ignores."""
   with open(path, 'rb') as file:
     return abs(_pfm_header(path, file)[-1])
 
@@ -119,12 +114,13 @@ def read_exr(path: Path, max_pixels: int) -> np.ndarray:
 
   Names of layers ('View.Depth.Z') are compared by their last part. R with G and B is read as RGB.
   """
-  library, name = exr_library(path), os.fspath(path)
+  with optional(path, 'OpenEXR'):
+    import OpenEXR
   try:
-    with library.File(name, header_only=True) as file:
+    with OpenEXR.File(os.fspath(path), header_only=True) as file:
       (left, top), (right, bottom) = file.header()['dataWindow']
     check_pixels(path, int(bottom - top + 1), int(right - left + 1), max_pixels)
-    with library.File(name, separate_channels=True) as file:
+    with OpenEXR.File(os.fspath(path), separate_channels=True) as file:
       channels = {name: channel.pixels for name, channel in file.channels().items()}
   except InputError:
     raise
@@ -141,22 +137,10 @@ def read_exr(path: Path, max_pixels: int) -> np.ndarray:
   return last[kind] if kind else next(iter(channels.values()))
 
 
-def write_exr(path: Path, values: np.ndarray, library) -> None:
-  """Writes float32 [h w] as channel Y; Z would mean a distance."""
-  header = {'compression': library.ZIP_COMPRESSION, 'type': library.scanlineimage}
-  with library.File(header, {'Y': values}) as file:
-    file.write(os.fspath(path))
-
-
-def exr_library(path: str | os.PathLike):
-  """Returns the module OpenEXR.
-
-  Raises:
-    InputError: it is not installed.
-  """
-  try:
+def write_exr(path: Path, name: str | os.PathLike, values: np.ndarray) -> None:
+  """Writes float32 [h w] as channel Y, since Z would mean a distance; errors mention `name`."""
+  with optional(name, 'OpenEXR'):
     import OpenEXR
-  except ImportError as error:
-    wrong = 'is an EXR file, and the package OpenEXR is not installed'
-    raise InputError(path, wrong, "the optional packages: pip install 'depthjax[photo]'") from error
-  return OpenEXR
+  header = {'compression': OpenEXR.ZIP_COMPRESSION, 'type': OpenEXR.scanlineimage}
+  with OpenEXR.File(header, {'Y': values}) as file:
+    file.write(os.fspath(path))

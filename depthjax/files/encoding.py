@@ -32,14 +32,10 @@ def encode(
   JPEG and WebP are written by Pillow; PNG and TIFF by OpenCV, since Pillow writes no 16-bit RGB.
   Metadata that the format cannot hold are dropped with a warning.
 
-  Args:
-    path: the file, for messages too.
-    pixels: uint8 or uint16 (PNG and TIFF) [h w] or [h w 3] RGB.
-    quality: of JPEG (without chroma subsampling) and WebP.
-    metadata: EXIF and colour profile to embed.
+  Pixels are uint8 or uint16 (PNG and TIFF) [h w] or [h w 3] RGB. `quality` is that of JPEG (without
+  chroma subsampling) and WebP.
 
-  Raises:
-    InputError: the format cannot hold so many pixels.
+  Raises InputError: the format cannot hold so many pixels.
   """
   extension = Path(path).suffix.lower()
   try:

@@ -1,6 +1,8 @@
 """InputError, which every reader and writer raises on bad files, and the checks they share."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Default limit on h * w: 1.2 GB as float32 RGB.
@@ -10,10 +12,7 @@ MAX_PIXELS = 100_000_000
 class InputError(ValueError):
   """Bad input: one line with the file, what is wrong and what would be right.
 
-  Attributes:
-    path: the file.
-    wrong: continues the path, as in 'is a folder'.
-    right: continues 'expected', as in 'a file'.
+  `wrong` continues the path, as in 'is a folder'; `right` continues 'expected', as in 'a file'.
   """
 
   def __init__(self, path: str | os.PathLike, wrong: str, right: str):
@@ -28,8 +27,7 @@ class InputError(ValueError):
 def readable_file(path: str | os.PathLike) -> Path:
   """Checks that `path` is a regular, readable file that is not empty, and returns it.
 
-  Raises:
-    InputError: missing, a folder, not a regular file, no permission, or empty.
+  Raises InputError: missing, a folder, not a regular file, no permission, or empty.
   """
   path = Path(path)
   if path.is_dir():
@@ -48,11 +46,21 @@ def readable_file(path: str | os.PathLike) -> Path:
 def check_pixels(path: str | os.PathLike, h: int, w: int, max_pixels: int) -> None:
   """Checks the size in a header, before pixels are decoded.
 
-  Raises:
-    InputError: fewer than 1 or more than `max_pixels` pixels.
+  Raises InputError: fewer than 1 or more than `max_pixels` pixels.
   """
   if h < 1 or w < 1:
     raise InputError(path, f'is {w} x {h} pixels (width x height)', 'at least 1 x 1 pixels')
   if h * w > max_pixels:
     wrong = f'is {w} x {h} pixels (width x height), {h * w / 1e6:,.1f} million'
     raise InputError(path, wrong, f'at most {max_pixels / 1e6:,.1f} million pixels')
+
+
+@contextlib.contextmanager
+def optional(path: str | os.PathLike, package: str, extra: str = 'photo') -> Iterator[None]:
+  """Turns the ImportError of a package of an extra into an InputError that names both."""
+  try:
+    yield
+  except ImportError as error:
+    wrong = f'needs the package {package}, which is not installed'
+    right = f"the optional packages: pip install 'depthjax[{extra}]'"
+    raise InputError(path, wrong, right) from error

@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from depthjax.files import metadata as metadata_lib
-from depthjax.files.atomic import check_output, write_bytes
+from depthjax.files.atomic import write_bytes
 from depthjax.files.encoding import encode
 from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, readable_file
 from depthjax.files.metadata import Metadata
@@ -40,10 +40,6 @@ _BITS_PER_SAMPLE = 258  # TIFF tag
 _NO_METADATA = Metadata()
 _log = logging.getLogger(__name__)
 
-# What to do with an embedded colour profile: ignore it, convert the colours from it to sRGB, or
-# keep the colours as stored and return the profile.
-_Profiles = Literal['ignore', 'convert', 'keep']
-
 
 class Photo(NamedTuple):
   """An upright photo, float32 [h w 3] in [0, 1], with the metadata of its file."""
@@ -59,8 +55,7 @@ def read_photo(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Phot
   sRGB would clip wide gamuts. Blurring such values as if they were sRGB is exact for Display P3,
   which has the same transfer curve, and close for Adobe RGB. CMYK is converted to sRGB.
 
-  Raises:
-    InputError: as `read_image`.
+  Errors as `read_image`.
   """
   pixels, metadata = _read(path, max_pixels, 'keep')
   return Photo(_as_floats(path, pixels), metadata)
@@ -74,9 +69,8 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.n
   (Display P3, Adobe RGB, CMYK) is converted to sRGB in 8-bit files, and ignored with a warning in
   16-bit files. Of several pages the first is read.
 
-  Raises:
-    InputError: missing, a folder, not such an image, truncated, more than 16 bits, or more than
-      `max_pixels` pixels (h * w, checked on the header before pixels are decoded).
+  Raises InputError: missing, a folder, not such an image, truncated, more than 16 bits, or over
+  `max_pixels` pixels (h * w, checked on the header before pixels are decoded).
   """
   pixels, _ = _read(path, max_pixels, 'convert')
   return _as_floats(path, pixels)
@@ -85,11 +79,8 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.n
 def read_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
   """Reads the stored values, upright and without alpha: [h w] if grey, else [h w 3] RGB.
 
-  Returns:
-    uint8, uint16, int32 or float32 (TIFF), as stored; colour profiles are ignored.
-
-  Raises:
-    InputError: as `read_image`, but any number of bits that Pillow reads is accepted.
+  Values are uint8, uint16, int32 or float32 (TIFF); colour profiles are ignored. Errors as
+  `read_image`, but any number of bits that Pillow reads is accepted.
   """
   return _read(path, max_pixels, 'ignore')[0]
 
@@ -100,9 +91,8 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
 
   Formats are PNG, JPEG, WebP, TIFF, BMP and PPM, detected from the content.
 
-  Raises:
-    InputError: missing, a folder, not such an image, more than `max_pixels` pixels, or truncated:
-      whatever the block raises counts as a decoding error.
+  Raises InputError: missing, a folder, not such an image, more than `max_pixels` pixels, or
+  truncated: whatever the block raises counts as a decoding error.
   """
   path = readable_file(path)
   with open(path, 'rb') as file:
@@ -128,9 +118,12 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
 
 
 def _read(
-  path: str | os.PathLike, max_pixels: int, profiles: _Profiles
+  path: str | os.PathLike, max_pixels: int, profiles: Literal['ignore', 'convert', 'keep']
 ) -> tuple[np.ndarray, Metadata]:
-  """Values as stored, upright; and the metadata, if profiles are kept."""
+  """Values as stored, upright; and the metadata, if profiles are kept.
+
+  An embedded profile is ignored, converted to sRGB, or kept: colours stay as stored.
+  """
   with opened(path, max_pixels=max_pixels) as image:
     deep = _is_deep_colour(image)
     # For 16-bit colours too: Pillow refuses truncated files; OpenCV only prints a warning.
@@ -212,12 +205,10 @@ def write_image(
     bits: 8, or 16 for PNG and TIFF.
     metadata: EXIF and colour profile to embed, from `read_photo`.
 
-  Raises:
-    InputError: another extension, a missing folder, 16 bits in JPEG or WebP, integers, NaN or
-      infinite values, another shape, too many pixels for the format.
+  Raises InputError: another extension, a missing folder, 16 bits in JPEG or WebP, integers, NaN or
+  infinite values, another shape, too many pixels for the format.
   """
-  path = check_output(path, EXTENSIONS)
-  check_bits(path, bits)
+  check_bits(Path(path), bits)
   pixels = quantise(checked_image(path, image), bits)
   write_bytes(path, encode(path, pixels, metadata=metadata), EXTENSIONS)
 
@@ -225,8 +216,7 @@ def write_image(
 def check_bits(path: Path, bits: int) -> None:
   """Checks the bit depth against the format; call it before long work starts.
 
-  Raises:
-    InputError: neither 8 bits, nor 16 bits for PNG or TIFF.
+  Raises InputError: neither 8 bits, nor 16 bits for PNG or TIFF.
   """
   if bits != 8 and (bits != 16 or path.suffix.lower() not in ('.png', '.tif', '.tiff')):
     raise InputError(path, f'cannot hold {bits} bits', '8 bits, or 16 bits in .png, .tif or .tiff')
@@ -241,8 +231,7 @@ def quantise(image: np.ndarray, bits: int = 8) -> np.ndarray:
 def checked_image(path: str | os.PathLike, image: np.ndarray) -> np.ndarray:
   """Checks that an image can be written; returns floats [h w 3], or [h w] if it has one channel.
 
-  Raises:
-    InputError: integers, NaN or infinite values, another shape.
+  Raises InputError: integers, NaN or infinite values, another shape.
   """
   image = np.asarray(image)
   if image.ndim == 3 and image.shape[-1] == 1:

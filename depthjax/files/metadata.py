@@ -20,27 +20,18 @@ _log = logging.getLogger(__name__)
 
 
 class Metadata(NamedTuple):
-  """Metadata of an RGB photo.
+  """Metadata of an RGB photo."""
 
-  Attributes:
-    exif: EXIF without orientation and thumbnail, encoded by PIL.Image.Exif.tobytes.
-    profile: ICC profile of an RGB colour space.
-  """
-
-  exif: bytes | None = None
-  profile: bytes | None = None
+  exif: bytes | None = None  # EXIF without orientation and thumbnail, from PIL.Image.Exif.tobytes.
+  profile: bytes | None = None  # ICC profile of an RGB colour space.
 
 
 def of_image(image: Image.Image, name: str | os.PathLike, size: tuple[int, int]) -> Metadata:
-  """Returns the metadata of a loaded image.
+  """Returns the metadata of a loaded image; `name` is its file, for warnings.
 
   Orientation, thumbnail and TIFF storage tags are removed: they describe the file that was read.
-  EXIF that cannot be decoded is dropped with a warning.
-
-  Args:
-    image: the image.
-    name: its file, for the warning.
-    size: width and height of the upright image, which replace those in EXIF.
+  `size`, width and height of the upright image, replaces that in EXIF. EXIF that cannot be decoded
+  is dropped with a warning.
   """
   profile = image.info.get('icc_profile')
   if profile:  # without padding, which libpng refuses

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 
-from depthjax.files.errors import InputError
+from depthjax.files.errors import optional
 
 
 def curve(
@@ -11,15 +11,11 @@ def curve(
 ) -> bytes:
   """Plots lines (x, y) by name on a logarithmic y axis, as a PNG 900 pixels wide.
 
-  Raises:
-    InputError: matplotlib, from the extra `photo`, is not installed.
+  Raises InputError: matplotlib is not installed.
   """
-  try:
+  with optional('plot', 'matplotlib'):
     from matplotlib import ticker
     from matplotlib.figure import Figure
-  except ImportError as error:
-    right = "matplotlib: pip install 'depthjax[photo]'"
-    raise InputError('plot', 'cannot be drawn', right) from error
   figure = Figure(figsize=(6, 3), dpi=150, layout='constrained')
   axes = figure.subplots()
   for name, (x, y) in series.items():

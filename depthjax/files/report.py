@@ -11,11 +11,10 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from depthjax.files.atomic import check_output, write_bytes
+from depthjax.files.atomic import write_bytes
 from depthjax.files.encoding import encode
 from depthjax.files.images import checked_image, quantise
 
-EXTENSIONS = ('.html',)
 Picture = np.ndarray | bytes
 _TEMPLATES = jinja2.Environment(
   loader=jinja2.PackageLoader('depthjax', 'files'),
@@ -49,8 +48,7 @@ class Report:
   def table(self, rows: Sequence[Sequence[Any]], header: Sequence[str]) -> None:
     """Adds a table: names in the first column, numbers, as they are to be printed, in the others.
 
-    Raises:
-      ValueError: a row and the header differ in length.
+    Raises ValueError: a row and the header differ in length.
     """
     for row in rows:
       if len(row) != len(header):
@@ -60,9 +58,7 @@ class Report:
   def figure(self, picture: Picture, caption: str) -> None:
     """Adds a picture, which a click enlarges.
 
-    Raises:
-      InputError: NaN, integers or another shape.
-      OSError: bytes that Pillow cannot identify as an image.
+    Raises InputError: NaN, integers or another shape; OSError: bytes that are not an image.
     """
     self._parts.append(('figure', self._embedded(picture, caption)))
 
@@ -73,11 +69,10 @@ class Report:
 
   def write(self, path: str | os.PathLike) -> Path:
     """Writes the page as .html and returns its path; errors as `atomic.check_output`."""
-    path = check_output(path, EXTENSIONS)
     template = _TEMPLATES.get_template('report.html.jinja')
     page = template.render(title=self._title, subtitle=self._subtitle, parts=self._parts)
-    write_bytes(path, page.encode(), EXTENSIONS)
-    return path
+    write_bytes(path, page.encode(), ('.html',))
+    return Path(path)
 
   def _embedded(self, picture: Picture, caption: str) -> dict[str, Any]:
     self._pictures += 1
@@ -87,10 +82,4 @@ class Report:
     with Image.open(io.BytesIO(picture)) as image:
       kind, (width, height) = image.format.lower(), image.size
     source = f'data:image/{kind};base64,{base64.b64encode(picture).decode()}'
-    return {
-      'id': name,
-      'source': source,
-      'width': width,
-      'height': height,
-      'caption': caption,
-    }
+    return {'id': name, 'source': source, 'width': width, 'height': height, 'caption': caption}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from depthjax.files.atomic import check_output, replacing
-from depthjax.files.errors import InputError
+from depthjax.files.errors import InputError, optional
 from depthjax.files.images import checked_image, quantise
 
 EXTENSIONS = ('.mp4', '.gif')
@@ -51,23 +51,25 @@ def write_animation(
     frames: floats [h w 3] of one size, sRGB in [0, 1] (clipped beyond).
     fps: frames per second; at most 50 for GIF, 240 for MP4.
 
-  Raises:
-    InputError: another extension, a missing folder, no frames, frames of different sizes, NaN, a
-      rate out of range, imageio-ffmpeg is not installed, ffmpeg fails.
+  Raises InputError: another extension, a missing folder, no frames, frames of different sizes, NaN,
+  a rate out of range, imageio-ffmpeg is not installed, ffmpeg fails.
   """
   path = check_output(path, EXTENSIONS)
   is_gif, limit = path.suffix.lower() == '.gif', _MAX_RATES[path.suffix.lower()]
   if not 0 < fps <= limit:
     wrong = f'would have {fps:g} frames per second'
     raise InputError(path, wrong, f'more than 0 and at most {limit}')
-  library = _ffmpeg(path)
+  with optional(path, 'imageio-ffmpeg'):
+    import imageio_ffmpeg
+  # Otherwise it starts ffmpeg by a fork of this process, which warns and may hang with JAX threads.
+  os.environ.setdefault('IMAGEIO_FFMPEG_NO_PREVENT_SIGINT', '1')
   pictures = _pictures(path, frames, even=not is_gif)
   first = next(pictures, None)
   if first is None:
     raise InputError(path, 'would have no frames', 'at least one frame')
   with replacing(path, EXTENSIONS) as temporary:
     size, options = first.shape[1::-1], _GIF if is_gif else _MP4
-    writer = library.write_frames(os.fspath(temporary), size, fps=fps, **options)
+    writer = imageio_ffmpeg.write_frames(os.fspath(temporary), size, fps=fps, **options)
     with contextlib.closing(writer):
       _send(path, writer, None)  # starts the generator
       count = 0
@@ -111,14 +113,3 @@ def _pictures(path: Path, frames: Iterable[np.ndarray], even: bool) -> Iterator[
     h, w, _ = shape
     pad = ((0, h % 2), (0, w % 2), (0, 0)) if even else ((0, 0),) * 3
     yield np.pad(quantise(frame), pad, mode='edge')
-
-
-def _ffmpeg(path: Path):
-  try:
-    import imageio_ffmpeg
-  except ImportError as error:
-    wrong = 'cannot be written: the package imageio-ffmpeg is not installed'
-    raise InputError(path, wrong, "the optional packages: pip install 'depthjax[photo]'") from error
-  # Otherwise it starts ffmpeg by a fork of this process, which warns and may hang with JAX threads.
-  os.environ.setdefault('IMAGEIO_FFMPEG_NO_PREVENT_SIGINT', '1')
-  return imageio_ffmpeg

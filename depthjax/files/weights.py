@@ -42,10 +42,9 @@ def save_weights(
     metadata: a JSON object; 'task' is the name of the task.
     dtype: 'float32' or 'float16', for all floats; integers and booleans are stored unchanged.
 
-  Raises:
-    InputError: no task in the metadata, metadata that JSON cannot hold, no arrays, NaN or infinite
-      values (float16: beyond 65504), another extension, a missing folder.
-    ValueError: keys that are not strings, are empty or contain '/'; an unknown dtype.
+  Raises InputError: no task in the metadata, metadata that JSON cannot hold, no arrays, NaN or
+  infinite values (float16: beyond 65504), another extension, a missing folder.
+  Raises ValueError: keys that are not strings, are empty or contain '/'; an unknown dtype.
   """
   path = file_of(path)
   if dtype not in ('float32', 'float16'):
@@ -69,13 +68,10 @@ def save_weights(
 def load_weights(path: str | os.PathLike, *tasks: str) -> tuple[dict[str, Any], dict[str, Any]]:
   """Reads a file of `save_weights`: (nested arrays, metadata), floats as float32.
 
-  Args:
-    path: the file, or a folder with `weights.safetensors`.
-    tasks: the allowed tasks; none allows all.
+  Without `tasks` any task is allowed.
 
-  Raises:
-    InputError: missing, truncated, not safetensors, not from depthjax, another task, NaN or
-      infinite values.
+  Raises InputError: missing, truncated, not safetensors, not from depthjax, another task, NaN or
+  infinite values.
   """
   if Path(path).is_dir() and not file_of(path).exists():
     raise InputError(path, f'is a folder without {FILE_NAME}', _RIGHT)
@@ -115,12 +111,10 @@ def load_network(
     described: for each allowed task, a function of the config that returns the network and its
       variables (or others of the same shapes).
 
-  Returns:
-    (network, variables).
+  Returns (network, variables).
 
-  Raises:
-    InputError: as `load_weights`; no config, or one of another network; arrays of other names or
-      shapes than those of the network.
+  Raises InputError: as `load_weights`; no config, or one of another network; arrays of other names
+  or shapes than those of the network.
   """
   variables, metadata = load_weights(path, *described)
   right = 'weights that a training run wrote'

@@ -22,8 +22,8 @@ from depthjax.data.records import scene
 from depthjax.data.sources import mixtures, shards
 from depthjax.data.workers import end_with_parent
 from depthjax.files import atomic
+from depthjax.files.disk import write_errors
 from depthjax.files.errors import InputError
-from depthjax.prepare.disk import write_errors
 
 _POLL = 0.2  # Seconds between two updates of the progress.
 

@@ -19,10 +19,10 @@ import tensorflow_datasets as tfds
 
 from depthjax.data.sources.holdout import members
 from depthjax.files import images
+from depthjax.files.disk import write_errors
 from depthjax.files.errors import InputError
 from depthjax.prepare import pictures
 from depthjax.prepare.catalogue import DATASETS
-from depthjax.prepare.disk import write_errors
 from depthjax.prepare.entries import Entry, Found, Record
 
 VERSION = '1.0.0'

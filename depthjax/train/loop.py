@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from depthjax import processes
-from depthjax.files import space, weights
+from depthjax.files import disk, weights
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import lock, record, resume, stopping
@@ -52,7 +52,7 @@ def train(
   for split in ('train', 'val'):
     experiment.batches(split, 0).close()  # Too few images are an error now, not after hours.
   first = jax.process_index() == 0
-  with space.needed(workdir, _FREE_SPACE), contextlib.ExitStack() as stack:
+  with disk.write_errors(workdir, _FREE_SPACE, disk.FULL), contextlib.ExitStack() as stack:
     stack.enter_context(lock.held(workdir))
     saves, folder = config.checkpoint, workdir / 'checkpoints'
     checkpoints = Checkpoints(folder, keep=saves.keep, keep_every=saves.keep_every)

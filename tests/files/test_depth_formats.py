@@ -1,7 +1,6 @@
 """Depth maps in files: every format is read and written exactly; bad files are refused."""
 
 import sys
-import zipfile
 
 import numpy as np
 import pytest
@@ -22,12 +21,9 @@ def pfm(path, values, order='<', magic=b'Pf'):
   return path
 
 
-def exr(path, channels, compression='ZIP', kind='scanlineimage'):
+def exr(path, channels):
   library = pytest.importorskip('OpenEXR')
-  header = {'compression': getattr(library, f'{compression}_COMPRESSION')}
-  header['type'] = getattr(library, kind)
-  if kind == 'tiledimage':
-    header['tiles'] = library.TileDescription()
+  header = {'compression': library.PIZ_COMPRESSION, 'type': library.scanlineimage}
   with library.File(header, channels) as file:
     file.write(str(path))
   return path
@@ -36,12 +32,9 @@ def exr(path, channels, compression='ZIP', kind='scanlineimage'):
 @pytest.mark.parametrize('extension', ['.npy', '.pfm', '.exr', '.PFM'])
 @pytest.mark.parametrize('shape', [(H, W), (H, W, 1)])
 def test_float_formats_are_exact(tmp_path, disparity, extension, shape):
-  path = tmp_path / f'a{extension}'
-  values = disparity * 7 - 3
+  path, values = tmp_path / f'a{extension}', disparity * 7 - 3
   write_depth(path, values.reshape(shape))
-  raw = read_raw(path)
-  assert raw.dtype == np.float32
-  np.testing.assert_array_equal(raw, values)
+  np.testing.assert_array_equal(read_raw(path), values, strict=True)
 
 
 @pytest.mark.parametrize('bits', [8, 16])
@@ -52,13 +45,14 @@ def test_grey_and_equal_channels_of_png(tmp_path, disparity, bits, channels):
   np.testing.assert_array_equal(read_raw(tmp_path / 'a.png'), expected)
 
 
-def test_numpy_and_tiff_files(tmp_path, disparity):
+def test_numpy_and_tiff_files_and_grey_exr(tmp_path, disparity):
   np.savez(tmp_path / 'a.npz', anything=disparity)
   np.savez_compressed(tmp_path / 'b.npz', disparity[None])
   np.save(tmp_path / 'c.npy', np.asfortranarray(disparity.astype(np.float64)))
   Image.fromarray(disparity).save(tmp_path / 'd.tif')
-  for name in ('a.npz', 'b.npz', 'c.npy', 'd.tif'):
-    np.testing.assert_array_equal(read_raw(tmp_path / name), disparity)
+  exr(tmp_path / 'e.exr', dict.fromkeys('RGB', disparity))
+  for path in tmp_path.iterdir():
+    np.testing.assert_array_equal(read_raw(path), disparity)
 
 
 @pytest.mark.parametrize('order', '<>')
@@ -79,30 +73,14 @@ def test_exr_channel_is_z_or_y_or_r(tmp_path, disparity, names, dtype):
   np.testing.assert_array_equal(raw, disparity.astype(dtype))
 
 
-def test_exr_of_equal_colours_is_grey(tmp_path, disparity):
-  channels = dict.fromkeys('RGB', disparity)
-  np.testing.assert_array_equal(read_raw(exr(tmp_path / 'a.exr', channels)), disparity)
-
-
-@pytest.mark.parametrize('compression', ['NO', 'ZIP', 'PIZ', 'DWAA'])
-@pytest.mark.parametrize('kind', ['scanlineimage', 'tiledimage'])
-def test_exr_of_each_compression_and_truncated_by_one_byte(tmp_path, compression, kind):
-  values = np.linspace(1, 2, 70 * 36, dtype=np.float32).reshape(70, 36)
-  path = exr(tmp_path / 'a.exr', {'Z': values}, compression, kind)
-  np.testing.assert_allclose(read_raw(path), values, rtol=1e-3)
-  path.write_bytes(path.read_bytes()[:-1])
-  refused(lambda: read_raw(path), path, 'truncated', 'complete EXR file')
-
-
 def test_values_that_are_not_finite_become_nan(tmp_path, disparity):
-  values = disparity.copy()
-  values[0, :3] = np.inf, -np.inf, np.nan
-  big = values.astype(np.float64)
-  big[0, 0] = 1e300
-  arrays = {'a': values, 'b': big, 'c': np.repeat(values[..., None], 3, -1)}
-  for name, array in arrays.items():
-    np.save(tmp_path / f'{name}.npy', array)
-  for path in [*tmp_path.iterdir(), pfm(tmp_path / 'd.pfm', values)]:
+  values = disparity.astype(np.float64)
+  values[0, :3] = 1e300, -np.inf, np.nan
+  np.save(tmp_path / 'a.npy', values)
+  np.save(tmp_path / 'b.npy', np.repeat(values[..., None], 3, -1))
+  values[0, 0] = np.inf
+  pfm(tmp_path / 'c.pfm', values)
+  for path in tmp_path.iterdir():
     raw = read_raw(path)
     assert np.isnan(raw[0, :3]).all() and np.isfinite(raw).sum() == H * W - 3
 
@@ -146,40 +124,28 @@ def test_truncated_files_are_refused(file):
     refused(lambda: read_raw(file), file)
 
 
-def test_size_in_the_header_is_limited(file):
+def test_size_in_the_header_is_limited_before_values_are_read(file):
   assert read_raw(file, max_pixels=H * W).shape == (H, W)
+  if file.suffix != '.npz':  # Its directory is at the end.
+    file.write_bytes(file.read_bytes()[:-30])
   refused(lambda: read_raw(file, max_pixels=H * W - 1), file, f'{W} x {H} pixels', 'at most')
 
 
-def test_huge_size_is_refused_before_values_are_read(tmp_path):
-  path = tmp_path / 'a.pfm'
-  path.write_bytes(b'Pf\n900000 900000\n-1\n')
-  refused(lambda: read_raw(path), '900000 x 900000', 'at most 100.0 million')
-  with open(tmp_path / 'a.npy', 'wb') as file:
-    header = {'descr': '<f4', 'fortran_order': False, 'shape': (900000, 900000)}
-    np.lib.format.write_array_header_1_0(file, header)
-  refused(lambda: read_raw(tmp_path / 'a.npy'), '900000 x 900000', 'at most 100.0 million')
-
-
-def test_other_files_are_refused(tmp_path, disparity):
-  path = tmp_path / 'a.npy'
-  path.write_text('some words')
-  refused(lambda: read_raw(path), path, 'not a depth map', 'PNG, TIFF, NPY, NPZ, PFM or EXR')
-  path.write_bytes(b'Pf\nten 10\n-1\n')
-  refused(lambda: read_raw(path), path, 'invalid PFM header', 'width, height and scale')
-  np.save(path, np.array([{'a': 1}], object), allow_pickle=True)
-  refused(lambda: read_raw(path), path, 'pickled', 'never read', 'array of shape [h w]')
-  np.save(path, np.ones((H, W), np.complex64))
-  refused(lambda: read_raw(path), path, 'complex64', 'floats or integers')
-  path = tmp_path / 'a.jpg'
-  write_image(path, disparity)
-  refused(lambda: read_raw(path), path, 'JPEG', 'lossy', 'PNG')
-  path = tmp_path / 'a.npz'
-  np.savez(path, first=disparity, second=disparity)
-  refused(lambda: read_raw(path), path, '2 arrays (first, second)', 'one array')
-  with zipfile.ZipFile(path, 'w') as archive:
-    archive.writestr('a.txt', 'words')
-  refused(lambda: read_raw(path), path, 'no readable array header', '[h w]')
+@pytest.mark.parametrize(
+  'name, write, wrong',
+  [
+    ('a.npy', lambda path: path.write_text('some words'), 'not a depth map'),
+    ('a.pfm', lambda path: path.write_bytes(b'Pf\nten 10\n-1\n'), 'invalid PFM header'),
+    ('a.npy', lambda path: path.write_bytes(b'\x93NUMPY\x07\0'), 'no readable array header'),
+    ('a.npy', lambda path: np.save(path, np.array([{}], object)), 'pickled'),
+    ('a.npy', lambda path: np.save(path, np.ones((H, W), complex)), 'complex128'),
+    ('a.npz', lambda path: np.savez(path, first=1, second=2), '2 arrays (first, second)'),
+    ('a.jpg', lambda path: write_image(path, np.ones((H, W))), 'JPEG'),
+  ],
+)
+def test_other_files_are_refused(tmp_path, name, write, wrong):
+  write(tmp_path / name)
+  refused(lambda: read_raw(tmp_path / name), tmp_path / name, wrong)
 
 
 def test_missing_openexr_is_refused_with_its_extra(tmp_path, disparity, monkeypatch):

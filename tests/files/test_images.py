@@ -1,5 +1,6 @@
 """Photos: round trips through every format, orientation, profiles, and files that are refused."""
 
+import contextlib
 import io
 import struct
 
@@ -35,18 +36,11 @@ def test_lossless_formats_are_exact(tmp_path, extension, bits, shape):
   np.testing.assert_array_equal(np.rint(image * levels), expected)
 
 
-@pytest.mark.parametrize('extension', ['.jpg', '.jpeg', '.webp'])
-def test_lossy_formats_are_close(tmp_path, photo, extension):
-  image = read_image(saved(tmp_path / f'a{extension}', photo))
-  assert np.abs(image - photo).mean() < 0.02
-  assert np.abs(image - photo[..., ::-1]).mean() > 0.05
-
-
 def test_jpeg_has_quality_95_and_no_chroma_subsampling(tmp_path, photo):
   options = cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111
   bgr = np.rint(photo[..., ::-1] * 255).astype(np.uint8)
   expected = cv2.imdecode(cv2.imencode('.jpg', bgr, options)[1], cv2.IMREAD_COLOR)[..., ::-1]
-  pixels = read_pixels(saved(tmp_path / 'a.jpg', photo)).astype(int)
+  pixels = read_pixels(saved(tmp_path / 'a.jpeg', photo)).astype(int)
   assert np.abs(pixels - expected).max() <= 1
 
 
@@ -57,10 +51,7 @@ def test_values_are_clipped_and_rounded(tmp_path):
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
-@pytest.mark.parametrize(
-  'extension, bits',
-  [('.png', 8), ('.jpg', 8), ('.webp', 8), ('.tif', 8), ('.png', 16), ('.tif', 16)],
-)
+@pytest.mark.parametrize('extension, bits', FORMATS)
 def test_exif_orientation_is_applied(tmp_path, photo, extension, bits, orientation):
   path, exif = tmp_path / f'a{extension}', Image.Exif()
   exif[0x0112] = orientation
@@ -69,35 +60,28 @@ def test_exif_orientation_is_applied(tmp_path, photo, extension, bits, orientati
     Image.fromarray(np.rint(photo * 255).astype(np.uint8)).save(path, exif=exif, **options)
   elif extension == '.png':
     png = saved(path, photo, 16).read_bytes()
-    path.write_bytes(_with_chunk(png, b'eXIf', exif.tobytes()[6:]))
+    path.write_bytes(png[:33] + _chunk(b'eXIf', exif.tobytes()[6:]) + png[33:])
   else:
+    pixels, tag = np.rint(photo * 65535).astype(np.uint16), (0x0112, 'H', 1, orientation, True)
     tifffile = pytest.importorskip('tifffile')
-    pixels = np.rint(photo * 65535).astype(np.uint16)
-    tag = (0x0112, 'H', 1, orientation, True)
     tifffile.imwrite(path, pixels, photometric='rgb', extratags=[tag])
   atol = 1e-5 if bits == 16 else 0.1
-  np.testing.assert_allclose(read_image(path), _turned(photo, orientation), atol=atol)
+  np.testing.assert_allclose(read_image(path), _upright(photo, orientation), atol=atol)
 
 
-def _turned(image, orientation):
-  """EXIF 2.3, tag 0x0112: where row 0 and column 0 of the file are shown."""
-  return {
-    1: lambda x: x,
-    2: np.fliplr,
-    3: lambda x: np.rot90(x, 2),
-    4: np.flipud,
-    5: lambda x: x.swapaxes(0, 1),
-    6: lambda x: np.rot90(x, -1),
-    7: lambda x: np.rot90(x.swapaxes(0, 1), 2),
-    8: np.rot90,
-  }[orientation](image)
+def _upright(image, orientation):
+  """EXIF 2.3, tag 0x0112; from 5 on, rows and columns are exchanged first."""
+  image = image.swapaxes(0, 1) if orientation > 4 else image
+  rows = -1 if orientation in (3, 4, 7, 8) else 1
+  columns = -1 if orientation in (2, 3, 6, 7) else 1
+  return image[::rows, ::columns]
 
 
-def _with_chunk(png, kind, data):
-  """Inserts a chunk after the header of a PNG file."""
+def _chunk(kind, data):
+  """A chunk of a PNG file."""
   chunk = io.BytesIO()
   PngImagePlugin.putchunk(chunk, kind, data)
-  return png[:33] + chunk.getvalue() + png[33:]
+  return chunk.getvalue()
 
 
 def test_alpha_is_dropped_without_compositing(tmp_path, photo):
@@ -111,17 +95,11 @@ def test_alpha_is_dropped_without_compositing(tmp_path, photo):
 
 
 @pytest.mark.parametrize('mode', ['1', 'P', 'L', 'LA', 'CMYK'])
-def test_every_mode_becomes_three_channels(tmp_path, photo, mode):
+def test_every_mode_becomes_three_channels_whatever_the_name(tmp_path, photo, mode):
   image = Image.fromarray(np.rint(photo * 255).astype(np.uint8)).convert(mode)
-  path = tmp_path / ('a.tif' if mode == 'CMYK' else 'a.png')
-  image.save(path)
+  image.save(tmp_path / 'a.jpg', 'TIFF' if mode == 'CMYK' else 'PNG')
   expected = np.asarray(image.convert('RGB'), np.float32) / 255
-  np.testing.assert_allclose(read_image(path), expected, atol=1e-6)
-
-
-def test_format_is_detected_from_the_content(tmp_path, photo):
-  saved(tmp_path / 'a.png', photo).rename(tmp_path / 'a.jpg')
-  np.testing.assert_allclose(read_image(tmp_path / 'a.jpg'), photo, atol=0.5 / 255 + 1e-6)
+  np.testing.assert_allclose(read_image(tmp_path / 'a.jpg'), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize('name, mode', [('a.png', 'RGB'), ('b.png', 'P'), ('a.jpg', 'RGB')])
@@ -135,25 +113,16 @@ def test_colour_profile_is_converted_to_srgb(tmp_path, name, mode):
   np.testing.assert_allclose(read_pixels(tmp_path / name), red, atol=1)
 
 
-@pytest.mark.parametrize(
-  'extension, bits',
-  [('.png', 8), ('.png', 16), ('.jpg', 8), ('.webp', 8), ('.tif', 8), ('.tif', 16)],
-)
+@pytest.mark.parametrize('extension, bits', FORMATS)
 def test_truncated_files_are_refused(tmp_path, photo, extension, bits):
   path = saved(tmp_path / f'a{extension}', photo, bits)
   data, complete = path.read_bytes(), read_image(path)
-  cuts = np.linspace(16, len(data) - 1, 25).astype(int)
-  refusals = 0
-  for cut in cuts:
+  for cut in np.linspace(16, len(data) - 1, 25).astype(int)[:-1]:
     path.write_bytes(data[:cut])
-    try:
-      image = read_image(path)
-    except InputError as error:
-      refusals += 1
-      assert str(path) in str(error) and 'PNG, JPEG, WebP or TIFF' in str(error)
-    else:  # the bytes after the last pixel are missing
-      np.testing.assert_array_equal(image, complete)
-  assert refusals >= len(cuts) - 1
+    refused(lambda: read_image(path), path, 'PNG, JPEG, WebP or TIFF')
+  path.write_bytes(data[:-1])
+  with contextlib.suppress(InputError):  # The last byte may hold no pixels.
+    np.testing.assert_array_equal(read_image(path), complete)
 
 
 def test_other_files_are_refused(tmp_path, photo):
@@ -167,20 +136,15 @@ def test_other_files_are_refused(tmp_path, photo):
   np.testing.assert_array_equal(read_pixels(tmp_path / 'a.tif'), photo[..., 0])
 
 
-@pytest.mark.parametrize('extension', ['.png', '.jpg', '.webp', '.tif'])
-def test_size_in_the_header_is_limited(tmp_path, photo, extension):
-  path = saved(tmp_path / f'a{extension}', photo)
+def test_size_in_the_header_is_limited(tmp_path, photo):
+  path = saved(tmp_path / 'a.jpg', photo)
   assert read_image(path, max_pixels=H * W).shape == (H, W, 3)
-  call = lambda: read_image(path, max_pixels=H * W - 1)  # noqa: E731
-  refused(call, path, f'{W} x {H} pixels', 'at most 0.0 million')
+  refused(lambda: read_image(path, max_pixels=H * W - 1), path, f'{W} x {H} pixels', 'at most')
 
 
 def test_huge_size_is_refused_before_decoding(tmp_path):
-  header = io.BytesIO()
-  PngImagePlugin.putchunk(header, b'IHDR', struct.pack('>IIBBBBB', 90000, 60000, 8, 2, 0, 0, 0))
-  PngImagePlugin.putchunk(header, b'IDAT', bytes(10))
-  path = tmp_path / 'a.png'
-  path.write_bytes(b'\x89PNG\r\n\x1a\n' + header.getvalue())
+  path, header = tmp_path / 'a.png', struct.pack('>IIBBBBB', 90000, 60000, 8, 2, 0, 0, 0)
+  path.write_bytes(b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', header) + _chunk(b'IDAT', bytes(10)))
   refused(lambda: read_image(path), '90000 x 60000', '5,400.0 million', 'at most 100.0 million')
 
 

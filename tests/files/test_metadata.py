@@ -16,13 +16,9 @@ _GPS = {ExifTags.GPS.GPSLatitudeRef: 'N', ExifTags.GPS.GPSLatitude: (48.0, 12.0,
 
 def _exif(orientation=1):
   exif = Image.Exif()
-  exif[ExifTags.Base.Make], exif[ExifTags.Base.Copyright] = 'Maker', 'Somebody, 2026'
-  exif[ExifTags.IFD.Exif] = {
-    ExifTags.Base.ExposureTime: 0.005,
-    ExifTags.Base.DateTimeOriginal: '2026:11:21 12:00:00',
-    ExifTags.Base.ExifImageWidth: W,
-    ExifTags.Base.ExifImageHeight: H,
-  }
+  exif[ExifTags.Base.Make] = 'Maker'
+  size = {ExifTags.Base.ExifImageWidth: W, ExifTags.Base.ExifImageHeight: H}
+  exif[ExifTags.IFD.Exif] = {ExifTags.Base.DateTimeOriginal: '2026:11:21 12:00:00', **size}
   exif[ExifTags.IFD.GPSInfo] = _GPS
   exif[metadata.ORIENTATION] = orientation
   return exif
@@ -40,10 +36,8 @@ def _assert_embedded(path, profile=PROFILE, size=(H, W)):
     exif = image.getexif()
     assert image.size == size
     assert image.info.get('icc_profile') == profile
-  assert exif.get(metadata.ORIENTATION, 1) == 1
-  assert (exif[ExifTags.Base.Make], exif[ExifTags.Base.Copyright]) == ('Maker', 'Somebody, 2026')
+  assert exif.get(metadata.ORIENTATION, 1) == 1 and exif[ExifTags.Base.Make] == 'Maker'
   values = exif.get_ifd(ExifTags.IFD.Exif)
-  assert float(values[ExifTags.Base.ExposureTime]) == pytest.approx(0.005)
   assert values[ExifTags.Base.DateTimeOriginal] == '2026:11:21 12:00:00'
   tags = ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight
   assert tuple(values[tag] for tag in tags) == size
@@ -62,9 +56,6 @@ def test_metadata_are_written_to_and_read_from_every_format(tmp_path, photo, ext
   upright = np.rot90(np.rint(photo * 255) / 255, -1)
   atol = 1e-6 if extension in ('.png', '.tif') else 0.15
   np.testing.assert_allclose(again.image, upright, atol=atol)
-  for name, bits in (('b.png', 8), ('b.tif', 16)):
-    write_image(tmp_path / name, again.image, bits=bits, metadata=again.metadata)
-    _assert_embedded(tmp_path / name)
 
 
 @pytest.mark.parametrize('extension', ['.png', '.jpg', '.webp', '.tif'])
@@ -72,36 +63,29 @@ def test_nothing_is_embedded_without_metadata(tmp_path, photo, extension):
   write_image(tmp_path / f'a{extension}', photo)
   read = read_photo(tmp_path / f'a{extension}')
   assert read.metadata.profile is None
-  write_image(tmp_path / 'b.jpg', read.image, metadata=read.metadata)
-  with Image.open(tmp_path / 'b.jpg') as written:
-    assert 'icc_profile' not in written.info and ExifTags.Base.Make not in written.getexif()
+  exif = Image.Exif()
+  exif.load(read.metadata.exif or b'')
+  assert ExifTags.Base.Make not in exif
 
 
-@pytest.mark.parametrize('orientation', [1, 6])
-def test_storage_tags_of_a_tiff_are_dropped(tmp_path, photo, orientation):
+def test_storage_tags_of_a_tiff_are_dropped(tmp_path, photo):
   """Strips, compression and size of the input would be wrong in the output."""
-  exif = _exif(orientation)
+  exif = _exif(6)
   del exif[ExifTags.IFD.GPSInfo]  # Pillow does not write it to a new TIFF file
   read = read_photo(_saved(tmp_path / 'camera.tif', photo, exif=exif.tobytes()))
-  width = W if orientation == 1 else H
   for name in ('a.tif', 'a.jpg', 'a.png'):
     write_image(tmp_path / name, read.image[:10], metadata=read.metadata)
     with Image.open(tmp_path / name) as written:
-      assert written.size == (width, 10)
       assert written.getexif()[ExifTags.Base.Make] == 'Maker'
       assert name == 'a.tif' or not {256, 259, 273} & set(written.getexif())
-  np.testing.assert_allclose(read_image(tmp_path / 'a.tif').shape, (10, width, 3))
+    assert read_image(tmp_path / name).shape == (10, H, 3)
 
 
-def test_large_profile_is_embedded_in_a_jpeg(tmp_path, photo):
+def test_large_profile_is_embedded_in_a_jpeg_without_padding(tmp_path, photo):
   profile = profiles.matrix_profile(*profiles.P3, padding=200_000)
-  write_image(tmp_path / 'a.jpg', photo, metadata=metadata.Metadata(profile=profile))
+  written = metadata.Metadata(profile=profile + b'padding')
+  write_image(tmp_path / 'a.jpg', photo, metadata=written)
   assert read_photo(tmp_path / 'a.jpg').metadata.profile == profile
-
-
-def test_padding_of_a_profile_is_removed(tmp_path, photo):
-  path = _saved(tmp_path / 'a.png', photo, icc_profile=PROFILE + b'padding')
-  assert read_photo(path).metadata.profile == PROFILE
 
 
 @pytest.mark.parametrize('damage', [lambda p: p[:100], lambda p: b'\0' * len(p), lambda p: p[:140]])
@@ -113,13 +97,9 @@ def test_damaged_profile_is_ignored_with_a_warning(tmp_path, photo, caplog, dama
 
 def test_damaged_exif_is_dropped_with_a_warning(tmp_path, photo, caplog, monkeypatch):
   path = _saved(tmp_path / 'camera.png', photo)
-
-  def damaged(*_):
-    raise ValueError('no such tag')
-
-  monkeypatch.setattr(metadata, '_cleaned', damaged)
+  monkeypatch.setattr(metadata, '_cleaned', lambda *_: 1 / 0)
   assert read_photo(path).metadata.exif is None
-  assert 'EXIF cannot be read and is dropped (no such tag)' in caplog.text
+  assert 'EXIF cannot be read and is dropped (division by zero)' in caplog.text
 
 
 def test_metadata_that_a_format_cannot_hold_are_dropped_with_a_warning(tmp_path, photo, caplog):

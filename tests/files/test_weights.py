@@ -1,5 +1,8 @@
 """Weights: round trips, and files, tasks and networks that are refused."""
 
+import functools
+
+import jax
 import ml_dtypes
 import numpy as np
 import pytest
@@ -22,20 +25,16 @@ def variables():
 
 
 def assert_equal(tree, expected):
-  assert tree.keys() == expected.keys()
-  for key, value in expected.items():
-    if isinstance(value, dict):
-      assert_equal(tree[key], value)
-    else:
-      np.testing.assert_array_equal(tree[key], value)
-      assert tree[key].dtype == value.dtype
+  jax.tree.map(functools.partial(np.testing.assert_array_equal, strict=True), tree, expected)
 
 
-def test_round_trip(tmp_path, variables):
-  path = save_weights(tmp_path / 'a.safetensors', variables, META)
-  loaded, metadata = load_weights(path, 'lensblur')
-  assert metadata == META
-  assert_equal(loaded, variables)
+def test_round_trip_of_a_file_and_of_a_folder(tmp_path, variables):
+  assert save_weights(tmp_path, variables, META) == tmp_path / FILE_NAME
+  assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+  for path in (tmp_path, save_weights(tmp_path / 'a.safetensors', variables, META)):
+    loaded, metadata = load_weights(path, 'lensblur')
+    assert metadata == META
+    assert_equal(loaded, variables)
 
 
 def test_float16_halves_the_file_and_is_read_as_float32(tmp_path):
@@ -54,16 +53,10 @@ def test_bfloat16_and_strided_arrays(tmp_path):
   assert_equal(loaded, {'a': array, 'b': array[::2, ::-1], 'c': array.T})
 
 
-def test_file_in_a_folder_has_a_fixed_name(tmp_path, variables):
-  path = save_weights(tmp_path, variables, META)
-  assert path == tmp_path / FILE_NAME and [p.name for p in tmp_path.iterdir()] == [FILE_NAME]
-  assert load_weights(tmp_path)[1] == META
-  refused(lambda: load_weights(tmp_path, 'sddr'), path, "task 'lensblur'", "task 'sddr'")
-
-
-def test_old_task_names_are_translated(tmp_path):
-  save_weights(tmp_path, ONES, {'task': 'depth'})
-  assert load_weights(tmp_path, 'deeplens_depth')[1]['task'] == 'deeplens_depth'
+def test_old_task_names_are_translated_and_other_tasks_refused(tmp_path):
+  path = save_weights(tmp_path, ONES, {'task': 'depth'})
+  assert load_weights(path, 'deeplens_depth')[1]['task'] == 'deeplens_depth'
+  refused(lambda: load_weights(path, 'sddr'), path, "task 'deeplens_depth'", "task 'sddr'")
 
 
 def test_truncated_files_are_refused(tmp_path, variables):
@@ -76,7 +69,6 @@ def test_truncated_files_are_refused(tmp_path, variables):
 
 def test_other_files_are_refused(tmp_path):
   path = tmp_path / 'a.safetensors'
-  refused(lambda: load_weights(path), path, 'does not exist', 'existing file')
   refused(lambda: load_weights(tmp_path), tmp_path, f'without {FILE_NAME}', 'by depthjax')
   path.write_bytes(b'PK\3\4 a checkpoint of another library, pickled')
   refused(lambda: load_weights(path), path, 'not a safetensors file', 'by depthjax')
@@ -125,7 +117,6 @@ def test_network_is_built_from_its_config(tmp_path, variables):
   'describe, wrong',
   [
     (lambda c: (c['depth'], {}), "does not describe its network (KeyError: 'depth')"),
-    (lambda c: (c.width, {}), 'does not describe its network (AttributeError'),
     (lambda c: (0, {'params': {'a': np.zeros(2)}}), 'holds other arrays than the network'),
     (lambda c: (0, {'a': np.zeros((2, 1))}), 'holds other arrays than the network'),
   ],

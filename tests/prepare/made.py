@@ -66,11 +66,12 @@ def blb_depth(i):
 def _write_image(path, values):
   if path.suffix != '.exr':
     return write(path, values)
+  import OpenEXR  # An optional package.
+
   light = (values / 255) ** 2.2
-  library = depth_formats.exr_library(path)
-  header = {'compression': library.ZIP_COMPRESSION, 'type': library.scanlineimage}
+  header = {'compression': OpenEXR.ZIP_COMPRESSION, 'type': OpenEXR.scanlineimage}
   channels = {name: light[..., i].astype(np.float32) for i, name in enumerate('RGB')}
-  with library.File(header, channels) as file:
+  with OpenEXR.File(header, channels) as file:
     file.write(str(path))
 
 

@@ -50,7 +50,7 @@ def _map(path, values):
   elif path.suffix == '.npy':
     np.save(path, values)
   elif path.suffix == '.exr':
-    depth_formats.write_exr(path, values, depth_formats.exr_library(path))
+    depth_formats.write_exr(path, path, values)
   else:
     path.write_bytes(depth_formats.encode_pfm(values))
   return path
