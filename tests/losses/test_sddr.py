@@ -43,15 +43,15 @@ def test_affine_invariant_equals_a_numpy_twin():
 def test_affine_invariant_ignores_invalid_pixels_and_has_a_derivative():
   prediction, target = _maps(2)
   valid = np.ones_like(target)
-  valid[:, 3:7, 2:9] = 0
+  valid[:, 4:7, 2:9] = 0  # An odd number remains, so that the median is one of the values.
   other = np.where(valid > 0, target, np.nan)
   loss = lambda p, t: sddr.affine_invariant(p, t, valid).sum()  # noqa: E731
   np.testing.assert_allclose(loss(prediction, other), loss(prediction, target), rtol=1e-6)
   slope = np.asarray(jax.grad(loss)(prediction, other))
   assert not slope[valid == 0].any()
-  step = 1e-4 * slope / np.linalg.norm(slope)
+  step = 1e-3 * slope / np.linalg.norm(slope)
   difference = loss(prediction + step, other) - loss(prediction - step, other)
-  np.testing.assert_allclose(difference, 2e-4 * np.linalg.norm(slope), rtol=0.05)
+  np.testing.assert_allclose(difference, 2e-3 * np.linalg.norm(slope), rtol=0.05)
   assert not np.asarray(sddr.affine_invariant(prediction, target, 0 * valid)).any()
 
 
