@@ -52,14 +52,15 @@ def test_perfect_prediction_of_any_scale_and_shift_has_no_error(scale, shift):
     prediction = np.where(valid, scale * truth + shift, 99)
     assert _both(prediction, truth, valid) == (0, 0)
     assert _both(prediction, 1000 * truth, valid) == (0, 0)
+    points = ordinal.superpixels(truth, valid, 60)
+    np.testing.assert_allclose(*ordinal._depths(prediction, truth, points), atol=1e-12)
 
 
 def test_inverted_order_scores_two_and_constant_prediction_one():
   constant, fraction = _both(0.3 * _ALL, _HALVES, _ALL)
-  assert constant == 1
-  assert _both(-_HALVES, _HALVES, _ALL) == (2, pytest.approx(2 * fraction))
   # Half of all random pairs cross the step.
-  assert fraction == pytest.approx(0.5, abs=0.1)
+  assert constant == 1 and fraction == pytest.approx(0.5, abs=0.1)
+  assert _both(-_HALVES, _HALVES, _ALL) == (2, pytest.approx(2 * fraction))
 
 
 def test_d3r_ignores_pairs_below_its_ratio():
