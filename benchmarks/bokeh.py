@@ -1,10 +1,10 @@
-"""Real photographs with shallow depth of field: how near the renderers come to the lens.
+"""Photographs with shallow depth of field: errors of the renderers against the real lens.
 
 python benchmarks/bokeh.py FOLDER [--weights runs/small --pictures DIR --json bokeh.json]
 
-FOLDER holds, at any depth, photographs NAME_input.* with all in focus, their disparity NAME_disp*.*
-(near is large), and NAME_target.* or NAME_1_8.* by a wider aperture (--targets names others).
-NAME_focal.* is a mask of what is in focus there, if there is one.
+FOLDER and its subfolders hold all-in-focus photographs NAME_input.*, their disparity NAME_disp*.*
+(near is large), and photographs with a wider aperture NAME_target.* or NAME_1_8.* (or --targets).
+NAME_focal.* is an optional mask of the pixels in focus.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from depthjax.ops import colour
 from depthjax.pipelines.refocus import refocus
 from depthjax.scoring import photographs
 
-# Focus is searched at these quantiles of the disparity where no mask says where it is.
+# Without a mask, focus is searched at these quantiles of the disparity.
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Pair(NamedTuple):
-  """A photograph, its disparity, the same through a wide lens, and disparities to focus on."""
+  """A photograph, its disparity, the wide-aperture target, and candidate focus disparities."""
 
   name: str
   photo: np.ndarray
@@ -37,7 +37,7 @@ class Pair(NamedTuple):
 
 
 class Best(NamedTuple):
-  """What a renderer reached with the focus and radius that suit it best."""
+  """The best score of a renderer over focus and radius."""
 
   psnr: float
   ssim: float
@@ -50,27 +50,27 @@ def main(argv: list[str] | None = None) -> table.Report:
   args = parser().parse_args(argv)
   files = list(triples(args.folder, args.targets))
   if not files:
-    parser().error(f'{args.folder}: holds no NAME_input.* with a NAME_disp*.* and a wider aperture')
+    parser().error(f'{args.folder}: no NAME_input.* has a NAME_disp*.* and a target')
   if args.pictures:
     args.pictures.mkdir(parents=True, exist_ok=True)
   report = table.Report()
-  # With the learned renderer comes the hybrid one.
-  ways = photographs.renderers(refocus.load(args.weights) if args.weights else None)
+  # The weights add the learned and the hybrid renderer.
+  methods = photographs.renderers(refocus.load(args.weights) if args.weights else None)
   rows = []
   for stem, word, paths in progress.track(files, description='photographs'):
     pair = read(stem, word, paths, args.width)
-    found = {name: search(pair, render, args.radii) for name, render in ways.items()}
-    found = {'untouched input': untouched(pair), **found}
+    found = {name: search(pair, render, args.radii) for name, render in methods.items()}
+    found = {'unchanged input': untouched(pair), **found}
     rows += [_row(pair, name, best) for name, best in found.items()]
     if args.pictures:
       side_by_side(args.pictures / f'{pair.name.replace(" ", "_")}.jpg', pair, found)
   report.table(
     f'each photograph, {args.width} px wide',
     rows,
-    f'Radius (of {", ".join(f"{r:g}" for r in args.radii)} px) and focus are the best by PSNR for '
-    'each renderer. Focus is the median disparity inside the mask; without one it is searched '
-    f'for all alike, at the quantiles {", ".join(map(str, _QUANTILES))} of the disparity. The '
-    "photograph's exposure is matched to the target's by a gain for each channel of linear light.",
+    f'For each renderer the radius (of {", ".join(f"{r:g}" for r in args.radii)} px) and focus of '
+    'the highest PSNR. Focus is the median disparity inside the mask, or without one the best of '
+    f'the quantiles {", ".join(map(str, _QUANTILES))} of the disparity. The exposure is matched to '
+    'the target by a gain for each channel of linear light.',
   )
   report.table('mean over the photographs', _means(rows))
   report.save(args.json)
@@ -80,13 +80,13 @@ def main(argv: list[str] | None = None) -> table.Report:
 def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('folder', type=pathlib.Path)
-  result.add_argument('--weights', type=pathlib.Path, help='a run: adds learned and hybrid')
+  result.add_argument('--weights', type=pathlib.Path, help='run; adds learned and hybrid')
   words = ['target', '1_8']
-  result.add_argument('--targets', nargs='+', default=words, help='words in names of targets')
-  result.add_argument('--width', type=int, default=768, help='photographs are shrunk to it')
+  result.add_argument('--targets', nargs='+', default=words, help='suffixes of target names')
+  result.add_argument('--width', type=int, default=768, help='width of the photographs')
   radii = [2, 4, 6, 8, 12, 16, 20, 26, 32]
   result.add_argument('--radii', type=float, nargs='+', default=radii, help='pixels at --width')
-  result.add_argument('--pictures', type=pathlib.Path, help='folder for pictures side by side')
+  result.add_argument('--pictures', type=pathlib.Path, help='folder for side-by-side pictures')
   result.add_argument('--json', type=pathlib.Path)
   return result
 
@@ -94,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
 def triples(
   folder: pathlib.Path, words: list[str]
 ) -> Iterator[tuple[str, str, dict[str, pathlib.Path]]]:
-  """NAME, the word of its target, and the files of its input, target, disp and, perhaps, focal."""
+  """NAME, the suffix of its target, and the files input, target, disp and optionally focal."""
   for path in sorted(folder.rglob('*_input.*')):
     name = path.name.partition('_input.')[0]
     others = {
@@ -108,7 +108,7 @@ def triples(
 
 
 def read(stem: str, word: str, paths: dict[str, pathlib.Path], width: int) -> Pair:
-  """Reads an example at a width in pixels, exposures matched."""
+  """Reads an example at a width in pixels and matches the exposures."""
   photo, target = (images.read_image(paths[name]) for name in ('input', 'target'))
   shape = (round(photo.shape[0] * width / photo.shape[1]), width)
   photo, target = (_resized(image, shape) for image in (photo, target))
@@ -121,14 +121,14 @@ def read(stem: str, word: str, paths: dict[str, pathlib.Path], width: int) -> Pa
 
 
 def matched(photo: np.ndarray, target: np.ndarray) -> np.ndarray:
-  """The photograph with the target's mean of each channel, in linear light: a lens keeps it."""
+  """The photograph with the mean of the target in each channel of linear light."""
   light, goal = (np.asarray(colour.srgb_to_linear(image)) for image in (photo, target))
   gain = goal.mean(axis=(0, 1)) / np.maximum(light.mean(axis=(0, 1)), 1e-6)
   return np.asarray(colour.linear_to_srgb(np.clip(light * gain, 0, 1)), np.float32)
 
 
 def search(pair: Pair, render, radii: list[float]) -> Best:
-  """The renderer at the focus and the radius that come nearest to the target, by PSNR."""
+  """The result of the renderer at the focus and radius with the highest PSNR."""
   lenses = (photographs.Lens(focus, radius) for focus in pair.focuses for radius in radii)
   found = (
     _best(pair, lens, render(pair.photo, pair.disparity, **lens._asdict())) for lens in lenses
@@ -145,7 +145,7 @@ def _best(pair: Pair, lens: photographs.Lens, picture: np.ndarray) -> Best:
 
 
 def side_by_side(path: pathlib.Path, pair: Pair, found: dict[str, Best]) -> None:
-  """Photograph, every renderer's best, and the target, from left to right."""
+  """The photograph, the best result of each renderer, and the target, from left to right."""
   pictures = [best.picture for best in found.values()] + [pair.target]
   images.write_image(path, np.concatenate(pictures, axis=1))
 

@@ -1,4 +1,4 @@
-"""The input: scenes a second by stage, by encoding, and by way of reading.
+"""The input pipeline: scenes per second by stage, by encoding, and by number of workers.
 
 python benchmarks/input.py [--config configs/lensblur.py:small --json input.json]
 """
@@ -33,7 +33,7 @@ STAGES = {
 
 def main(argv: list[str] | None = None) -> table.Report:
   args = parser().parse_args(argv)
-  flags.FLAGS.mark_as_parsed()  # grain's worker processes look at absl's flags.
+  flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl's flags.
   report = table.Report()
   for size in args.sizes or (args.config.data.height, 320):
     config = resized(args.config, size)
@@ -51,12 +51,12 @@ def parser() -> argparse.ArgumentParser:
   every = sorted({0, 1, 2, table.cores()})
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('--config', type=table.config_of, default='configs/lensblur.py:small')
-  result.add_argument('--sizes', type=int, nargs='+', help="the config's own and 320")
-  result.add_argument('--scenes', type=int, default=30, help='drawn a round, to time the stages')
-  result.add_argument('--batches', type=int, default=12, help='read a round; 0 reads none')
-  result.add_argument('--prepared', type=int, default=64, help='scenes to read; 0 reads none')
-  result.add_argument('--workers', type=int, nargs='+', default=every, help='processes')
-  result.add_argument('--threads', type=int, nargs='+', default=[1, 2], help='without workers')
+  result.add_argument('--sizes', type=int, nargs='+', help="default: the config's own and 320")
+  result.add_argument('--scenes', type=int, default=30, help='drawn per round to time the stages')
+  result.add_argument('--batches', type=int, default=12, help='read per round; 0 skips it')
+  result.add_argument('--prepared', type=int, default=64, help='scenes prepared; 0 skips it')
+  result.add_argument('--workers', type=int, nargs='+', default=every, help='numbers of processes')
+  result.add_argument('--threads', type=int, nargs='+', default=[1, 2], help='used without workers')
   result.add_argument('--repeats', type=int, default=2)
   result.add_argument('--json', type=pathlib.Path)
   return result
@@ -72,20 +72,20 @@ def stages(report: table.Report, config: ml_collections.ConfigDict, args) -> Non
   """Draws scenes on one core and prints the time of each stage."""
   ds = _dataset(config, batch_size=1)
   rounds = []
-  for number in range(-1, args.repeats):  # The first decodes the photographs.
+  for number in range(-1, args.repeats):  # The first round decodes the photographs.
     seconds = stage_seconds(ds, args.scenes)
     if number >= 0:
       rounds.append(seconds)
-  whole = [seconds['whole'] for seconds in rounds]
+  total = [seconds['total'] for seconds in rounds]
   rows = []
-  for name in (*STAGES, 'rest', 'whole'):
+  for name in (*STAGES, 'rest', 'total'):
     each = [seconds[name] for seconds in rounds]
     rows.append(
       {
         'stage': name,
-        'share of the whole': table.ratio(each, whole),
-        'ms a scene': table.spread(1e3 * s / args.scenes for s in each),
-        'scenes/s a core': table.spread(args.scenes / s for s in each),
+        'fraction of the total': table.ratio(each, total),
+        'ms per scene': table.spread(1e3 * s / args.scenes for s in each),
+        'scenes/s per core': table.spread(args.scenes / s for s in each),
       }
     )
   title = f'drawing: {config.data.layers} layers, {config.data.height}x{config.data.width}'
@@ -94,7 +94,7 @@ def stages(report: table.Report, config: ml_collections.ConfigDict, args) -> Non
 
 
 def stage_seconds(ds: Any, count: int) -> dict[str, float]:
-  """Seconds that the stages of the first `count` scenes take, their rest, and the whole."""
+  """Seconds of each stage for the first `count` scenes, of the rest, and in total."""
   seconds = collections.Counter()
   with contextlib.ExitStack() as stack:
     for name, (module, function) in STAGES.items():
@@ -103,8 +103,8 @@ def stage_seconds(ds: Any, count: int) -> dict[str, float]:
     begin = time.perf_counter()
     for index in range(count):
       ds[index]
-    whole = time.perf_counter() - begin
-  return {**seconds, 'rest': whole - seconds.total(), 'whole': whole}
+    total = time.perf_counter() - begin
+  return {**seconds, 'rest': total - seconds.total(), 'total': total}
 
 
 def _clocked(function: Callable, seconds: collections.Counter, name: str) -> Callable:
@@ -121,14 +121,14 @@ def _clocked(function: Callable, seconds: collections.Counter, name: str) -> Cal
 def streams(
   report: table.Report, config: ml_collections.ConfigDict, args, folder: pathlib.Path
 ) -> None:
-  """Reads batches in every way and prints how many cores' worth of drawing each gives."""
+  """Reads batches with each number of workers or threads; prints rates over one core drawing."""
   ds = {'drawn': _dataset(config)}
   if args.prepared:
     where = records.prepare(config, folder, args.prepared)
     ds['prepared'] = _dataset(config, scene_source=where)
   pairs = [(0, threads) for threads in args.threads if 0 in args.workers]
   pairs += [(workers, config.input.threads) for workers in args.workers if workers]
-  ways = {(kind, _way(*pair)): pair for pair in pairs for kind in ds}
+  readers = {(kind, _readers(*pair)): pair for pair in pairs for kind in ds}
   startups = collections.defaultdict(list)
 
   def one_core() -> float:
@@ -138,30 +138,30 @@ def streams(
     return (time.perf_counter() - begin) / -(-args.batches // 4)
 
   def read(name: tuple[str, str]) -> float:
-    first, seconds = _read(ds[name[0]], *ways[name], args.batches)
+    first, seconds = _read(ds[name[0]], *readers[name], args.batches)
     startups[name].append(first)
     return seconds / args.batches
 
-  measures = {'one core': one_core, **{name: functools.partial(read, name) for name in ways}}
+  measures = {'one core': one_core, **{name: functools.partial(read, name) for name in readers}}
   times = table.interleaved(measures, args.repeats, warm=False)
   rows = [
     {
-      'read ahead by': name[1],
+      'readers': name[1],
       'scenes': name[0],
       'rate / drawing on one core': table.ratio(times['one core'], times[name]),
-      'rate / drawn likewise': table.ratio(times['drawn', name[1]], times[name]),
+      'rate / drawn by the same readers': table.ratio(times['drawn', name[1]], times[name]),
       'scenes/s': table.spread(config.batch_size / s for s in times[name]),
       'seconds to the first batch': table.spread(startups[name]),
     }
-    for name in ways
+    for name in readers
   ]
   title = f'reading: batches of {config.batch_size}, {config.data.height}x{config.data.width}'
   count = args.batches * config.batch_size
-  report.table(title, rows, f'{count} scenes a round on {table.cores()} cores; no device.')
+  report.table(title, rows, f'{count} scenes per round on {table.cores()} cores; no device.')
 
 
 def _read(ds: Any, workers: int, threads: int, batches: int) -> tuple[float, float]:
-  """Seconds until the first batch, and for `batches` more once what was read ahead is used up."""
+  """Seconds until the first batch, and for `batches` more after those read ahead are consumed."""
   begin = time.perf_counter()
   with contextlib.closing(pipeline.stream(ds, workers=workers, threads=threads)) as stream:
     next(stream)
@@ -174,7 +174,7 @@ def _read(ds: Any, workers: int, threads: int, batches: int) -> tuple[float, flo
     return first, time.perf_counter() - begin
 
 
-def _way(workers: int, threads: int) -> str:
+def _readers(workers: int, threads: int) -> str:
   threads = f'{threads} thread' + 's' * (threads > 1)
   return f'{workers} worker{"s" * (workers > 1)} of {threads}' if workers else threads
 

@@ -18,9 +18,9 @@ import table
 from depthjax.ops import lens, scatter
 
 FOCUS = 0.5
-_CHAINS, _LINKS, _PASSES = 8, 16, 8  # Of the probes; a single chain would wait for itself.
+_CHAINS, _LINKS, _PASSES = 8, 16, 8  # Of the probes; one chain would be bound by latency.
 
-_MEMORY_NOTE = 'temporary and output bytes of the compiled program, over those of float32 input.'
+_MEMORY_NOTE = 'Temporary and output bytes of the compiled program / bytes of the float32 input.'
 
 Scene = dict[str, np.ndarray]
 
@@ -46,11 +46,11 @@ def main(argv: list[str] | None = None) -> table.Report:
 def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('--size', type=int, default=640, help='height and width in pixels')
-  result.add_argument('--samples', type=int, default=256, help='points of the lens')
+  result.add_argument('--samples', type=int, default=256, help='samples of the aperture')
   result.add_argument('--layers', type=int, default=3)
-  result.add_argument('--pad', type=int, default=34, help='blur radii go to pad - 2 pixels')
-  result.add_argument('--limits', type=int, nargs='+', default=[8, 16, 32], help='of the scatter')
-  result.add_argument('--numpy-samples', type=int, default=16, help='timed of the NumPy twin')
+  result.add_argument('--pad', type=int, default=34, help='the largest radius is pad - 2')
+  result.add_argument('--limits', type=int, nargs='+', default=[8, 16, 32], help='largest radii')
+  result.add_argument('--numpy-samples', type=int, default=16, help='for the NumPy twin')
   result.add_argument('--probe', type=int, default=2**26, help='floats of the bandwidth probe')
   result.add_argument('--repeats', type=int, default=3)
   result.add_argument('--json', type=pathlib.Path)
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def scene(count: int, size: int, pad: int, *, tilted: bool = False) -> Scene:
-  """Noise in soft discs before noise: the arguments of `trace` up to the samples."""
+  """Noise in soft discs in front of noise: the first arguments of `trace`."""
   rng = np.random.default_rng(0)
   side = size + 2 * pad
   rows, columns = np.mgrid[:side, :side]
@@ -122,10 +122,10 @@ def _gathered(layer, y, x):
 
 
 def opencv_scatter(image: np.ndarray, defocus: np.ndarray, *, limit: int) -> np.ndarray:
-  """The twin of `scatter.scatter` for whole radii: one filter2D for each of them.
+  """Twin of `scatter.scatter` for integer radii: one filter2D for each.
 
-  The pixels of a radius, weighted by 1 / area, are filtered with its disc (symmetric, so gathering
-  is scattering); the sums over all radii are divided by those of the weights.
+  The pixels of each radius, weighted by 1 / area, are filtered with its disc (symmetric, so
+  gathering equals scattering). The sum over all radii is divided by the sum of the weights.
   """
   rounded = np.rint(np.minimum(np.abs(defocus), limit))
   offsets = np.arange(-limit, limit + 1, dtype=np.float32)
@@ -141,7 +141,7 @@ def opencv_scatter(image: np.ndarray, defocus: np.ndarray, *, limit: int) -> np.
 
 
 def tracer(report: table.Report, args: argparse.Namespace) -> None:
-  """Times the tracer and its twin on a flat and a tilted scene, beside the machine's rates."""
+  """Times the tracer, its twin and the bounds of the machine on a flat and a tilted scene."""
   cases = {'flat': case(args, ()), 'tilted': case(args, (args.layers - 1,))}
   measures = probes(args)
   for name, each in cases.items():
@@ -159,18 +159,18 @@ def tracer(report: table.Report, args: argparse.Namespace) -> None:
   report.table(
     f'tracer: {args.layers} layers, {args.size}x{args.size}, {args.samples} samples',
     rows,
-    f'NumPy (one core) is timed on 1/{scale:g} of the samples, times {scale:g}.',
-    'The floors are of flat layers: s h w times 4 (4 l + 5) bytes / bandwidth or (35 l - 5) FLOPs '
-    '/ rate; the largest holds. A sample reads the layers and the mean and writes the mean. 28 '
-    'FLOPs a layer mix four taps of RGBA, 7 lay it over the next. Layers that stay in a cache may '
-    'beat the bandwidth of memory; then that of arrays as large as the layers holds. Measured:',
+    f'NumPy (one core) renders 1/{scale:g} of the samples; its time is multiplied by {scale:g}.',
+    'Lower bounds (floors) are for flat layers: s h w times 4 (4 l + 5) bytes / bandwidth, or '
+    '(35 l - 5) FLOPs / rate; the largest applies. Each sample reads the layers and the mean and '
+    'writes the mean. Per layer, 28 FLOPs interpolate RGBA and 7 composite it. Layers in cache '
+    'may exceed the bandwidth of memory; then that of arrays of their size applies. Measured:',
     *(f'{name}: {value}' for name, value in rates.items()),
   )
   report.table('peak memory of the tracer', [each.memory for each in cases.values()], _MEMORY_NOTE)
 
 
 def case(args: argparse.Namespace, tilted: tuple[int, ...]) -> Case:
-  """Compiles the tracer for one scene, and compares it with its twin on the twin's samples."""
+  """Compiles the tracer for one scene and compares it with its twin on the samples of the twin."""
   limit = args.pad - 2.0
   fields = {'focus': FOCUS, 'strength': limit / 0.4, 'limit': limit, 'pad': args.pad}
   arrays = scene(args.layers, args.size, args.pad, tilted=bool(tilted)).values()
@@ -190,7 +190,7 @@ def case(args: argparse.Namespace, tilted: tuple[int, ...]) -> Case:
 
 
 def probes(args: argparse.Namespace) -> dict[str, Callable[[], float]]:
-  """Adding 1, in place, to a large array and to one as large as the layers, and multiply-adds."""
+  """Adds 1 in place to a large array and to one of the size of the layers; multiply-adds."""
   large, layers, middle = (jnp.ones(size) for size in _probe_sizes(args))
 
   @jax.jit
@@ -208,7 +208,7 @@ def probes(args: argparse.Namespace) -> dict[str, Callable[[], float]]:
 
 
 def _adding(array: jax.Array) -> Callable[[], jax.Array]:
-  # In place, since the pages of a new large array cost more than its bytes.
+  # In place: page faults of a new large array would take longer than the addition.
   def passes(x):
     return jax.lax.fori_loop(0, _PASSES, lambda _, x: x + 1, x)
 
@@ -222,7 +222,7 @@ def _adding(array: jax.Array) -> Callable[[], jax.Array]:
 
 
 def floor(times: dict[str, list[float]], args: argparse.Namespace) -> tuple[dict, dict]:
-  """The rates that the probes found, and by each of them the least seconds that a trace takes."""
+  """The rates measured by the probes, and the lower bound in seconds that each gives a trace."""
   large, layers, middle = _probe_sizes(args)
   bandwidth = [8 * large * _PASSES / seconds for seconds in times['memory']]
   cached = [8 * layers * _PASSES / seconds for seconds in times['cache']]
@@ -231,7 +231,7 @@ def floor(times: dict[str, list[float]], args: argparse.Namespace) -> tuple[dict
   moved, operations = 4 * (4 * args.layers + 5) * pixels, (35 * args.layers - 5) * pixels
   rates = {
     'bandwidth, arrays in memory, GB/s': table.spread(x / 1e9 for x in bandwidth),
-    'bandwidth, arrays as large as the layers, GB/s': table.spread(x / 1e9 for x in cached),
+    'bandwidth, arrays of the size of the layers, GB/s': table.spread(x / 1e9 for x in cached),
     'multiply-adds, GFLOP/s': table.spread(x / 1e9 for x in arithmetic),
   }
   return rates, {
@@ -253,8 +253,8 @@ def classical(report: table.Report, args: argparse.Namespace) -> None:
     twin = functools.partial(opencv_scatter, image, limit * defocus, limit=limit)
     on_device = jax.device_put((image, limit * defocus))
     compiled = blur.lower(*on_device).compile()
-    whole = compiled(*jax.device_put((image, np.rint(limit * defocus))))
-    differences[limit] = float(np.abs(whole - twin()).max())
+    integer = compiled(*jax.device_put((image, np.rint(limit * defocus))))
+    differences[limit] = float(np.abs(integer - twin()).max())
     measures[f'{limit} ours'] = table.timed(functools.partial(compiled, *on_device))
     measures[f'{limit} twin'] = table.timed(twin)
     memory.append(_memory(f'radius {limit}', compiled, image.nbytes, 'image', ''))
@@ -267,8 +267,8 @@ def classical(report: table.Report, args: argparse.Namespace) -> None:
   report.table(
     f'classical renderer: {args.size}x{args.size}, every radius to the largest',
     rows,
-    f'OpenCV ({cv2.getNumThreads()} threads) knows whole radii only: one filter2D each, by Fourier '
-    'transform where the disc is large. The difference is taken on whole radii.',
+    f'OpenCV ({cv2.getNumThreads()} threads) renders integer radii: one filter2D each, by Fourier '
+    'transform where the disc is large. The difference is measured for integer radii.',
   )
   report.table('peak memory of the classical renderer', memory, _MEMORY_NOTE)
 

@@ -1,4 +1,4 @@
-"""The loop: how long a step waits for its batch, and what is lost between steps.
+"""The train loop: time that a step waits for its batch, and time lost between steps.
 
 python benchmarks/loop.py [--config configs/lensblur.py:small --steps 20 --json loop.json]
 """
@@ -20,14 +20,14 @@ from absl import flags
 
 from depthjax.train import experiment as experiment_lib
 
-TARGET = 0.02  # Share of a step that may be spent waiting, with a worker a core.
-_KEPT = 'one batch, on the device'
-_WAYS = {'sent in turn': False, 'sent ahead': True}
+TARGET = 0.02  # Largest fraction of a step spent waiting, with one worker per core.
+_FIXED = 'one batch, on the device'
+_TRANSFERS = {'transferred on demand': False, 'transferred ahead': True}
 
 
 def main(argv: list[str] | None = None) -> table.Report:
   args = parser().parse_args(argv)
-  flags.FLAGS.mark_as_parsed()  # grain's worker processes look at absl's flags.
+  flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl's flags.
   report = table.Report()
   training(report, args)
   report.save(args.json)
@@ -38,15 +38,15 @@ def parser() -> argparse.ArgumentParser:
   every = sorted({0, 1, 2, table.cores()})
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('--config', type=table.config_of, default='configs/lensblur.py:small')
-  result.add_argument('--workers', type=int, nargs='+', default=every, help='processes')
-  result.add_argument('--steps', type=int, default=20, help='trained a round')
+  result.add_argument('--workers', type=int, nargs='+', default=every, help='numbers of processes')
+  result.add_argument('--steps', type=int, default=20, help='trained per round')
   result.add_argument('--repeats', type=int, default=3)
   result.add_argument('--json', type=pathlib.Path)
   return result
 
 
 def training(report: table.Report, args: argparse.Namespace) -> None:
-  """Trains with one batch that stays on the device, and with drawn ones in every way."""
+  """Trains with one batch that stays on the device, and with drawn batches for each input."""
   config = args.config
   experiment = experiment_lib.build(config)
   held = [experiment.runner.init(experiment_lib.seed_key(0))]
@@ -61,12 +61,12 @@ def training(report: table.Report, args: argparse.Namespace) -> None:
     with contextlib.closing(_batches(experiment, ahead)) as batches:
       seconds, waited = _train(step, held, batches, args.steps)
     waits[name].append(waited / seconds)
-    gc.collect()  # Also JAX's: until then it holds on to the shared memory of the workers' batches.
+    gc.collect()  # Frees the shared memory of the workers' batches.
     return seconds
 
-  measures = {_KEPT: lambda: _train(step, held, itertools.repeat(kept), args.steps)[0]}
+  measures = {_FIXED: lambda: _train(step, held, itertools.repeat(kept), args.steps)[0]}
   workers = {}
-  for count, (how, ahead) in itertools.product(args.workers, _WAYS.items()):
+  for count, (how, ahead) in itertools.product(args.workers, _TRANSFERS.items()):
     name = f'{_readers(count, config.input.threads)}, {how}'
     measures[name], workers[name] = functools.partial(drawn, name, count, ahead), count
   times = table.interleaved(measures, args.repeats, warm=False)
@@ -74,14 +74,14 @@ def training(report: table.Report, args: argparse.Namespace) -> None:
   report.table(
     f'{args.steps} steps, batch {config.batch_size}, {config.data.height}x{config.data.width}',
     rows,
-    'Waiting is for the next batch, on the device; the gap is what a step takes longer than with '
-    f'the kept batch. The target is at most {TARGET:.0%} waiting with a worker a core. Where the '
-    'device is the processor, drawing also takes time from the step, which the gap shows.',
+    'Waiting: for the next batch, on the device. Gap: extra time of a step over one with the fixed '
+    f'batch. The target is at most {TARGET:.0%} waiting with one worker per core. If the device is '
+    'the CPU, drawing also slows the step, which the gap shows.',
   )
 
 
 def _batches(experiment: experiment_lib.Experiment, ahead: bool) -> Iterator[Any]:
-  """Batches on the device: as the loop has them, or each sent when its step is due."""
+  """Batches on the device: transferred ahead as in the train loop, or when the step needs them."""
   if ahead:
     yield from _closing(experiment.feed(0))
   else:
@@ -119,15 +119,15 @@ def _row(
   workers: int | None,
   steps: int,
 ) -> table.Row:
-  these, base = times[name], times[_KEPT]
+  these, base = times[name], times[_FIXED]
   wait = table.spread(waits) if waits else ''
   judged = wait and workers == table.cores()
   return {
     'input': name,
     'time / one batch': table.ratio(these, base),
-    'ms a step': table.spread(1e3 * seconds / steps for seconds in these),
+    'ms per step': table.spread(1e3 * seconds / steps for seconds in these),
     'gap, ms': table.spread(1e3 * (a - b) / steps for a, b in zip(these, base, strict=True)),
-    'waiting, of the time': wait,
+    'waiting, fraction of time': wait,
     'target': ('met' if wait.median <= TARGET else 'missed') if judged else '',
   }
 

@@ -1,4 +1,4 @@
-"""Quantiles by counting against sorting, and the bicubic enlargement against PyTorch's.
+"""Quantiles by counting against sorting, and bicubic upsampling against PyTorch.
 
 python benchmarks/ops.py [--size 256 --batch 8 --repeats 5 --json ops.json]
 """
@@ -20,9 +20,9 @@ try:
 except ImportError:
   torch = None
 
-_LEVELS = (0.02, 0.04, 0.06, 0.08, 0.92, 0.94, 0.96, 0.98)  # Those of L_fusion.
+_LEVELS = (0.02, 0.04, 0.06, 0.08, 0.92, 0.94, 0.96, 0.98)  # Of L_fusion of SDDR.
 _CHANNELS = 8
-_SHARE = 1 / 3  # That counts, where some does not.
+_FRACTION = 1 / 3  # Valid pixels of the masked map.
 
 
 def main(argv: list[str] | None = None) -> table.Report:
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> table.Report:
 
 def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  result.add_argument('--size', type=int, default=256, help='side of the maps, px')
+  result.add_argument('--size', type=int, default=256, help='height and width in pixels')
   result.add_argument('--batch', type=int, default=8)
   result.add_argument('--repeats', type=int, default=5)
   result.add_argument('--json', type=pathlib.Path)
@@ -44,10 +44,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def quantile(report: table.Report, args: argparse.Namespace) -> None:
-  """A median, a median of what counts, and the eight levels of a loss."""
+  """A median, a median of a masked map, and the eight levels of a loss."""
   rng, rows = np.random.default_rng(0), []
   x = rng.standard_normal((args.batch, args.size, args.size, 1)).astype(np.float32)
-  kept = rng.random(x.shape) < _SHARE
+  kept = rng.random(x.shape) < _FRACTION
   holed = np.where(kept, x, np.nan)
   axes = {'axis': (1, 2, 3), 'keepdims': True}
   cases = {
@@ -72,9 +72,9 @@ def quantile(report: table.Report, args: argparse.Namespace) -> None:
 
 
 def enlargement(report: table.Report, args: argparse.Namespace) -> None:
-  """Twice the size, and the derivative of that, both with a border of one pixel."""
+  """Upsampling by 2 and its derivative, both with padding of one pixel."""
   if torch is None:
-    print("the enlargement is left out: no PyTorch; pip install 'depthjax[parity]'")
+    print("bicubic upsampling is skipped: PyTorch is missing; pip install 'depthjax[parity]'")
     return
   rng, n = np.random.default_rng(0), args.size // 2
   x = rng.standard_normal((args.batch, n, n, _CHANNELS)).astype(np.float32)
@@ -95,8 +95,8 @@ def enlargement(report: table.Report, args: argparse.Namespace) -> None:
   for name, pair in calls.items():
     both = dict(zip(('shifted sums', 'PyTorch'), pair, strict=True))
     rows += _rows(name, both, args.repeats, _largest(pair[0](), np.moveaxis(pair[1](), 1, -1)))
-  title = f'bicubic enlargement, {args.batch} maps of {n} x {n} x {_CHANNELS}'
-  note = 'Backward of ours is without the forward pass, which is linear; so is that of PyTorch.'
+  title = f'bicubic upsampling, {args.batch} maps of {n} x {n} x {_CHANNELS}'
+  note = 'The operation is linear: neither backward pass includes a forward pass.'
   report.table(title, rows, note)
 
 
@@ -130,18 +130,18 @@ def _enlarged(image):
 def _rows(
   name: str, calls: dict[str, Callable], repeats: int, difference: float
 ) -> list[table.Row]:
-  """A line for each way; the first is the one that others are compared to."""
-  times = table.interleaved({way: table.timed(call) for way, call in calls.items()}, repeats)
+  """One row per implementation; times are compared to the first."""
+  times = table.interleaved({name: table.timed(call) for name, call in calls.items()}, repeats)
   first = next(iter(calls))
   return [
     {
       'what': name,
-      'by': way,
-      'time / ours': table.ratio(times[way], times[first]),
-      'ms': table.spread(1e3 * x for x in times[way]),
+      'by': method,
+      'time / ours': table.ratio(times[method], times[first]),
+      'ms': table.spread(1e3 * x for x in times[method]),
       'largest difference': f'{difference:.0e}',
     }
-    for way in calls
+    for method in calls
   ]
 
 

@@ -1,4 +1,4 @@
-"""Prepared scenes for the benchmark of the input: making them, and what a record costs to read."""
+"""Prepared scenes for the benchmark of the input: writing them, and the time to read records."""
 
 import collections
 import functools
@@ -25,7 +25,7 @@ _FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
 class Encoding(NamedTuple):
-  """A way to keep records: to bytes and back, and what array_record does to the bytes."""
+  """An encoding of records as bytes, and the writer options of array_record."""
 
   encode: Callable[[Record], bytes]
   decode: Callable[[bytes], Record]
@@ -41,7 +41,7 @@ def prepare(config: ml_collections.ConfigDict, folder: pathlib.Path, count: int)
 
 
 def encodings(report: table.Report, config: ml_collections.ConfigDict, args: Any) -> None:
-  """Reads and decodes the same records in several encodings, in turn with drawing them."""
+  """Reads and decodes the same records in several encodings, interleaved with drawing them."""
   drawn, _ = splits.drawn(config.data.to_dict(), config.seed)
   records = [drawn[i] for i in range(args.scenes)]
   with tempfile.TemporaryDirectory() as folder:
@@ -58,15 +58,15 @@ def encodings(report: table.Report, config: ml_collections.ConfigDict, args: Any
       'encoding': name,
       'drawing / reading': table.ratio(times['drawn'], times[name]),
       'ms to read': table.spread(1e3 * s / args.scenes for s in times[name]),
-      'kB a scene': file.size / args.scenes / 1e3,
-      'of the raw bytes': file.size / args.scenes / raw,
+      'kB per scene': file.size / args.scenes / 1e3,
+      'fraction of the raw bytes': file.size / args.scenes / raw,
       'ms to write': 1e3 * file.seconds / args.scenes,
     }
     for name, file in files.items()
   ]
   milliseconds = table.spread(1e3 * s / args.scenes for s in times['drawn'])
   title = f'records: {config.data.layers} layers, {config.data.height}x{config.data.width}'
-  note = f'One core; files in the page cache. Drawing takes {milliseconds} ms a scene.'
+  note = f'One core; files in the page cache. Drawing takes {milliseconds} ms per scene.'
   report.table(title, rows, note)
 
 
@@ -84,7 +84,7 @@ def _encodings(config: ml_collections.ConfigDict) -> dict[str, Encoding]:
 
 
 class _Written:
-  """Records in a file, checked to come back as they were."""
+  """Records in a file, checked to be read back unchanged."""
 
   def __init__(self, encoding: Encoding, records: Sequence[Record], path: pathlib.Path):
     self.encoding, self.count = encoding, len(records)
@@ -99,7 +99,7 @@ class _Written:
     for number, record in enumerate(records):
       back = self.read(number)
       if any((back[name] != value).any() for name, value in record.items()):
-        raise AssertionError('the encoding loses something')
+        raise AssertionError('the encoding is not lossless')
 
   def read(self, number: int) -> Record:
     return self.encoding.decode(self.reader.read([number])[0])
@@ -109,7 +109,7 @@ class _Written:
 
 
 def _clocked(function: Callable[[int], Any], count: int) -> float:
-  """Seconds for the numbers below `count`."""
+  """Seconds to call the function with 0 to count - 1."""
   begin = time.perf_counter()
   for number in range(count):
     function(number)
@@ -117,7 +117,7 @@ def _clocked(function: Callable[[int], Any], count: int) -> float:
 
 
 def _png(record: Record) -> bytes:
-  """Colours and alphas of each layer, and the silhouettes, as PNG; the rest as it is."""
+  """Colours and alphas of each layer, and the silhouettes, as PNG; other values as raw bytes."""
   layers = record['layers']
   pictures = [np.ascontiguousarray(layer[..., :3]) for layer in layers]
   pictures += [np.ascontiguousarray(layer[..., 3]) for layer in layers] + [*record['observed']]

@@ -2,8 +2,8 @@
 
 python benchmarks/refinement.py FOLDER [--weights sddr=runs/sddr --pictures DIR --json scores.json]
 
-FOLDER holds `stereo_gt/` (Middlebury 2001 to 2014, a folder a scene) and `depth_sr/` (Art and Books
-at full resolution), either or both; what is not there is named and left out.
+FOLDER holds `stereo_gt/` (Middlebury 2001 to 2014, one folder per scene) and `depth_sr/` (Art and
+Books at full resolution), or one of them; missing scenes are listed and skipped.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from depthjax.pipelines import maps
 from depthjax.pipelines.refine import baselines, refine
 from depthjax.scoring import maps as map_scoring
 
-# A case -> disparity of the size of the scene, [h w 1].
+# Case -> disparity of the size of the scene [h w 1].
 Method = Callable[[Case], np.ndarray]
 _COLUMNS = {
   'ORD (a)': 'ord_superpixel',
@@ -39,43 +39,43 @@ _COLUMNS = {
 }
 _SCORES = (
   'Mean and standard deviation over {seeds} seeds of the predictor; in brackets the ratio to the '
-  'first row. Each scene counts equally. ORD (a): superpixels, as Boost has it; (b): ranking, as '
-  'SDDR has it, edges from the photograph. Recall and F1 of depth boundaries within a pixel. RMSE '
-  'of disparity, REL and delta1 of depth as its inverse, all after scale and shift by least '
-  'squares. Larger is better for recall, F1 and delta1 alone.'
+  'first row. Each scene has the same weight. ORD (a): superpixels, as in Boost; (b): ranking, as '
+  'in SDDR, with edges of the photograph. Recall and F1 of depth boundaries within one pixel. RMSE '
+  'of disparity, REL and delta1 of depth, all after least-squares scale and shift. Higher is '
+  'better for recall, F1 and delta1, lower for the others.'
 )
 _MAPS = (
-  'Low and high are what a simulated predictor sees of the measured truth; the low map of Art and '
-  'Books is the truth at an 8th or a 16th of the size with noise of 5 px, or as the bilateral '
-  "solver's authors made it. Depth is the inverse of the disparity that the files hold; all but "
-  'Motorcycle lack the offset that would make its range the real one.'
+  'Low and high are predictions simulated from the measured truth. The low map of Art and Books is '
+  'the truth at 1/8 or 1/16 of the size with noise of 5 px, or the one of the authors of the '
+  'bilateral solver. Depth is the inverse of the disparity in the files; only for Motorcycle do '
+  'they hold the offset needed for true depth.'
 )
-_HEIGHT = 360  # Of a map in a picture, at most.
+_HEIGHT = 360  # Largest height of a map in a picture.
 
 
 def main(argv: list[str] | None = None) -> table.Report | None:
   args = parser().parse_args(argv)
   scenes, absent = refinement_scenes.found(args.folder, args.scenes)
   for path in absent:
-    print(f'left out: there is no {path}')
+    print(f'skipped: {path} does not exist')
   if not scenes:
-    print(f'nothing to measure: {args.folder} has none of the scenes')
+    print(f'{args.folder}: no scenes found')
     return None
   if args.pictures:
     args.pictures.mkdir(parents=True, exist_ok=True)
-  ways = methods(dict(args.weights) if args.weights else builtin(), args.ensemble)
+  refiners = methods(dict(args.weights) if args.weights else builtin(), args.ensemble)
   report, values = table.Report(), {}
   for name, load in progress.track(scenes.items(), description='scenes'):
     scene = load()
     truth = map_scoring.Truth(scene.disparity, scene.valid, scene.photo)
     for seed in range(args.seeds):
       case = refinement_scenes.case(scene, seed)
-      results = {way: method(case)[..., 0] for way, method in ways.items()}
-      for way, result in results.items():
-        values[name, way, seed] = truth.scores(result)
+      results = {name: method(case)[..., 0] for name, method in refiners.items()}
+      for method, result in results.items():
+        values[name, method, seed] = truth.scores(result)
       if args.pictures and not seed:
         draw(args.pictures / f'{name.replace(" ", "_")}.png', scene, results)
-  tell(report, values, list(scenes), list(ways), args.seeds)
+  print_tables(report, values, list(scenes), list(refiners), args.seeds)
   report.save(args.json)
   return report
 
@@ -88,19 +88,19 @@ def parser() -> argparse.ArgumentParser:
     nargs='+',
     type=_named,
     metavar='NAME=RUN',
-    help='networks; else the one that ships',
+    help='networks; default: the built-in one',
   )
   result.add_argument('--scenes', nargs='+', choices=list(refinement_scenes.SCENES))
-  result.add_argument('--seeds', type=int, default=3, help='of the simulated predictor')
-  result.add_argument('--ensemble', type=int, default=1, help='also the mean of so many views')
-  result.add_argument('--pictures', type=pathlib.Path, help='folder for pictures side by side')
+  result.add_argument('--seeds', type=int, default=3, help='seeds of the simulated predictor')
+  result.add_argument('--ensemble', type=int, default=1, help='adds the mean of this many views')
+  result.add_argument('--pictures', type=pathlib.Path, help='folder for side-by-side pictures')
   result.add_argument('--json', type=pathlib.Path)
   return result
 
 
 def methods(networks: Mapping[str, refine.Refiner], ensemble: int = 1) -> dict[str, Method]:
-  """The ways to refine by name: what is given first, then the classical ones, then networks."""
-  ways = {
+  """Methods by name: the inputs, the classical methods, then networks."""
+  result = {
     'initial': lambda case: maps.resized(case.small, case.high.shape[:2]),
     'high alone': lambda case: case.high,
     'bicubic': lambda case: case.low,
@@ -112,44 +112,48 @@ def methods(networks: Mapping[str, refine.Refiner], ensemble: int = 1) -> dict[s
     'Poisson': lambda case: baselines.poisson_fusion(case.low, case.high),
   }
   for name, network in networks.items():
-    kinds = {f'{name}, aligned as a whole': {'local': False}, name: {}}
+    kinds = {f'{name}, global alignment': {'local': False}, name: {}}
     if ensemble > 1:
       kinds[f'{name}, ensemble of {ensemble}'] = {'ensemble': ensemble}
-    for way, fields in kinds.items():
+    for title, fields in kinds.items():
       fields = {'refiner': network, **fields}
-      ways[way] = lambda case, fields=fields: refine.refine(case.low, case.high, **fields)
-  return ways
+      result[title] = lambda case, fields=fields: refine.refine(case.low, case.high, **fields)
+  return result
 
 
 def builtin() -> dict[str, refine.Refiner]:
-  """The network that ships, where one does."""
+  """The built-in network, if there is one."""
   try:
     return {'ours': refine.builtin()}
   except InputError as error:
-    print(f'no network is measured: {error}')
+    print(f'networks are skipped: {error}')
     return {}
 
 
-def tell(
+def print_tables(
   report: table.Report,
   values: Mapping[tuple[str, str, int], Mapping[str, float]],
   scenes: list[str],
-  ways: list[str],
+  methods: list[str],
   seeds: int,
 ) -> None:
-  """Tables of the means over the scenes, and of every scene."""
+  """Prints the mean over the scenes and the scores of each scene."""
   rows = []
-  for way in ways:
+  for method in methods:
     means, start = (
       [_mean([values[scene, name, seed] for scene in scenes]) for seed in range(seeds)]
-      for name in (way, ways[0])
+      for name in (method, methods[0])
     )
-    rows.append({'method': way, **_cells(means, start)})
+    rows.append({'method': method, **_cells(means, start)})
   report.table('mean over the scenes', rows, _SCORES.format(seeds=seeds), _MAPS)
   rows = [
-    {'scene': scene, 'method': way, **_cells([values[scene, way, seed] for seed in range(seeds)])}
+    {
+      'scene': scene,
+      'method': method,
+      **_cells([values[scene, method, seed] for seed in range(seeds)]),
+    }
     for scene in scenes
-    for way in ways
+    for method in methods
   ]
   report.table('each scene', rows)
 
@@ -169,10 +173,10 @@ def _cells(rows: list[Mapping[str, float]], start: list[Mapping[str, float]] | N
 
 
 def draw(path: pathlib.Path, scene: Scene, results: Mapping[str, np.ndarray]) -> None:
-  """The photograph, each result and the truth from left to right; below, the results' errors.
+  """The photograph, each result and the truth from left to right, with the errors below.
 
-  Results have the scale and offset of the truth by least squares. The error is white from an
-  eighth of the range on, and black where the truth is not known.
+  Results are aligned to the truth by least squares. Errors above 1/8 of the range are white; pixels
+  without truth are black.
   """
   valid, truth = scene.valid, scene.disparity
   low, span = truth[valid].min(), np.ptp(truth[valid])

@@ -1,4 +1,4 @@
-"""Scenes with measured disparity, and what a predictor is simulated to see of them."""
+"""Scenes with measured disparity, and simulated predictions of them."""
 
 import functools
 import pathlib
@@ -14,12 +14,12 @@ from depthjax.files import depth, images
 from depthjax.pipelines import maps
 
 _CONFIG = PredictionConfig(levels=0)
-# Levels, as px, of the noise in small maps: as in the low map of the bilateral solver's authors.
+# Noise in small maps in px, as in the low map of the authors of the bilateral solver.
 _NOISE = 5.0
 
 
 class Scene(NamedTuple):
-  """A measured disparity (px) [h w], where it is known [h w], and the photograph [h w 3].
+  """A measured disparity in px [h w], the mask of valid pixels [h w] and the photograph [h w 3].
 
   `factor` is that by which the low map is smaller, or 0, where a predictor's is simulated; `given`
   is a low map [h w] that is there already.
@@ -33,7 +33,7 @@ class Scene(NamedTuple):
 
 
 class Case(NamedTuple):
-  """What is refined: `small` [h' w' 1] at its own size, `low` enlarged, `high` and the photo."""
+  """Inputs: `small` [h' w' 1], `low` (`small` upsampled), `high` and the photograph."""
 
   small: np.ndarray
   low: np.ndarray
@@ -42,7 +42,7 @@ class Case(NamedTuple):
 
 
 class _Stereo(NamedTuple):
-  """Files of a stereo scene, levels of a pixel of disparity, and px between it and infinity."""
+  """Files of a stereo scene, units per pixel of disparity, and the offset of disparity in px."""
 
   folder: str
   disparity: str
@@ -62,7 +62,7 @@ class _Stereo(NamedTuple):
 
 
 class _Small(NamedTuple):
-  """A scene of MSG-Net's test set A: its name, and the factor or the file of the low map."""
+  """A scene of test set A of MSG-Net: its name, and the factor or the file of the low map."""
 
   name: str
   factor: int
@@ -72,7 +72,7 @@ class _Small(NamedTuple):
     truth, photo, *given = self.files(root)
     disparity = depth.read_raw(truth)
     h, w = disparity.shape
-    # The photographs are those of the stereo set, larger by a rim.
+    # The photographs are those of the stereo set, which have a border.
     photo = images.read_image(photo)[11 : 11 + h, 7 : 7 + w]
     low = depth.read_raw(given[0]) / 257 if given else None
     return Scene(disparity, np.ones((h, w), bool), photo, self.factor, low)
@@ -102,7 +102,7 @@ SCENES = {
 def found(
   root: pathlib.Path, names: Iterable[str] | None = None
 ) -> tuple[dict[str, Callable[[], Scene]], list[pathlib.Path]]:
-  """Scenes of a folder as functions that read them, and the files that are missing for others."""
+  """Functions that read the scenes of a folder, and the missing files of the other scenes."""
   scenes, absent = {}, []
   for name in names or SCENES:
     missing = [path for path in SCENES[name].files(root) if not path.is_file()]
@@ -113,13 +113,13 @@ def found(
 
 
 def case(scene: Scene, seed: int) -> Case:
-  """The predictions of a scene: a function of the seed."""
+  """The simulated predictions of a scene; they depend only on the seed."""
   rng = np.random.default_rng(seed)
   truth = depth.fill(scene.disparity, scene.valid)
   seen = predictions.predicted(rng, truth, _CONFIG)
   shape, factor = truth.shape, scene.factor
   if not factor:
-    # The predictor's own resolution, from which it was enlarged.
+    # The resolution of the predictor, before upsampling.
     size = tuple(max(8, round(_CONFIG.low * n)) for n in shape)
     small = maps.resized(seen['low'][..., None], size)
     low = seen['low'][..., None]

@@ -29,7 +29,7 @@ _NETWORKS = {
   'learned, release': (LensBlur(), 8),
   'learned, small': (LensBlur(**_SMALL, upsampler_features=(12, 12)), 4),
 }
-_TWIN_NOTE = 'The same weights and inputs. The twin runs on the processor, in channels-last memory.'
+_TWIN_NOTE = 'Same weights and inputs. The twin runs on the CPU with channels-last memory.'
 _RENDERERS = (*_NETWORKS, 'classical')
 
 
@@ -39,14 +39,14 @@ def main(argv: list[str] | None = None) -> table.Report | None:
     name, size = args.measure
     print(json.dumps(measured(name, int(size), args)))
     return None
-  # Before this process takes the device: some have room for one process only.
+  # Before this process uses the device, since some devices allow only one process.
   rows = [_row(name, size, args) for size in args.sizes for name in args.renderers]
   report = table.Report()
   report.table(
     f'refocusing, focus on the middle, blur radius up to {args.aperture:g} of the aperture',
     rows,
-    'Each line is a process of its own. Compiling is the first picture less the median of the '
-    'others; memory is the peak of the process (on a GPU: of its host part).',
+    'Each row is a separate process. Compiling: time of the first picture minus the median of the '
+    'others. Memory: peak of the process, on a GPU of its host memory.',
   )
   if not args.no_twin:
     forward(report, args)
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measured(name: str, size: int, args: argparse.Namespace) -> dict[str, Any]:
-  """Seconds of each picture, the first with compiling, and the peak memory of this process."""
+  """Seconds for each picture, the first with compilation, and the peak memory of this process."""
   learned = None if name == 'classical' else network(name, args.dtype)
   photo, disparity = scene(size * 2 // 3, size)
   before = _peak()
@@ -89,7 +89,7 @@ def network(name: str, dtype: str = 'float32') -> refocus.Learned:
   model = model.clone(dtype=jnp.dtype(dtype))
   rng = np.random.default_rng(0)
 
-  # By shape alone: compiling the initialisation takes longer than all that is measured.
+  # From shapes only, since compiling the initialisation takes longer than the benchmark.
   def random(path, x):
     if path[-1].key in ('var', 'scale'):
       return np.ones(x.shape, np.float32)
@@ -109,14 +109,14 @@ def scene(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def forward(report: table.Report, args: argparse.Namespace) -> None:
-  """The network's two halves, in turn with the same layers in PyTorch."""
+  """Both parts of the network, interleaved with the same layers in PyTorch."""
   if torch_twin.torch is None:
-    print('\nPyTorch is not installed: no comparison with its twin')
+    print('\nPyTorch is not installed; the comparison with it is skipped')
     return
   learned = network('learned, release', args.dtype)
   rng, n = np.random.default_rng(0), args.twin_size
   image, blurred = rng.random((2, 1, n, n, 3), np.float32)
-  # In focus on the left, so that pixels there lie beyond the reach of every blur.
+  # In focus on the left, where no blur radius covers the pixels.
   defocus = np.linspace(0, 1, n, dtype=np.float32)[:, None] * rng.uniform(-1, 1, (1, n, n, 1))
   defocus = defocus.astype(np.float32)
   guide = rng.random((1, 2 * n, 2 * n, 3), np.float32)
@@ -155,7 +155,7 @@ def forward(report: table.Report, args: argparse.Namespace) -> None:
 
 
 def _row(name: str, size: int, args: argparse.Namespace) -> table.Row:
-  """Measures in a fresh process; its peak memory is nobody else's."""
+  """Measures in a new process, so that its peak memory is separate."""
   command = [sys.executable, __file__, '--measure', name, str(size)]
   command += ['--dtype', args.dtype, '--aperture', str(args.aperture)]
   command += ['--repeats', str(args.repeats)]

@@ -31,7 +31,7 @@ except ImportError:
 
 _OURS, _THEIRS = 'ours', 'PyTorch'
 _FORMATS = {_THEIRS: 'contiguous_format', f'{_THEIRS}, channels last': 'channels_last'}
-_BOUND = 1e-4  # Of the largest difference in float32, as a share of the largest value.
+_BOUND = 1e-4  # On the largest difference in float32, over the largest value.
 
 
 def main(argv: list[str] | None = None) -> table.Report | None:
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> table.Report | None:
   if args.parity:
     parity(report, args)
   else:
-    for part in _PARTS:  # Memory first: some devices have room for one process only.
+    for part in _PARTS:  # Memory first, since some devices allow only one process.
       if part in args.parts:
         _PARTS[part](report, args)
   report.save(args.json)
@@ -55,14 +55,14 @@ def main(argv: list[str] | None = None) -> table.Report | None:
 
 def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  result.add_argument('--sizes', type=int, nargs='+', default=[1024, 2048], help='sides, px')
-  result.add_argument('--windows', type=int, default=14, help='of two stages')
+  result.add_argument('--sizes', type=int, nargs='+', default=[1024, 2048], help='in pixels')
+  result.add_argument('--windows', type=int, default=14, help='number of windows in two stages')
   result.add_argument('--window-side', type=int, default=1024)
-  result.add_argument('--sides', action='store_true', help='with the outputs for training alone')
+  result.add_argument('--sides', action='store_true', help='adds the side outputs used in training')
   result.add_argument('--parts', nargs='+', choices=list(_PARTS), default=list(_PARTS))
   result.add_argument('--dtype', choices=['float32', 'bfloat16'], default='float32')
   result.add_argument('--precision', choices=['float32', 'tf32'], default='float32')
-  result.add_argument('--parity', action='store_true', help='only check the results, three seeds')
+  result.add_argument('--parity', action='store_true', help='only compares results')
   result.add_argument('--repeats', type=int, default=5)
   result.add_argument('--measure', nargs=2, help=argparse.SUPPRESS)
   result.add_argument('--json', type=pathlib.Path)
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def configure(args: argparse.Namespace) -> None:
-  """The precision of products of float32 on accelerators, in both frameworks."""
+  """Sets the precision of float32 matrix products on accelerators in both frameworks."""
   tf32 = args.precision == 'tf32'
   jax.config.update('jax_default_matmul_precision', 'tensorfloat32' if tf32 else 'highest')
   if sddr_twin is not None:
@@ -79,13 +79,13 @@ def configure(args: argparse.Namespace) -> None:
 
 
 def memory(report: table.Report, args: argparse.Namespace) -> None:
-  """The peak memory of each network: on GPUs the device's, else the process's."""
+  """Peak memory of each network: of the device on GPUs, else of the process."""
   rows = [_row(name, side, args) for side in args.sizes for name in (_OURS, *_FORMATS)]
-  report.table('memory', rows, 'Each line is a process of its own, which runs the network twice.')
+  report.table('memory', rows, 'Each row is a separate process that runs the network twice.')
 
 
 def forward(report: table.Report, args: argparse.Namespace) -> None:
-  """One call of the network, in turn with its twin."""
+  """Times one call of the network, interleaved with its twin."""
   for side in args.sizes:
     maps = _maps(0, 1, side)
     calls = {_OURS: ours(0, args, maps)}
@@ -107,14 +107,14 @@ def forward(report: table.Report, args: argparse.Namespace) -> None:
     report.table(
       f'network, {side} x {side}, {args.dtype}, {_threads()}',
       rows,
-      f'{macs:.2f} G multiply-adds of convolutions, linear layers and attention; the bicubic '
-      f'enlargements have {sddr_costs.bicubic_macs(side, args.sides) / 1e9:.2f} G more. The same '
-      f'weights; largest difference over largest value {difference:.0e}.',
+      f'{macs:.2f} G multiply-adds of convolutions, linear layers and attention; bicubic '
+      f'upsampling has {sddr_costs.bicubic_macs(side, args.sides) / 1e9:.2f} G more. Same '
+      f'weights; largest difference / largest value {difference:.0e}.',
     )
 
 
 def windows(report: table.Report, args: argparse.Namespace) -> None:
-  """All windows of two stages, by the pipeline: one at a time, and in batches."""
+  """All windows of two stages by the pipeline, one at a time and in batches."""
   refiner = refine.Refiner(_model(args), _variables(0), args.window_side)
   low, high = _maps(0, args.windows, args.window_side)
   chunks = sorted({1, 4, args.windows})
@@ -133,11 +133,11 @@ def windows(report: table.Report, args: argparse.Namespace) -> None:
     for name in calls
   ]
   title = f'{args.windows} windows of {args.window_side} x {args.window_side}'
-  report.table(title, rows, 'With bringing maps to the device and back, and their alignment.')
+  report.table(title, rows, 'Includes transfers to and from the device, and alignment.')
 
 
 def parity(report: table.Report, args: argparse.Namespace) -> None:
-  """All outputs of three networks in float32 against the twin, and both against it in float64."""
+  """Outputs of three networks in float32 against the twin, and both against the float64 twin."""
   rows, side = [], args.sizes[0]
   args.dtype, args.sides = 'float32', True
   for seed in range(3):
@@ -158,10 +158,10 @@ def parity(report: table.Report, args: argparse.Namespace) -> None:
         }
       )
   largest = max(row['largest, ours / PyTorch'] for row in rows)
-  title = f'differences, {side} x {side}: the largest over the largest value'
-  report.table(title, rows, f'At most {_BOUND:.0e} is asked for; {largest:.1e} was found.')
+  title = f'largest difference / largest value, {side} x {side}'
+  report.table(title, rows, f'The bound is {_BOUND:.0e}; the largest is {largest:.1e}.')
   if not largest <= _BOUND:
-    sys.exit(f'the largest difference is {largest:.1e}; it should be at most {_BOUND:.0e}')
+    sys.exit(f'the largest difference is {largest:.1e}; it must be at most {_BOUND:.0e}')
 
 
 def measured(name: str, side: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def measured(name: str, side: int, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def ours(seed: int, args: argparse.Namespace, maps: tuple[np.ndarray, np.ndarray]) -> Callable:
-  """A call of our network with the weights of a seed: outputs [b h w 1]."""
+  """A function that runs our network with the weights of a seed: outputs [b h w 1]."""
   apply = jax.jit(functools.partial(_model(args).apply, side_outputs=args.sides))
   return functools.partial(apply, jax.device_put(_variables(seed)), *jax.device_put(maps))
 
@@ -187,7 +187,7 @@ def theirs(
   name: str,
   double: bool = False,
 ) -> Callable:
-  """A call of the twin, which ends when its outputs [b 1 h w] are there."""
+  """A function that runs the twin and waits for its outputs [b 1 h w]."""
   torch = sddr_twin.torch
   device = 'cuda' if _on_gpu() else 'cpu'
   dtype = torch.float64 if double else getattr(torch, args.dtype)
@@ -211,13 +211,13 @@ def _model(args: argparse.Namespace) -> fusenet.FuseNet:
 
 @functools.cache
 def _variables(seed: int) -> dict[str, Any]:
-  """The twin's weights, or others of no meaning where it cannot be had."""
+  """The weights of the twin, or random ones without PyTorch."""
   tensors = {name: x.numpy() for name, x in sddr_twin.random(seed).state_dict().items()}
   return convert.convert(tensors, 'the twin')
 
 
 def _maps(seed: int, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-  """Noise over a ramp and a step."""
+  """A ramp and a step with noise."""
   rng = np.random.default_rng(seed)
   scene = np.linspace(0, 0.5, side, dtype=np.float32) * np.ones((count, side, side), np.float32)
   scene[:, side // 4 : side // 2, side // 4 : side // 2] = 0.75
@@ -243,7 +243,7 @@ def _threads() -> str:
 
 
 def _row(name: str, side: int, args: argparse.Namespace) -> table.Row:
-  """Measures in a fresh process; its peak memory is nobody else's."""
+  """Measures in a new process, so that its peak memory is separate."""
   command = [sys.executable, __file__, '--measure', name, str(side)]
   command += ['--dtype', args.dtype, '--precision', args.precision]
   command += ['--sides'] if args.sides else []
@@ -263,7 +263,7 @@ def _on_gpu() -> bool:
 
 
 def _peak(name: str) -> float:
-  """Largest memory so far, GB: of the GPU by a framework, or resident of this process."""
+  """Peak memory so far in GB: of the framework on a GPU, or resident of this process."""
   if _on_gpu():
     if name != _OURS:
       return sddr_twin.torch.cuda.max_memory_allocated() / 1e9

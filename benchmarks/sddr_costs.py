@@ -1,4 +1,4 @@
-"""Multiply-adds of the refinement network of SDDR, counted in its trace, before any compiler."""
+"""Multiply-adds of the refinement network of SDDR, counted in its jaxpr."""
 
 import functools
 import math
@@ -12,9 +12,9 @@ from depthjax.plan import work
 
 
 def macs(side: int, sides: bool) -> int:
-  """Those of convolutions, linear layers and attention for two maps of `side` x `side` pixels.
+  """Multiply-adds of convolutions, linear layers and attention for two maps of side x side pixels.
 
-  As papers count them: a multiply-add for each tap of a kernel at each place, beyond the border
+  As papers count them: one for each tap of a kernel at each pixel, beyond the border
   too. `sides` counts the outputs that only training needs.
   """
   x = jax.ShapeDtypeStruct((1, side, side, 1), jnp.float32)
@@ -33,9 +33,9 @@ def macs(side: int, sides: bool) -> int:
 
 
 def bicubic_macs(side: int, sides: bool) -> int:
-  """Those of the enlargements: four for each value in rows, then in columns."""
+  """Multiply-adds of bicubic upsampling: four for each value in rows, then in columns."""
   net = fusenet.FuseNet()
-  # Channels of what is enlarged, and how much smaller than the maps it is.
+  # Channels of the upsampled maps, and their factor below the full size.
   widths = [*net.widths[::-1], *net.stem[::-1]]
   scales = [128, 64, 32, 16, 8, 4, 2]
   extra = [(net.stem[2], 8), (net.stem[1], 4)] if sides else []
@@ -44,7 +44,7 @@ def bicubic_macs(side: int, sides: bool) -> int:
 
 
 def _depthwise(side: int) -> int:
-  """Of the depthwise convolutions of both streams, which are no convolution in the trace."""
+  """Multiply-adds of the depthwise convolutions of both streams, lowered without a convolution."""
   widths, depths = mit.SIZES['b0']
   total, n = 0, side // 4
   for width, depth, stride in zip(widths, depths, mit.STRIDES, strict=True):

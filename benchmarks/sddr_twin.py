@@ -1,4 +1,4 @@
-"""The released FuseNet of SDDR in PyTorch, evaluation alone: [b c h w], the release's 528 names."""
+"""The released FuseNet of SDDR in PyTorch, in evaluation mode, with its 528 names: [b c h w]."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from torch.nn import functional
 
 STRIDE = 128
 _WIDTHS, _DEPTHS, _HEADS, _REDUCTIONS = (32, 64, 160, 256), (2, 2, 2, 2), (1, 2, 5, 8), (8, 4, 2, 1)
-_HEAD = 32  # Channels of an attention head, everywhere.
+_HEAD = 32  # Channels of an attention head.
 # Inputs, outputs, groups of the main norm, groups of the mask's norm; deepest first.
 _DECODER = (
   (256, 160, 32, 0),
@@ -33,7 +33,7 @@ class FuseNet(nn.Module):
     self.grad = nn.Conv2d(1, 1, 5, padding=2, padding_mode='replicate')
     self.mid_out_half = _Enlarged(16, 1, 1)
     self.mid_out_quart = _Enlarged(32, 1, 2)
-    # The names under which the release registers the same modules once more.
+    # The release registers the same modules under these names too.
     for k in (1, 2, 3):
       setattr(self, f'en_layer{k}', getattr(self.encoder, f'layer_{k}'))
     self.cross = self.cvt.cvt_1
@@ -74,7 +74,7 @@ class _Stem(nn.Module):
 
 
 class _Block(nn.Module):
-  """A residual block of stride 2; the norms are called bn and are group norms."""
+  """A residual block of stride 2; its norms are group norms, though named bn."""
 
   def __init__(self, inputs: int, outputs: int):
     super().__init__()
@@ -172,7 +172,7 @@ class _Transformer(nn.Module):
 
 
 class _Attention(nn.Module):
-  """Attention to keys and values of a map that a strided convolution made smaller."""
+  """Attention to keys and values of a map downsampled by a strided convolution."""
 
   def __init__(self, width: int, heads: int, reduction: int):
     super().__init__()
@@ -225,8 +225,8 @@ class _Cross(nn.Module):
     code = position_code(h, w, c, x).flatten(0, 1).repeat(n, 1)
     for block in self.decoder:
       tokens = block(x.permute(0, 1, 3, 4, 2).reshape(b, n * h * w, c), code)
-      # Positions and channels change places here: the release reads the buffer as another array,
-      # and its weights were trained so.
+      # Positions and channels are swapped: the release reinterprets the buffer, and its
+      # weights were trained with that.
       x = tokens.contiguous().view(shape)
     x = self.sep_deconv.pointwise(self.sep_deconv.conv1(x.flatten(0, 1)))
     return x.reshape(shape)
@@ -268,7 +268,7 @@ def position_code(h: int, w: int, width: int, like: torch.Tensor) -> torch.Tenso
 
 
 def random(seed: int) -> FuseNet:
-  """The network with random weights under which every part of it changes the results.
+  """The network with random weights such that every part of it affects the results.
 
   The weights of a fresh network would not do: its convolutions of deviation 0.01 leave little of a
   picture, and norms that change nothing hide mistakes.

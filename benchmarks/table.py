@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine's facts, times taken in turn, tables and their JSON."""
+"""Shared by the benchmarks: facts of the machine, interleaved timing, tables and JSON."""
 
 import argparse
 import importlib.metadata
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 class Spread(NamedTuple):
-  """A number measured in several rounds: its median, least and largest value."""
+  """A number measured in several rounds: median, minimum and maximum."""
 
   median: float
   low: float
@@ -36,18 +36,18 @@ class Spread(NamedTuple):
 
 
 def spread(values: Iterable[float]) -> Spread:
-  """The spread of one number over the rounds."""
+  """Median, minimum and maximum over the rounds."""
   values = list(values)
   return Spread(statistics.median(values), min(values), max(values))
 
 
 def ratio(these: Sequence[float], those: Sequence[float]) -> Spread:
-  """The spread of a ratio, taken round by round: what slows a whole round falls out."""
+  """The spread of a ratio within each round, so that slow rounds cancel."""
   return spread(a / b for a, b in zip(these, those, strict=True))
 
 
 def timed(function: Callable[[], Any]) -> Callable[[], float]:
-  """The function as a measure: seconds until its arrays are there."""
+  """A measure: seconds until the arrays of the function are ready."""
 
   def measure() -> float:
     begin = time.perf_counter()
@@ -60,7 +60,7 @@ def timed(function: Callable[[], Any]) -> Callable[[], float]:
 def interleaved(
   measures: dict[str, Callable[[], float]], repeats: int, *, warm: bool = True
 ) -> dict[str, list[float]]:
-  """What each measure returns in each round; every round takes them all, forth and back in turn.
+  """Results of all measures in each round, in alternating order from round to round.
 
   Args:
     repeats: rounds.
@@ -77,7 +77,7 @@ def interleaved(
 
 
 class Report:
-  """Prints tables as they come, and keeps them for a file."""
+  """Prints tables as they are added, and saves them."""
 
   def __init__(self):
     self.facts = facts()
@@ -85,7 +85,7 @@ class Report:
     print('\n'.join(f'{name + ":":10} {value}' for name, value in self.facts.items()))
 
   def table(self, title: str, rows: Sequence[Row], *notes: str) -> None:
-    """A table with the columns of its first row, which all rows have, and paragraphs below it."""
+    """Prints a table, with the columns of the first row, and notes below it."""
     self.tables[title] = list(rows)
     lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -96,31 +96,31 @@ class Report:
       print(textwrap.fill(note, 98, initial_indent='  ', subsequent_indent='  '), flush=True)
 
   def save(self, file: pathlib.Path | None) -> None:
-    """Writes facts and tables as JSON; a spread is [median, least, largest]."""
+    """Writes facts and tables as JSON; a spread is [median, minimum, maximum]."""
     if file:
       text = json.dumps({'facts': self.facts, 'tables': self.tables}, indent=2)
       file.write_text(text + '\n', encoding='utf-8')
 
 
 def facts() -> dict[str, str]:
-  """The machine and what runs on it. Starts the device."""
+  """The machine and the versions of packages. Initialises the device."""
   devices = jax.devices()
   versions = [f'{name} {importlib.metadata.version(name)}' for name in _PACKAGES]
   return {
     'device': f'{len(devices)} x {devices[0].device_kind} ({devices[0].platform})',
-    'processor': f'{_processor()}, {cores()} cores',
-    'load': ' '.join(f'{load:.1f}' for load in os.getloadavg()) + '  (others make it noisy)',
+    'CPU': f'{_cpu()}, {cores()} cores',
+    'load': ' '.join(f'{load:.1f}' for load in os.getloadavg()) + '  (load adds noise)',
     'versions': ', '.join([f'python {platform.python_version()}', *versions]),
   }
 
 
 def cores() -> int:
-  """Processor cores that this process may use."""
+  """CPU cores available to this process."""
   return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
 def config_of(text: str) -> ml_collections.ConfigDict:
-  """The config that `file.py:argument` names, the file as seen from here or from the repository."""
+  """The config `file.py:argument`; the file is relative to here or to the repository."""
   name, _, argument = text.partition(':')
   file = next((path for path in (pathlib.Path(name), ROOT / name) if path.is_file()), None)
   if file is None:
@@ -131,7 +131,7 @@ def config_of(text: str) -> ml_collections.ConfigDict:
     raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _processor() -> str:
+def _cpu() -> str:
   file = pathlib.Path('/proc/cpuinfo')
   lines = file.read_text(encoding='utf-8').splitlines() if file.is_file() else []
   names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]

@@ -20,7 +20,7 @@ _EPSILON, _NORM_EPSILON = 1e-6, 1e-5
 
 
 class Twin:
-  """Both halves of the network; tensors are [b c h w], as PyTorch has them."""
+  """Both parts of the network; tensors are [b c h w]."""
 
   def __init__(self, model: LensBlur, variables: dict[str, Any], dtype: str = 'float32'):
     if (model.preset, model.light, model.initialisation, model.threshold) != (
@@ -55,7 +55,7 @@ class Twin:
       return _encoded(_mix(self._kernels(image, defocus), maps))
 
   def upsample(self, image, blurred, defocus, guide, place):
-    """`LensBlur.upsample`, of a whole frame."""
+    """`LensBlur.upsample` of a full frame."""
     with torch.inference_mode():
       size = guide.shape[2:]
       low = self._unet(torch.cat([image, blurred, defocus], 1))
@@ -163,7 +163,7 @@ def _at(tree: Any, path: tuple[str, ...]) -> Any:
 
 
 def _same(x, kernel: int, stride: int):
-  """Zeros as XLA's SAME puts them: the odd one below and to the right."""
+  """Zero padding as SAME in XLA: an odd pixel is added below and to the right."""
   sides = []
   for n in reversed(x.shape[2:]):
     total = max((-(-n // stride) - 1) * stride + kernel - n, 0)
@@ -172,7 +172,7 @@ def _same(x, kernel: int, stride: int):
 
 
 def _symmetric(x, border: int):
-  """The mirror that repeats the pixel at the edge, which PyTorch's does not."""
+  """Symmetric padding, which repeats the edge pixel, unlike the reflect mode of PyTorch."""
   for axis in (2, 3):
     n = x.shape[axis]
     head = x.narrow(axis, 0, border).flip(axis)

@@ -1,4 +1,4 @@
-"""The train step: its time and parts, its share of the matmul rate, memory, and time to compile.
+"""The train step: time of its parts, fraction of the matmul rate, memory and compile time.
 
 python benchmarks/train.py [--config configs/lensblur.py:small --dtype bfloat16 --json train.json]
 """
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> table.Report | None:
     print(json.dumps(compile_seconds(config)))
     return None
   with tempfile.TemporaryDirectory() as cache:
-    # Before this process takes the device: some have room for one process only.
+    # Before this process uses the device, since some devices allow only one process.
     compiled = [] if args.no_compiling else [_fresh(argv, cache) for _ in ('cold', 'warm')]
   report = table.Report()
   training(report, config, args)
@@ -49,12 +49,12 @@ def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('--config', type=table.config_of, default='configs/lensblur.py:small')
   result.add_argument('--size', type=int, help='height and width of the scenes')
-  result.add_argument('--batch', type=int, help='examples over all devices')
-  result.add_argument('--dtype', choices=['float32', 'bfloat16'], help='the model computes in it')
-  result.add_argument('--matmul', type=int, help='side of the matrices that measure the rate')
+  result.add_argument('--batch', type=int, help='global batch size')
+  result.add_argument('--dtype', choices=['float32', 'bfloat16'], help='dtype of the model')
+  result.add_argument('--matmul', type=int, help='size of the matrices that measure the rate')
   result.add_argument('--repeats', type=int, default=10)
-  result.add_argument('--no-compiling', action='store_true', help='skip the fresh processes')
-  result.add_argument('--compile-only', action='store_true', help='what a fresh process does')
+  result.add_argument('--no-compiling', action='store_true', help='skips compile times')
+  result.add_argument('--compile-only', action='store_true', help=argparse.SUPPRESS)
   result.add_argument('--json', type=pathlib.Path)
   return result
 
@@ -74,8 +74,8 @@ def configured(args: argparse.Namespace) -> ml_collections.ConfigDict:
 class Program:
   """A jitted function, compiled for its arguments and called with them.
 
-  With `donates` it uses up the first argument, and the first result takes its place. `flops` are
-  those of its convolutions and matrix products.
+  With `donates` the first argument is donated and replaced by the first result. `flops` are those
+  of convolutions and matrix products.
   """
 
   def __init__(self, function: Any, *arguments: Any, donates: bool = False):
@@ -94,7 +94,7 @@ class Program:
 def training(
   report: table.Report, config: ml_collections.ConfigDict, args: argparse.Namespace
 ) -> None:
-  """Times the step and its parts in turn with a matrix product; prints FLOPs and memory."""
+  """Times the step and its parts, interleaved with a matrix product; prints FLOPs and memory."""
   experiment = experiment_lib.build(config)
 
   def state():
@@ -119,12 +119,12 @@ def training(
   report.table(
     f'step of {config.task}: batch {config.batch_size}, {size}, {config.model.dtype}',
     _parts(times, programs, rates[config.model.dtype]),
-    'The parts run one by one; the step may share work between them. Backward and update are what '
-    'a step without rendering takes beyond forward. FLOPs are those of convolutions and '
-    'matrix products, counted in the trace.',
+    'The parts run separately; the step may fuse work across them. Backward and update: time of a '
+    'step without rendering minus forward. FLOPs are those of convolutions and matrix products, '
+    'counted in the jaxpr.',
   )
   report.table(
-    'matrix products of this device, at the default precision', _rate_rows(products, rates)
+    'matrix products on this device at the default precision', _rate_rows(products, rates)
   )
   report.table('memory of the step, as compiled', _memory(step.compiled, state(), used))
 
@@ -144,10 +144,12 @@ def _parts(
   return [
     {
       'part': name,
-      'share of the step': table.ratio(times[key], times['step']),
+      'fraction of the step': table.ratio(times[key], times['step']),
       'ms': table.spread(1e3 * seconds for seconds in times[key]),
       'GFLOP': count / 1e9 if count else '',
-      'of the matmul rate': table.ratio([count / s for s in times[key]], rate) if count else '',
+      'fraction of the matmul rate': table.ratio([count / s for s in times[key]], rate)
+      if count
+      else '',
     }
     for name, (key, count) in parts.items()
   ]
@@ -156,8 +158,8 @@ def _parts(
 def _rate_rows(products: dict[str, Program], rates: dict[str, list[float]]) -> list[table.Row]:
   return [
     {
-      'in': name,
-      'over float32': table.ratio(rates[name], rates['float32']),
+      'dtype': name,
+      'rate / float32': table.ratio(rates[name], rates['float32']),
       'GFLOP/s': table.spread(rate / 1e9 for rate in rates[name]),
     }
     for name in products
@@ -172,7 +174,7 @@ def _loss(task: Task, state: Any, frozen: Any, inputs: Any) -> jax.Array:
 
 
 def _update(task: Task, config: ml_collections.ConfigDict) -> Any:
-  """The train step without its rendering: it takes what `task.inputs` returns."""
+  """The train step without rendering; it takes the result of `task.inputs`."""
   rendered = task._replace(inputs=lambda frozen, inputs: inputs)
   trained = functools.partial(
     optimizer.trained, learning_rate_factors=config.optimizer.learning_rate_factors
@@ -188,7 +190,7 @@ def _update(task: Task, config: ml_collections.ConfigDict) -> Any:
 
 
 def _products(dtype: str, side: int | None) -> dict[str, Program]:
-  """Square matrix products in float32 and in the model's type."""
+  """Square matrix products in float32 and in the dtype of the model."""
   side = side or (2048 if jax.default_backend() == 'cpu' else 8192)
   names = dict.fromkeys(('float32', dtype))
   return {name: Program(jax.jit(jnp.dot), *[jnp.ones((side, side), name)] * 2) for name in names}
@@ -198,21 +200,21 @@ def _memory(compiled: Any, state: Any, used: dict[str, int] | None) -> list[tabl
   analysis = compiled.memory_analysis()
   parts = {
     'state and batch': analysis.argument_size_in_bytes,
-    'results not in their place': analysis.output_size_in_bytes - analysis.alias_size_in_bytes,
+    'results without donated memory': analysis.output_size_in_bytes - analysis.alias_size_in_bytes,
     'temporary': analysis.temp_size_in_bytes,
   }
   parts['peak'] = sum(parts.values())
   if used:
-    parts['peak that the device saw'] = used['peak_bytes_in_use']
+    parts['measured peak of the device'] = used['peak_bytes_in_use']
   base = sum(x.nbytes for x in jax.tree.leaves(state))
   return [
-    {'what': name, 'over the state': size / base, 'MiB': size / 2**20}
+    {'what': name, 'bytes / state': size / base, 'MiB': size / 2**20}
     for name, size in parts.items()
   ]
 
 
 def compile_seconds(config: ml_collections.ConfigDict) -> dict[str, float]:
-  """Traces and compiles the step in this process; nothing runs."""
+  """Traces and compiles the step in this process, without running it."""
   experiment = experiment_lib.build(config)
   batch = experiment.runner.put(next(experiment.batches('train', 0)))
   begin = time.perf_counter()
@@ -224,7 +226,7 @@ def compile_seconds(config: ml_collections.ConfigDict) -> dict[str, float]:
 
 
 def _fresh(argv: Sequence[str], cache: str) -> dict[str, float]:
-  """`compile_seconds` of a process of its own."""
+  """`compile_seconds` in a new process."""
   environment = {
     **os.environ,
     'JAX_COMPILATION_CACHE_DIR': cache,
@@ -245,7 +247,7 @@ def compiling(report: table.Report, cold: dict[str, float], warm: dict[str, floa
     }
     for name, each in {'cold (empty)': cold, 'warm': warm}.items()
   ]
-  report.table('compiling the step, each in a fresh process', rows)
+  report.table('compiling the step, each in a new process', rows)
 
 
 if __name__ == '__main__':

@@ -10,9 +10,7 @@ import jax.numpy as jnp
 
 from depthjax.ops import gradients, guided, resize
 
-_AXES = (1, 2, 3)
-# Largest distance of points from an edge, as a fraction of the rows: 60 pixels at 2048.
-DISTANCE = 60 / 2048
+DISTANCE = 60 / 2048  # Largest distance of points from an edge, as a fraction of the rows.
 _EDGES = 0.15  # Fraction of the pixels that are edges.
 _RATIO = 1.001
 _WEIGHTS = {'high': 8.0, 'guided': 12.0}
@@ -30,7 +28,7 @@ def losses(outputs, low, high, keys, *, distance=DISTANCE):
     outputs: 'fusion' [b h w 1], 'half' [b h/2 w/2 1], 'quarter' [b h/4 w/4 1].
     low, high: inputs of the network [b h w 1].
     keys: typed keys of the examples [b].
-    distance: largest distance of points from an edge, as a fraction of the rows.
+    distance: as `DISTANCE`.
 
   Returns:
     'values': mean of |p - low| + |tanh p - tanh low|. 'ranking': 8 times `ranking` across edges of
@@ -45,7 +43,9 @@ def losses(outputs, low, high, keys, *, distance=DISTANCE):
   for i, name in enumerate(('fusion', 'half', 'quarter')):
     prediction = 2 * outputs[name] - 1
     low, high, guide = maps
-    values += _difference(prediction, low)
+    error = jnp.abs(prediction - low)
+    error += jnp.abs(jnp.tanh(prediction) - jnp.tanh(low))
+    values += error.mean(axis=(1, 2, 3))
     for j, (source, edges) in enumerate((('high', high), ('guided', guide))):
       own = jax.vmap(jax.random.fold_in, (0, None))(keys, 2 * i + j)
       points, counts = jax.vmap(lambda e, k: across_edges(k, e, distance=distance))(edges, own)
@@ -60,7 +60,7 @@ def across_edges(key, x, *, distance=DISTANCE):
   Args:
     key: key of the random distances.
     x: map [h w 1] whose Sobel gradient defines the edges; those near the border are ignored.
-    distance: the largest distance, as a fraction of the rows.
+    distance: as `DISTANCE`.
 
   Returns:
     Flat indices [4 n] and the mask {0, 1} [n] of the edges to use, fewer than n in a flat map.
@@ -90,11 +90,7 @@ def ranking(x, guide, points, counts):
   Pairs with a ratio below 1.001 in the guide should be equal: squared difference. Others should
   have the difference of the guide: log(1 + exp(-1 / (|error| + 0.1))).
 
-  Args:
-    x: map [h w 1] in [-1, 1].
-    guide: target map [h w 1].
-    points: flat indices [4 n].
-    counts: weight of each edge [n].
+  x and the guide are maps [h w 1] in [-1, 1]; points and counts as `across_edges` returns them.
   """
   values, true = (jnp.take(y.ravel(), points) for y in (x, guide))
   difference, goal = -jnp.diff(values, axis=0), -jnp.diff(true, axis=0)
@@ -104,7 +100,3 @@ def ranking(x, guide, points, counts):
   far = jnp.logaddexp(0.0, -1 / (jnp.abs(difference - goal) + 0.1))
   loss = jnp.where(differ, far, difference**2)
   return (loss * counts).sum() / jnp.maximum(counts.sum(), 1)
-
-
-def _difference(x, y):
-  return (jnp.abs(x - y) + jnp.abs(jnp.tanh(x) - jnp.tanh(y))).mean(_AXES)

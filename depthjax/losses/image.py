@@ -9,7 +9,7 @@ def l1(prediction: jax.Array, target: jax.Array) -> jax.Array:
   return jnp.abs(prediction - target).mean(axis=(1, 2, 3))
 
 
-def normalised(
+def error_weighted(
   prediction: jax.Array,
   target: jax.Array,
   *,

@@ -58,11 +58,7 @@ def fusion(omega, label, *, fraction, levels):
   At level n, pixels whose label is below its quantile n*a should have weights below the same
   quantile of the weights, and those above 1 - n*a above it. Quantiles have no derivative.
 
-  Args:
-    omega: weights of the high stream [b h w 1].
-    label: gradients [b h w 1].
-    fraction: a.
-    levels: number of levels N_w.
+  omega are the weights of the high stream and label the gradients, [b h w 1]; a is `fraction`.
   """
   at = jnp.arange(1, levels + 1) * fraction
   at = jnp.concatenate([at, 1 - at])
@@ -92,10 +88,9 @@ def _differences(x, valid):
   """Sum of absolute differences of valid neighbours, divided by the number of valid pixels."""
   total = 0.0
   for axis in (1, 2):
-    n = x.shape[axis]
-    first, second = (
-      [jax.lax.slice_in_dim(z, start, start + n - 1, axis=axis) for z in (x, valid)]
-      for start in (0, 1)
+    before, after = (
+      [jax.lax.slice_in_dim(z, start, end, axis=axis) for z in (x, valid)]
+      for start, end in ((0, -1), (1, None))
     )
-    total += (jnp.abs(second[0] - first[0]) * first[1] * second[1]).sum(_AXES)
+    total += (jnp.abs(after[0] - before[0]) * before[1] * after[1]).sum(_AXES)
   return total / jnp.maximum(valid.sum(_AXES), 1)

@@ -16,19 +16,12 @@ _LEAST = 1e-3
 
 
 class Aligned(NamedTuple):
-  """A prediction aligned to the truth.
+  """A prediction aligned to the truth."""
 
-  Attributes:
-    depth: in the unit of the truth, above 0, [h w].
-    scale: factor of the prediction; negative if its polarity is inverted.
-    shift: in units of 1 / truth.
-    clipped: fraction of the valid pixels whose depth was clipped.
-  """
-
-  depth: np.ndarray
-  scale: float
-  shift: float
-  clipped: float
+  depth: np.ndarray  # In the unit of the truth, above 0, [h w].
+  scale: float  # Factor of the prediction; negative if its polarity is inverted.
+  shift: float  # In units of 1 / truth.
+  clipped: float  # Fraction of the valid pixels whose depth was clipped.
 
 
 def align(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> Aligned:
@@ -43,8 +36,8 @@ def align(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> Align
     valid: bool [h w], not all False.
 
   Raises:
-    ValueError: sizes that differ, values that are not finite, no valid pixel, a true depth that is
-      not above 0.
+    ValueError: different sizes, values that are not finite, no valid pixel, a true depth of 0 or
+      less.
   """
   prediction, truth, valid = checked(prediction, truth, valid)
   least = _LEAST / np.median(truth[valid])
@@ -94,11 +87,7 @@ def errors(depth: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> Scores:
 def checked(
   prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """The maps [h w] as float64, float64 (1 where not valid) and bool.
-
-  Raises:
-    ValueError: as `align`.
-  """
+  """The maps [h w] as float64, float64 (1 where not valid) and bool; ValueError as `align`."""
   prediction, truth = np.asarray(prediction, np.float64), np.asarray(truth, np.float64)
   valid = np.asarray(valid) > 0
   shapes = [list(x.shape) for x in (prediction, truth, valid)]

@@ -19,17 +19,11 @@ TOLERANCE = 1
 
 
 class Boundary(NamedTuple):
-  """Fractions in [0, 1], averaged over the thresholds, each weighted by its value.
+  """Fractions in [0, 1], averaged over the thresholds, each weighted by its value."""
 
-  Attributes:
-    recall: true boundaries with a predicted one within the tolerance; the standard measure.
-    precision: predicted boundaries with a true one; 0 if none is predicted.
-    f1: harmonic mean of both, per threshold.
-  """
-
-  recall: float
-  precision: float
-  f1: float
+  recall: float  # True boundaries with a predicted one within the tolerance: the standard measure.
+  precision: float  # Predicted boundaries with a true one; 0 if none is predicted.
+  f1: float  # Harmonic mean of both at each threshold.
 
 
 def boundary(
@@ -56,8 +50,8 @@ def boundary(
   known = ndimage.binary_erosion(valid, np.ones((2 * tolerance + 1,) * 2), border_value=1)
   scores, weights = [], []
   for threshold in THRESHOLDS:
-    counts = np.sum(list(_counts(depth, truth, valid, known, threshold, tolerance)), axis=0)
-    found, true, right, guessed = counts
+    directions = _counts(depth, truth, valid, known, threshold, tolerance)
+    found, true, right, guessed = map(sum, zip(*directions, strict=True))
     if true:
       recall, precision = found / true, right / max(guessed, 1)
       f1 = 2 * recall * precision / (recall + precision) if recall * precision else 0.0

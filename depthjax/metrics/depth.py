@@ -10,10 +10,8 @@ import jax.numpy as jnp
 from depthjax.metrics import image
 
 KNOTS = 5
-# `rel` and `delta1` ignore pixels whose normalised disparity is below this.
-LEAST = 0.05
-# Relative ridge regularisation, against rounding errors only.
-_RIDGE = 1e-6
+LEAST = 0.05  # `rel` and `delta1` ignore pixels whose normalised disparity is below this.
+_RIDGE = 1e-6  # Relative ridge regularisation, against rounding errors only.
 
 
 def mae_spline(prediction, target, valid=None):
@@ -34,13 +32,8 @@ def fit_spline(prediction, target, valid=None):
   The knots of each example are the quantiles 0, 1/4, ..., 1 of the prediction; equal knots are
   merged. The spline may decrease, so inverted polarity is corrected.
 
-  Args:
-    prediction: disparity of any range [b h w 1].
-    target: true disparity [b h w 1].
-    valid: mask of valid pixels [b h w 1]; default all.
-
-  Returns:
-    Mapped prediction [b h w 1], finite, and arbitrary where not valid.
+  The prediction is disparity of any range; the result [b h w 1] is finite, and arbitrary where not
+  valid.
   """
   shape = prediction.shape
   kept = jnp.ones(shape, bool) if valid is None else jnp.broadcast_to(valid > 0, shape)
@@ -75,8 +68,8 @@ def delta1(prediction, target, valid=None):
 
 def iou(prediction, target, valid=None):
   """Intersection over union [b] of masks [b h w 1], thresholded at 0.5; 1 if both are empty."""
-  kept = jnp.ones(target.shape, bool) if valid is None else valid > 0
-  a, b = (prediction > 0.5) & kept, (target > 0.5) & kept
+  maps, kept = _kept(prediction, target, valid=valid)
+  a, b = (x > 0.5 for x in maps)
   axes = (1, 2, 3)
   both, either = (a & b).sum(axis=axes), (a | b).sum(axis=axes)
   score = jnp.where(either > 0, both / jnp.maximum(either, 1), 1.0)

@@ -5,6 +5,7 @@ All take optional weights of the pixels [b h w 1]. The value of an example of to
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 # Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
 SSIM_WINDOW = 11
@@ -83,28 +84,18 @@ def edge_band(disparity, *, radius, threshold=0.05):
     radius: largest Euclidean distance to a step in pixels, static.
     threshold: difference between neighbours above which both belong to a step.
   """
-  down = jnp.abs(jnp.diff(disparity, axis=1)) > threshold
-  right = jnp.abs(jnp.diff(disparity, axis=2)) > threshold
-  edge = jnp.pad(down, ((0, 0), (1, 0), (0, 0), (0, 0)))
-  edge |= jnp.pad(down, ((0, 0), (0, 1), (0, 0), (0, 0)))
-  edge |= jnp.pad(right, ((0, 0), (0, 0), (1, 0), (0, 0)))
-  edge |= jnp.pad(right, ((0, 0), (0, 0), (0, 1), (0, 0)))
-  # Squared distances, first along rows, then along columns.
-  far = float(2 * radius**2 + 1)
-  squared = _lower_envelope(jnp.where(edge, 0.0, far), radius, far, axis=2)
-  squared = _lower_envelope(squared, radius, far, axis=1)
+  edge = jnp.zeros(disparity.shape, bool)
+  for axis in (1, 2):
+    step = jnp.abs(jnp.diff(disparity, axis=axis)) > threshold
+    for border in ((0, 1), (1, 0)):
+      edge |= jnp.pad(step, [border if i == axis else (0, 0) for i in range(4)])
+  # Squared distances: the minimum along rows, then along columns.
+  size, far = int(radius), float(2 * radius**2 + 1)
+  squared = jnp.where(edge, 0.0, far)
+  for axis in (2, 1):
+    padding = [(size, size) if i == axis else (0, 0) for i in range(4)]
+    padded, n = jnp.pad(squared, padding, constant_values=far), squared.shape[axis]
+    for offset in range(-size, size + 1):
+      shifted = lax.slice_in_dim(padded, size + offset, size + offset + n, axis=axis)
+      squared = jnp.minimum(squared, shifted + offset**2)
   return (squared <= radius**2).astype(jnp.float32)
-
-
-def _lower_envelope(squared, radius, far, axis):
-  """Minimum of squared + distance^2 over the pixels within `radius` along one axis."""
-  radius = int(radius)
-  padding = [(0, 0)] * squared.ndim
-  padding[axis] = (radius, radius)
-  padded = jnp.pad(squared, padding, constant_values=far)
-  size = squared.shape[axis]
-  for offset in range(-radius, radius + 1):
-    start = radius + offset
-    shifted = padded[:, :, start : start + size] if axis == 2 else padded[:, start : start + size]
-    squared = jnp.minimum(squared, shifted + offset**2)
-  return squared

@@ -18,8 +18,7 @@ from skimage import segmentation
 from depthjax.metrics import aligned
 
 SEGMENTS, COMPACTNESS = 5000, 0.1
-# Superpixels are computed at about this long side, as in the paper.
-_LONG_SIDE = 640
+_LONG_SIDE = 640  # Superpixels are computed at about this long side, as in the paper.
 _PARTNERS, _RATIO = 3, 1.03
 _D3R_TRUE, _D3R_RATIO = 1.1, 1.01
 _TAU = 0.03
@@ -28,17 +27,11 @@ _EDGE, _DISTANCES = 0.1, (2, 30)
 
 
 class Superpixels(NamedTuple):
-  """Superpixels of a true disparity whose centre is valid.
+  """Superpixels of a true disparity whose centre is valid."""
 
-  Attributes:
-    centres: (row, column) in pixels of the full-size image [n 2].
-    touching: pairs of indices of neighbours, each once [m 2].
-    valid: mask of valid pixels [h w].
-  """
-
-  centres: np.ndarray
-  touching: np.ndarray
-  valid: np.ndarray
+  centres: np.ndarray  # (row, column) in pixels of the full-size image [n 2].
+  touching: np.ndarray  # Pairs of indices of neighbours, each once [m 2].
+  valid: np.ndarray  # Mask of valid pixels [h w].
 
 
 def superpixels(truth: np.ndarray, valid: np.ndarray, segments: int = SEGMENTS) -> Superpixels:
@@ -90,7 +83,7 @@ def d3r(prediction: np.ndarray, truth: np.ndarray, points: Superpixels) -> float
     points: `superpixels` of the truth.
 
   Raises:
-    ValueError: sizes that differ, values that are not finite, no pair whose depths differ.
+    ValueError: different sizes, values that are not finite, no pair whose depths differ.
   """
   true, guess = _depths(prediction, truth, points)
   a, b = points.touching.T

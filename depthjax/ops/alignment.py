@@ -11,13 +11,8 @@ def fit(x, y, weights=None):
 
   If x is constant, the scale is 0 and the shift the mean of y. If all weights are 0, both are 0.
 
-  Args:
-    x, y: maps [... h w c].
-    weights: non-negative weights of the pixels [... h w 1]; default 1. Pixels of weight 0 may hold
-      any value, NaN included.
-
-  Returns:
-    a, b: each [... 1 1 1].
+  x and y are maps [... h w c]; a and b are [... 1 1 1]. Weights [... h w 1] are non-negative;
+  default 1. Pixels of weight 0 may hold any value, NaN included.
   """
   axes = (-3, -2, -1)
   weights = jnp.ones_like(x) if weights is None else jnp.broadcast_to(weights, x.shape)

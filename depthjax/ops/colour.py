@@ -32,12 +32,9 @@ def boost_highlights(linear, gain, threshold=0.9):
   """Brightens clipped highlights, whose light the sensor cut off.
 
   Args:
-    linear: linear light [... 3] in [0, 1].
-    gain: factor >= 1 at full luminance; 1 returns the input.
+    linear: linear light [... 3] in [0, 1]; the result goes up to `gain`.
+    gain: factor >= 1 at full luminance, the same for all channels of a pixel, so hue is kept.
     threshold: linear luminance above which the factor exceeds 1.
-
-  Returns:
-    Linear light [... 3], up to `gain`. All channels of a pixel get the same factor, so hue is kept.
   """
   # A linear ramp from the threshold to white: a step would draw contours around soft highlights.
   ramp = jnp.clip((luminance(linear) - threshold) / (1 - threshold), 0, 1)

@@ -18,16 +18,13 @@ def composite_blur(image, disparity, *, focus, strength, limit, levels=9):
     focus: disparity in focus; may be traced.
     strength: blur radius in pixels per unit of disparity; may be traced.
     limit: largest radius in pixels, a static integer.
-    levels: number of layers, at least 2.
+    levels: number of layers; ValueError below 2.
 
   Returns:
     Image [h w 3] in linear light.
 
   Source: Srinivasan et al., "Aperture supervision for monocular depth estimation", CVPR 2018,
   section 4.2.
-
-  Raises:
-    ValueError: fewer than two levels.
   """
   if levels < 2:
     raise ValueError(f'levels is {levels}; it must be at least 2')
@@ -56,7 +53,6 @@ def disc(radius, limit):
 
 def _blurred(x, radius, limit):
   """Convolves every channel of [h w c] with the same disc, with replicate padding."""
-  channels = x.shape[-1]
   x = jnp.pad(x, ((limit, limit), (limit, limit), (0, 0)), mode='edge')
   # Channels become the batch: a grouped convolution is slow on CPU, and its gradient slower.
   planes = jnp.moveaxis(x, -1, 0)[..., None]
@@ -64,4 +60,4 @@ def _blurred(x, radius, limit):
   y = lax.conv_general_dilated(
     planes, kernel, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
   )
-  return jnp.moveaxis(y[..., 0], 0, -1).reshape(*y.shape[1:3], channels)
+  return jnp.moveaxis(y[..., 0], 0, -1)

@@ -4,18 +4,11 @@ import jax.numpy as jnp
 
 from depthjax.ops import resize
 
-# Ranges below the first count as constant.
-_FLAT, _EPSILON = 1e-6, 1e-7
+_FLAT = 1e-6  # Ranges below this count as constant.
 
 
 def normalise(disparity):
-  """Maps the minimum and maximum of each image to 0 and 1; a constant map becomes zeros.
-
-  Args:
-    disparity: disparity of any range [... h w 1].
-
-  Returns:
-    Disparity [... h w 1] in [0, 1], 1 the nearest.
+  """Maps the minimum and maximum of each map [... h w 1] to 0 and 1; constant maps become zeros.
 
   Source: DeepLens (SIGGRAPH Asia 2018), section 4.1.
   """
@@ -23,7 +16,7 @@ def normalise(disparity):
   low = disparity.min(axis=axes, keepdims=True)
   span = disparity.max(axis=axes, keepdims=True) - low
   # The epsilon keeps the gradient finite where the branch is not taken.
-  return jnp.where(span < _FLAT, 0.0, (disparity - low) / (span + _EPSILON))
+  return jnp.where(span < _FLAT, 0.0, (disparity - low) / (span + 1e-7))
 
 
 def predict(network, image, shape):
@@ -37,7 +30,7 @@ def predict(network, image, shape):
     shape: (h, w) of the network's input.
 
   Returns:
-    Disparity in [0, 1], [b h w 1], normalised by `normalise`.
+    Disparity [b h w 1], normalised by `normalise`.
   """
   disparity = normalise(network(resize.photograph(image, shape)))
   # Twice: rounding in the resampling makes a constant map uneven, and averaging narrows the range.

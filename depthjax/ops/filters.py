@@ -5,15 +5,15 @@ import jax.numpy as jnp
 
 
 def bilateral(x, *, sigma, sigma_range, radius=None):
-  """Bilateral filter (Tomasi and Manduchi, ICCV 1998) of maps [b h w c].
-
-  The mean of a square window, with Gaussian weights of distance and of difference in value.
+  """Bilateral filter: window means with Gaussian weights of distance and of difference in value.
 
   Args:
     x: maps [b h w c].
     sigma: std of the distance in pixels.
     sigma_range: std of the difference in value [b 1 1 1], above 0.
-    radius: radius of the window in pixels; default 2 sigma.
+    radius: radius of the square window in pixels; default 2 sigma.
+
+  Source: Tomasi and Manduchi, ICCV 1998.
   """
   radius = max(1, round(2 * sigma)) if radius is None else radius
   side = 2 * radius + 1

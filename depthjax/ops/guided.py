@@ -18,14 +18,13 @@ def guided(x, guide, *, radius, epsilon=1e-4):
     guide: image with sharp edges [... h w n], for example a disparity or `grey` of a photograph.
       With several channels each has its own scale; all should have about the range [0, 1].
     radius: radius of the windows in pixels, static. Windows are cropped at the border.
-    epsilon: variance of the guide, in squared units of the guide, below which a window counts as
-      flat, so that the map is smoothed.
+    epsilon: variance of the guide below which a window counts as flat, so the map is smoothed.
 
   Returns:
     Map [... h w 1].
 
   Raises:
-    ValueError: x has more than one channel.
+    ValueError: x has more than one channel, or the radius is negative.
   """
   scale, shift = lines(x, guide, radius=radius, epsilon=epsilon)
   return (scale * guide).sum(axis=-1, keepdims=True) + shift
@@ -67,8 +66,7 @@ def grey(image):
 def box(x, radius):
   """Mean over a window of (2*radius + 1)^2 pixels, cropped at the border: [... h w c].
 
-  Raises:
-    ValueError: `radius` is negative.
+  Raises ValueError if `radius` is negative.
   """
   if radius < 0:
     raise ValueError(f'radius is {radius}; it must be at least 0')

@@ -5,17 +5,17 @@ over the width and height of the unpadded frame. Flat layers have p1 = p2 = 0.
 """
 
 import functools
+import math
 
 import jax.numpy as jnp
 from jax import lax
 
 from depthjax.ops.colour import srgb_to_linear
 
-# Rows and columns of the tiles of `displaced`: small for the caches of CPUs, larger where every
-# step of a loop costs a kernel launch.
+# Tiles of `displaced` (rows, columns): small for the caches of CPUs, larger where each step of a
+# loop costs a kernel launch.
 _TILE_CPU, _TILE = (32, 128), (128, 128)
-# Of a fixed point: if each divides the error by 3, one of 20 px falls below 0.03 px.
-_ITERATIONS = 6
+_ITERATIONS = 6  # If each divides the error by 3, one of 20 px falls below 0.03 px.
 
 
 def unpack(layers):
@@ -34,17 +34,9 @@ def crop(x, pad):
 
 
 def plane_disparity(planes, h, w, pad=0, relief=None):
-  """Disparity of every layer at the pixel centres of a frame with padding.
+  """Disparity [l h+2*pad w+2*pad] of planes [l 3] at the pixel centres of a padded frame.
 
-  Args:
-    planes: planes of disparity [l 3].
-    h: rows of the unpadded frame.
-    w: columns of the unpadded frame.
-    pad: padding in pixels.
-    relief: disparity added to the planes [l hp wp], padded by at least `pad` pixels.
-
-  Returns:
-    Disparity [l h+2*pad w+2*pad].
+  `relief` is disparity added to the planes [l hp wp], padded by at least `pad` pixels.
   """
   y = (jnp.arange(-pad, h + pad, dtype=jnp.float32) + 0.5) / h - 0.5
   x = (jnp.arange(-pad, w + pad, dtype=jnp.float32) + 0.5) / w - 0.5
@@ -63,37 +55,22 @@ def visibility(alpha):
 
 
 def composite(colour, alpha):
-  """Composites near layers over far ones.
-
-  Args:
-    colour: linear light [l h w 3], straight (not premultiplied).
-    alpha: coverage [l h w] in [0, 1].
-
-  Returns:
-    Image [h w 3] in linear light.
-  """
+  """Image [h w 3] of layers near over far: linear light [l h w 3], straight, and alpha [l h w]."""
   return jnp.sum(colour * visibility(alpha)[..., None], axis=0)
 
 
 def front_disparity(disparity, silhouettes):
-  """Disparity [h w 1] of the visible surface: the layers' disparities composited.
+  """Disparity [h w 1] of the visible surface: the disparities [l h w] of layers composited.
 
-  Args:
-    disparity: disparity of each layer [l h w], near first.
-    silhouettes: coverage of each layer [l h w] in [0, 1]; soft edges blend disparities.
+  Silhouettes [l h w] are coverage in [0, 1]; soft edges blend disparities.
   """
   return jnp.sum(disparity * visibility(silhouettes), axis=0)[..., None]
 
 
 def premultiplied(colour, alpha):
-  """Layers in the layout of the renderers: premultiplied, channels before rows and columns.
+  """Premultiplied colour [l 3 hp wp] and alpha [l 1 hp wp], the layout of the renderers.
 
-  Args:
-    colour: linear light [l hp wp 3], straight.
-    alpha: coverage [l hp wp] in [0, 1].
-
-  Returns:
-    Colour [l 3 hp wp] and alpha [l 1 hp wp].
+  From straight colour [l hp wp 3] and alpha [l hp wp].
   """
   alpha = jnp.asarray(alpha)[:, None]
   return jnp.moveaxis(colour, -1, 1) * alpha, alpha
@@ -111,7 +88,7 @@ def translated(planar, layer, offset, pad):
   Returns:
     The frame [c h w].
   """
-  _, c, hp, wp = planar.shape
+  c, hp, wp = planar.shape[1:]
   floor = jnp.floor(offset)
   x, y = offset - floor
   column, row = floor.astype(jnp.int32) + pad
@@ -129,11 +106,10 @@ def translated(planar, layer, offset, pad):
 def displaced(planar, layer, amount, direction, pad):
   """Samples one layer bilinearly at pixel + amount * direction, one amount per pixel: no gather.
 
-  All displacements are parallel, so all taps are on one line of integer offsets. The result is a
-  sum of slices shifted along that line, weighted by max(0, 1 - distance) along both axes, which is
-  exactly bilinear. For each step along the larger component of the direction ("major") four steps
-  along the other one suffice. Tiles are processed one by one, each over its own range of amounts,
-  which is short if the amounts are smooth.
+  The result is a sum of shifted slices, each weighted per pixel by max(0, 1 - distance) along both
+  axes, which is exactly bilinear. All displacements are parallel, so few shifts have a weight: at
+  each integer shift along the larger component of the direction (major), four along the other
+  (minor). Each tile of the frame loops over its own range of shifts, short for smooth amounts.
 
   Args:
     planar: layers [l c hp wp].
@@ -149,46 +125,46 @@ def displaced(planar, layer, amount, direction, pad):
   major, minor = (jnp.where(vertical, *pair) for pair in (direction[::-1], direction))
   ratio = minor / jnp.where(major == 0, 1, major)
   along = jnp.clip(amount * major, -pad, pad)
-  cpu, other = (
+  on_cpu, elsewhere = (
     functools.partial(_displaced, layer=layer, pad=pad, tile=tile) for tile in (_TILE_CPU, _TILE)
   )
-  return lax.platform_dependent(planar, along, ratio, vertical, cpu=cpu, default=other)
+  return lax.platform_dependent(planar, along, ratio, vertical, cpu=on_cpu, default=elsewhere)
 
 
 def _displaced(planar, along, ratio, vertical, *, layer, pad, tile):
-  """`displaced` for displacements along [h w] in pixels on one axis, ratio * along on the other."""
-  _, c, hp, wp = planar.shape
+  """`displaced` by along [h w] pixels on the major axis and ratio * along on the minor axis."""
+  c, hp, wp = planar.shape[1:]
   h, w = hp - 2 * pad, wp - 2 * pad
   th, tw = min(tile[0], h), min(tile[1], w)
+  tile_rows, tile_columns = math.ceil(h / th), math.ceil(w / tw)
 
-  def draw(number, frame):
-    row = jnp.minimum(number // -(-w // tw) * th, h - th)
-    column = jnp.minimum(number % -(-w // tw) * tw, w - tw)
-    offset = lax.dynamic_slice(along, (row, column), (th, tw))
+  def render(number, frame):
+    row = jnp.minimum(number // tile_columns * th, h - th)
+    column = jnp.minimum(number % tile_columns * tw, w - tw)
+    major = lax.dynamic_slice(along, (row, column), (th, tw))
     # Reduced in two steps, since XLA vectorises only the first on CPU.
-    low, high = (lax.optimization_barrier(x) for x in (offset.min(axis=0), offset.max(axis=0)))
+    low, high = (lax.optimization_barrier(x) for x in (major.min(axis=0), major.max(axis=0)))
     first, last = jnp.floor(low.min()), jnp.ceil(high.max())
     # Broadcast here: otherwise a TPU computes the weights of every step in a separate kernel.
-    offset = lax.optimization_barrier(jnp.broadcast_to(offset, (c, th, tw)))
+    major = lax.optimization_barrier(jnp.broadcast_to(major, (c, th, tw)))
 
     def add(step, total):
       k = first + step.astype(jnp.float32)
-      # |ratio| <= 1, so where |offset - k| < 1, offset * ratio is within 1 of k * ratio.
-      start, cross, line = jnp.floor(k * ratio) - 1, offset * ratio, 0
-      for r in range(4):
-        n = start + r
+      # |ratio| <= 1: where |major - k| < 1, major * ratio is within 1 of k * ratio.
+      start, minor, taps = jnp.floor(k * ratio) - 1, major * ratio, 0
+      for n in (start + i for i in range(4)):
         dy, dx = (jnp.where(vertical, *pair).astype(jnp.int32) for pair in ((k, n), (n, k)))
         at = layer, 0, row + pad + dy, column + pad + dx
         piece = lax.dynamic_slice(planar, at, (1, c, th, tw), allow_negative_indices=False)[0]
-        line = line + jnp.maximum(1 - jnp.abs(cross - n), 0) * piece
-      return total + jnp.maximum(1 - jnp.abs(offset - k), 0) * line
+        taps = taps + jnp.maximum(1 - jnp.abs(minor - n), 0) * piece
+      return total + jnp.maximum(1 - jnp.abs(major - k), 0) * taps
 
     steps = (last - first).astype(jnp.int32) + 1
     total = lax.fori_loop(0, steps, add, jnp.zeros((c, th, tw), planar.dtype))
     return lax.dynamic_update_slice(frame, total, (0, row, column))
 
-  tiles = -(-h // th) * -(-w // tw)
-  return lax.fori_loop(0, tiles, draw, jnp.zeros((c, h, w), planar.dtype))
+  frame = jnp.zeros((c, h, w), planar.dtype)
+  return lax.fori_loop(0, tile_rows * tile_columns, render, frame)
 
 
 def along_plane(disparity, plane, shift):

@@ -31,9 +31,6 @@ def aperture_shape(samples, blades, rotation):
     samples: samples of the unit disc (x, y) [s 2].
     blades: number of corners of the polygon, at least 3, or 0 for the disc; may be traced.
     rotation: angle of a corner in radians, from the x axis towards y.
-
-  Returns:
-    Samples [s 2] of the aperture.
   """
   corners = jnp.maximum(blades, 3)
   sector = 2 * jnp.pi / corners
@@ -49,13 +46,9 @@ def aperture_shape(samples, blades, rotation):
 
 
 def circle_of_confusion(disparity, focus, *, strength, limit):
-  """Signed blur radius in pixels, positive in front of the focal plane.
+  """Signed blur radius [...] in pixels, positive in front of the focal plane.
 
-  Args:
-    disparity: disparity [...].
-    focus: disparity in focus.
-    strength: pixels per unit of disparity.
-    limit: radius in pixels at which it is clipped.
+  It is `strength` pixels per unit of disparity [...] from `focus`, clipped to +-limit pixels.
   """
   return jnp.clip(strength * (disparity - focus), -limit, limit)
 
@@ -63,14 +56,11 @@ def circle_of_confusion(disparity, focus, *, strength, limit):
 def thin_lens_strength(focal_length, f_number, focus_distance, pixel_pitch):
   """Blur radius in pixels per unit of disparity (1/metre) of a thin lens.
 
-  K = f^2 z_f / (2 F (z_f - f) p), from the circle of confusion of Potmesil and Chakravarty, "A
-  lens and aperture camera model for synthetic image generation", SIGGRAPH 1981.
+  K = f^2 z_f / (2 F (z_f - f) p): focal length f, f-number F, focus distance z_f from the lens, and
+  pitch p of the pixels on the sensor; lengths in metres.
 
-  Args:
-    focal_length: f in metres.
-    f_number: F, the focal length over the diameter of the aperture.
-    focus_distance: z_f in metres from the lens, larger than f.
-    pixel_pitch: p, metres per pixel on the sensor.
+  Source: the circle of confusion of Potmesil and Chakravarty, "A lens and aperture camera model for
+  synthetic image generation", SIGGRAPH 1981.
   """
   magnified = focal_length**2 * focus_distance / (focus_distance - focal_length)
   return magnified / (2 * f_number * pixel_pitch)
@@ -89,7 +79,7 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted
     focus: disparity in focus.
     strength: blur radius in pixels per unit of disparity.
     limit: largest blur radius in pixels.
-    pad: padding of the layers in pixels, static, not below `limit`.
+    pad: padding of the layers in pixels, static.
     tilted: static indices of the layers that are displaced pixel by pixel. The slope and relief of
       the others are ignored, which is faster.
     relief: disparity added to the planes [l hp wp], taken at the pixel, not where the ray meets it.
@@ -99,7 +89,7 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted
     layer is blurred over it.
 
   Raises:
-    ValueError: `pad` is too small for `limit`.
+    ValueError: `pad` is less than `limit`.
 
   Source: Haeberli and Akeley, "The accumulation buffer", SIGGRAPH 1990. The ray of pixel x through
   the point u of the lens meets a plane of disparity d at X = x + u K (d(X) - focus). As d is

@@ -1,8 +1,7 @@
 """Poisson fusion: values of one map and gradients of another, the baseline of learned refinement.
 
-Sources: Pérez et al., "Poisson image editing", 2003;
-screened as Bhat et al., "Fourier analysis of the 2D screened Poisson equation for gradient domain
-problems", ECCV 2008.
+Sources: Pérez et al., "Poisson image editing", 2003; Bhat et al., "Fourier analysis of the 2D
+screened Poisson equation for gradient domain problems", ECCV 2008.
 """
 
 import numpy as np
@@ -22,11 +21,7 @@ def fuse(low, high, weight=1e-3, *, align=True):
     low: map with accurate values [... h w 1].
     high: map with accurate gradients [... h w 1].
     weight: at least 0; with 0 only the mean comes from `low`.
-    align: aligns `high` to `low` by a least-squares scale and shift first; without it both maps
-      must have the same scale.
-
-  Returns:
-    Map [... h w 1].
+    align: aligns `high` to `low` by a least-squares scale and shift first.
 
   Raises:
     ValueError: the sizes differ, or `weight` is negative.

@@ -37,15 +37,9 @@ def by_position(mask, count, keys):
 
 
 def by_strength(mask, strength, count):
-  """Divides the pixels of masks into `count` regions of equal size by quantiles of a strength.
+  """As `by_position`, but divides at quantiles of a strength [b h w 1].
 
-  Args:
-    mask: {0, 1} [b h w 1].
-    strength: [b h w 1].
-    count: number of regions, static.
-
-  Returns:
-    {0, 1} [b h w count], weakest first.
+  The regions have equal sizes; the weakest is first.
   """
   levels = jnp.linspace(0, 1, count + 1)[1:-1]
   bounds = quantiles.quantile(strength, levels, mask > 0)

@@ -7,17 +7,9 @@ from depthjax.ops import colour
 
 
 def downsample(x, factor):
-  """Downsamples an image by the mean of square blocks.
+  """Means of blocks of `factor` x `factor` pixels: [... h w c] -> [... h/factor w/factor c].
 
-  Args:
-    x: image [... h w c].
-    factor: size of a block in pixels, a positive integer that divides h and w.
-
-  Returns:
-    Image [... h/factor w/factor c].
-
-  Raises:
-    ValueError: `factor` does not divide h or w.
+  Raises ValueError if `factor` is not a positive divisor of h and w.
   """
   *batch, h, w, c = x.shape
   if factor < 1 or h % factor or w % factor:
@@ -27,17 +19,9 @@ def downsample(x, factor):
 
 
 def upsample(x, shape):
-  """Upsamples an image bilinearly, with replicate padding.
+  """Upsamples an image bilinearly, with replicate padding: [... h w c] -> [... *shape c].
 
-  Args:
-    x: image [... h w c].
-    shape: new (h, w), neither smaller than the old one.
-
-  Returns:
-    Image [... *shape c].
-
-  Raises:
-    ValueError: `shape` is smaller than the image in either direction.
+  Raises ValueError if `shape` is smaller than the image in either direction.
   """
   h, w = shape
   if h < x.shape[-3] or w < x.shape[-2]:
@@ -47,27 +31,14 @@ def upsample(x, shape):
 
 
 def resample(x, shape):
-  """Resizes an image bilinearly, with antialiasing where it gets smaller.
-
-  Args:
-    x: image [... h w c].
-    shape: new (h, w).
-
-  Returns:
-    Image [... *shape c].
-  """
+  """Resizes bilinearly, with antialiasing where it gets smaller: [... h w c] -> [... *shape c]."""
   return jax.image.resize(x, (*x.shape[:-3], *shape, x.shape[-1]), 'bilinear', antialias=True)
 
 
 def photograph(image, shape):
-  """Resizes a photograph in linear light; an image that has the size already is returned as it is.
+  """Resizes a photograph in linear light: sRGB in [0, 1], [... h w 3] -> [... *shape 3].
 
-  Args:
-    image: sRGB in [0, 1], [... h w 3].
-    shape: new (h, w).
-
-  Returns:
-    sRGB in [0, 1], [... *shape 3].
+  An image that already has the shape is returned unchanged.
   """
   if image.shape[-3:-1] == tuple(shape):
     return image

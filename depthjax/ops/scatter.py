@@ -39,7 +39,7 @@ def scatter_window(image, defocus, inside, *, limit):
     image: linear light [... h' w' 3], h' = h + 2 (limit + 1).
     defocus: signed blur radius in pixels [... h' w' 1].
     inside: [... h' w' 1], 1 inside the image, else 0.
-    limit: largest radius in pixels, a static integer.
+    limit: as in `scatter`.
 
   Returns:
     Image [... h w 3] in linear light, undefined where `inside` is 0.

@@ -61,6 +61,6 @@ def _arguments(inputs: dof.Images) -> tuple[jax.Array, jax.Array, jax.Array]:
 def _loss(prediction: jax.Array, target: jax.Array, config: Any) -> jax.Array:
   if config.kind == 'l1':
     return losses.l1(prediction, target)
-  return losses.normalised(
+  return losses.error_weighted(
     prediction, target, alpha=config.alpha, differentiate_weights=config.differentiate_weights
   )

@@ -1,7 +1,8 @@
 """Losses of gradient-based fusion: points across edges, the ranking loss, and the total."""
 
+import functools
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,10 +11,9 @@ from depthjax.ops import resize
 
 _S = 64
 _DISTANCE = 0.15
-
-
-def _key(seed=0):
-  return jax.random.key(seed)
+_KEYS = jax.random.split(jax.random.key(0), 2)
+_across = jax.jit(functools.partial(gbdf.across_edges, distance=_DISTANCE))
+_losses = jax.jit(functools.partial(gbdf.losses, distance=_DISTANCE))
 
 
 def _step(at=30, slant=0.0):
@@ -22,12 +22,9 @@ def _step(at=30, slant=0.0):
   return np.where(columns + slant * (rows - _S / 2) >= at, 0.8, 0.2)[..., None].astype(np.float32)
 
 
-_across = jax.jit(gbdf.across_edges, static_argnames='distance')
-
-
 def _points(x, seed=0):
   """Rows and columns [4 n] of the points of valid edges, and the mask of edges."""
-  points, counts = (np.asarray(y) for y in _across(_key(seed), x, distance=_DISTANCE))
+  points, counts = (np.asarray(y) for y in _across(jax.random.key(seed), x))
   return np.unravel_index(points[:, counts > 0], (_S, _S)), counts
 
 
@@ -68,12 +65,10 @@ def test_ranking_of_pairs_by_hand():
   assert both == pytest.approx((loss + 100 + 100 + 0) / 2, rel=1e-5)
 
 
-def _batch():
-  """Steps: blurred, sharp with wrong values, and sharp with the right values."""
-  right = np.stack([_step(), _step(slant=0.5)])
-  low = np.asarray(resize.upsample(resize.downsample(right, 4), (_S, _S)))
-  high = 0.5 + 0.3 * (right - 0.5) + 0.1 * np.linspace(0, 1, _S, dtype=np.float32)[:, None]
-  return low, high, right
+# Steps: sharp with the right values, blurred, and sharp with wrong values.
+_RIGHT = np.stack([_step(), _step(slant=0.5)])
+_LOW = np.asarray(resize.upsample(resize.downsample(_RIGHT, 4), (_S, _S)))
+_HIGH = 0.5 + 0.3 * (_RIGHT - 0.5) + 0.1 * np.linspace(0, 1, _S, dtype=np.float32)[:, None]
 
 
 def _sizes(x):
@@ -81,65 +76,50 @@ def _sizes(x):
   return {name: resize.downsample(x, factor) for name, factor in factors.items()}
 
 
-_losses = jax.jit(gbdf.losses, static_argnames='distance')
-
-
-def _both(x, seed=0):
-  low, high, _ = _batch()
-  keys = jax.random.split(_key(seed), 2)
-  return jax.device_get(_losses(_sizes(x), low, high, keys, distance=_DISTANCE))
+def _both(x):
+  return jax.device_get(_losses(_sizes(x), _LOW, _HIGH, _KEYS))
 
 
 def test_low_map_has_the_lowest_values_loss_and_sharpened_map_the_lowest_ranking_loss():
-  low, high, _ = _batch()
-  guide = np.asarray(gbdf.sharpened(low, high))
-  scores = {name: _both(x) for name, x in (('low', low), ('high', high), ('guide', guide))}
+  guide = np.asarray(gbdf.sharpened(_LOW, _HIGH))
+  scores = {name: _both(x) for name, x in (('low', _LOW), ('high', _HIGH), ('guide', guide))}
   np.testing.assert_allclose(scores['low']['values'], 0, atol=1e-5)
   assert all(scores['low']['values'] < scores['guide']['values'])
   assert all(scores['guide']['values'] < scores['high']['values'])
   assert all(scores['guide']['ranking'] < scores['low']['ranking'])
   assert all(scores['guide']['ranking'] < scores['high']['ranking'])
   # The filter transfers the step of the high map.
-  steepest = [np.abs(np.diff(x, axis=2)).max() for x in (guide, low)]
+  steepest = [np.abs(np.diff(x, axis=2)).max() for x in (guide, _LOW)]
   assert steepest[0] > 1.5 * steepest[1]
 
 
 def test_values_loss_by_hand():
-  low, _, _ = _batch()
-  x = low + np.float32(0.1)
-  error = 0.2 + np.abs(np.tanh(2 * x - 1) - np.tanh(2 * low - 1)).mean(axis=(1, 2, 3))
+  x = _LOW + np.float32(0.1)
+  error = 0.2 + np.abs(np.tanh(2 * x - 1) - np.tanh(2 * _LOW - 1)).mean(axis=(1, 2, 3))
   # All three resolutions have the same difference, and nearly the same mean of tanh.
   np.testing.assert_allclose(_both(x)['values'], 3 * error, rtol=0.01)
 
 
 def test_ranking_sums_edges_of_both_maps_at_three_resolutions():
-  low, high, right = _batch()
-  maps = {'low': low, 'high': high, 'guide': np.asarray(gbdf.sharpened(low, high))}
-  key, expected = jax.random.split(_key(), 2)[1], 0.0
-  for i, (name, x) in enumerate(_sizes(right).items()):
+  maps = {'high': _HIGH, 'guide': np.asarray(gbdf.sharpened(_LOW, _HIGH))}
+  expected = 0.0
+  for i, (name, x) in enumerate(_sizes(_RIGHT).items()):
     sized = {kind: 2 * _sizes(y)[name][1] - 1 for kind, y in maps.items()}
     for j, (kind, weight) in enumerate((('high', 8), ('guide', 12))):
-      edges = _across(jax.random.fold_in(key, 2 * i + j), sized[kind], distance=_DISTANCE)
+      edges = _across(jax.random.fold_in(_KEYS[1], 2 * i + j), sized[kind])
       expected += weight * gbdf.ranking(2 * x[1] - 1, sized['guide'], *edges)
-  assert _both(right)['ranking'][1] == pytest.approx(float(expected), rel=1e-3)
+  assert _both(_RIGHT)['ranking'][1] == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_examples_are_independent_and_gradients_finite():
-  low, high, right = _batch()
-  keys = jax.random.split(_key(), 2)
-  losses = _losses(_sizes(right), low, high, keys, distance=_DISTANCE)
-  reversed_losses = _losses(
-    _sizes(right[::-1]), low[::-1], high[::-1], keys[::-1], distance=_DISTANCE
-  )
-  for name, x in losses.items():
+  reversed_losses = _losses(_sizes(_RIGHT[::-1]), _LOW[::-1], _HIGH[::-1], _KEYS[::-1])
+  for name, x in _both(_RIGHT).items():
     assert x.shape == (2,) and x[0] != x[1]
     np.testing.assert_allclose(reversed_losses[name][::-1], x, rtol=1e-5)
 
   def total(x):
-    losses = gbdf.losses(_sizes(x), low, high, keys, distance=_DISTANCE)
-    return sum(value.sum() for value in losses.values())
+    return sum(value.sum() for value in _losses(_sizes(x), _LOW, _HIGH, _KEYS).values())
 
-  flat = jnp.zeros_like(low)
-  for x in (low, flat):
-    gradient = jax.jit(jax.grad(total))(x)
+  for x in (_LOW, np.zeros_like(_LOW)):
+    gradient = jax.grad(total)(x)
     assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0

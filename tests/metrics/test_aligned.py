@@ -13,11 +13,6 @@ def _scene(h=20, w=30, seed=0):
   return np.where(valid, rng.uniform(2, 8, (h, w)), np.nan), valid
 
 
-def _scores(prediction, truth, valid):
-  found = aligned.align(prediction, truth, valid)
-  return aligned.errors(found.depth, truth, valid) | {'clipped': found.clipped}
-
-
 @pytest.mark.parametrize('scale, shift', [(1, 0), (-3, 40), (1e-3, 5)])
 def test_perfect_prediction_of_any_scale_and_shift_has_no_error(scale, shift):
   truth, valid = _scene()
@@ -52,23 +47,13 @@ def test_line_equals_polyfit():
   assert aligned.line(np.full(500, 0.1), y) == (0, pytest.approx(y.mean()))
 
 
-def test_constant_prediction_becomes_the_mean_disparity():
-  truth, valid = _scene()
-  found = aligned.align(np.full(truth.shape, 0.3), truth, valid)
-  np.testing.assert_allclose(found.depth, 1 / (1 / truth[valid]).mean())
-  assert found.scale == 0
-
-
 def test_disparity_below_zero_is_clipped_and_counted():
   """The fit follows one pixel of disparity 10; the one at -5 becomes negative."""
-  target, prediction = np.ones((2, 1, 100))
-  target[0, 0] = prediction[0, 0] = 10
-  prediction[0, 1] = -5
-  truth = 1 / target
+  truth, prediction = np.ones((2, 1, 100))
+  truth[0, 0], prediction[0, :2] = 1 / 10, (10, -5)
   found = aligned.align(prediction, truth, np.ones(truth.shape))
   assert found.scale * prediction[0, 1] + found.shift < -3
-  assert found.clipped == 0.01
-  assert found.depth[0, 1] == pytest.approx(1e3)
+  assert found.clipped == 0.01 and found.depth[0, 1] == pytest.approx(1e3)
   scores = aligned.errors(found.depth, truth, np.arange(100)[None] == 1)
   assert scores['delta3'] == 0 and scores['log10'] == pytest.approx(3)
 
@@ -78,27 +63,32 @@ def test_invalid_pixels_are_ignored():
   rng = np.random.default_rng(1)
   prediction = 1 / np.where(valid, truth, 5) + 0.02 * rng.random(truth.shape)
   other = np.where(valid, prediction, 100 * rng.random(truth.shape))
-  assert _scores(prediction, truth, valid) == _scores(other, np.where(valid, truth, -1), valid)
-  inside = [x[valid][None] for x in (prediction, truth, valid)]
-  assert _scores(prediction, truth, valid) == pytest.approx(_scores(*inside))
+
+  def scores(prediction, truth, valid):
+    found = aligned.align(prediction, truth, valid)
+    return aligned.errors(found.depth, truth, valid) | {'clipped': found.clipped}
+
+  expected = scores(prediction, truth, valid)
+  assert scores(other, np.where(valid, truth, -1), valid) == expected
+  assert scores(*(x[valid][None] for x in (prediction, truth, valid))) == pytest.approx(expected)
 
 
 def test_bad_input_is_an_error():
   truth, valid = _scene()
   good = np.ones(truth.shape)
-  for prediction in (np.where(truth > 3, np.nan, 1), np.where(valid, 1, np.inf)):
-    with pytest.raises(ValueError, match='the prediction holds .* NaN or infinite'):
-      aligned.align(prediction, truth, valid)
-  with pytest.raises(ValueError, match='truth has no valid pixel of 600'):
-    aligned.align(good, truth, np.zeros_like(valid))
+  cases = [
+    (np.where(truth > 3, np.nan, 1), truth, valid, 'the prediction holds .* NaN or infinite'),
+    (np.where(valid, 1, np.inf), truth, valid, 'the prediction holds .* NaN or infinite'),
+    (good, truth, 0 * good, 'truth has no valid pixel of 600'),
+    (good[1:], truth, valid, r'prediction \[19, 30\], truth \[20, 30\] and valid'),
+    (good[..., None], truth[..., None], valid[..., None], r'must be maps \[h w\]'),
+  ]
   for value in (np.nan, 0, -2, np.inf):
-    with pytest.raises(ValueError, match='truth of 1 valid pixels is not finite and above 0'):
-      spoilt = truth.copy()
-      spoilt[tuple(np.argwhere(valid)[0])] = value
-      aligned.align(good, spoilt, valid)
-  with pytest.raises(ValueError, match=r'prediction \[19, 30\], truth \[20, 30\] and valid'):
-    aligned.align(good[1:], truth, valid)
-  with pytest.raises(ValueError, match=r'must be maps \[h w\]'):
-    aligned.align(good[..., None], truth[..., None], valid[..., None])
+    spoilt = truth.copy()
+    spoilt[tuple(np.argwhere(valid)[0])] = value
+    cases.append((good, spoilt, valid, 'truth of 1 valid pixels is not finite and above 0'))
+  for *maps, message in cases:
+    with pytest.raises(ValueError, match=message):
+      aligned.align(*maps)
   with pytest.raises(ValueError, match='the smallest depth is -1; it must be above 0'):
     aligned.errors(-good, truth, valid)

@@ -11,57 +11,37 @@ import skimage.metrics
 from depthjax.metrics import image as metrics
 
 
-def images(seed=0, b=2, h=24, w=30):
-  rng = np.random.default_rng(seed)
-  target = scipy.ndimage.gaussian_filter(rng.random((b, h, w, 3)), (0, 1, 1, 0))
+def images(h=24):
+  rng = np.random.default_rng(0)
+  target = scipy.ndimage.gaussian_filter(rng.random((2, h, 30, 3)), (0, 1, 1, 0))
   prediction = np.clip(target + 0.1 * rng.standard_normal(target.shape), 0, 1)
   return prediction.astype(np.float32), target.astype(np.float32)
 
 
-def half(b, h, w):
-  weight = np.zeros((b, h, w, 1), np.float32)
-  weight[:, :, : w // 2] = 1
-  return weight
+_HALF = np.broadcast_to(np.float32(np.arange(30) < 15)[:, None], (2, 24, 30, 1))
 
 
-def test_psnr_equals_scikit_image():
+def test_psnr_and_ssim_equal_scikit_image():
+  """The weights of SSIM apply to the centres of windows."""
   prediction, target = images()
-  expected = [
-    skimage.metrics.peak_signal_noise_ratio(*pair, data_range=1)
-    for pair in zip(target, prediction, strict=True)
-  ]
+  pairs = list(zip(target, prediction, strict=True))
+  expected = [skimage.metrics.peak_signal_noise_ratio(*pair, data_range=1) for pair in pairs]
   np.testing.assert_allclose(metrics.psnr(prediction, target), expected, rtol=1e-5)
-
-
-def test_ssim_equals_scikit_image():
-  prediction, target = images()
+  options = {'channel_axis': -1, 'gaussian_weights': True, 'use_sample_covariance': False}
   similarity = functools.partial(
-    skimage.metrics.structural_similarity, data_range=1, channel_axis=-1,
-    gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-  )  # fmt: skip
-  expected = [similarity(*pair) for pair in zip(target, prediction, strict=True)]
+    skimage.metrics.structural_similarity, data_range=1, full=True, **options
+  )
+  expected, maps = zip(*(similarity(*pair) for pair in pairs), strict=True)
   np.testing.assert_allclose(jax.jit(metrics.ssim)(prediction, target), expected, atol=1e-5)
-
-
-def test_ssim_weights_apply_to_window_centres():
-  prediction, target = images()
-  maps = [
-    skimage.metrics.structural_similarity(
-      *pair, data_range=1, channel_axis=-1, gaussian_weights=True, use_sample_covariance=False,
-      full=True,
-    )[1]
-    for pair in zip(target, prediction, strict=True)
-  ]  # fmt: skip
   expected = [x[5:-5, 5:15].mean() for x in maps]
-  weighted = metrics.ssim(prediction, target, half(2, 24, 30))
-  np.testing.assert_allclose(weighted, expected, atol=1e-5)
+  np.testing.assert_allclose(metrics.ssim(prediction, target, _HALF), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('metric', [metrics.mae, metrics.psnr])
 def test_mask_equals_crop(metric):
   prediction, target = images()
   expected = metric(prediction[:, :, :15], target[:, :, :15])
-  np.testing.assert_allclose(metric(prediction, target, half(2, 24, 30)), expected, rtol=1e-5)
+  np.testing.assert_allclose(metric(prediction, target, _HALF), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize('metric', [metrics.mae, metrics.psnr, metrics.ssim])
@@ -98,26 +78,18 @@ def test_ssim_rejects_images_below_its_window():
 
 @pytest.mark.parametrize('radius', [0, 1, 2.5, 6])
 def test_edge_band_equals_dilation_by_a_disc(radius):
-  rng = np.random.default_rng(0)
-  disparity = np.full((2, 40, 44, 1), 0.2, np.float32)
+  disparity = 0.04 * np.random.default_rng(0).random((2, 40, 44, 1), np.float32)
   disparity[0, 12:30, 15:] += 0.3
   disparity[1, 20:22, 20:21] += 0.3
-  disparity += 0.04 * rng.random(disparity.shape).astype(np.float32)
-  steps = np.zeros((2, 40, 44), bool)
-  for axis in (1, 2):
-    for direction in (1, -1):
-      # np.roll wraps around at the border.
-      step = np.abs(disparity - np.roll(disparity, direction, axis))[..., 0] > 0.05
-      border = [slice(None)] * 3
-      border[axis] = 0 if direction == 1 else -1
-      step[tuple(border)] = False
-      steps |= step
-  size = int(radius)
-  rows, columns = np.mgrid[-size : size + 1, -size : size + 1]
+  # A pixel belongs to a step if it differs from any direct neighbour.
+  padded = np.pad(disparity[..., 0], ((0, 0), (1, 1), (1, 1)), mode='edge')
+  around = padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]
+  steps = np.abs(disparity[..., 0] - np.stack(around)).max(axis=0) > 0.05
+  rows, columns = np.mgrid[-6:7, -6:7]
   disc = rows**2 + columns**2 <= radius**2
-  expected = [scipy.ndimage.binary_dilation(step, disc) for step in steps]
+  expected = np.stack([scipy.ndimage.binary_dilation(step, disc) for step in steps])
   band = jax.jit(functools.partial(metrics.edge_band, radius=radius))(disparity)
-  np.testing.assert_array_equal(band[..., 0], np.stack(expected).astype(np.float32))
+  np.testing.assert_array_equal(band[..., 0], expected.astype(np.float32))
 
 
 def test_smooth_slope_has_no_edge_band():

@@ -38,11 +38,10 @@ def test_constant_map_becomes_the_mean_and_no_weight_gives_zero():
   x, y, valid = _maps()
   for value in (5, -5):
     assert not alignment.fit(np.where(valid > 0, value, x), y, valid)[0].any()
+  mean = np.broadcast_to(y.mean(axis=(1, 2, 3), keepdims=True), y.shape)
   for value in (0, *np.linspace(0.1, 0.9, 7), -1e6):
     assert not alignment.fit(np.full_like(y, value), y)[0].any()
-    result = alignment.align(np.full_like(y, value), y)
-    mean = y.mean(axis=(1, 2, 3), keepdims=True)
-    np.testing.assert_allclose(result, np.broadcast_to(mean, y.shape), atol=1e-5)
+    np.testing.assert_allclose(alignment.align(np.full_like(y, value), y), mean, atol=1e-5)
   scale, shift = alignment.fit(y, y, 0 * y)
   assert not scale.any() and not shift.any()
   for value in (0, 0.1):

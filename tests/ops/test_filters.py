@@ -7,20 +7,16 @@ from depthjax.ops import filters
 
 def test_bilateral_equals_a_slow_twin():
   rng = np.random.default_rng(0)
-  x, sigma_range, radius = rng.random((6, 7)), 0.4, 2
+  x, sigma_range, radius = rng.random((6, 7)), np.full((1, 1, 1, 1), 0.4), 2
   padded, expected = np.pad(x, radius, mode='edge'), np.zeros_like(x)
   offsets = np.mgrid[-radius : radius + 1, -radius : radius + 1]
   near = np.exp(-(offsets**2).sum(0) / (2 * 1.3**2))
   for i, j in np.ndindex(*x.shape):
     around = padded[i : i + 5, j : j + 5]
-    weights = near * np.exp(-((around - x[i, j]) ** 2) / (2 * sigma_range**2))
+    weights = near * np.exp(-((around - x[i, j]) ** 2) / (2 * 0.4**2))
     expected[i, j] = (weights * around).sum() / weights.sum()
-  ours = filters.bilateral(
-    np.float32(x)[None, ..., None],
-    sigma=1.3,
-    sigma_range=np.full((1, 1, 1, 1), sigma_range),
-    radius=2,
-  )
+  maps, options = np.float32(x)[None, ..., None], {'sigma': 1.3, 'radius': radius}
+  ours = filters.bilateral(maps, sigma_range=sigma_range, **options)
   np.testing.assert_allclose(ours[0, ..., 0], expected, rtol=1e-4)
 
 

@@ -20,43 +20,31 @@ def _maps(h, w, seed=0):
   return low[..., None].astype(np.float32), high[..., None].astype(np.float32)
 
 
-def _solved(low, high, weight):
-  """The minimum by the normal equations, [h w] in float64."""
-  h, w = low.shape
-  index = np.arange(h * w).reshape(h, w)
-  pairs = [(index[1:], index[:-1]), (index[:, 1:], index[:, :-1])]
-  a, b = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
-  rows = np.arange(len(a))
-  gradient = scipy.sparse.csr_array(
-    (np.repeat([1.0, -1.0], len(a)), (np.tile(rows, 2), np.concatenate([a, b]))),
-    shape=(len(a), h * w),
-  )
-  matrix = gradient.T @ gradient + weight * scipy.sparse.eye_array(h * w)
-  right = gradient.T @ (gradient @ high.ravel()) + weight * low.ravel()
-  return scipy.sparse.linalg.spsolve(matrix.tocsc(), right).reshape(h, w)
+def _laplacian(h, w):
+  """The sum of differences to the existing neighbours of each pixel, as a sparse matrix."""
+  steps = [scipy.sparse.diags_array([-1.0, 1.0], offsets=[0, 1], shape=(n - 1, n)) for n in (w, h)]
+  return scipy.sparse.kronsum(*(x.T @ x for x in steps))
 
 
 @pytest.mark.parametrize('weight', [1e-4, 1e-2, 3.0])
 @pytest.mark.parametrize('shape', [(24, 24), (17, 40)])
 def test_fuse_equals_the_direct_solution(shape, weight):
   low, high = _maps(*shape)
-  expected = _solved(*(x[..., 0].astype(np.float64) for x in (low, high)), weight)
+  laplacian = _laplacian(*shape)
+  matrix = laplacian + weight * scipy.sparse.eye_array(low.size)
+  right = laplacian @ high.ravel().astype(np.float64) + weight * low.ravel()
+  expected = scipy.sparse.linalg.spsolve(matrix.tocsc(), right).reshape(low.shape)
   result = _fuse(low, high, weight, align=False)
-  np.testing.assert_allclose(result[..., 0], expected, atol=2e-6)
-  assert np.abs(expected - low[..., 0]).max() > 0.02
+  np.testing.assert_allclose(result, expected, atol=2e-6)
+  assert np.abs(expected - low).max() > 0.02
 
 
 def test_weight_zero_takes_only_the_mean_from_low():
   low, high = _maps(20, 33)
   result = np.asarray(_fuse(low, high, 0, align=False))
-  np.testing.assert_allclose(np.diff(result, axis=1), np.diff(high, axis=1), atol=1e-5)
-  np.testing.assert_allclose(np.diff(result, axis=0), np.diff(high, axis=0), atol=1e-5)
+  for axis in (0, 1):
+    np.testing.assert_allclose(np.diff(result, axis=axis), np.diff(high, axis=axis), atol=1e-5)
   assert result.mean() == pytest.approx(low.mean(), abs=1e-5)
-
-
-def test_large_weight_gives_the_low_map():
-  low, high = _maps(20, 33)
-  np.testing.assert_allclose(_fuse(low, high, 1e6, align=False), low, atol=1e-4)
 
 
 def test_high_map_is_aligned_first():
@@ -74,18 +62,10 @@ def test_high_map_is_aligned_first():
 def test_float32_is_enough_for_a_photograph():
   """Equal maps are returned unchanged except for rounding."""
   low, high = _maps(300, 400)
+  np.testing.assert_allclose(_fuse(low, low, 1e-6), low, atol=1e-6)
   result = np.asarray(_fuse(low, high, 1e-6, align=False), np.float64)
-  stiff = np.asarray(_fuse(low, low, 1e-6))
-  np.testing.assert_allclose(stiff, low, atol=1e-6)
-  residual = _laplacian(result - high)[..., 0] + 1e-6 * (result - low)[..., 0]
+  residual = _laplacian(300, 400) @ (result - high).ravel() + 1e-6 * (result - low).ravel()
   assert np.abs(residual).max() < 5e-6
-
-
-def _laplacian(x):
-  """Minus the sum of differences to the existing neighbours."""
-  padded = np.pad(x, ((1, 1), (1, 1), (0, 0)), mode='edge')
-  around = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
-  return 4 * x - around
 
 
 def test_bad_input_is_an_error():
