@@ -45,7 +45,8 @@ def test_every_config_has_a_plan(path):
   # refines four windows of each image.
   ratio = sum(plan.train.work.matrix.values()) / sum(plan.evaluate.work.matrix.values())
   assert 2 < ratio <= (12 if config.data.kind == 'predictions' else 3.1)
-  assert not plan.train.costs.collectives and plan.train.work.unknown_loops == 0
+  # The length of the loop that renders tilted layers depends on the data.
+  assert not plan.train.costs.collectives and plan.train.work.unknown_loops == ('render' in config)
   assert report.verdict(plan).startswith('FITS')
 
 
