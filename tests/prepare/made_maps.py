@@ -62,14 +62,12 @@ def _truth(file, group, image, metres, valid):
   return Truth(file, group, image, inverse, valid, '1/m')
 
 
-def _write(
-  root, rule, scenes, views, values=_floats, *, group=None, unit='px', scale=1, known=_known
-):
+def _write(root, rule, scenes, views, values=_floats, *, group=None, metre=None, known=_known):
   """Writes a dataset of images, maps and perhaps masks; returns the truth by name.
 
   `rule` has the paths of the files of a record, with `s` for a scene and `v` for a view. `group` is
   the index of the group in the path of the image, None for a group of one. `values` makes a map of
-  a seed; times `scale` it is in metres if the unit is '1/m'.
+  a seed: disparity in pixels, or depth in units of 1 / `metre` metres.
   """
   result = {}
   for seed, (scene, view) in enumerate(itertools.product(scenes, views)):
@@ -81,11 +79,10 @@ def _write(
       valid = valid & chosen
       _map(root / mask, np.where(chosen, 255, 0).astype(np.uint8 if '.png' in mask else np.float32))
     group_name = name if group is None else photo.split('/')[group]
-    if unit == 'px':
-      disparity = np.where(valid, stored, 0)
-      result[name] = Truth(path, group_name, image, disparity, valid, unit)
+    if metre:
+      result[name] = _truth(path, group_name, image, stored * (1 / metre), valid)
     else:
-      result[name] = _truth(path, group_name, image, stored * scale, valid)
+      result[name] = Truth(path, group_name, image, np.where(valid, stored, 0), valid, 'px')
   return result
 
 
@@ -95,12 +92,12 @@ def tartanair(root):
   _map(root / runs[0] / 'flow' / '00_01_mask.npy', _floats(0))
   rule = '{s}/image_left/0{v}_left.png', '{s}/depth_left/0{v}_left_depth.npy'
   scenes = (*runs, 'office/office/Easy/P004')
-  return _write(root, rule, scenes, range(2), group=-5, unit='1/m')
+  return _write(root, rule, scenes, range(2), group=-5, metre=1)
 
 
 def mvssynth(root):
   rule = 'GTAV_540/000{s}/images/{v}.png', 'GTAV_540/000{s}/depths/{v}.exr'
-  return _write(root, rule, range(3), range(2), group=-3, unit='1/m')
+  return _write(root, rule, range(3), range(2), group=-3, metre=1)
 
 
 def irs(root):
@@ -135,7 +132,7 @@ def hrwsi(root):
 
 def diml(root):
   _photo(root / 'in' / 'LR' / 'bath' / 'color' / '0_c.png', 0)
-  options = {'values': made.millimetres, 'unit': '1/m', 'scale': 1 / 1000}
+  options = {'values': made.millimetres, 'metre': 1000}
   rule = 'in/HR/{s}/color/{v}_c.png', 'in/HR/{s}/depth_filled/{v}_depth_filled.png'
   truth = _write(root, rule, ('bath', 'hall'), range(2), group=-3, **options)
   rule = '{s}/outleft/{v}.png', '{s}/depthmap/{v}.png'
@@ -146,7 +143,7 @@ def diode(root):
   path = 'val/{s}/scan_0018{v}/00010_0018{v}_000_010'
   rule = f'{path}.png', f'{path}_depth.npy', f'{path}_depth_mask.npy'
   scenes = ('indoors/scene_00019', 'outdoor/scene_00022', 'outdoor/scene_00023')
-  truth = _write(root, rule, scenes, range(2), group=-3, unit='1/m')
+  truth = _write(root, rule, scenes, range(2), group=-3, metre=1)
   for want in truth.values():  # The files have a dimension for the channel.
     np.save(want.file, np.load(want.file)[..., None])
   return truth
