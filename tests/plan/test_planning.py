@@ -187,7 +187,7 @@ def test_tpu_plan_is_complete(name, slices):
   config, found = tiny.config(parallel__fsdp=2), topology.find(name)
   plan = planning.plan(config, found, quick=True)
   step, times = plan.train, roofline.times(plan.train, found)
-  assert step.fits and step.costs.cycles > 0 and step.costs.unknown_loops == 0
+  assert step.fits and step.costs.cycles > 0 and step.costs.unknown_loops == 1  # Tilted layers.
   assert step.costs.gather_elements > 0 and times.compiler > 0
   # Tile padding makes the batch larger than its values.
   assert step.memory.arguments > plan.state_bytes
