@@ -170,12 +170,10 @@ def hypersim(root, *, planar=True):
     distance = _floats(seed)
     hdf5_files.write(photo, dataset=light)
     hdf5_files.write(file, dataset=distance)
+    image, metres = (light / light.max()) ** (0.5 / 2.2), distance
     if planar:
-      image = np.clip(0.8 * (light / 100) ** (1 / 2.2), 0, 1)
-    else:
-      image = (light / light.max()) ** (0.5 / 2.2)
+      image, metres = np.clip(0.8 * (light / 100) ** (1 / 2.2), 0, 1), distance / rays()
     image = np.rint(255 * image).astype(np.uint8)
-    metres = distance / rays() if planar else distance
     name = photo.relative_to(root).as_posix().removesuffix('.hdf5')
     truth[name] = _truth(file, scene, image, metres, _known(distance))
   return truth

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -65,13 +66,17 @@ def test_folder_of_another_dataset_is_refused_with_the_expected_files(name, tmp_
   messages.refused(lambda: _read(name, tmp_path / 'no'), 'no: does not exist')
 
 
-def test_wrong_size_and_map_without_valid_pixels_are_bad_records(tmp_path):
+def test_maps_of_wrong_size_or_type_or_without_valid_pixels_are_bad_records(tmp_path):
   first, second = (want.file for want in list(made_maps.unrealstereo4k(tmp_path).values())[:2])
   np.save(first, np.ones((made.H, made.W + 1), np.float32))
   np.save(second, -np.ones((made.H, made.W), np.float32))
   bad = list(_bad('unrealstereo4k', tmp_path).values())
   assert '00000.png: is 16 x 12 pixels but Disp0/00000.npy is 17 x 12' in bad[0]
   assert '00001.npy: has no valid pixel; expected depth or disparity' in bad[1]
+  made_maps.diml(tmp_path / 'diml')
+  made.write(tmp_path / 'diml' / 'outdoor' / 'depthmap' / '1.png', made.matte(0))
+  (message,) = _bad('diml', tmp_path / 'diml').values()
+  assert 'depthmap/1.png: holds uint8 values of shape [12, 16]; expected one channel' in message
 
 
 def test_diode_needs_an_image_and_a_mask_of_its_size(tmp_path):
@@ -83,13 +88,6 @@ def test_diode_needs_an_image_and_a_mask_of_its_size(tmp_path):
   assert bad.keys() == {one, two, three}
   assert '_depth_mask.npy: is missing' in bad[one] and 'is 4 x 3' in bad[two]
   assert f'{three}.png: is missing; expected the partner of {three}_depth.npy' in bad[three]
-
-
-def test_diml_depth_of_8_bits_is_a_bad_record(tmp_path):
-  made_maps.diml(tmp_path)
-  made.write(tmp_path / 'outdoor' / 'depthmap' / '1.png', made.matte(0))
-  (message,) = _bad('diml', tmp_path).values()
-  assert 'depthmap/1.png: holds uint8 values of shape [12, 16]; expected one channel' in message
 
 
 def test_two_maps_of_an_image_are_ambiguous(tmp_path):
@@ -175,14 +173,8 @@ def test_braces_in_rules_match_any_text_without_slash(tmp_path):
 
 def test_unreadable_folder_is_refused(tmp_path, monkeypatch):
   made_maps.tartanair(tmp_path / 'air')
-  scan = os.scandir
-
-  def refuse(path):
-    if str(path).endswith('Hard'):
-      raise PermissionError(13, os.strerror(13), str(path))
-    return scan(path)
-
-  monkeypatch.setattr(os, 'scandir', refuse)
+  error = PermissionError(13, os.strerror(13), 'Hard')
+  monkeypatch.setattr(os, 'scandir', mock.Mock(side_effect=error))
   prepare = lambda: writing.prepare('tartanair', tmp_path / 'air', tmp_path / 'out')  # noqa: E731
   messages.refused(prepare, 'Hard: cannot be read (Permission denied)')
 
@@ -193,5 +185,4 @@ def test_help_shows_layout_licence_and_conversion(name, run):
   text = ' '.join(out.split())
   guide = ' '.join(catalogue.DATASETS[name].guide.split())
   assert code == 0 and guide in text and f'tfds:TARGET/{name} ' in text
-  for words in ('Layout', 'Licence: ', 'Conversion: '):
-    assert words in guide
+  assert all(words in guide for words in ('Layout', 'Licence: ', 'Conversion: '))

@@ -11,8 +11,7 @@ from depthjax.prepare import bokeh, catalogue, cutouts, middlebury, nyuv2
 from tests import messages
 from tests.prepare import hdf5_files, made, made_maps
 
-_IMAGES = {'image', 'target'}
-_GREY = {'matte', 'mask', 'valid'}
+_CHANNELS = {'image': 3, 'target': 3, 'matte': 1, 'mask': 1, 'valid': 1}
 
 
 def _load(found):
@@ -37,9 +36,9 @@ def test_records_are_sorted_and_have_the_stated_fields_and_types(name, tmp_path)
   for record in _load(found).values():
     assert record.keys() == set(found.fields)
     h, w = record['image'].shape[:2]
-    for field in record.keys() & (_IMAGES | _GREY):
+    for field in record.keys() & _CHANNELS:
       assert record[field].dtype == np.uint8
-      assert record[field].shape == (h, w, 3 if field in _IMAGES else 1)
+      assert record[field].shape == (h, w, _CHANNELS[field])
     if 'disparity' in record:
       assert record['disparity'].dtype == np.float32 and record['disparity'].shape == (h, w, 1)
       assert set(np.unique(record['valid'])) <= {0, 255}

@@ -16,6 +16,8 @@ from depthjax.files.errors import InputError
 from depthjax.prepare import scenes
 from tests import messages, tiny
 
+# ml_collections loads the config file by a function that Python deprecates.
+pytestmark = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
 FIELDS = {**tiny.config().data.to_dict(), 'photo_source': 'builtin'}
 
 
@@ -139,12 +141,9 @@ def test_unusable_target_folder_is_refused(tmp_path):
 
 _FLAGS = (f'--config.{name}={x}' for name, x in tiny.FIELDS.items() if name.startswith('data.'))
 _CONFIG = ' '.join([f'--config={tiny.ROOT}/configs/lensblur.py:smoke', *_FLAGS])
-# ml_collections loads the config file by a function that Python deprecates.
-_LOADS = pytest.mark.filterwarnings('ignore:the load_module:DeprecationWarning')
 _LINE = f'prepare scenes {_CONFIG} --target=out --count=3 --shards=2 --workers=0'
 
 
-@_LOADS
 def test_command_prints_numbers_of_scenes_and_shards(run, tmp_path):
   code, out, err = run(f'{_LINE} --part=1/2 --config.data.photo_source=builtin --config.seed=3')
   assert code == 0 and out.startswith('out: 2 scenes in 1 shards, 0.') and 'Traceback' not in err
@@ -170,7 +169,6 @@ _BAD = {
 }
 
 
-@_LOADS
 @pytest.mark.parametrize('argument', _BAD)
 def test_bad_input_is_refused_and_changes_nothing(argument, refuse):
   refuse(f'{_LINE} {argument}', _BAD[argument])

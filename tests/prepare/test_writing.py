@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -149,13 +150,10 @@ _FULL = [OSError(28, os.strerror(28)), RuntimeError('write() failed: No space le
 
 @pytest.mark.parametrize('error', _FULL)
 def test_full_disk_leaves_nothing_behind(error, tmp_path, monkeypatch):
-  def full(*_):
-    raise error
-
   source = made.ebb(tmp_path / 'source')
   writing.prepare('duts', made.duts(tmp_path / 'duts'), tmp_path / 'target')
   before = _tree(tmp_path)
-  monkeypatch.setattr(os, 'replace', full)
+  monkeypatch.setattr(os, 'replace', mock.Mock(side_effect=error))
   words = 'target: cannot be written (No space left on device)'
   messages.refused(lambda: writing.prepare('ebb', source, tmp_path / 'target'), words)
   assert _tree(tmp_path) == before
