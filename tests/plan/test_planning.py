@@ -46,7 +46,7 @@ def test_every_config_has_a_plan(path):
   ratio = sum(plan.train.work.matrix.values()) / sum(plan.evaluate.work.matrix.values())
   assert 2 < ratio <= (12 if config.data.kind == 'predictions' else 3.1)
   # The length of the loop that renders tilted layers depends on the data.
-  assert not plan.train.costs.collectives and plan.train.work.unknown_loops == ('render' in config)
+  assert not plan.train.costs.collectives and plan.train.work.unknown_loops == bool(config.render)
   assert report.verdict(plan).startswith('FITS')
 
 
@@ -188,7 +188,7 @@ def test_tpu_plan_is_complete(name, slices):
   plan = planning.plan(config, found, quick=True)
   step, times = plan.train, roofline.times(plan.train, found)
   assert step.fits and step.costs.cycles > 0 and step.costs.unknown_loops == 1  # Tilted layers.
-  assert step.costs.gather_elements > 0 and times.compiler > 0
+  assert step.costs.gather_elements == 0 and times.compiler > 0
   # Tile padding makes the batch larger than its values.
   assert step.memory.arguments > plan.state_bytes
   # Each device of a pair holds half of each sharded parameter, and sends it to the other.
