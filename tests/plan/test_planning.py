@@ -189,8 +189,6 @@ def test_tpu_plan_is_complete(name, slices):
   step, times = plan.train, roofline.times(plan.train, found)
   assert step.fits and step.costs.cycles > 0 and step.costs.unknown_loops == 1  # Tilted layers.
   assert step.costs.gather_elements == 0 and times.compiler > 0
-  # Tile padding makes the batch larger than its values.
-  assert step.memory.arguments > plan.state_bytes
   # Each device of a pair holds half of each sharded parameter, and sends it to the other.
   params = experiment_lib.build(config, found.devices).runner.abstract.params
   sharded = [x for x in jax.tree.leaves(params) if not x.sharding.is_fully_replicated]
