@@ -13,34 +13,19 @@ from typing import NamedTuple
 
 
 class Chip(NamedTuple):
-  """One device of a topology.
+  """One device of a topology; its links connect it to its slice (ICI) or its node (NVLink)."""
 
-  Fields:
-    name: such as 'TPU v5e'.
-    platform: 'tpu' or 'gpu'.
-    hbm: bytes of memory.
-    usable: fraction of the memory that JAX gives to programs.
-    bandwidth: bytes/s to and from memory.
-    matrix: FLOP/s of matrix products by type: 'bfloat16', and 'float32' at default precision.
-    vector: FLOP/s of other float32 operations, None where not published.
-    links: bytes/s in one direction to chips of the same slice (ICI) or node (NVLink): half of the
-      published bidirectional rate.
-    network: bytes/s to another slice or node.
-    clock: cycles/s, None where not published.
-    axes: dimensions of a slice's shape: two or three for a TPU, one for GPUs.
-  """
-
-  name: str
-  platform: str
-  hbm: float
-  usable: float
-  bandwidth: float
-  matrix: dict[str, float]
-  vector: float | None
-  links: float
-  network: float
-  clock: float | None
-  axes: int
+  name: str  # Such as 'TPU v5e'.
+  platform: str  # 'tpu' or 'gpu'.
+  hbm: float  # Bytes of memory.
+  usable: float  # Fraction of the memory that JAX gives to programs.
+  bandwidth: float  # Bytes/s to and from memory.
+  matrix: dict[str, float]  # FLOP/s of 'bfloat16' products, and of 'float32' by default precision.
+  vector: float | None  # FLOP/s of other float32 operations, None where not published.
+  links: float  # Bytes/s in one direction, half of the published bidirectional rate.
+  network: float  # Bytes/s to another slice or node.
+  clock: float | None  # Cycles/s, None where not published.
+  axes: int  # Dimensions of a slice's shape: two or three for a TPU, one for GPUs.
 
 
 def _tpu(name, hbm, bandwidth, peak, *, links, network, axes, cores=1, clock=None) -> Chip:

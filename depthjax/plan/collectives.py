@@ -17,33 +17,22 @@ _KINDS = (
 
 
 class Collective(NamedTuple):
-  """One collective.
+  """One collective; bytes are those of one device, without padding."""
 
-  Fields:
-    kind: its HLO opcode.
-    operand_bytes, result_bytes: input and output of one device, without padding.
-    count: how often it runs in a step.
-    groups: ids of the communicating devices [groups, devices in a group].
-    scope: op_name, the traced function that it belongs to.
-  """
-
-  kind: str
+  kind: str  # HLO opcode.
   operand_bytes: int
   result_bytes: int
-  count: int
-  groups: np.ndarray
-  scope: str
+  count: int  # Runs per step.
+  groups: np.ndarray  # Ids of the communicating devices [groups, devices in a group].
+  scope: str  # op_name, the traced function that it belongs to.
 
 
 def within_slice(
   program: Program, instruction: Instruction, computation: Computation, count: int, devices: int
 ) -> Iterator[Collective]:
-  """The collective of an instruction, or those inside a fusion.
+  """The collective of an instruction that runs `count` times, or those inside a fusion.
 
-  Args:
-    computation: holds the instruction and its operands.
-    count: how often the instruction runs.
-    devices: of the program.
+  `computation` holds the instruction and its operands; the program runs on `devices` devices.
   """
   if instruction.opcode == 'fusion':  # The TPU compiler fuses collectives with other instructions.
     inside = program.fused(instruction)

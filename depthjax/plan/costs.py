@@ -19,21 +19,13 @@ _SLICES = ('dynamic-slice', 'slice', 'gather')
 
 
 class Costs(NamedTuple):
-  """Totals of one device; an instruction in a loop counts once an iteration.
+  """Totals of one device; an instruction in a loop counts once an iteration."""
 
-  Fields:
-    traffic: bytes read from and written to main memory.
-    collectives: in program order.
-    cycles: the compiler's estimate, which leaves out gathers; None where it gives none.
-    gather_elements: elements of the results of gather instructions.
-    unknown_loops: loops of unknown trip count; they count as one iteration.
-  """
-
-  traffic: int
-  collectives: tuple[Collective, ...]
-  cycles: float | None
-  gather_elements: int
-  unknown_loops: int
+  traffic: int  # Bytes read from and written to main memory.
+  collectives: tuple[Collective, ...]  # In program order.
+  cycles: float | None  # The compiler's estimate, without gathers; None where it gives none.
+  gather_elements: int  # Elements of the results of gather instructions.
+  unknown_loops: int  # Loops of unknown trip count; they count as one iteration.
 
 
 def costs(program: Program, devices: int, slices: int = 1) -> Costs:
@@ -113,7 +105,6 @@ def _fusion_traffic(
   total = sum(
     min(_main(arrays), _operand_read(program, inside, number, _main(arrays)))
     for number, arrays in enumerate(operands)
-    if _main(arrays)
   )
   last = root(inside)
   results = [inside[name] for name in last.operands] if last.opcode == 'tuple' else [last]
@@ -134,9 +125,10 @@ def _written(inside: Computation, result: Instruction, size: int) -> int:
 
 def _operand_read(program: Program, inside: Computation, number: int, size: int) -> int:
   """Bytes that a fusion reads of operand `number` of `size` bytes."""
-  found = (i.name for i in inside.values() if i.opcode == 'parameter' and i.text == str(number))
-  name = next(found, None)
-  return size if name is None else _read(program, inside, name, size)
+  for one in inside.values():
+    if one.opcode == 'parameter' and one.text == str(number):
+      return _read(program, inside, one.name, size)
+  return size
 
 
 def _read(program: Program, inside: Computation, name: str, size: int) -> int:

@@ -30,38 +30,23 @@ _UNITS = {'': 0, 'K': 10, 'M': 20, 'G': 30, 'T': 40}
 
 
 class Memory(NamedTuple):
-  """Bytes that a step needs on one device.
+  """Bytes that a step needs on one device."""
 
-  Fields:
-    arguments: state, frozen networks and batch.
-    prefetched: batches that were sent before their step (config.input.prefetch and one more).
-    outputs: results that are not written in place of a donated argument.
-    temporaries: peak of the intermediate values.
-    code: the program.
-  """
-
-  arguments: int
-  prefetched: int
-  outputs: int
-  temporaries: int
-  code: int
+  arguments: int  # State, frozen networks and batch.
+  prefetched: int  # Batches sent before their step: config.input.prefetch and one more.
+  outputs: int  # Results that are not written in place of a donated argument.
+  temporaries: int  # Peak of the intermediate values.
+  code: int  # The program.
 
 
 class Compiled(NamedTuple):
-  """A step compiled for a topology. `memory` and `costs` are None if it does not fit.
+  """A step compiled for a topology. `memory` and `costs` are None if it does not fit."""
 
-  Fields:
-    batch_size: examples over all devices.
-    seconds: time to trace and compile.
-    work: of all devices together.
-    required, available: bytes of one device.
-  """
-
-  batch_size: int
-  seconds: float
-  work: Work
-  required: float
-  available: float
+  batch_size: int  # Examples over all devices.
+  seconds: float  # To trace and compile.
+  work: Work  # Of all devices together.
+  required: float  # Bytes of one device.
+  available: float  # Bytes of one device.
   memory: Memory | None
   costs: Costs | None
 
@@ -79,20 +64,14 @@ class Trial(NamedTuple):
 
 
 class Plan(NamedTuple):
-  """The result of `depthjax plan`.
-
-  Fields:
-    state_bytes: of one device.
-    train, evaluate: the two steps at the config's batch size.
-    trials: the batch search: batch size -> trial. On a TPU they are compiled quickly.
-  """
+  """The result of `depthjax plan`: both steps at the config's batch size, and the batch search."""
 
   config: ml_collections.ConfigDict
   topology: Topology
-  state_bytes: int
+  state_bytes: int  # Of one device.
   train: Compiled
   evaluate: Compiled
-  trials: dict[int, Trial]
+  trials: dict[int, Trial]  # By batch size; on a TPU they are compiled quickly.
 
   @property
   def largest_batch(self) -> int | None:
@@ -119,12 +98,10 @@ def plan(
 ) -> Plan:
   """Compiles the train and evaluation steps, then train steps of up to `search` batch sizes.
 
-  Args:
-    quick: compile as in the search, for a first look at large configs.
-    progress: called with a line before each compilation.
+  `quick` compiles as in the search, for a first look at large configs. `progress` is called with a
+  line before each compilation.
 
-  Raises:
-    ConfigError: the config cannot run on so many devices, or uses pmap.
+  Raises ConfigError: the config cannot run on so many devices, or uses pmap.
   """
   if config.parallel.mode != 'jit':
     raise ConfigError(f'parallel.mode is {config.parallel.mode!r}; plan supports only jit')
@@ -153,16 +130,10 @@ def plan(
 def next_batch_size(
   trials: dict[int, Trial], multiple: int, available: float, fixed: float
 ) -> int | None:
-  """The next batch size to try, None once the largest that fits is known within 1/16.
+  """The next multiple of `multiple` to try, None once the largest that fits is known within 1/16.
 
   Memory grows nearly linearly with the batch size. The line goes through the two trials that are
-  nearest to the limit, or through one trial and the state alone.
-
-  Args:
-    trials: batch size -> trial, at least one.
-    multiple: batch sizes are multiples of it.
-    available: bytes of one device.
-    fixed: bytes that do not depend on the batch size.
+  nearest to the `available` bytes, or through one trial and the `fixed` bytes of an empty batch.
   """
   low = max((size for size, trial in trials.items() if trial.fits), default=0)
   high = min((size for size, trial in trials.items() if not trial.fits), default=None)
@@ -174,9 +145,9 @@ def next_batch_size(
   (a, required_a), (b, required_b) = [*points, (0, fixed)][:2]
   slope = (required_a - required_b) / (a - b)
   target = a + (available - required_a) / slope if slope > 0 else 2 * a
-  # Not too close to a known size.
-  target = max(target, low + (high - low) / 8) if high else max(target, low + precision)
-  target = min(target, high - (high - low) / 8) if high else target
+  margin = (high - low) / 8 if high else precision  # Not too close to a known size.
+  target = max(target, low + margin)
+  target = min(target, high - margin) if high else target
   size = max(int(target // multiple) * multiple, low + multiple)
   return size if size not in trials else None
 
@@ -213,21 +184,18 @@ def _compiled(
     seconds = time.perf_counter() - begin
     return Compiled(config.batch_size, seconds, work, required, available, None, None)
   batch = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(arguments[-1]))
-  memory = _memory(compiled.memory_analysis(), (config.input.prefetch + 1) * batch // count)
+  sizes = compiled.memory_analysis()
+  memory = Memory(
+    arguments=sizes.argument_size_in_bytes,
+    prefetched=(config.input.prefetch + 1) * batch // count,
+    outputs=sizes.output_size_in_bytes - sizes.alias_size_in_bytes,
+    temporaries=sizes.temp_size_in_bytes,
+    code=sizes.generated_code_size_in_bytes,
+  )
   slices = count // topology.domain if topology.exact else 1
   costs = costs_lib.costs(program_lib.parse(compiled.as_text()), count // slices, slices)
   seconds, available = time.perf_counter() - begin, topology.chip.hbm * topology.chip.usable
   return Compiled(config.batch_size, seconds, work, sum(memory), available, memory, costs)
-
-
-def _memory(analysis: Any, prefetched: int) -> Memory:
-  return Memory(
-    arguments=analysis.argument_size_in_bytes,
-    prefetched=prefetched,
-    outputs=analysis.output_size_in_bytes - analysis.alias_size_in_bytes,
-    temporaries=analysis.temp_size_in_bytes,
-    code=analysis.generated_code_size_in_bytes,
-  )
 
 
 def _device_bytes(abstract: Any) -> int:

@@ -14,30 +14,24 @@ _TILE = re.compile(r'T\(([\d,]+)\)')
 
 
 class Array(NamedTuple):
-  """One array.
-
-  Fields:
-    values: bytes of its elements.
-    size: bytes in memory, with the padding of the layout's tiles.
-    space: 0 is the device's main memory; others are on the chip.
-  """
+  """Type and size of one array."""
 
   dtype: str
   shape: tuple[int, ...]
-  values: int
-  size: int
-  space: int
+  values: int  # Bytes of its elements.
+  size: int  # Bytes in memory, with the padding of the layout's tiles.
+  space: int  # 0 is the device's main memory; others are on the chip.
 
 
 class Instruction(NamedTuple):
-  """One instruction; `text` is inside its parentheses, `attributes` the text after them."""
+  """One instruction."""
 
   name: str
   arrays: tuple[Array, ...]
   opcode: str
   operands: tuple[str, ...]
-  text: str
-  attributes: str
+  text: str  # Inside the parentheses.
+  attributes: str  # After the parentheses.
   root: bool
 
   def calls(self, attribute: str) -> str | None:
@@ -76,8 +70,7 @@ def completion(start: Instruction, computation: Computation) -> Instruction:
 def parse(text: str) -> Program:
   """Parses `compiled.as_text()`.
 
-  Raises:
-    ValueError: the text has no ENTRY computation.
+  Raises ValueError: the text has no ENTRY computation.
   """
   computations, entry, current = {}, None, None
   for line in text.splitlines():

@@ -148,8 +148,7 @@ def _memory_table(steps: dict[str, Compiled]) -> Table:
     sizes = (_size(getattr(s.memory, field)) if s.memory else '?' for s in steps.values())
     table.add_row(name, *sizes)
   table.add_row('total', *(_size(step.required) for step in steps.values()))
-  fractions = (f'{step.required / step.available:.0%}' for step in steps.values())
-  table.add_row('fraction of memory', *fractions)
+  table.add_row('fraction of memory', *(f'{s.required / s.available:.0%}' for s in steps.values()))
   table.add_row('compile time', *(f'{step.seconds:.0f} s' for step in steps.values()))
   return table
 

@@ -18,18 +18,14 @@ _RESOURCES = {
 
 
 class Times(NamedTuple):
-  """Seconds that each resource of a device needs at its peak rate.
-
-  `compiler` is the compiler's estimate, without collectives and gathers. It and `vector` are None
-  where the chip's rates are not published.
-  """
+  """Seconds that each resource of a device needs at its peak rate, None if it is not published."""
 
   matrix: float
   vector: float | None
   memory: float
   links: float
   network: float
-  compiler: float | None
+  compiler: float | None  # The compiler's estimate, without collectives and gathers.
 
   @property
   def roofline(self) -> float:

@@ -28,28 +28,19 @@ _ENVIRONMENT = {
 
 
 class Topology(NamedTuple):
-  """Devices to compile for.
+  """Devices to compile for."""
 
-  Fields:
-    name: as the user wrote it.
-    chip: rates and memory of one device.
-    devices: for a mesh.
-    domain: number of devices that fast links join: a TPU slice or a GPU node.
-    exact: whether the program is compiled by the chip's own compiler.
-  """
-
-  name: str
+  name: str  # As the user wrote it.
   chip: Chip
   devices: Sequence[jax.Device]
-  domain: int
-  exact: bool
+  domain: int  # Number of devices that fast links join: a TPU slice or a GPU node.
+  exact: bool  # Whether the program is compiled by the chip's own compiler.
 
 
 def find(name: str) -> Topology:
   """The topology of that name. Call it before this process uses any device.
 
-  Raises:
-    ConfigError: malformed name, unknown chip, impossible shape, or libtpu is not installed.
+  Raises ConfigError: malformed name, unknown chip, impossible shape, or no libtpu.
   """
   match = re.fullmatch(r'(\w+):(\d+(?:x\d+)*)(?:\*(\d+))?', name)
   if not match or match[1] not in CHIPS:
@@ -87,8 +78,6 @@ def _tpu_devices(name: str, chip: str, shape: str, slices: int) -> Sequence[jax.
   if math.prod(sides) < 4:  # Fewer chips than a host has.
     options['chips_per_host_bounds'] = (*sides, 1)[:3]
   try:
-    return topologies.get_topology_desc(
-      platform='tpu', topology_name=f'{chip}:{shape}', **options
-    ).devices
+    return topologies.get_topology_desc(f'{chip}:{shape}', 'tpu', **options).devices
   except (RuntimeError, ValueError) as error:
     raise ConfigError(f'topology {name}: {str(error).splitlines()[0]}') from error

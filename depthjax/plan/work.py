@@ -24,17 +24,11 @@ _REDUCTIONS = ('reduce_', 'arg', 'cumsum', 'cumprod', 'cummax', 'cummin', 'cumlo
 
 
 class Work(NamedTuple):
-  """Operations of all devices together.
+  """Operations of all devices together; a multiply-add counts as 2."""
 
-  Fields:
-    matrix: FLOPs of convolutions and matrix products (2 per multiply-add), by type of the inputs.
-    vector: all other operations, one per element, comparisons and integers included.
-    unknown_loops: while loops; they count as one iteration.
-  """
-
-  matrix: dict[str, int]
-  vector: int
-  unknown_loops: int
+  matrix: dict[str, int]  # FLOPs of convolutions and matrix products, by type of the inputs.
+  vector: int  # All other operations, one per element, comparisons and integers included.
+  unknown_loops: int  # While loops; they count as one iteration.
 
 
 def work(jaxpr: Any) -> Work:

@@ -28,9 +28,6 @@ def ebb(source: Path) -> Found:
 
   Conversion: both photos as stored; disparity min-max normalised and resized to the photo, `valid`
   where the map has a value, or everywhere if it was resized.
-
-  Raises:
-    InputError: no such folders, or nothing in them.
   """
   sharp, blurred = folder(source, 'original'), folder(source, 'bokeh')
   fields, files = ('image', 'target'), None
@@ -70,9 +67,6 @@ def blb(source: Path) -> Found:
   split. EXR images are linear and become clip(EXR)^(1 / 2.2), the paper's protocol, in 8 bits.
   disparity is 1 / depth, not normalised. The signed blur radius in pixels of the prepared image is
   blur * (disparity - focus).
-
-  Raises:
-    InputError: not a folder, no scene in it, or a JSON file that cannot be read.
   """
   folder(source, '.')
   folders = [path for path in sorted(source.iterdir()) if path.is_dir()]

@@ -16,7 +16,7 @@ class Dataset(NamedTuple):
 
   @property
   def read(self) -> Callable[[pathlib.Path], Any]:
-    """The reader: folder of the dataset -> entries.Found."""
+    """The reader: folder of the dataset -> entries.Found; raises InputError."""
     return pkgutil.resolve_name(f'{__package__}.{self.reader}')
 
   @property
@@ -26,9 +26,9 @@ class Dataset(NamedTuple):
 
   @property
   def guide(self) -> str:
-    """The reader's docstring without `Raises`, one line per paragraph."""
-    text, _, _ = _docstring(self.reader).partition('\n\nRaises:')
-    return '\n\n'.join(' '.join(part.split()) for part in text.split('\n\n'))
+    """The reader's docstring, one line per paragraph."""
+    paragraphs = _docstring(self.reader).split('\n\n')
+    return '\n\n'.join(' '.join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _docstring(reader: str) -> str:

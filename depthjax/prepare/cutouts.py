@@ -19,9 +19,6 @@ def matting(source: Path) -> Found:
 
   Conversion: photos as stored; mattes in 8 bits. A matte without an opaque pixel (glass, smoke) is
   bad: it gives no foreground.
-
-  Raises:
-    InputError: no such folders, or nothing in them.
   """
   photos = folder(source, 'original', 'original_image', 'blurred_image', 'image')
   mattes = folder(source, 'mask', 'alpha')
@@ -39,9 +36,6 @@ def duts(source: Path) -> Found:
   Licence: none stated; photographs of ImageNet and SUN, research only.
 
   Conversion: masks are 255 where they were 128 or more, else 0.
-
-  Raises:
-    InputError: no such folders, or nothing in them.
   """
   photos = folder(source, 'DUTS-TR-Image', 'DUTS-TE-Image')
   masks = folder(source, photos.name.replace('Image', 'Mask'))
@@ -58,9 +52,6 @@ def msra10k(source: Path) -> Found:
   Licence: research only.
 
   Conversion: masks are 255 where they were 128 or more, else 0.
-
-  Raises:
-    InputError: no such folder, or nothing in it.
   """
   path = folder(source, 'Imgs', '.')
   photos, masks = listed(path, ('.jpg', '.jpeg')), listed(path, ('.png',))

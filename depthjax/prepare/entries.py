@@ -12,17 +12,11 @@ Record = dict[str, Any]
 
 
 class Entry(NamedTuple):
-  """A record that is not loaded yet.
+  """A record that is not loaded yet."""
 
-  Attributes:
-    name: unique in the dataset.
-    group: all entries of a group, such as views of one scene, are in the same split.
-    load: returns the record, or raises InputError if it is bad.
-  """
-
-  name: str
-  group: str
-  load: Callable[[], Record]
+  name: str  # Unique in the dataset.
+  group: str  # All entries of a group, such as views of one scene, are in the same split.
+  load: Callable[[], Record]  # Raises InputError if the record is bad.
 
 
 class Found(NamedTuple):
@@ -33,11 +27,7 @@ class Found(NamedTuple):
 
 
 def found(source: Path, fields: tuple[str, ...], entries: list[Entry], expected: str) -> Found:
-  """The result of a reader.
-
-  Raises:
-    InputError: there are no entries; the message says what was `expected`.
-  """
+  """The result of a reader; raises InputError with `expected` if there are no entries."""
   if not entries:
     raise InputError(source, 'holds no record', expected)
   return Found(fields, entries)
@@ -46,8 +36,7 @@ def found(source: Path, fields: tuple[str, ...], entries: list[Entry], expected:
 def folder(source: Path, *choices: str) -> Path:
   """The first of the subfolders of `source` that exists.
 
-  Raises:
-    InputError: `source` is not a folder, or has none of them.
+  Raises InputError: `source` is not a folder, or has none of them.
   """
   if not source.is_dir():
     wrong = 'is not a folder' if source.exists() else 'does not exist'

@@ -14,8 +14,7 @@ from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, readable
 def opened(path: Path, right: str) -> Iterator[Any]:
   """An h5py.File for reading; errors in the block become InputError, with `right` as expected.
 
-  Raises:
-    InputError: h5py is not installed, or the file is not HDF5, truncated or lacks an array.
+  Raises InputError: h5py is not installed, or the file is not HDF5, truncated or lacks an array.
   """
   path = readable_file(path)
   try:
@@ -34,15 +33,9 @@ def opened(path: Path, right: str) -> Iterator[Any]:
 
 
 def read(path: Path, name: str, channels: tuple[int, ...] = ()) -> np.ndarray:
-  """Reads an array of floats as float32 [h w] or [h w c].
+  """Reads an array of floats as float32 [h w], or [h w *channels].
 
-  Args:
-    path: the file.
-    name: of the array in the file.
-    channels: its dimensions after h and w.
-
-  Raises:
-    InputError: as `opened`; other dimensions or type; more than MAX_PIXELS pixels.
+  Raises InputError: as `opened`; other dimensions or type; more than MAX_PIXELS pixels.
   """
   with opened(path, f'a complete HDF5 file with an array {name!r}') as file:
     array = file[name]

@@ -37,11 +37,9 @@ def matched(
     group: returns the group of a {scene}; without {scene} each record is its own group.
     fields: of the records.
 
-  Returns:
-    The entries by name: the path of the image in `source` without extension.
+  Returns the entries by name: the path of the image in `source` without extension.
 
-  Raises:
-    InputError: `source` is not a folder, or no file in it matches.
+  Raises InputError: `source` is not a folder, or no file in it matches.
   """
   files = list(_walk(folder(source, '.')))
   entries = [entry for rule in rules for entry in _matching(source, files, rule, load, group)]

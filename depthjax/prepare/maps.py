@@ -28,8 +28,7 @@ def of_depth(
     valid: bool [h w]; unknown where false.
     image: uint8 [h w 3]; None reads `photo`.
 
-  Raises:
-    InputError: sizes that differ, or no valid pixel.
+  Raises InputError: sizes that differ, or no valid pixel.
   """
   metres = metres.astype(np.float32)
   known = np.isfinite(metres) & (metres >= _NEAREST)
@@ -47,17 +46,9 @@ def of_disparity(
   unit: str = 'px',
   image: np.ndarray | None = None,
 ) -> Record:
-  """A record of disparity as stored.
+  """A record of disparity as stored, floats [h w], near is large; otherwise as of_depth.
 
-  Args:
-    photo, file: paths of the image and of the map.
-    values: floats [h w], near is large.
-    valid: bool [h w].
-    unit: 'px' for disparity in pixels or with an unknown scale and offset, else '1/m'.
-    image: as in of_depth.
-
-  Raises:
-    InputError: sizes that differ, or no valid pixel.
+  `unit` is 'px' for disparity in pixels or with an unknown scale and offset, else '1/m'.
   """
   image = pictures.read_picture(photo) if image is None else image
   pictures.check_sizes(photo, image, file, values)
@@ -75,8 +66,7 @@ def load_depth(photo: Path, file: Path) -> Record:
 def load_millimetres(photo: Path, file: Path) -> Record:
   """The record of a 16-bit PNG of depth in millimetres, 0 unknown.
 
-  Raises:
-    InputError: as images.read_pixels and of_depth, or other values.
+  Raises InputError: as images.read_pixels and of_depth, or other values.
   """
   values = images.read_pixels(file)
   if values.dtype != np.uint16 or values.ndim != 2:
@@ -86,10 +76,6 @@ def load_millimetres(photo: Path, file: Path) -> Record:
 
 
 def check_known(file: Path, valid: np.ndarray) -> None:
-  """Refuses a map without valid pixels.
-
-  Raises:
-    InputError: `valid` is false everywhere.
-  """
+  """Raises InputError for a map without valid pixels."""
   if not valid.any():
     raise InputError(file, 'has no valid pixel', 'depth or disparity')

@@ -20,9 +20,6 @@ def diml(source: Path) -> Found:
 
   Conversion: disparity = 1 / depth. All images of an indoor scene are in one split; outdoors there
   are no scenes.
-
-  Raises:
-    InputError: not a folder, or no image in it.
   """
   indoors = 'HR/{scene}/color/{name}_c.png', 'HR/{scene}/depth_filled/{name}_depth_filled.png'
   outdoors = 'outleft/{name}.png', 'depthmap/{name}.png'
@@ -40,9 +37,6 @@ def diode(source: Path) -> Found:
 
   Conversion: disparity = 1 / depth, valid where the mask is. All images of a scene are in one
   split.
-
-  Raises:
-    InputError: not a folder, or no image in it.
   """
   path = '{scene}/scan_{scan}/{name}'
   rule = f'{path}.png', f'{path}_depth.npy', f'{path}_depth_mask.npy'

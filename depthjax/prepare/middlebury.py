@@ -40,9 +40,6 @@ def middlebury(source: Path) -> Found:
 
   Conversion: with a calibration, disparity = (d + doffs) / (focal length x baseline), in 1/m;
   without, d in pixels (unit 'px'), which is inverse depth with an unknown scale and offset.
-
-  Raises:
-    InputError: not a folder, or no scene in it.
   """
   folder(source, '.')
   entries = []
@@ -64,9 +61,6 @@ def middlebury2014(source: Path) -> Found:
   Licence: none stated; research, with citation.
 
   Conversion: as with middlebury2021; `-perfect` and `-imperfect` of a scene are in one split.
-
-  Raises:
-    InputError: not a folder, or no scene in it.
   """
   return _both_views(source)
 
@@ -85,9 +79,6 @@ def middlebury2021(source: Path) -> Found:
   specifies; it is stored as pfm_scale, since published numbers measure depth in units of
   1 / pfm_scale millimetres. Scenes whose names differ only in their number, such as artroom1 and
   artroom2, are in one split.
-
-  Raises:
-    InputError: not a folder, or no scene in it.
   """
   return _both_views(source)
 

@@ -23,9 +23,6 @@ def nyuv2(source: Path) -> Found:
 
   Conversion: disparity = 1 / depth. In the .mat, depth is the completed map `depths`, and `valid`
   is where `rawDepths` measured it. All frames of a scene are in one split.
-
-  Raises:
-    InputError: no such file or folders, a damaged .mat, or h5py is missing.
   """
   file = source if source.suffix.lower() == '.mat' else source / _MATLAB
   if source == file or file.is_file():

@@ -13,19 +13,14 @@ _OPAQUE = 250  # Pixels of at least this alpha show only the foreground.
 
 
 def read_picture(path: Path) -> np.ndarray:
-  """A photo, uint8 sRGB [h w 3], upright.
-
-  Raises:
-    InputError: as images.read_image.
-  """
+  """A photo, uint8 sRGB [h w 3], upright; errors as images.read_image."""
   return images.quantise(images.read_image(path))
 
 
 def read_matte(path: Path) -> np.ndarray:
   """A soft matte, uint8 [h w 1], 255 the foreground.
 
-  Raises:
-    InputError: as images.read_pixels; unequal channels, or no opaque pixel.
+  Raises InputError: as images.read_pixels; unequal channels, or no opaque pixel.
   """
   values = images.read_pixels(path)
   if values.dtype not in (np.uint8, np.uint16):
@@ -46,11 +41,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def check_sizes(path: Path, first: np.ndarray, other: Path, second: np.ndarray) -> None:
-  """Refuses two arrays [h w ...] of unequal height or width.
-
-  Raises:
-    InputError: the sizes differ.
-  """
+  """Raises InputError for two arrays [h w ...] of unequal height or width."""
   if first.shape[:2] != second.shape[:2]:
     (h, w), (h2, w2) = first.shape[:2], second.shape[:2]
     name = f'{other.parent.name}/{other.name}'

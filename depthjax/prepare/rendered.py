@@ -34,9 +34,6 @@ def hypersim(source: Path) -> Found:
   tilted lenses are ignored), and disparity = 1 / depth. Light is scaled so that its 90th percentile
   has a brightness of 0.8 after a gamma of 1 / 2.2, and clipped, as the authors do, but over all
   pixels. All frames of a scene are in one split.
-
-  Raises:
-    InputError: not a folder, or no frame in it.
   """
   return matched(source, [_HYPERSIM], _load_planar)
 
@@ -51,9 +48,6 @@ def hypersim_published(source: Path) -> Found:
 
   Conversion: distance is used as depth without correction, and images are
   (light / largest light)^(0.5 / 2.2).
-
-  Raises:
-    InputError: not a folder, or no frame in it.
   """
   return matched(source, [_HYPERSIM], _load_published)
 
@@ -69,9 +63,6 @@ def tartanair(source: Path) -> Found:
 
   Conversion: disparity = 1 / depth, valid where depth is finite, which includes the sky. All images
   of an environment are in one split, so at least 3 environments are needed.
-
-  Raises:
-    InputError: not a folder, or no left image in it.
   """
   path = '{scene}/{level}/{run}'
   rule = f'{path}/image_left/{{frame}}_left.png', f'{path}/depth_left/{{frame}}_left_depth.npy'
@@ -89,9 +80,6 @@ def mvssynth(source: Path) -> Found:
 
   Conversion: disparity = 1 / depth, with the game's unit as a metre; valid where depth is finite.
   All images of a sequence are in one split.
-
-  Raises:
-    InputError: not a folder, or no image in it.
   """
   rule = '{scene}/images/{frame}.png', '{scene}/depths/{frame}.exr'
   return matched(source, [rule], maps.load_depth)

@@ -29,19 +29,12 @@ _POLL = 0.2  # Seconds between two updates of the progress.
 
 
 class Plan(NamedTuple):
-  """The shards that one machine writes.
+  """The shards that one machine writes."""
 
-  Attributes:
-    target: the folder.
-    manifest: describes the complete folder, of all machines.
-    todo: numbers of this machine's shards that do not exist yet.
-    own: number of this machine's shards.
-  """
-
-  target: pathlib.Path
-  manifest: shards.Manifest
-  todo: list[int]
-  own: int
+  target: pathlib.Path  # The folder.
+  manifest: shards.Manifest  # Describes the complete folder, of all machines.
+  todo: list[int]  # Numbers of this machine's shards that do not exist yet.
+  own: int  # Number of this machine's shards.
 
   @property
   def scenes(self) -> int:
@@ -103,13 +96,10 @@ def write(
 ) -> Written:
   """Draws and writes the shards of a plan.
 
-  Args:
-    fields: as in `plan`.
-    workers: number of processes; 0 draws in this process.
-    advance: called regularly with the number of scenes drawn so far.
+  `fields` are those of `plan`. `workers` is the number of processes, 0 to draw in this process.
+  `advance` is called regularly with the number of scenes drawn so far.
 
-  Raises:
-    InputError: the folder cannot be written, or too many photographs cannot be decoded.
+  Raises InputError: the folder cannot be written, or too many photographs cannot be decoded.
   """
   _clear(planned)
   job = planned.target, planned.manifest, fields

@@ -22,9 +22,6 @@ def multiscopic(source: Path) -> Found:
   Licence: unknown; research.
 
   Conversion: one record per view, disparity as stored. All views of a scene are in one split.
-
-  Raises:
-    InputError: not a folder, or no view in it.
   """
   return matched(source, [('{scene}/view{view}.png', '{scene}/disp{view}.png')], _load_positive)
 
@@ -39,9 +36,6 @@ def irs(source: Path) -> Found:
   Licence: unknown; research.
 
   Conversion: disparity as stored, valid where positive. All images of a scene are in one split.
-
-  Raises:
-    InputError: not a folder, or no left image in it.
   """
   return matched(source, [('{scene}/l_{frame}.png', '{scene}/d_{frame}.exr')], _load_positive)
 
@@ -57,9 +51,6 @@ def unrealstereo4k(source: Path) -> Found:
 
   Conversion: disparity as stored, valid where positive. All images of a scene are in one split.
   --long-side=1920 halves the resolution.
-
-  Raises:
-    InputError: not a folder, or no left image in it.
   """
   rule = '{scene}/Image0/{frame}.png', '{scene}/Disp0/{frame}.npy'
   return matched(source, [rule], _load_positive)
@@ -76,9 +67,6 @@ def holopix50k(source: Path) -> Found:
   Licence: that of its authors, research only (unverified).
 
   Conversion: disparity as stored, which may be negative; valid where it is finite.
-
-  Raises:
-    InputError: not a folder, or no left image in it.
   """
   return matched(source, [('left/{name}_left.jpg', 'disparity/{name}_left.*')], _load_finite)
 
@@ -93,9 +81,6 @@ def hrwsi(source: Path) -> Found:
   Licence: research only (unverified).
 
   Conversion: disparity as stored, valid where its mask is.
-
-  Raises:
-    InputError: not a folder, or no image in it.
   """
   rule = 'imgs/{name}.jpg', 'gts/{name}.png', 'valid_masks/{name}.png'
   return matched(source, [rule], _load_masked)

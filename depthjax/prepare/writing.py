@@ -74,8 +74,7 @@ def prepare(
     most_bad: largest allowed fraction of bad records.
     track: wraps the entries of a split while they are read, to show progress.
 
-  Raises:
-    InputError: an unusable source or target, too many bad records, or a full disk.
+  Raises InputError: an unusable source or target, too many bad records, or a full disk.
   """
   source, target = Path(source), Path(target)
   try:

@@ -12,12 +12,7 @@ _SCENES = (
   'lens with occlusion'
 )
 # Number of feature channels per colour -> widths of the convolutions, in the ratio of the paper's.
-_CHANNELS = {
-  5: (3, 3, 3, 3),
-  8: (6, 6, 6, 3),
-  16: (15, 15, 9, 6),
-  32: (30, 30, 18, 15),
-}
+_CHANNELS = {5: (3, 3, 3, 3), 8: (6, 6, 6, 3), 16: (15, 15, 9, 6), 32: (30, 30, 18, 15)}
 
 EXPERIMENTS = {
   experiment.name: experiment

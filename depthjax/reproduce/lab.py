@@ -1,5 +1,6 @@
 """A folder of runs: each experiment is trained once, and its scores are stored beside it."""
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -19,23 +20,14 @@ _HASH_KEYS = {'predictor.weights': 'sha256', 'initialise.weights': 'first_sha256
 
 
 class Experiment(NamedTuple):
-  """What to train.
+  """What to train."""
 
-  Fields:
-    name: of its folder.
-    config: stem of a file in configs/.
-    fields: overrides of the config by dotted name.
-    predictor: experiment that predicts the disparity to train on, '' for none.
-    initialise: experiment whose weights initialise this one, '' for random weights.
-    arg: further arguments of the config file, such as 'stage=first'.
-  """
-
-  name: str
-  config: str
-  fields: Mapping[str, Any] = {}
-  predictor: str = ''
-  initialise: str = ''
-  arg: str = ''
+  name: str  # Of its folder.
+  config: str  # Stem of a file in configs/.
+  fields: Mapping[str, Any] = {}  # Overrides of the config by dotted name.
+  predictor: str = ''  # Experiment that predicts the disparity to train on, '' for none.
+  initialise: str = ''  # Experiment whose weights initialise this one, '' for random weights.
+  arg: str = ''  # Further arguments of the config file, such as 'stage=first'.
 
   @property
   def dependencies(self) -> dict[str, str]:
@@ -44,54 +36,37 @@ class Experiment(NamedTuple):
     return {field: name for field, name in names.items() if name}
 
 
+@dataclasses.dataclass
 class Lab:
-  """Trains and evaluates experiments of one size in one folder, each once.
+  """Trains and evaluates experiments of one size in one folder, each once."""
 
-  Args:
-    root: folder of the runs.
-    configs: folder of the config files.
-    size: of every config.
-    fields: overrides of every config, such as its steps.
-    experiments: by name.
-    given: weights files or folders of runs, by the name of the experiment that they replace.
-  """
-
-  def __init__(
-    self,
-    root: pathlib.Path,
-    configs: pathlib.Path,
-    size: str,
-    fields: Mapping[str, Any],
-    experiments: Mapping[str, Experiment],
-    given: Mapping[str, pathlib.Path] = {},
-  ):
-    self.root = root
-    self._configs = configs
-    self._size = size
-    self._fields = dict(fields)
-    self._experiments = experiments
-    self._given = dict(given)
-    self.used: set[str] = set()  # Names of the given weights that were used.
+  root: pathlib.Path  # Folder of the runs.
+  configs: pathlib.Path  # Folder of the config files.
+  size: str  # Of every config.
+  fields: Mapping[str, Any]  # Overrides of every config, such as its steps.
+  experiments: Mapping[str, Experiment]  # By name.
+  # Weights files or folders of runs, by the name of the experiment that they replace.
+  given: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+  used: set[str] = dataclasses.field(default_factory=set)  # Names of given weights that were used.
 
   def path(self, name: str) -> pathlib.Path:
     """The folder of an experiment, or the weights given instead."""
-    return self._given.get(name, self.root / name)
+    return self.given.get(name, self.root / name)
 
   def config(self, name: str) -> ml_collections.ConfigDict:
     """The config that an experiment trains with, locked.
 
-    Raises:
-      configuring.ConfigError: no such file, size or field.
+    Raises configuring.ConfigError: no such file, size or field.
     """
-    experiment = self._experiments[name]
+    experiment = self.experiments[name]
     paths = {field: str(self.path(other)) for field, other in experiment.dependencies.items()}
-    return with_fields(self._plain(name), {**experiment.fields, **self._fields, **paths})
+    return with_fields(self._plain(name), {**experiment.fields, **self.fields, **paths})
 
   def _plain(self, name: str) -> ml_collections.ConfigDict:
     """The config of an experiment's file, without overrides."""
-    experiment = self._experiments[name]
-    arg = ','.join(filter(None, (self._size, experiment.arg)))
-    return configuring.load(self._configs / f'{experiment.config}.py', arg)
+    experiment = self.experiments[name]
+    arg = ','.join(filter(None, (self.size, experiment.arg)))
+    return configuring.load(self.configs / f'{experiment.config}.py', arg)
 
   def scores(
     self, name: str, predictor: str = '', frames: str = '', **fields: Any
@@ -105,9 +80,9 @@ class Lab:
 
     Raises:
       files.errors.InputError: a stored record is damaged.
-      configuring.ConfigError: as `train`; or given weights replace the experiment.
+      configuring.ConfigError: as `train`, or given weights replace the experiment.
     """
-    if name in self._given:
+    if name in self.given:
       raise configuring.ConfigError(f'{name} cannot be given: a table scores it, which needs a run')
     overrides = {key.replace('__', '.'): value for key, value in fields.items()}
     if frames:
@@ -142,14 +117,12 @@ class Lab:
     A run in the folder is reused if all config fields that affect its results agree. A field that
     an older run did not record must have the value of the config file.
 
-    Raises:
-      configuring.ConfigError: the folder holds a run of another config, predictor or initial
-        weights.
+    Raises configuring.ConfigError: the run has another config, predictor or initial weights.
     """
-    if name in self._given:
+    if name in self.given:
       self.used.add(name)
       return self.path(name)
-    dependencies = self._experiments[name].dependencies
+    dependencies = self.experiments[name].dependencies
     for other in dependencies.values():
       self.train(other)
     config, workdir = self.config(name), self.path(name)
@@ -200,8 +173,7 @@ def with_fields(
 ) -> ml_collections.ConfigDict:
   """A locked copy of a config with fields replaced, by dotted name.
 
-  Raises:
-    configuring.ConfigError: no such field, or a value of another type.
+  Raises configuring.ConfigError: no such field, or a value of another type.
   """
   config = config.copy_and_resolve_references().lock()
   try:
@@ -222,8 +194,7 @@ def weights_hash(run: pathlib.Path) -> str:
 def read_json(path: pathlib.Path) -> dict[str, Any]:
   """A JSON object, empty if there is no file.
 
-  Raises:
-    files.errors.InputError: not a JSON object.
+  Raises files.errors.InputError: not a JSON object.
   """
   if not path.exists():
     return {}

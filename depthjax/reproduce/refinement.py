@@ -1,6 +1,5 @@
 """Refines simulated predictions of test scenes by several methods, and scores the results."""
 
-import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,18 +26,13 @@ Record = Mapping[str, np.ndarray]
 
 
 class Method(NamedTuple):
-  """How the low-resolution prediction is refined.
+  """How the low-resolution prediction is refined."""
 
-  Fields:
-    kind: 'initial' (not at all), 'high' (replaced by the high-resolution prediction), 'bicubic',
-      'guided', 'poisson', 'refined' (one stage) or 'two_stage'.
-    run: the experiment whose network is used by the last two.
-    levels: levels of windows of 'two_stage'.
-  """
-
+  # 'initial' (not at all), 'high' (replaced by the high-resolution prediction), 'bicubic',
+  # 'guided', 'poisson', 'refined' (one stage) or 'two_stage'.
   kind: str
-  run: str = ''
-  levels: int = 0
+  run: str = ''  # Experiment whose network 'refined' and 'two_stage' use.
+  levels: int = 0  # Levels of windows of 'two_stage'.
 
 
 def scores(
@@ -48,11 +42,9 @@ def scores(
 
   Args:
     names: scores that are required; stored results that lack one are computed again.
-    fields: overrides of the scenes' config with '__' for the dot, such as
-      data__predictions__noise.
+    fields: overrides of the scenes' config with '__' for the dot: data__predictions__noise.
 
-  Raises:
-    files.errors.InputError, configuring.ConfigError: as Lab.train.
+  Raises files.errors.InputError and configuring.ConfigError as Lab.train.
   """
   overrides = {key.replace('__', '.'): value for key, value in fields.items()}
   config = lab_lib.with_fields(lab.config(_SCENES), overrides)
@@ -93,15 +85,11 @@ def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndar
       return lambda record: refine.refine(record['low'], record['high'], refiner, **fields)
     fields['input_size'] = min(fields['input_size'], two_stage.LARGEST)
     settings = two_stage.Settings(levels=method.levels, **fields)
-    return functools.partial(_two_stage, refiner=refiner, settings=settings)
+    count = two_stage.calls(settings, predicts=False) - 1
+    return lambda record: two_stage.refine(
+      record['low'], record['high'], refiner, views=record['windows'][:count], settings=settings
+    )
   return _WITHOUT_NETWORK[method.kind]
-
-
-def _two_stage(
-  record: Record, *, refiner: refine.Refiner, settings: two_stage.Settings
-) -> np.ndarray:
-  views = record['windows'][: two_stage.calls(settings, predicts=False) - 1]
-  return two_stage.refine(record['low'], record['high'], refiner, views=views, settings=settings)
 
 
 def _bicubic(record: Record) -> np.ndarray:

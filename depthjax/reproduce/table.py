@@ -20,44 +20,28 @@ orders and differences of rows with the paper, not values."""
 
 
 class Row(NamedTuple):
-  """One row: the paper's values, and how to measure ours.
+  """One row: the paper's values, and how to measure ours."""
 
-  Fields:
-    label: as in the paper.
-    paper: the paper's values by `Table.paper_columns`, None for a missing one.
-    measure: from a lab to our values by `Table.columns`, each a number or one per scene [n]; None
-      if we cannot measure the row.
-    note: why not, or what differs.
-  """
-
-  label: str
-  paper: tuple[float | None, ...]
+  label: str  # As in the paper.
+  paper: tuple[float | None, ...]  # By Table.paper_columns, None for a missing value.
+  # From a lab to our values by Table.columns, each a number or one per scene [n]. None if we
+  # cannot measure the row.
   measure: Callable[[Lab], Sequence[float | np.ndarray]] | None
-  note: str = ''
+  note: str = ''  # Why we cannot measure it, or what differs.
 
 
 class Table(NamedTuple):
-  """A table of a paper.
+  """A table of a paper."""
 
-  Fields:
-    name: such as 'deeplens/table2'.
-    title: its subject.
-    source: paper and number.
-    paper_columns, columns: headings of the paper's values and of ours.
-    data: the paper's data and ours.
-    expected: what our values show if the paper is right.
-    reference: label of the row to which the others are compared scene by scene, or ''.
-  """
-
-  name: str
-  title: str
-  source: str
-  paper_columns: tuple[str, ...]
-  columns: tuple[str, ...]
+  name: str  # Such as 'deeplens/table2'.
+  title: str  # Its subject.
+  source: str  # Paper and number.
+  paper_columns: tuple[str, ...]  # Headings of the paper's values.
+  columns: tuple[str, ...]  # Headings of our values.
   rows: tuple[Row, ...]
-  data: str
-  expected: str
-  reference: str = ''
+  data: str  # The paper's data and ours.
+  expected: str  # What our values show if the paper is right.
+  reference: str = ''  # Label of the row to which the others are compared scene by scene, or ''.
 
 
 class Difference(NamedTuple):
@@ -68,14 +52,11 @@ class Difference(NamedTuple):
 
 
 class Filled(NamedTuple):
-  """A table with our values by row, empty where there are none.
-
-  `differences` to the reference are by row too, empty for the reference itself.
-  """
+  """A table with our values by row, empty where there are none."""
 
   table: Table
   values: tuple[tuple[float, ...], ...]
-  differences: tuple[tuple[Difference, ...], ...] = ()
+  differences: tuple[tuple[Difference, ...], ...] = ()  # To the reference, empty for itself.
 
 
 def fill(table: Table, lab: Lab) -> Filled:
@@ -136,8 +117,7 @@ def _grid(head: list[str], body: list[list[str]]) -> list[str]:
 def read(path: pathlib.Path) -> str:
   """The document that `write` will change, or a new one; call it before long work starts.
 
-  Raises:
-    files.errors.InputError: a file that this command did not write.
+  Raises files.errors.InputError: a file that this command did not write.
   """
   atomic.check_output(path, ('.md',))
   if not path.exists():
@@ -150,11 +130,7 @@ def read(path: pathlib.Path) -> str:
 
 
 def write(path: pathlib.Path, name: str, section: str) -> None:
-  """Replaces a table's section in a Markdown file, or appends it.
-
-  Raises:
-    files.errors.InputError: as `read`.
-  """
+  """Replaces a table's section in a Markdown file, or appends it; errors as `read`."""
   text = read(path)
   begin = f'<!-- begin {name} -->\n'
   before, mark, rest = text.partition(begin)

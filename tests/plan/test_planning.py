@@ -12,11 +12,12 @@ import pytest
 from rich.console import Console
 
 from depthjax import configuring
-from depthjax.plan import chips, planning, report
+from depthjax.plan import chips, planning, report, roofline, topology
 from depthjax.plan.planning import Trial
 from depthjax.plan.topology import Topology
 from depthjax.train import experiment as experiment_lib
 from tests import tiny
+from tests.plan.test_topology import needs_libtpu
 
 
 def _topology(count):
@@ -44,7 +45,8 @@ def test_every_config_has_a_plan(path):
   # refines four windows of each image.
   ratio = sum(plan.train.work.matrix.values()) / sum(plan.evaluate.work.matrix.values())
   assert 2 < ratio <= (12 if config.data.kind == 'predictions' else 3.1)
-  assert not plan.train.costs.collectives and plan.train.work.unknown_loops == 0
+  # The length of the loop that renders tilted layers depends on the data.
+  assert not plan.train.costs.collectives and plan.train.work.unknown_loops == bool(config.render)
   assert report.verdict(plan).startswith('FITS')
 
 
@@ -70,13 +72,16 @@ def test_each_gradient_is_reduced_once(planned):
   assert all(one.groups.shape == (1, 8) for one in found)
 
 
-def test_tables_and_json_have_the_same_numbers(planned):
+def _shown(plan):
   console = Console(record=True, width=120, file=io.StringIO())
-  report.show(planned, console)
-  text, numbers = console.export_text(), json.loads(json.dumps(report.as_json(planned)))
+  report.show(plan, console)
+  return console.export_text()
+
+
+def test_tables_and_json_have_the_same_numbers(planned):
+  text, numbers = _shown(planned), json.loads(json.dumps(report.as_json(planned)))
   assert 'ESTIMATES' in text and numbers['exact'] is False
   assert numbers['verdict'] in text.replace('\n', ' ').replace('  ', ' ')
-  assert len(numbers['train']['collectives']) == len(planned.train.costs.collectives)
   assert numbers['train']['memory_bytes'] == planned.train.memory._asdict()
   flops = sum(planned.train.work.matrix.values()) / 8
   assert sum(numbers['train']['flops']['matrix'].values()) == pytest.approx(flops)
@@ -133,43 +138,70 @@ def test_search_ends_where_no_batch_fits():
   assert min(_search(64, lambda size: 20e9 + size, 20e9)) == 16
 
 
-@pytest.mark.parametrize(
-  'message, required, available',
-  [
-    ('Ran out of memory in memory space hbm. Used 30.5G of 15.75G hbm. Exceeded', 30.5, 15.75),
-    ('required for HLO temporaries (17.35G) exceeds available HBM (15.75G).', 17.35, 15.75),
-    ('temporaries (512.0M) exceeds available HBM (0.25G).', 0.5, 0.25),
-    ('INTERNAL: something else', 0, 0),
-  ],
-)
-def test_out_of_memory_message_is_parsed(message, required, available):
-  assert planning.parse_out_of_memory(message) == (required * 2**30, available * 2**30)
+_MESSAGES = {
+  'Ran out of memory in memory space hbm. Used 30.5G of 15.75G hbm. Exceeded': (30.5, 15.75),
+  'required for HLO temporaries (17.35G) exceeds available HBM (15.75G).': (17.35, 15.75),
+  'temporaries (512.0M) exceeds available HBM (0.25G).': (0.5, 0.25),
+  'INTERNAL: something else': (0, 0),
+}
 
 
-def _command(*arguments):
+@pytest.mark.parametrize('message', _MESSAGES)
+def test_out_of_memory_message_is_parsed(message):
+  assert planning.parse_out_of_memory(message) == tuple(x * 2**30 for x in _MESSAGES[message])
+
+
+def _command(*arguments, code=0):
   command = [str(pathlib.Path(sys.executable).with_name('depthjax')), 'plan', *arguments]
-  return subprocess.run(command, capture_output=True, text=True, cwd=tiny.ROOT)
+  done = subprocess.run(command, capture_output=True, text=True, cwd=tiny.ROOT)
+  assert done.returncode == code, done.stderr
+  return done
 
 
 def test_command_prints_the_plan_and_writes_json(tmp_path):
   fields = [f for f in tiny.arguments(tmp_path) if not f.startswith('--workdir')]
   file = tmp_path / 'plan.json'
   done = _command(*fields, '--topology=a100:8', '--batch_size=16', '--search=0', f'--json={file}')
-  assert done.returncode == 0, done.stderr
   assert '8 x NVIDIA A100' in done.stdout and 'FITS' in done.stdout
   plan = json.loads(file.read_text())
   assert plan['batch_size'] == 16 and plan['devices'] == 8
 
 
-@pytest.mark.parametrize(
-  'arguments, message',
-  [
-    (['--topology=v5q:8'], 'expected CHIP:SHAPE'),
-    ([], '--topology is missing'),
-    (['--topology=h100:8', '--batch_size=12'], 'batch_size is 12; it must be a multiple of 8'),
-    (['--topology=h100:8', '--json=/nonexistent/plan.json'], 'there is no folder'),
-  ],
-)
-def test_command_refuses_bad_arguments_in_one_line(arguments, message):
-  done = _command('--config=configs/lensblur.py:smoke', *arguments)
-  assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
+_BAD = {
+  '--topology=v5q:8': 'expected CHIP:SHAPE',
+  '': '--topology is missing',
+  '--topology=h100:8 --batch_size=12': 'batch_size is 12; it must be a multiple of 8',
+  '--topology=h100:8 --json=/nonexistent/plan.json': 'there is no folder',
+}
+
+
+@pytest.mark.parametrize('arguments', _BAD)
+def test_command_refuses_bad_arguments_in_one_line(arguments):
+  error = _command('--config=configs/lensblur.py:smoke', *arguments.split(), code=2).stderr
+  assert _BAD[arguments] in error and len(error.splitlines()) == 1
+
+
+@needs_libtpu
+@pytest.mark.parametrize('name, slices', [('v5e:2x2', 1), ('v5e:2x2*2', 2)])
+def test_tpu_plan_is_complete(name, slices):
+  config, found = tiny.config(parallel__fsdp=2), topology.find(name)
+  plan = planning.plan(config, found, quick=True)
+  step, times = plan.train, roofline.times(plan.train, found)
+  assert step.fits and step.costs.cycles > 0 and step.costs.unknown_loops == 1  # Tilted layers.
+  assert step.costs.gather_elements == 0 and times.compiler > 0
+  # Each device of a pair holds half of each sharded parameter, and sends it to the other.
+  params = experiment_lib.build(config, found.devices).runner.abstract.params
+  sharded = [x for x in jax.tree.leaves(params) if not x.sharding.is_fully_replicated]
+  gathers = [one for one in step.costs.collectives if one.kind == 'all-gather']
+  sent = sum(x.operand_bytes for x in gathers if x.groups.tolist() == [[0, 1], [2, 3]])
+  assert sent == sum(x.size * x.dtype.itemsize for x in sharded) // 2
+  assert (roofline.bytes_sent(step, found)[1] > 0) == (slices > 1)
+  text = _shown(plan)
+  assert 'ESTIMATES' not in text and "compiler's estimate" in text and 'FITS: ' in text
+
+
+@needs_libtpu
+def test_batch_that_is_too_large_for_a_tpu_does_not_fit():
+  config = tiny.config(batch_size=400_000, eval__examples=400_000)
+  plan = planning.plan(config, topology.find('v5e:2x2'), quick=True)
+  assert not plan.train.fits and plan.train.required > plan.train.available > 15 * 2**30

@@ -34,7 +34,6 @@ def _topology(count, domain):
     ('all-to-all', _ROWS, 1200, 1200, 8, 1200 * 3 / 4, 0),
     # Over 2 domains of 4 devices.
     ('all-reduce', _ALL, 1200, 1200, 4, 2 * 1200 * 3 / 4, 2 * 1200 / 4 / 2),
-    ('all-reduce', _ROWS, 1200, 1200, 4, 2 * 1200 * 3 / 4, 0),
     ('all-to-all', _ALL, 1200, 1200, 4, 1200 * 3 / 8, 1200 / 2),
     # A permutation uses the network if one of its pairs does.
     ('collective-permute', _PAIR, 1200, 1200, 8, 1200, 0),
@@ -52,11 +51,3 @@ def test_roofline_is_the_time_of_the_slowest_resource():
   assert times.memory == pytest.approx(1) and times.matrix == pytest.approx(2)
   assert times.roofline == times.matrix and times.bottleneck == 'matrix units'
   assert times.sequential == pytest.approx(3) and times.compiler == pytest.approx(2)
-
-
-def test_published_peaks_and_clocks_agree():
-  """Peak over clock is the number of multipliers, 128 x 128 in every array."""
-  for name, arrays in {'v4': 8, 'v5e': 4, 'v5p': 8}.items():
-    chip = chips.CHIPS[name]
-    assert chip.matrix['bfloat16'] / chip.clock == pytest.approx(2 * arrays * 128**2, rel=0.01)
-  assert all(chip.hbm > 1e10 and chip.links > chip.network for chip in chips.CHIPS.values())

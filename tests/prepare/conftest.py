@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.commands.conftest import fixture_run  # noqa: F401
+from tests.commands.conftest import fixture_refuse, fixture_run  # noqa: F401
 from tests.prepare import hdf5_files
 
 

@@ -1,5 +1,6 @@
 """Writes HDF5 files; without h5py, NPZ files that a stand-in for h5py reads."""
 
+import contextlib
 import types
 
 import numpy as np
@@ -29,19 +30,11 @@ def write(path, strings=(), **arrays):
   return path
 
 
-class _File(dict):
+def _opened(path, mode):
   """Stands in for h5py.File in mode 'r'."""
-
-  def __init__(self, path, mode):
-    assert mode == 'r'
-    with open(path, 'rb') as opened, np.load(opened) as file:
-      super().__init__(file)
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *_):
-    pass
+  assert mode == 'r'
+  with open(path, 'rb') as opened, np.load(opened) as file:
+    return contextlib.nullcontext(dict(file))
 
 
-MODULE = h5py or types.SimpleNamespace(File=_File)
+MODULE = h5py or types.SimpleNamespace(File=_opened)

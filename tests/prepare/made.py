@@ -94,10 +94,8 @@ def middlebury(root):
   new = root / '2014' / 'Bike-perfect'
   write(new / 'im0.png', picture(0))
   (new / 'disp0.pfm').write_bytes(depth_formats.encode_pfm(pixels()))
-  (new / 'calib.txt').write_text(
-    'cam0=[500.5 0 8; 0 500.5 6; 0 0 1]\ncam1=[500.5 0 9; 0 500.5 6; 0 0 1]\ndoffs=2.5\n'
-    'baseline=200\nwidth=16\nheight=12\n'
-  )
+  calibration = 'cam0=[500.5 0 8; 0 500.5 6; 0 0 1]\ndoffs=2.5\nbaseline=200\nwidth=16\n'
+  (new / 'calib.txt').write_text(calibration)
   for name, view, disparity, h in (
     ('2005/Art', 'view1.png', 'disp1.png', 370),
     ('2003/cones', 'im2.png', 'disp2.png', 375),
@@ -139,16 +137,8 @@ def msra10k(root, count=8):
   return root
 
 
-MAKERS = {
-  'ebb': ebb,
-  'blb': blb,
-  'nyuv2': nyuv2,
-  'middlebury': middlebury,
-  'aim500': matting,
-  'p3m10k': lambda root: matting(root, 'blurred_image'),
-  'duts': duts,
-  'msra10k': msra10k,
-}
+MAKERS = {f.__name__: f for f in (ebb, blb, nyuv2, middlebury, duts, msra10k)}
+MAKERS |= {'aim500': matting, 'p3m10k': lambda root: matting(root, 'blurred_image')}
 
 
 def bad(entries):

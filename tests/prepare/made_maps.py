@@ -1,5 +1,6 @@
 """Writes small datasets of depth and disparity in their published layouts; returns their truth."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -61,116 +62,88 @@ def _truth(file, group, image, metres, valid):
   return Truth(file, group, image, inverse, valid, '1/m')
 
 
-def _write(root, items, values, *, unit='px', scale=1, known=_known):
-  """Writes the items (photo, map, group or None, mask or nothing); returns the truth by name.
+def _write(root, rule, scenes, views, values=_floats, *, group=None, metre=None, known=_known):
+  """Writes a dataset of images, maps and perhaps masks; returns the truth by name.
 
-  `values` makes a map of a seed; times `scale` it is in metres if the unit is '1/m'.
+  `rule` has the paths of the files of a record, with `s` for a scene and `v` for a view. `group` is
+  the index of the group in the path of the image, None for a group of one. `values` makes a map of
+  a seed: disparity in pixels, or depth in units of 1 / `metre` metres.
   """
   result = {}
-  for seed, (photo, file, group, *masks) in enumerate(items):
+  for seed, (scene, view) in enumerate(itertools.product(scenes, views)):
+    photo, file, *masks = (path.format(s=scene, v=view) for path in rule)
     name, image, stored = photo.rpartition('.')[0], _photo(root / photo, seed), values(seed)
     path, valid = _map(root / file, stored), known(stored)
     for mask in masks:
       chosen = np.random.default_rng(seed).random((H, W)) < 0.5
       valid = valid & chosen
       _map(root / mask, np.where(chosen, 255, 0).astype(np.uint8 if '.png' in mask else np.float32))
-    if unit == 'px':
-      disparity = np.where(valid, stored, 0)
-      result[name] = Truth(path, group or name, image, disparity, valid, unit)
+    group_name = name if group is None else photo.split('/')[group]
+    if metre:
+      result[name] = _truth(path, group_name, image, stored * (1 / metre), valid)
     else:
-      result[name] = _truth(path, group or name, image, stored * scale, valid)
+      result[name] = Truth(path, group_name, image, np.where(valid, stored, 0), valid, 'px')
   return result
 
 
 def tartanair(root):
   runs = ('abandonedfactory/Easy/P000', 'abandonedfactory/Hard/P001', 'ocean/Easy/P000')
-  items = [
-    (f'{run}/image_left/0{j}_left.png', f'{run}/depth_left/0{j}_left_depth.npy', run.split('/')[-3])
-    for run in (*runs, 'office/office/Easy/P004')
-    for j in range(2)
-  ]
   _photo(root / runs[0] / 'image_right' / '00_right.png', 0)
   _map(root / runs[0] / 'flow' / '00_01_mask.npy', _floats(0))
-  return _write(root, items, _floats, unit='1/m')
+  rule = '{s}/image_left/0{v}_left.png', '{s}/depth_left/0{v}_left_depth.npy'
+  scenes = (*runs, 'office/office/Easy/P004')
+  return _write(root, rule, scenes, range(2), group=-5, metre=1)
 
 
 def mvssynth(root):
-  items = [
-    (f'GTAV_540/000{i}/images/{j}.png', f'GTAV_540/000{i}/depths/{j}.exr', f'000{i}')
-    for i in range(3)
-    for j in range(2)
-  ]
-  return _write(root, items, _floats, unit='1/m')
+  rule = 'GTAV_540/000{s}/images/{v}.png', 'GTAV_540/000{s}/depths/{v}.exr'
+  return _write(root, rule, range(3), range(2), group=-3, metre=1)
 
 
 def irs(root):
-  items = [
-    (f'{scene}/l_{j}.png', f'{scene}/d_{j}.exr', scene.rpartition('/')[2])
-    for scene in ('Home/Day', 'Home/Night', 'Office/Hall', 'Store')
-    for j in range(1, 3)
-  ]
   _photo(root / 'Store' / 'r_1.png', 90)
   _map(root / 'Store' / 'n_1.exr', _floats(0))
-  return _write(root, items, _floats)
+  scenes = ('Home/Day', 'Home/Night', 'Office/Hall', 'Store')
+  return _write(root, ('{s}/l_{v}.png', '{s}/d_{v}.exr'), scenes, (1, 2), group=-2)
 
 
 def unrealstereo4k(root):
-  items = [
-    (f'0000{i}/Image0/0000{j}.png', f'0000{i}/Disp0/0000{j}.npy', f'0000{i}')
-    for i in range(3)
-    for j in range(2)
-  ]
   _map(root / '00000' / 'Disp1' / '00000.npy', _floats(0))
-  return _write(root, items, _floats)
+  rule = '0000{s}/Image0/0000{v}.png', '0000{s}/Disp0/0000{v}.npy'
+  return _write(root, rule, range(3), range(2), group=-3)
 
 
 def multiscopic(root):
-  items = [
-    (f'test_b/{i}/view{j}.png', f'test_b/{i}/disp{j}.png', f'{i}')
-    for i in range(3)
-    for j in range(5)
-  ]
-  return _write(root, items, _levels)
+  rule = 'test_b/{s}/view{v}.png', 'test_b/{s}/disp{v}.png'
+  return _write(root, rule, range(3), range(5), _levels, group=-2)
 
 
 def holopix50k(root):
-  items = [
-    (f'train/left/a{i}_left.jpg', f'train/disparity/a{i}_left{extension}', None)
-    for i, extension in enumerate(('.npy', '.pfm', '.exr', '.npy'))
-  ]
-  _photo(root / 'train' / 'right' / 'a0_right.jpg', 0)
-  return _write(root, items, lambda seed: _floats(seed, -20, 20), known=np.isfinite)
+  _photo(root / 'train' / 'right' / 'a_npy_right.jpg', 0)
+  rule = 'train/left/{s}{v}_left.jpg', 'train/disparity/{s}{v}_left.{v}'
+  values = lambda seed: _floats(seed, -20, 20)  # noqa: E731
+  return _write(root, rule, 'ab', ('npy', 'pfm', 'exr'), values, known=np.isfinite)
 
 
 def hrwsi(root):
-  items = [
-    (f'{part}/imgs/w{i}.jpg', f'{part}/gts/w{i}.png', None, f'{part}/valid_masks/w{i}.png')
-    for i, part in enumerate(('train', 'train', 'val', 'val'))
-  ]
-  return _write(root, items, _levels, known=np.isfinite)
+  rule = '{s}/imgs/w{v}.jpg', '{s}/gts/w{v}.png', '{s}/valid_masks/w{v}.png'
+  return _write(root, rule, ('train', 'val'), range(2), _levels, known=np.isfinite)
 
 
 def diml(root):
-  items = [
-    (f'in/HR/{scene}/color/{i}_c.png', f'in/HR/{scene}/depth_filled/{i}_depth_filled.png', scene)
-    for i, scene in enumerate(('bath', 'hall', 'hall'))
-  ]
-  items += [(f'outdoor/outleft/{i}.png', f'outdoor/depthmap/{i}.png', None) for i in range(2)]
   _photo(root / 'in' / 'LR' / 'bath' / 'color' / '0_c.png', 0)
-  return _write(root, items, made.millimetres, unit='1/m', scale=1 / 1000)
+  options = {'values': made.millimetres, 'metre': 1000}
+  rule = 'in/HR/{s}/color/{v}_c.png', 'in/HR/{s}/depth_filled/{v}_depth_filled.png'
+  truth = _write(root, rule, ('bath', 'hall'), range(2), group=-3, **options)
+  rule = '{s}/outleft/{v}.png', '{s}/depthmap/{v}.png'
+  return truth | _write(root, rule, ('outdoor',), range(2), **options)
 
 
 def diode(root):
-  paths = [
-    f'val/{scene}/scan_0018{j}/0001{i}_0018{j}_000_010'
-    for i, scene in enumerate(('indoors/scene_00019', 'outdoor/scene_00022', 'outdoor/scene_00023'))
-    for j in range(2)
-  ]
-  items = [
-    (f'{path}.png', f'{path}_depth.npy', path.split('/')[2], f'{path}_depth_mask.npy')
-    for path in paths
-  ]
-  truth = _write(root, items, _floats, unit='1/m')
+  path = 'val/{s}/scan_0018{v}/00010_0018{v}_000_010'
+  rule = f'{path}.png', f'{path}_depth.npy', f'{path}_depth_mask.npy'
+  scenes = ('indoors/scene_00019', 'outdoor/scene_00022', 'outdoor/scene_00023')
+  truth = _write(root, rule, scenes, range(2), group=-3, metre=1)
   for want in truth.values():  # The files have a dimension for the channel.
     np.save(want.file, np.load(want.file)[..., None])
   return truth
@@ -197,12 +170,10 @@ def hypersim(root, *, planar=True):
     distance = _floats(seed)
     hdf5_files.write(photo, dataset=light)
     hdf5_files.write(file, dataset=distance)
+    image, metres = (light / light.max()) ** (0.5 / 2.2), distance
     if planar:
-      image = np.clip(0.8 * (light / 100) ** (1 / 2.2), 0, 1)
-    else:
-      image = (light / light.max()) ** (0.5 / 2.2)
+      image, metres = np.clip(0.8 * (light / 100) ** (1 / 2.2), 0, 1), distance / rays()
     image = np.rint(255 * image).astype(np.uint8)
-    metres = distance / rays() if planar else distance
     name = photo.relative_to(root).as_posix().removesuffix('.hdf5')
     truth[name] = _truth(file, scene, image, metres, _known(distance))
   return truth
@@ -234,19 +205,9 @@ def middlebury2014(root):
 
 
 MAKERS = {
-  'middlebury2014': middlebury2014,
-  'middlebury2021': middlebury2021,
-  'multiscopic': multiscopic,
-  'hypersim': hypersim,
+  **{f.__name__: f for f in (middlebury2014, middlebury2021, multiscopic, hypersim, diml, diode)},
+  **{f.__name__: f for f in (tartanair, irs, unrealstereo4k, mvssynth, holopix50k, hrwsi)},
   'hypersim_published': lambda root: hypersim(root, planar=False),
-  'diml': diml,
-  'diode': diode,
-  'tartanair': tartanair,
-  'irs': irs,
-  'unrealstereo4k': unrealstereo4k,
-  'mvssynth': mvssynth,
-  'holopix50k': holopix50k,
-  'hrwsi': hrwsi,
 }
 
 

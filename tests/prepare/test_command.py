@@ -6,7 +6,6 @@ import pytest
 
 from depthjax.data.records import evaluation
 from depthjax.prepare import catalogue
-from tests import messages
 from tests.prepare import made
 
 
@@ -30,21 +29,20 @@ def test_docs_name_every_dataset():
 
 
 _BAD = {
-  'prepare ebb --source gone --target out': 'gone does not exist; expected the folder',
-  'prepare ebb --source ebb --target out': '1 of 8 records are bad; expected larger --max-bad',
-  'prepare duts --source ebb --target out': 'ebb: has no folder DUTS-TR-Image/ or DUTS-TE-Image/',
-  'prepare nyuv2 --source no.mat --target out': 'no.mat: does not exist',
-  'prepare ebb --source ebb/original/0.png --target out': '0.png: is not a folder',
-  'prepare msra10k --source empty --target out': 'empty: holds no record; expected NAME.jpg',
+  'ebb --source gone --target out': 'gone does not exist; expected the folder',
+  'ebb --source ebb --target out': '1 of 8 records are bad, 3.png ; expected larger --max-bad',
+  'ebb --source two --target out': 'two: holds 2 scenes ; expected at least 3',
+  'ebb --source ebb --target ebb/bokeh/0.png': '0.png: is not a folder',
+  'ebb --source ebb/original/0.png --target out': '0.png: is not a folder',
+  'duts --source ebb --target out': 'ebb: has no folder DUTS-TR-Image/ or DUTS-TE-Image/',
+  'nyuv2 --source no.mat --target out': 'no.mat: does not exist',
+  'msra10k --source empty --target out': 'empty: holds no record; expected NAME.jpg',
 }
 
 
 @pytest.mark.parametrize('line', _BAD)
-def test_bad_input_gives_one_line_and_code_2(line, run, tmp_path):
-  made.ebb(tmp_path / 'ebb')
-  made.truncate(tmp_path / 'ebb' / 'bokeh' / '3.png')
+def test_bad_input_is_refused_and_changes_nothing(line, refuse, tmp_path):
+  made.truncate(made.ebb(tmp_path / 'ebb') / 'bokeh' / '3.png')
+  made.ebb(tmp_path / 'two', 2)
   (tmp_path / 'empty').mkdir()
-  code, _, err = run(line)
-  assert code == 2
-  messages.assert_one_line(err, _BAD[line])
-  assert {path.name for path in tmp_path.iterdir()} == {'ebb', 'empty'}
+  refuse(f'prepare {line}', _BAD[line])

@@ -1,6 +1,5 @@
 """Readers on small datasets: their records, their order, and bad records."""
 
-import functools
 import os
 
 import cv2
@@ -8,12 +7,11 @@ import numpy as np
 import pytest
 
 from depthjax.files import depth
-from depthjax.files.errors import InputError
-from depthjax.prepare import bokeh, catalogue, cutouts, middlebury
-from tests.prepare import made, made_maps
+from depthjax.prepare import bokeh, catalogue, cutouts, middlebury, nyuv2
+from tests import messages
+from tests.prepare import hdf5_files, made, made_maps
 
-_IMAGES = {'image', 'target'}
-_GREY = {'matte', 'mask', 'valid'}
+_CHANNELS = {'image': 3, 'target': 3, 'matte': 1, 'mask': 1, 'valid': 1}
 
 
 def _load(found):
@@ -38,9 +36,9 @@ def test_records_are_sorted_and_have_the_stated_fields_and_types(name, tmp_path)
   for record in _load(found).values():
     assert record.keys() == set(found.fields)
     h, w = record['image'].shape[:2]
-    for field in record.keys() & (_IMAGES | _GREY):
+    for field in record.keys() & _CHANNELS:
       assert record[field].dtype == np.uint8
-      assert record[field].shape == (h, w, 3 if field in _IMAGES else 1)
+      assert record[field].shape == (h, w, _CHANNELS[field])
     if 'disparity' in record:
       assert record['disparity'].dtype == np.float32 and record['disparity'].shape == (h, w, 1)
       assert set(np.unique(record['valid'])) <= {0, 255}
@@ -50,24 +48,25 @@ def test_records_are_sorted_and_have_the_stated_fields_and_types(name, tmp_path)
 
 @pytest.mark.parametrize('name', catalogue.DATASETS)
 def test_order_does_not_depend_on_the_file_system(name, tmp_path, monkeypatch):
-  path = made_maps.make(name, tmp_path)
+  path, walk = made_maps.make(name, tmp_path), os.walk
   names = [entry.name for entry in catalogue.DATASETS[name].read(path).entries]
   for method in ('iterdir', 'rglob'):
     given = getattr(type(path), method)
     reverse = lambda self, *a, given=given: iter(sorted(given(self, *a), reverse=True))  # noqa: E731
     monkeypatch.setattr(type(path), method, reverse)
-  monkeypatch.setattr(os, 'walk', functools.partial(_reversed_walk, os.walk))
+
+  def reversed_walk(top, **options):
+    for path, folders, files in walk(top, **options):
+      folders.sort(reverse=True)
+      yield path, folders, sorted(files, reverse=True)
+
+  monkeypatch.setattr(os, 'walk', reversed_walk)
   assert [entry.name for entry in catalogue.DATASETS[name].read(path).entries] == names
-
-
-def _reversed_walk(walk, top, **options):
-  for path, folders, files in walk(top, **options):
-    folders.sort(reverse=True)
-    yield path, folders, sorted(files, reverse=True)
 
 
 def test_files_are_decoded_on_demand_and_stored_unchanged(tmp_path):
   made.truncate(made.ebb(tmp_path) / 'original' / '3.png')
+  made.write(tmp_path / 'bokeh' / '5.png', made.picture(105).astype(np.uint16) * 257)
   entries = bokeh.ebb(tmp_path).entries
   assert [entry.name for entry in entries] == [str(i) for i in range(8)]
   record = entries[5].load()
@@ -119,8 +118,7 @@ def test_blb_lens_file_has_distances_or_disparities(tmp_path):
   assert len(bad) == 6 and 'of level 1 and focus 0, which its JSON' in bad['271/bokeh_01_00']
   for values in ('3', '[NaN, 2]', '[]'):
     file.write_text(f'{{"blur_parameters": {values}, "focus_distances": [1, 2]}}')
-    with pytest.raises(InputError, match='info.json: cannot be read .*; expected JSON with lists'):
-      bokeh.blb(tmp_path)
+    messages.refused(lambda: bokeh.blb(tmp_path), 'info.json: cannot be read', 'JSON with lists')
 
 
 def test_blb_without_lens_file_has_no_blur_and_names_missing_files(tmp_path):
@@ -191,11 +189,7 @@ def test_matte_is_grey_of_8_or_16_bits_with_an_opaque_pixel(tmp_path):
   found = cutouts.matting(tmp_path)
   for i in range(2):
     np.testing.assert_array_equal(found.entries[i].load()['matte'][..., 0], made.matte(i))
-  expected = {
-    'o_2': 'o_2.png: is a colour image; expected a grey matte',
-    'o_3': 'o_3.png: has no opaque pixel',
-  }
-  _check_bad(found, expected)
+  _check_bad(found, {'o_2': 'o_2.png: is a colour image', 'o_3': 'o_3.png: has no opaque pixel'})
 
 
 @pytest.mark.parametrize('name', ['duts', 'msra10k'])
@@ -229,3 +223,36 @@ def test_bad_pairs_are_bad_entries_and_hidden_files_are_ignored(tmp_path):
     '5': 'original/5.jpg: is ambiguous: 5.jpg and 5.png have the same name',
   }
   _check_bad(bokeh.ebb(tmp_path), expected)
+
+
+def test_nyuv2_folders_hold_millimetres_with_unknown_pixels(tmp_path):
+  record = nyuv2.nyuv2(made.nyuv2(tmp_path)).entries[2].load()
+  metres = made.millimetres(2) / 1000
+  known = metres > 0
+  np.testing.assert_array_equal(record['valid'][..., 0] == 255, known)
+  np.testing.assert_allclose(record['disparity'][known][:, 0], 1 / metres[known], rtol=1e-6)
+  made.write(tmp_path / 'depth' / '2.png', np.zeros((made.H, made.W), np.uint16))
+  _check_bad(nyuv2.nyuv2(tmp_path), {'2': 'has no valid pixel'})
+
+
+def test_nyuv2_matlab_file_has_completed_depth_and_scenes(tmp_path):
+  path = tmp_path / 'nyu_depth_v2_labeled.mat'
+  raw = np.stack([made.millimetres(i).T / np.float32(1000) for i in range(4)])
+  images = np.stack([made.picture(i).transpose(2, 1, 0) for i in range(4)])
+  completed = np.maximum(raw, 1)
+  scenes = ('study', 'study', 'bath', 'hall')
+  hdf5_files.write(path, scenes, images=images, depths=completed, rawDepths=raw)
+  for source in (tmp_path, path):
+    entries = nyuv2.nyuv2(source).entries
+    assert [entry.group for entry in entries] == list(scenes)
+    assert [entry.name for entry in entries] == ['00001', '00002', '00003', '00004']
+    for i, entry in enumerate(entries):
+      record, known = entry.load(), raw[i].T > 0
+      np.testing.assert_array_equal(record['image'], made.picture(i))
+      np.testing.assert_array_equal(record['valid'][..., 0] > 0, known)
+      disparity = record['disparity'][..., 0]
+      np.testing.assert_allclose(disparity[known], 1 / completed[i].T[known], rtol=1e-6)
+  hdf5_files.write(path, images=images, depths=completed[:3], rawDepths=raw)
+  messages.refused(lambda: nyuv2.nyuv2(path), 'holds 4 images, and another number of depths')
+  made.truncate(path)
+  messages.refused(lambda: nyuv2.nyuv2(path), 'labeled.mat: cannot be read', ', complete')

@@ -24,21 +24,13 @@ def _folder(name):
   return _DATA / name
 
 
-def _copy(files, folder):
-  """Copies files to new names in a folder."""
-  folder.mkdir(parents=True)
-  for name, file in files.items():
-    shutil.copy(file, folder / name)
-
-
 def test_ebb_pairs_are_prepared_and_scored(tmp_path):
   source = _folder('bokeh/ebb_vabm')
-  names = ('2977', '2978', '4545')
-  for kind, folder in (('input.jpg', 'original'), ('target.jpg', 'bokeh')):
-    files = {f'{name}.jpg': source / f'{name}_{kind}' for name in names}
-    _copy(files, tmp_path / 'ebb' / folder)
-  maps = {f'{name}.png': source / f'{name}_disp_u8.png' for name in names}
-  _copy(maps, tmp_path / 'ebb' / 'disparity')
+  kinds = {'original': 'input.jpg', 'bokeh': 'target.jpg', 'disparity': 'disp_u8.png'}
+  for folder, kind in kinds.items():
+    (tmp_path / 'ebb' / folder).mkdir(parents=True)
+    for name in ('2977', '2978', '4545'):
+      shutil.copy(source / f'{name}_{kind}', tmp_path / 'ebb' / folder / f'{name}{kind[-4:]}')
   done = writing.prepare('ebb', tmp_path / 'ebb', tmp_path / 'out', long_side=160)
   assert done.counts == {'train': 1, 'val': 1, 'test': 1} and not done.skipped
   pairs = list(evaluation.open_records(f'tfds:{done.folder}', 'all'))
@@ -64,9 +56,8 @@ def test_nyu_depth_is_in_metres():
 def test_middlebury_disparity_warps_one_view_to_the_other(tmp_path):
   source = _folder('stereo_gt')
   found = middlebury.middlebury(source)
-  assert [entry.name for entry in found.entries] == sorted(
-    path.name for path in source.iterdir() if path.is_dir()
-  )
+  folders = sorted(path.name for path in source.iterdir() if path.is_dir())
+  assert [entry.name for entry in found.entries] == folders
   assert made.bad(found.entries) == {}
   for entry in found.entries:
     record, path = entry.load(), source / entry.name

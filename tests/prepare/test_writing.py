@@ -5,15 +5,15 @@ import json
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from depthjax.data.records import evaluation
 from depthjax.data.sources import holdout
-from depthjax.files.errors import InputError
 from depthjax.prepare import catalogue, pictures, writing
+from tests import messages
 from tests.prepare import made
 
 
@@ -80,15 +80,6 @@ def test_metadata_has_counts_and_skipped_records(tmp_path):
   assert 'original/12.png: has no partner' in done.skipped[0]
 
 
-def test_files_do_not_depend_on_the_file_systems_order(tmp_path, monkeypatch):
-  source = made.ebb(tmp_path / 'source', 30)
-  first = _tree(writing.prepare('ebb', source, tmp_path / 'a').folder)
-  given = type(source).iterdir
-  monkeypatch.setattr(type(source), 'iterdir', lambda self: reversed(sorted(given(self))))
-  again = _tree(writing.prepare('ebb', source, tmp_path / 'b').folder)
-  assert first == again and len(first) >= 6
-
-
 def test_images_are_reduced_by_averages_and_maps_by_samples():
   rng = np.random.default_rng(0)
   mask = np.where(rng.random((12, 16, 1)) < 0.5, 255, 0).astype(np.uint8)
@@ -100,63 +91,15 @@ def test_images_are_reduced_by_averages_and_maps_by_samples():
   }
   small = pictures.reduced(record, 4)
   assert small.keys() == record.keys()
+  # The 16 pixels of each reduced pixel [3 16 4 c].
+  blocks = lambda x: x.reshape(3, 4, 4, 4, -1).swapaxes(2, 3).reshape(3, 16, 4, -1)  # noqa: E731
   for field in ('image', 'target', 'matte'):
-    mean = record[field].reshape(3, 4, 4, 4, -1).mean(axis=(1, 3))
-    np.testing.assert_allclose(small[field], mean, atol=0.51)
-  mean = mask.reshape(3, 4, 4, 4, 1).mean(axis=(1, 3))
-  clear = np.abs(mean - 128) > 1
-  np.testing.assert_array_equal((small['mask'] == 255)[clear], (mean > 128)[clear])
-  assert set(np.unique(small['mask'])) == {0, 255}
-  for y, x in itertools.product(range(3), range(4)):
-    block = np.s_[4 * y : 4 * y + 4, 4 * x : 4 * x + 4]
-    same = disparity[block] == small['disparity'][y, x]
-    assert (same & (mask[block] == small['valid'][y, x])).any()
+    np.testing.assert_allclose(small[field], blocks(record[field]).mean(axis=1), atol=0.51)
+  np.testing.assert_array_equal(small['mask'], 255 * (blocks(mask).mean(axis=1) > 127))
+  same = blocks(disparity) == small['disparity'][:, None]
+  assert (same & (blocks(mask) == small['valid'][:, None])).any(axis=1).all()
   assert (small['blur'], small['focus'], small['unit']) == (1.5, 0.5, 'px')
   assert pictures.reduced(record, 16) is record and pictures.reduced(record, None) is record
-
-
-def _remove(path, *patterns):
-  for pattern in patterns:
-    for file in path.glob(pattern):
-      file.unlink()
-
-
-_BAD = {
-  'missing partner': (
-    lambda path: _remove(path, 'bokeh/3.png'),
-    '1 of 8 records are bad, more than the fraction 0.05; .*3.png: has no partner',
-  ),
-  'truncated': (
-    lambda path: made.truncate(path / 'original' / '3.png'),
-    '1 of 8 records are bad, .*original/3.png: is truncated or damaged',
-  ),
-  'no folder': (
-    lambda path: (path / 'bokeh').rename(path / 'other'),
-    'source: has no folder bokeh/; expected the dataset as it is distributed',
-  ),
-  'empty folders': (
-    lambda path: _remove(path, 'bokeh/*', 'original/*'),
-    'source: holds no record; expected photos in original/ and bokeh/',
-  ),
-  'two records': (
-    lambda path: _remove(path, '*/[2-7].png'),
-    'source: holds 2 scenes .*; expected at least 3',
-  ),
-}
-
-
-@pytest.mark.parametrize('existing', [False, True])
-@pytest.mark.parametrize('case', _BAD)
-def test_bad_source_leaves_nothing_behind(case, existing, tmp_path):
-  damage, message = _BAD[case]
-  damage(made.ebb(tmp_path / 'source'))
-  if existing:
-    writing.prepare('duts', made.duts(tmp_path / 'duts'), tmp_path / 'target')
-  before = _tree(tmp_path)
-  with pytest.raises(InputError, match=message) as caught:
-    writing.prepare('ebb', tmp_path / 'source', tmp_path / 'target')
-  assert '\n' not in str(caught.value)
-  assert _tree(tmp_path) == before
 
 
 def test_fraction_of_bad_records_is_limited(tmp_path):
@@ -164,8 +107,9 @@ def test_fraction_of_bad_records_is_limited(tmp_path):
   made.truncate(source / 'original' / '3.png')
   assert len(writing.prepare('ebb', source, tmp_path / 'a').skipped) == 1  # Exactly 5 %.
   made.truncate(source / 'bokeh' / '4.png')
-  with pytest.raises(InputError, match='2 of 20 records are bad'):
-    writing.prepare('ebb', source, tmp_path / 'b')
+  messages.refused(
+    lambda: writing.prepare('ebb', source, tmp_path / 'b'), '2 of 20 records are bad'
+  )
   done = writing.prepare('ebb', source, tmp_path / 'b', most_bad=0.1)
   assert sum(done.counts.values()) == 18
   files = [source / 'original' / '3.png', source / 'bokeh' / '4.png']
@@ -176,9 +120,8 @@ def test_split_without_good_records_is_refused(tmp_path):
   source = made.ebb(tmp_path / 'source', 3)
   (number,) = holdout.members(['0', '1', '2'], 'val')
   made.truncate(source / 'bokeh' / f'{number}.png')
-  message = f'no good record for the split val; the last: .*bokeh/{number}.png'
-  with pytest.raises(InputError, match=message):
-    writing.prepare('ebb', source, tmp_path / 'a', most_bad=1)
+  words = 'no good record for the split val', f'bokeh/{number}.png'
+  messages.refused(lambda: writing.prepare('ebb', source, tmp_path / 'a', most_bad=1), *words)
   assert not (tmp_path / 'a').exists()
 
 
@@ -186,8 +129,7 @@ def test_existing_dataset_is_not_replaced(tmp_path):
   source = made.ebb(tmp_path / 'source')
   done = writing.prepare('ebb', source, tmp_path / 'a')
   before = _tree(done.folder)
-  with pytest.raises(InputError, match='1.0.0: exists already'):
-    writing.prepare('ebb', source, tmp_path / 'a', long_side=8)
+  messages.refused(lambda: writing.prepare('ebb', source, tmp_path / 'a'), '1.0.0: exists already')
   assert _tree(done.folder) == before
 
 
@@ -203,26 +145,17 @@ def test_interruption_leaves_nothing_behind(tmp_path):
   assert _tree(tmp_path) == before
 
 
-def test_target_that_is_a_file_is_refused(tmp_path):
-  source = made.ebb(tmp_path / 'source')
-  (tmp_path / 'file').write_text('')
-  with pytest.raises(InputError, match='file: is not a folder'):
-    writing.prepare('ebb', source, tmp_path / 'file')
-
-
 _FULL = [OSError(28, os.strerror(28)), RuntimeError('write() failed: No space left on device; ...')]
 
 
 @pytest.mark.parametrize('error', _FULL)
 def test_full_disk_leaves_nothing_behind(error, tmp_path, monkeypatch):
-  def full(*_):
-    raise error
-
   source = made.ebb(tmp_path / 'source')
+  writing.prepare('duts', made.duts(tmp_path / 'duts'), tmp_path / 'target')
   before = _tree(tmp_path)
-  monkeypatch.setattr(os, 'replace', full)
-  with pytest.raises(InputError, match='target: cannot be written .No space left on device.'):
-    writing.prepare('ebb', source, tmp_path / 'target')
+  monkeypatch.setattr(os, 'replace', mock.Mock(side_effect=error))
+  words = 'target: cannot be written (No space left on device)'
+  messages.refused(lambda: writing.prepare('ebb', source, tmp_path / 'target'), words)
   assert _tree(tmp_path) == before
 
 
@@ -239,21 +172,7 @@ assert 'tensorflow' not in sys.modules
 @pytest.mark.slow
 def test_tensorflow_is_never_imported(tmp_path):
   made.duts(tmp_path / 'source')
-  arguments = [str(tmp_path / 'source'), str(tmp_path / 'target')]
-  done = subprocess.run(
-    [sys.executable, '-W', 'error', '-c', _SCRIPT, *arguments],
-    capture_output=True,
-    text=True,
-    env={**os.environ, 'PYTHONPATH': os.getcwd()},
-  )
-  assert done.returncode == 0, done.stderr
-  assert done.stdout == ''
-
-
-def test_16_bit_images_are_stored_with_8_bits(tmp_path):
-  source = made.ebb(tmp_path / 'source', 3)
-  made.write(source / 'original' / '0.png', made.picture(0).astype(np.uint16) * 257)
-  done = writing.prepare('ebb', source, tmp_path / 'a')
-  pairs = evaluation.open_records(f'tfds:{done.folder}', 'all')
-  (record,) = (record for record in pairs if record['name'] == '0')
-  np.testing.assert_allclose(record['image'] * 255, made.picture(0), atol=1e-4)
+  command = [sys.executable, '-W', 'error', '-c', _SCRIPT, 'source', 'target']
+  options = {'env': {**os.environ, 'PYTHONPATH': os.getcwd()}, 'cwd': tmp_path}
+  done = subprocess.run(command, capture_output=True, text=True, **options)
+  assert (done.returncode, done.stdout) == (0, ''), done.stderr

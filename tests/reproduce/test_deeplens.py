@@ -47,18 +47,6 @@ def test_rows_fit_the_columns(table):
   assert lab.calls and names <= set(deeplens.EXPERIMENTS)
 
 
-def test_table_3_uses_the_predictors_of_the_paper():
-  lab = _Recorder()
-  for row in deeplens.TABLE3.rows:
-    row.measure(lab)
-  assert lab.calls == [
-    ('lensblur-true', 'depth'),
-    ('lensblur-predicted', 'depth'),
-    ('lensblur-predicted', 'depth-procedural'),
-    ('lensblur', 'depth'),
-  ]
-
-
 class _Trained(Lab):
   """A lab with files instead of trained runs."""
 

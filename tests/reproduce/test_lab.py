@@ -16,6 +16,7 @@ _EXPERIMENTS = {
   'plain': Experiment('plain', 'lensblur'),
   'l1': Experiment('l1', 'lensblur', {'loss.kind': 'l1'}),
   'dependent': Experiment('dependent', 'lensblur', {'render.disparity': 'true'}, predictor='plain'),
+  'interrupted': Experiment('interrupted', 'lensblur', predictor='plain'),
   'aperture': Experiment('aperture', 'aperture'),
   'depth': Experiment('depth', 'deeplens_depth'),
   'first': Experiment('first', 'sddr', arg='stage=first'),
@@ -30,10 +31,11 @@ def calls(monkeypatch):
   calls = []
 
   def train(config, workdir, terms):
-    del terms
     calls.append(('train', workdir.name))
     workdir.mkdir(parents=True, exist_ok=True)
     (workdir / 'config.json').write_text(json.dumps(config.to_dict(), default=str))
+    if calls.count(('train', 'interrupted')) == 1 and workdir.name == 'interrupted':
+      raise lab_lib.loop.Terminated
     _save(workdir / 'weights.safetensors', 1, config.task, config.steps)
 
   def newest(config, workdir, split):
@@ -50,9 +52,9 @@ def _save(path, value, task='lensblur', step=7):
   lab_lib.weights.save_weights(path, variables, {'task': task, 'step': step, 'config': {}})
 
 
-def _lab(root, given=(), **fields):
+def _lab(root, given=None, **fields):
   fields = {'steps': 7, **fields}
-  return Lab(root, tiny.ROOT / 'configs', 'smoke', fields, _EXPERIMENTS, given)
+  return Lab(root, tiny.ROOT / 'configs', 'smoke', fields, _EXPERIMENTS, given or {})
 
 
 def _rewrite(workdir, field, value):
@@ -75,8 +77,7 @@ def _refused(message, lab, name):
 def test_config_has_the_fields_of_file_experiment_and_lab(tmp_path):
   config = _lab(tmp_path, batch_size=2).config('l1')
   assert (config.loss.kind, config.steps, config.batch_size) == ('l1', 7, 2)
-  assert config.model.width == lensblur.get_config('smoke').model.width
-  assert config.is_locked
+  assert config.is_locked and config.model.width == lensblur.get_config('smoke').model.width
 
 
 def test_second_stage_is_initialised_with_the_first(tmp_path, calls):
@@ -100,77 +101,43 @@ def test_training_and_evaluation_run_once(tmp_path, calls):
   assert _lab(tmp_path).scores('plain') == first
 
 
-def test_unfinished_run_is_continued(tmp_path, calls):
+def test_run_is_reused_unless_a_field_changes_its_result(tmp_path, calls):
   _lab(tmp_path).train('plain')
-  (tmp_path / 'plain' / 'weights.safetensors').unlink()
-  _lab(tmp_path).train('plain')
-  assert calls == [('train', 'plain')] * 2
-
-
-@pytest.mark.parametrize(
-  'field, value, reused',
-  [
-    ('eval.every', 1, True),
-    ('checkpoint.keep', 9, True),
-    ('log_every', 3, True),
-    ('input.workers', 2, True),
-    ('parallel.mode', 'pmap', True),
-    ('seed', 3, False),
-  ],
-)
-def test_run_is_reused_unless_a_field_changes_its_result(tmp_path, calls, field, value, reused):
-  _lab(tmp_path).train('plain')
-  lab = _lab(tmp_path, **{field: value})
-  if reused:
-    lab.train('plain')
-  else:
-    _refused(rf'was trained with another config \(in {field}\)', lab, 'plain')
+  fields = {'eval.every': 1, 'checkpoint.keep': 9, 'log_every': 3, 'input.workers': 2}
+  _lab(tmp_path, **fields, **{'parallel.mode': 'pmap'}).train('plain')
+  _refused(r'was trained with another config \(in seed\)', _lab(tmp_path, seed=3), 'plain')
   assert len(calls) == 1
 
 
-@pytest.mark.parametrize(
-  'field, changes',
-  [
-    ('ema', {'ema': 0.5}),
-    ('loss.kind', {'loss.kind': 'l1'}),
-    ('data.softness', {'data.softness': (1.0, 2.0)}),
-  ],
-)
-def test_missing_field_of_an_older_run_has_the_config_files_value(tmp_path, calls, field, changes):
+_CHANGED = {'ema': 0.5, 'loss.kind': 'l1', 'data.softness': (1.0, 2.0)}
+
+
+@pytest.mark.parametrize('field', _CHANGED)
+def test_missing_field_of_an_older_run_has_the_config_files_value(tmp_path, calls, field):
   _lab(tmp_path).train('plain')
   _rewrite(tmp_path / 'plain', field, None)
   _lab(tmp_path).train('plain')
-  _refused(f'another config .*{field}', _lab(tmp_path, **changes), 'plain')
+  _refused(f'another config .*{field}', _lab(tmp_path, **{field: _CHANGED[field]}), 'plain')
   assert len(calls) == 1
 
 
-@pytest.mark.parametrize(
-  'name, field, value, reused',
-  [
-    ('depth', 'task', 'depth', True),  # An older name of the task.
-    ('l1', 'loss.kind', None, False),  # Missing, and the experiment overrides it.
-    ('plain', 'model.depth', 3, False),  # No longer exists.
-  ],
-)
-def test_run_of_an_older_version(tmp_path, calls, name, field, value, reused):
-  _lab(tmp_path).train(name)
-  _rewrite(tmp_path / name, field, value)
-  if reused:
-    _lab(tmp_path).train(name)
-  else:
-    _refused(rf'another config \(in {field}\)', _lab(tmp_path), name)
-  assert calls == [('train', name)]
+def test_run_of_an_older_version(tmp_path, calls):
+  lab = _lab(tmp_path)
+  lab.train('depth')
+  _rewrite(tmp_path / 'depth', 'task', 'depth')  # An older name of the task.
+  lab.train('depth')
+  assert calls == [('train', 'depth')]
+  # A missing field that the experiment overrides, and one that no longer exists.
+  for name, field, value in (('l1', 'loss.kind', None), ('plain', 'model.depth', 3)):
+    lab.train(name)
+    _rewrite(tmp_path / name, field, value)
+    _refused(rf'another config \(in {field}\)', lab, name)
 
 
 def test_predictors_are_trained_first(tmp_path, calls):
   _lab(tmp_path).scores('dependent', predictor='l1')
-  assert [call[:2] for call in calls] == [
-    ('train', 'l1'),
-    ('train', 'plain'),
-    ('train', 'dependent'),
-    ('evaluate', 'dependent'),
-  ]
-  assert calls[-1][2] == 'predicted'
+  assert [call[:2] for call in calls[:3]] == [('train', x) for x in ('l1', 'plain', 'dependent')]
+  assert len(calls) == 4 and calls[3][:3] == ('evaluate', 'dependent', 'predicted')
   config = _lab(tmp_path).config('dependent')
   assert config.predictor.weights == str(tmp_path / 'plain')
   assert config.render.disparity == 'true'
@@ -193,32 +160,17 @@ def test_retrained_predictor_gives_new_scores(tmp_path, calls):
   assert _lab(tmp_path).scores('plain', predictor='l1') != first
 
 
-@pytest.mark.parametrize('interrupted', [False, True])
-def test_run_of_a_retrained_predictor_is_refused(tmp_path, calls, monkeypatch, interrupted):
+def test_interrupted_run_is_continued_unless_its_predictor_was_retrained(tmp_path, calls):
   """The predictor is recorded before training starts."""
-  train = lab_lib.loop.train
-
-  def interrupt(config, workdir, terms):
-    train(config, workdir, terms)
-    if workdir.name == 'dependent':
-      (workdir / 'weights.safetensors').unlink()
-      raise lab_lib.loop.Terminated
-
-  if interrupted:
-    monkeypatch.setattr(lab_lib.loop, 'train', interrupt)
-    with pytest.raises(lab_lib.loop.Terminated):
-      _lab(tmp_path).train('dependent')
-  else:
-    _lab(tmp_path).train('dependent')
-  count = len(calls)
-  before = (tmp_path / 'plain' / 'weights.safetensors').read_bytes()
-  _save(tmp_path / 'plain', 0)
-  _refused('dependent was trained with another predictor', _lab(tmp_path), 'dependent')
-  assert len(calls) == count
-  (tmp_path / 'plain' / 'weights.safetensors').write_bytes(before)
-  monkeypatch.setattr(lab_lib.loop, 'train', train)
-  _lab(tmp_path).train('dependent')
-  assert len(calls) == count + interrupted
+  lab, predictor = _lab(tmp_path), tmp_path / 'plain' / 'weights.safetensors'
+  with pytest.raises(lab_lib.loop.Terminated):
+    lab.train('interrupted')
+  original = predictor.read_bytes()
+  _save(predictor, 0)
+  _refused('interrupted was trained with another predictor', lab, 'interrupted')
+  predictor.write_bytes(original)
+  lab.train('interrupted')
+  assert [name for _, name in calls] == ['plain', 'interrupted', 'interrupted']
 
 
 def test_root_may_move_with_its_predictors(tmp_path, calls):
