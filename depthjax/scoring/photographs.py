@@ -18,8 +18,7 @@ from depthjax.metrics import image as image_metrics
 from depthjax.ops import colour, resize
 from depthjax.pipelines.refocus import refocus
 
-# Long side, about, of the pictures in which an unknown lens is searched and disparity steps are
-# detected.
+# Long side, about, of pictures for the lens search and for the detection of disparity steps.
 _LONG_SIDE = 320
 _FOCUSES = tuple(i / 8 for i in range(9))
 _APERTURES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
