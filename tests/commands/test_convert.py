@@ -4,7 +4,6 @@ import functools
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -12,7 +11,7 @@ import safetensors.numpy
 from configs import deeplens_depth as depth_config
 from depthjax.convert import checkpoints, mit, naming, resnet50, sddr
 from depthjax.files import weights
-from depthjax.models.deeplens.depthnet import DepthNet
+from depthjax.models.deeplens import depthnet
 from depthjax.models.refinement.fusenet import FuseNet
 from depthjax.models.refinement.refiners import from_config
 from tests import refiners
@@ -44,8 +43,7 @@ def _released():
 
 
 def _depth_net():
-  init = functools.partial(DepthNet(preset='paper').init, train=False)
-  return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+  return jax.eval_shape(functools.partial(depthnet.initial, depthnet.DepthNet('paper')))
 
 
 def _fusenet():

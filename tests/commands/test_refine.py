@@ -52,7 +52,6 @@ def _assert_wrote(name, expected, tolerance=1e-4):
   'options, fields, size',
   [
     ('', {}, 384),
-    ('--input-size=256', {'input_size': 256}, 256),
     ('--align=global', {'local': False}, 384),
     ('--input-size=128 --ensemble=2 --weights=.', {'input_size': 128, 'ensemble': 2}, 128),
   ],
@@ -97,17 +96,14 @@ def test_depth_is_written_as_depth(run):
   _assert_wrote('out.pfm', depth_files.to_unit_range(expected))
 
 
-@pytest.mark.parametrize(
-  'options, settings, network_input',
-  [
+def test_two_stages_with_windows_of_the_high_map(run):
+  for options, settings, network_input in (
     ('', Settings(), '384 x 384 pixels and 13 windows'),
     ('--levels=3 --input-size=256', Settings(3, input_size=256), '256 x 256 pixels and 29 windows'),
-  ],
-)
-def test_two_stages_with_windows_of_the_high_map(run, options, settings, network_input):
-  code, out, _ = run(f'{_MAPS} -o out.npy --stages=2 {options}')
-  _assert_wrote('out.npy', two_stage.refine(_FILLED, _HIGH, _STUB, settings=settings), 1e-5)
-  assert code == 0 and out.endswith(f'network input {network_input}\n')
+  ):
+    code, out, _ = run(f'{_MAPS} -o out.npy --stages=2 {options}')
+    _assert_wrote('out.npy', two_stage.refine(_FILLED, _HIGH, _STUB, settings=settings), 1e-5)
+    assert code == 0 and out.endswith(f'network input {network_input}\n')
 
 
 def test_a_predictor_makes_the_high_map_and_a_missing_low_map(run, monkeypatch):

@@ -8,8 +8,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from depthjax.files import depth as depth_files
-from depthjax.files import images, video
-from depthjax.files.errors import InputError
+from depthjax.files import images
 from depthjax.pipelines.refocus import refocus
 from tests.commands import made
 
@@ -58,9 +57,7 @@ def test_focus_and_blur_options(run, options, focus, radius):
   largest = max(focus, 1 - focus) * radius
   message = f'out.png: in focus at disparity {focus:.3f}, blur radius up to {largest:.1f} pixels\n'
   assert (code, out) == (0, message)
-  expected = _expected(focus, radius)
-  _assert_wrote('out.png', expected)
-  assert np.abs(expected - _PHOTO).max() > 0.05
+  _assert_wrote('out.png', _expected(focus, radius))
 
 
 def test_results_in_a_folder_have_the_format_of_the_photograph_if_it_has_16_bits(run, folder):
@@ -82,7 +79,7 @@ def test_results_in_a_folder_have_the_format_of_the_photograph_if_it_has_16_bits
 
 def test_depth_is_inverted_and_a_smaller_map_resized(run):
   """1 / z of these depths is 2.5 times the disparity plus 0.1."""
-  np.save('depth.npy', (1 / (2.5 * _DEPTH + 0.1)).astype(np.float32))
+  np.save('depth.npy', 1 / (2.5 * _DEPTH + 0.1))
   line = _CLASSICAL.replace('depth.png', 'depth.npy')
   assert run(f'{line} --convention=depth --focus=3,5 --radius=4')[0] == 0
   _assert_wrote('out.png', _expected(0.2, 4))
@@ -111,23 +108,20 @@ def test_the_built_in_renderer_is_the_default(run):
   assert change[far].mean() > max(0.1, error[far].mean() / 0.3)
 
 
-@pytest.mark.parametrize(
-  'name, sweep, frames',
-  [
-    # The farthest point is blurred by 0.7 of the radius.
-    ('out.mp4', 'aperture', [(0.7, 0, 4.2), (0.7, 3, 4.2), (0.7, 6, 4.2), (0.7, 3, 4.2)]),
-    ('out.gif', 'focus', [(at, 6, 6) for at in refocus.focus_sweep(4)]),
-  ],
-)
-def test_frames_of_an_animation_have_a_common_sweep(run, monkeypatch, name, sweep, frames):
+def test_frames_of_an_animation_have_a_common_sweep(run, monkeypatch):
   pytest.importorskip('imageio_ffmpeg')
   seen = []
   monkeypatch.setattr(refocus, 'refocus', lambda *_, **fields: seen.append(fields) or _PHOTO)
-  line = _CLASSICAL.replace('out.png', name)
-  assert run(f'{line} --animate={sweep} --frames=4 --radius=6')[0] == 0
-  found = [(fields['focus'], fields['radius'], fields['sweep']) for fields in seen]
-  np.testing.assert_allclose(found, frames, atol=1e-3)
-  assert pathlib.Path(name).stat().st_size
+  for name, sweep, frames in (
+    # The farthest point is blurred by 0.7 of the radius.
+    ('out.mp4', 'aperture', [(0.7, 0, 4.2), (0.7, 3, 4.2), (0.7, 6, 4.2), (0.7, 3, 4.2)]),
+    ('out.gif', 'focus', [(at, 6, 6) for at in refocus.focus_sweep(4)]),
+  ):
+    line = _CLASSICAL.replace('out.png', name)
+    assert run(f'{line} --animate={sweep} --frames=4 --radius=6')[0] == 0
+    found = [(fields['focus'], fields['radius'], fields['sweep']) for fields in seen[-4:]]
+    np.testing.assert_allclose(found, frames, atol=1e-3)
+    assert pathlib.Path(name).stat().st_size
 
 
 def test_metadata_is_preserved(run):
@@ -138,21 +132,6 @@ def test_metadata_is_preserved(run):
   assert run(line)[0] == 0
   with Image.open('out.tif') as image:
     assert image.getexif()[ExifTags.Base.Make] == 'Maker'
-
-
-def test_a_failed_animation_stops_its_progress_bar(run, monkeypatch):
-  """Otherwise the bar's thread would run until garbage collection, and might then deadlock."""
-  taken = []
-
-  def fail(path, frames, fps):
-    taken.append(frames)  # A reference, as a traceback may have.
-    next(frames)
-    raise InputError(path, 'is full', 'room')
-
-  monkeypatch.setattr(video, 'write_animation', fail)
-  line = _CLASSICAL.replace('out.png', 'out.mp4')
-  assert run(f'{line} --animate=focus --frames=3 --radius=4')[0] == 2
-  assert taken[0].gi_frame is None
 
 
 _BAD = {

@@ -61,7 +61,7 @@ def test_learned_result_has_the_size_and_range_of_the_photograph(kind, shape, ra
     photo = np.broadcast_to(np.float32([0.2, 0.5, 0.9]), photo.shape)
   result = refocus.refocus(photo, disparity, focus=0.3, radius=radius, learned=_learned(kind))
   assert result.shape == photo.shape and result.dtype == np.float32
-  assert np.isfinite(result).all() and result.min() >= 0 and result.max() <= 1
+  assert result.min() >= 0 and result.max() <= 1
   if kind != 'initial':
     np.testing.assert_allclose(result, photo, atol=1e-4)
 
@@ -87,9 +87,8 @@ def test_defocus_of_the_network_is_relative_to_its_largest_radius(monkeypatch):
 @pytest.mark.parametrize('kind', [None, 'initial'])
 def test_radius_zero_returns_the_photograph(kind):
   photo, disparity = _photo(21, 33)
-  learned = _learned(kind) if kind else None
-  result = refocus.refocus(photo, disparity, focus=0.5, radius=0, learned=learned)
-  np.testing.assert_array_equal(result, photo)
+  fields = {'focus': 0.5, 'radius': 0, 'learned': _learned(kind) if kind else None}
+  np.testing.assert_array_equal(refocus.refocus(photo, disparity, **fields), photo)
 
 
 def test_classical_renderer_blurs_a_plane_by_a_disc_in_linear_light():
@@ -149,10 +148,9 @@ def test_frames_of_an_animation_change_gradually():
   render = functools.partial(refocus.refocus, photo, disparity, focus=0.3, learned=_learned())
   frames = [render(radius=radius / 0.7, sweep=16) for radius in radii]
   np.testing.assert_array_equal(frames[0], photo)
-  changes = [np.abs(b - a).mean() for a, b in zip(frames, frames[1:], strict=False)]
+  changes = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
   assert max(changes[0::2]) < 0.01 < 0.03 < changes[1]
-  single = render(radius=3.99 / 0.7)
-  assert np.abs(single - frames[4]).mean() > 0.004
+  assert np.abs(render(radius=3.99 / 0.7) - frames[4]).mean() > 0.004
 
 
 @pytest.mark.parametrize('focus, largest', [(0.5, 15.0), (0.0, 7.5), (2.0, 3.75)])
