@@ -56,8 +56,8 @@ def _refocus_one(
     result = render(focus=at, radius=radius)
     images.write_image(output, result, bits=options.bits, metadata=beside)
   else:
-    # Closed here, because the garbage collector could stop the progress bar in its own thread,
-    # which would then wait for itself.
+    # Closed here, because the garbage collector may run in the progress bar's thread, which would
+    # then wait for itself.
     with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
       video.write_animation(output, frames, options.fps)
   if read.resized:

@@ -34,7 +34,7 @@ class Settings(NamedTuple):
   levels: int = 2  # Of windows: 2 has 4 + 9 windows, as the authors' program; 3, as the paper, 29.
   batch_size: int | None = None  # Windows per call of the network, see refine.fuse.
   input_size: int | None = None  # Of the network, see refine.refine; default: at most 1024.
-  predictor_size: int | None = None  # That the predictor was trained at, px; required with one.
+  predictor_size: int | None = None  # Training size of the predictor, px; required with one.
   ensemble: int = 1  # See refine.fuse.
   # See refine.refine. For the first stage, and for the result if `high` is cropped into windows.
   local: bool = True
