@@ -118,9 +118,8 @@ def test_the_predictor_is_called_for_each_window():
   high[300:, 400:] += photo[300:, 400:, 1:2]  # Most edges are in the last windows.
   seen, done = [], []
 
-  def predict(picture, resolution):
-    seen.append((picture.shape[:2], resolution))
-    return picture[..., :1]
+  def predict(picture, size):
+    return seen.append((picture.shape[:2], size)) or picture[..., :1]
 
   settings = Settings(predictor_size=_PREDICTOR_SIZE)
   fields = {'photo': photo, 'predictor': predict, 'settings': settings}
