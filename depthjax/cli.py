@@ -1,7 +1,7 @@
 """The command `depthjax`. Invalid input ends it with one line on stderr and exit code 2."""
 
-import pathlib
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,11 +9,8 @@ import typer
 from depthjax import main as main_lib
 from depthjax.commands import convert, depth, prepare, refine, refocus, reproduce, runner, score
 
-app = typer.Typer(
-  add_completion=False,
-  pretty_exceptions_enable=False,
-  help='Depth for photographers: refocus photographs, refine depth maps, train the networks.',
-)
+_HELP = 'Depth for photographers: refocus photographs, refine depth maps, train the networks.'
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 
 # The arguments of these commands are parsed by absl: --config, its overrides, and --help.
 _FLAGS = {'allow_extra_args': True, 'ignore_unknown_options': True, 'help_option_names': []}
@@ -47,10 +44,8 @@ for _name, _help in {
 
 @app.command()
 def demo(
-  folder: Annotated[pathlib.Path, typer.Option(help='Output folder.')] = pathlib.Path('demo'),
-  config: Annotated[pathlib.Path, typer.Option(help='Config file of the lens blur.')] = (
-    pathlib.Path('configs/lensblur.py')
-  ),
+  folder: Annotated[Path, typer.Option(help='Output folder.')] = Path('demo'),
+  config: Annotated[Path, typer.Option(help='Config file.')] = Path('configs/lensblur.py'),
 ) -> None:
   """Train the smallest lens blur, refocus a photograph with it, and write a report."""
   runner.hush()

@@ -17,11 +17,7 @@ from depthjax.train import evaluate, log, loop
 # Disparities in focus: the motorcycle's tank and headlight; the shelves and the wall behind it.
 _NEAR, _FAR = 0.9, 0.1
 _RADIUS = 16  # Pixels, for a width of 741.
-_RENDERERS = {
-  'learned': 'learned (this run)',
-  'classical': 'classical, from one image',
-  'input': 'the photograph itself',
-}
+_RENDERERS = {'learned': 'learned (this run)', 'classical': 'classical', 'input': 'the photograph'}
 _COLUMNS = {
   'psnr': 'PSNR, dB',
   'ssim': 'SSIM',
@@ -33,17 +29,12 @@ _Pictures = dict[tuple[str, str], np.ndarray]
 
 
 def run(folder: pathlib.Path, config_file: pathlib.Path) -> pathlib.Path:
-  """Trains, evaluates, refocuses and writes FOLDER/report.html; prints and returns its path.
-
-  Raises:
-    ConfigError: the config file is missing.
-  """
+  """Trains, evaluates, refocuses and writes FOLDER/report.html; prints and returns its path."""
   begin = time.perf_counter()
   config = configuring.load(config_file, 'smoke')
   folder.mkdir(parents=True, exist_ok=True)
   workdir = folder / 'run'
-  if workdir.exists():  # Otherwise a finished run would be resumed.
-    shutil.rmtree(workdir)
+  shutil.rmtree(workdir, ignore_errors=True)  # Otherwise a finished run would be resumed.
   loop.train(config, workdir)
   seconds = time.perf_counter() - begin
   report = Report('Learned lens blur', 'depthjax: the demonstration, trained on this machine')

@@ -11,8 +11,7 @@ import numpy as np
 
 # Overlap of neighbours as a fraction of a window: of level 1, and of finer levels.
 _OVERLAPS, _OVERLAP = {1: 0.2}, 0.25
-# Blending weights: a box from 15 % to 85 % of 3000 samples, blurred by a Gaussian of 374 samples
-# radius.
+# Blending weights: a box over 15 % to 85 % of 3000 samples, blurred by a Gaussian up to a radius.
 _SAMPLES, _BOX, _SIGMA, _RADIUS = 3000, (0.15, 0.85), 187.0, 374
 
 
@@ -31,14 +30,10 @@ class Window(NamedTuple):
 
 
 def grid(shape: tuple[int, int], level: int) -> list[Window]:
-  """The (level + 1)^2 windows of a level, row by row, all of the same size.
+  """The (level + 1)^2 windows of a picture of (h, w) pixels, row by row, all of the same size.
 
   The last windows end at the border of the picture. (Those of the authors' code end one pixel
   before, so that the last row and column never change.)
-
-  Args:
-    shape: (h, w) of the picture.
-    level: 0 is the picture itself.
 
   Raises:
     ValueError: a negative level, or a picture with fewer pixels than windows.

@@ -8,7 +8,6 @@ from typer import Argument
 
 from depthjax.commands import options, runner
 
-# What can be converted.
 Network = enum.StrEnum('Network', 'resnet50 mit sddr')
 
 

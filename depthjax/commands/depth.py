@@ -13,9 +13,7 @@ class Options(NamedTuple):
 
   photo: options.PhotoFile
   output: Annotated[pathlib.Path, options.output('Disparity map: 16-bit PNG, NPY, PFM, EXR.')]
-  weights: Annotated[
-    pathlib.Path, Option(help='Folder of a training run, or its weights.safetensors.')
-  ]
+  weights: Annotated[pathlib.Path, Option(help=options.WEIGHTS)]
 
 
 command = runner.command('depth', Options)

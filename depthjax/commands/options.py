@@ -11,6 +11,7 @@ from typer import Argument, Option
 Convention = enum.StrEnum('Convention', 'disparity depth')
 # Renderers of shallow depth of field.
 Method = enum.StrEnum('Method', 'learned classical hybrid')
+WEIGHTS = 'Folder of a training run, or its weights.safetensors'
 _DEPTH = 'Its depth map, or a folder of them: PNG, TIFF, NPY, NPZ, PFM, EXR.'
 _FORMATS = 'PNG, JPEG, WebP, TIFF'
 _PHOTO = f'Photograph, or a folder of them: {_FORMATS}.'
@@ -25,10 +26,7 @@ Values = Annotated[
 Invalid = Annotated[
   float | None, Option(help='Value of missing pixels in the depth map, besides NaN and infinity.')
 ]
-Weights = Annotated[
-  pathlib.Path | None,
-  Option(help='Folder of a training run, or its weights.safetensors; default: built in.'),
-]
+Weights = Annotated[pathlib.Path | None, Option(help=f'{WEIGHTS}; default: built in.')]
 
 
 def output(text: str) -> typer.models.OptionInfo:

@@ -26,11 +26,8 @@ class _Group(typer.core.TyperGroup):
     return super().resolve_command(ctx, args)
 
 
-app = typer.Typer(
-  cls=_Group,
-  no_args_is_help=True,
-  help='Convert a downloaded dataset for training, or draw scenes in advance.',
-)
+_HELP = 'Convert a downloaded dataset for training, or draw scenes in advance.'
+app = typer.Typer(cls=_Group, no_args_is_help=True, help=_HELP)
 
 
 def dataset(
@@ -65,17 +62,14 @@ def scenes(
   workers: Annotated[
     int | None, Option(min=0, help='Worker processes; default: one per CPU core; 0: none.')
   ] = None,
-  part: Annotated[
-    str, Option(help='I/N: the part of machine I of N machines, counted from 0.')
-  ] = '0/1',
+  part: Annotated[str, Option(help='I/N: the part of machine I of N, from 0.')] = '0/1',
 ) -> None:
   """Draw the scenes of a config in advance, for --config.data.scene_source=TARGET in train."""
   values = flags.FlagValues()
   config_flags.DEFINE_config_file('config', None, flag_values=values, lock_config=True)
   main_lib.parse(['depthjax prepare scenes', f'--config={config}', *context.args], values)
-  options = {'count': count, 'count_shards': shards, 'part': _part(part)}
   draw = runner.load('commands.work.prepare:scenes')
-  draw(values.config, target, workers, **options)
+  draw(values.config, target, workers, count=count, count_shards=shards, part=_part(part))
 
 
 def _part(text: str) -> tuple[int, int]:

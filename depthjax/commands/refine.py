@@ -11,11 +11,8 @@ from depthjax.commands.options import Convention
 from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
 
-# Values of the result.
 Scale = enum.StrEnum('Scale', 'input unit')
-# Alignment of the result to the consistent map.
 Align = enum.StrEnum('Align', 'local global')
-# File formats of the results in a folder.
 Format = enum.StrEnum('Format', 'png npy pfm exr')
 _Path = pathlib.Path | None
 
@@ -27,22 +24,16 @@ class Options(NamedTuple):
   of the result and is the input of --predictor; the refinement network does not use it.
   """
 
-  output: Annotated[
-    pathlib.Path, options.output('Refined map: 16-bit PNG, NPY, PFM, EXR; or a folder.')
-  ]
+  output: Annotated[pathlib.Path, options.output('16-bit PNG, NPY, PFM, EXR; or a folder.')]
   photo: options.OptionalPhoto = None
   depth: options.OptionalDepth = None
   low: Annotated[_Path, Option(help='Consistent depth map, instead of DEPTH.')] = None
-  high: Annotated[
-    _Path, Option(help='Sharp depth map; default: from --predictor, or the same map.')
-  ] = None
+  high: Annotated[_Path, Option(help='Sharp depth map; default: by --predictor, or DEPTH.')] = None
   weights: options.Weights = None
   predictor: Annotated[
     _Path, Option(help='Run of a depth network, which predicts the sharp map and a missing DEPTH.')
   ] = None
-  stages: Annotated[
-    int, Option(min=1, max=2, help='1: the picture; 2: then also overlapping windows of it.')
-  ] = 1
+  stages: Annotated[int, Option(min=1, max=2, help='1: the picture; 2: also its windows.')] = 1
   levels: Annotated[
     int | None, Option(min=1, max=4, help='Levels of windows; default 2: 4 + 9 windows.')
   ] = None
@@ -52,25 +43,17 @@ class Options(NamedTuple):
   ] = None
   invalid: options.Invalid = None
   scale: Annotated[
-    Scale | None,
-    Option(help='Values as in the input, or disparity in [0, 1]; default: unit for PNG.'),
+    Scale | None, Option(help='Values of the input, or disparity in [0, 1]; default: unit for PNG.')
   ] = None
   input_size: Annotated[
-    int | None,
-    Option(help='Network input size, a multiple of 128; default: 3x the long side, up to 2048.'),
+    int | None, Option(help='A multiple of 128; default: 3x the long side, at most 2048.')
   ] = None
-  ensemble: Annotated[
-    int, Option(min=1, max=8, help='Average over this number of flips; as many times slower.')
-  ] = 1
+  ensemble: Annotated[int, Option(min=1, max=8, help='Flips to average over; 8 is 8x slower.')] = 1
   align: Annotated[
     Align, Option(help='Align to the consistent map in local windows, or by one scale and offset.')
   ] = Align.local
-  ending: Annotated[Format, Option('--format', help='File format of results in a folder.')] = (
-    Format.png
-  )
-  preview: Annotated[bool, Option('--preview', help='Also write a colour NAME.preview.png.')] = (
-    False
-  )
+  ending: Annotated[Format, Option('--format', help='Format of results in a folder.')] = Format.png
+  preview: Annotated[bool, Option('--preview', help='Also write NAME.preview.png.')] = False
 
   def sources(self) -> dict[str, pathlib.Path]:
     """Input files or folders that are given: photo, low, high."""

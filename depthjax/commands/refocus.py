@@ -12,7 +12,6 @@ from depthjax.commands.options import Convention, Method
 from depthjax.configuring import ConfigError
 
 APERTURE = 0.5  # Default.
-# What an animation changes.
 Sweep = enum.StrEnum('Sweep', 'focus aperture')
 
 
@@ -29,23 +28,17 @@ class Options(NamedTuple):
 
   photo: options.Photo
   depth: options.Depth
-  output: Annotated[
-    pathlib.Path, options.output('Picture, or .mp4 or .gif with --animate; or a folder.')
-  ]
+  output: Annotated[pathlib.Path, options.output('Picture; animation (.mp4, .gif); or folder.')]
   focus: Annotated[str, Option(help='Pixel in focus, as x,y; default: the middle.')] = ''
-  focus_box: Annotated[
-    str, Option(help='Box in focus, as x0,y0,x1,y1; x1 and y1 are exclusive.')
-  ] = ''
+  focus_box: Annotated[str, Option(help='Box in focus, as x0,y0,x1,y1; the ends exclusive.')] = ''
   focus_disparity: Annotated[
     float | None, Option(min=0, max=1, help='Disparity in focus, from 0 (far) to 1 (near).')
   ] = None
   aperture: Annotated[
-    float | None,
-    Option(min=0, max=1, help=f'From 0 (closed) to 1 (wide open); default: {APERTURE}.'),
+    float | None, Option(min=0, max=1, help=f'0 (closed) to 1 (wide open); default: {APERTURE}.')
   ] = None
   radius: Annotated[
-    float | None,
-    Option(min=0, help='Instead of --aperture: largest possible blur radius, in pixels.'),
+    float | None, Option(min=0, help='Instead of --aperture: largest possible blur radius, px.')
   ] = None
   method: Annotated[
     Method, Option(help='Renderer; hybrid is learned near depth edges, else classical.')
@@ -54,18 +47,12 @@ class Options(NamedTuple):
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None
   bits: Annotated[int, Option(help='Bits per channel: 8, or 16 for PNG and TIFF.')] = 8
-  animate: Annotated[
-    Sweep | None, Option(help='Write an animation that changes the focus or the aperture.')
-  ] = None
+  animate: Annotated[Sweep | None, Option(help='Write an animation that changes this.')] = None
   frames: Annotated[int, Option(min=2, max=2000, help='Frames of the animation.')] = 48
   fps: Annotated[float, Option(min=1, max=120, help='Frames per second.')] = 24
 
   def in_focus(self) -> Focus:
-    """The focus, from three options.
-
-    Raises:
-      ConfigError: more than one of them, or invalid numbers.
-    """
+    """The focus, from three options; a ConfigError if several are given or one is invalid."""
     point, box, disparity = self.focus, self.focus_box, self.focus_disparity
     values = {'--focus': point, '--focus-box': box, '--focus-disparity': disparity}
     given = [name for name, value in values.items() if value not in ('', None)]

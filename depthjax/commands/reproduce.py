@@ -1,6 +1,6 @@
 """Options of `depthjax reproduce`: reproduces a table of a paper."""
 
-import pathlib
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from typer import Argument, Option
@@ -15,22 +15,17 @@ class Options(NamedTuple):
 
   name: Annotated[str, Argument(help=f'One of {ALL}.')]
   size: Annotated[str, Option(help='Size of the configs.')] = 'small'
-  root: Annotated[pathlib.Path, Option(help='Folder of the runs; existing ones are reused.')] = (
-    pathlib.Path('runs/reproduce')
-  )
-  configs: Annotated[pathlib.Path, Option(help='Folder of the config files.')] = pathlib.Path(
-    'configs'
-  )
+  root: Annotated[Path, Option(help='Runs; existing ones are reused.')] = Path('runs/reproduce')
+  configs: Annotated[Path, Option(help='Folder of the config files.')] = Path('configs')
   change: Annotated[
     list[str] | None, Option('--set', help='Set a field of all configs, such as steps=400.')
   ] = None
   given: Annotated[
-    list[str] | None,
-    Option(help='Use weights instead of training, such as sddr-first=runs/first.'),
+    list[str] | None, Option(help='Weights instead of training, such as sddr-first=runs/first.')
   ] = None
-  document: Annotated[
-    pathlib.Path | None, Option(help='Markdown file in which to write the table.')
-  ] = pathlib.Path('docs/reproduction.md')
+  document: Annotated[Path | None, Option(help='Markdown file in which to write the table.')] = (
+    Path('docs/reproduction.md')
+  )
 
 
 def _check(options: Options) -> None:

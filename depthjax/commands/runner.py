@@ -34,12 +34,10 @@ def load(name: str) -> Any:
 def command(
   verb: str, options: type[tuple], check: Callable[[Any], None] = lambda _: None
 ) -> Callable[..., None]:
-  """The function from which typer makes a command.
+  """The function from which typer makes a command; it calls `commands.work.VERB.run(options)`.
 
-  Args:
-    verb: module of `commands.work`, whose function `run` takes the options.
-    options: a NamedTuple; its fields are the arguments of the command, its docstring the help.
-    check: refuses combinations of options, before anything else is imported.
+  The fields of the NamedTuple `options` are the arguments, its docstring is the help. `check`
+  refuses combinations of options before anything else is imported.
   """
 
   def run(**values: Any) -> None:
@@ -82,10 +80,7 @@ def say(message: str) -> None:
 
 
 def use_compilation_cache() -> None:
-  """Sets JAX_COMPILATION_CACHE_DIR, if it is not set, to a folder in the user's cache.
-
-  Call it before jax is imported.
-  """
+  """Sets JAX_COMPILATION_CACHE_DIR, if it is not set, before jax is imported."""
   if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache'))
     os.environ['JAX_COMPILATION_CACHE_DIR'] = str(cache / 'depthjax' / 'xla')

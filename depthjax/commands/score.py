@@ -9,7 +9,6 @@ from typer import Argument, Option
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 
-# Splits of a dataset.
 Split = enum.StrEnum('Split', 'train val test all')
 _Path = pathlib.Path | None
 
@@ -20,9 +19,7 @@ class Options(NamedTuple):
   dataset: Annotated[str, Argument(help='Folder of a prepared dataset, or its TFDS name.')]
   split: Annotated[Split, Option(help='Split to score.')] = Split.test
   examples: Annotated[int | None, Option(min=1, help='Number of records; default: all.')] = None
-  method: Annotated[
-    list[Method] | None, Option(help='Renderer; may be repeated; default: all three.')
-  ] = None
+  method: Annotated[list[Method] | None, Option(help='Renderers; default: all three.')] = None
   weights: Annotated[
     _Path, Option(help='Run or weights.safetensors of the lens blur; default: built in.')
   ] = None

@@ -14,11 +14,11 @@ _THUMBNAIL = 64
 
 
 class Normalised(NamedTuple):
-  """A map scaled to [0, 1], float32 [h w 1], with its original minimum and range."""
+  """A map scaled to [0, 1]."""
 
-  values: np.ndarray
-  offset: float
-  span: float
+  values: np.ndarray  # float32 [h w 1].
+  offset: float  # Minimum of the original map.
+  span: float  # Range of the original map.
 
   def restored(self, values: np.ndarray) -> np.ndarray:
     """Converts normalised values back to the units of the original map, float32."""
@@ -55,12 +55,10 @@ def resized(
   areas where it shrinks, otherwise with `enlarging`, OpenCV's INTER_LINEAR or INTER_CUBIC.
   """
   x = values[..., 0]
-  for axis in (1, 0):
-    size = [x.shape[0], x.shape[1]]
-    method = cv2.INTER_AREA if shape[axis] < size[axis] else enlarging
-    if shape[axis] != size[axis]:
-      size[axis] = shape[axis]
-      x = cv2.resize(x, (size[1], size[0]), interpolation=method)
+  for h, w in ((x.shape[0], shape[1]), shape):
+    if x.shape != (h, w):
+      shrinks = h < x.shape[0] or w < x.shape[1]
+      x = cv2.resize(x, (w, h), interpolation=cv2.INTER_AREA if shrinks else enlarging)
   return x[..., None]
 
 
@@ -71,9 +69,8 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
   """
   shape = tuple(min(_THUMBNAIL, *sizes) for sizes in zip(first.shape, second.shape, strict=True))
   ranks = [_ranks(resized(x.astype(np.float32), shape[:2])) for x in (first, second)]
-  if any(x.min() == x.max() for x in ranks):
-    return 0.0
-  return float(np.corrcoef(*ranks)[0, 1])
+  constant = any(x.min() == x.max() for x in ranks)
+  return 0.0 if constant else float(np.corrcoef(*ranks)[0, 1])
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -9,37 +9,26 @@ RISING = ('delta1', 'delta2', 'delta3', 'recall', 'f1')
 
 
 class Truth:
-  """True disparity of a picture, with what the metrics compute from it once.
-
-  Attributes:
-    disparity: [h w] of any unit, above 0 where valid.
-    valid: bool [h w].
-    guide: sRGB [h w 3] in [0, 1], whose edges ORD samples; None uses those of the true disparity.
-    seed: of the pairs that ORD draws.
-  """
+  """True disparity of a picture, with what the metrics compute from it once."""
 
   def __init__(
     self,
-    disparity: np.ndarray,
-    valid: np.ndarray,
-    guide: np.ndarray | None = None,
-    *,
-    seed: int = 0,
+    disparity: np.ndarray,  # [h w] of any unit, above 0 where valid.
+    valid: np.ndarray,  # bool [h w].
+    guide: np.ndarray | None = None,  # sRGB [h w 3], whose edges ORD samples; None: the disparity.
+    seed: int = 0,  # Of the pairs that ORD draws.
   ):
     self.disparity, self.valid, self.guide, self.seed = disparity, valid, guide, seed
     self.depth = 1 / np.where(valid, disparity, 1.0).astype(np.float64)
     self.points = ordinal.superpixels(disparity, valid)
 
   def scores(self, prediction: np.ndarray) -> dict[str, float]:
-    """Metrics of a predicted disparity [h w] of any scale and offset.
+    """Metrics of a predicted disparity [h w] of any scale and offset; ValueErrors as the metrics.
 
     Returns:
       Those of aligned.errors, for depth in units of 1 / disparity; 'rmse_disparity' of the aligned
       disparity; 'clipped', the fraction of clipped depths; 'ord', the ordinal error of SDDR, and
       'ord_superpixel', that of Boost; 'd3r'; 'recall' and 'f1' of depth boundaries.
-
-    Raises:
-      ValueError: as the metrics.
     """
     disparity, valid = self.disparity, self.valid
     found = aligned.align(prediction, self.depth, valid)

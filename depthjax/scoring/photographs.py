@@ -18,8 +18,7 @@ from depthjax.metrics import image as image_metrics
 from depthjax.ops import colour, resize
 from depthjax.pipelines.refocus import refocus
 
-# Long side, about, of the pictures in which an unknown lens is searched and disparity steps are
-# detected.
+# Long side, about, of pictures for the lens search and for the detection of disparity steps.
 _LONG_SIDE = 320
 _FOCUSES = tuple(i / 8 for i in range(9))
 _APERTURES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -98,12 +97,9 @@ def score_pair(
 def score_depth(record: Mapping[str, Any], prediction: np.ndarray) -> dict[str, Scores]:
   """'mae_spline' of a predicted disparity, as 'predicted', and of a 'constant' for comparison.
 
-  The truth is normalised over its valid pixels, and only these count. The spline of metrics.depth
-  maps any constant to the mean of the truth.
-
-  Args:
-    record: `disparity` and `valid`.
-    prediction: disparity of any range [h w 1], finite.
+  The truth, the record's `disparity`, is normalised over its `valid` pixels, and only these count.
+  The spline of metrics.depth maps any constant to the mean of the truth. The prediction [h w 1] is
+  finite, of any range.
 
   Raises:
     ValueError: no valid pixel, constant disparity, or sizes that differ.
@@ -151,7 +147,7 @@ def lens_of(disparity: np.ndarray, blur: float, focus: float) -> Lens:
   Args:
     disparity: in the units of the scene, NaN where unknown, not constant, [h w].
     blur: pixels per unit of disparity.
-    focus: disparity in focus, within the range of the scene.
+    focus: disparity in focus.
 
   Raises:
     ValueError: the focus is outside the scene.
@@ -178,7 +174,6 @@ def find_lens(
 
   Args:
     photo, target, disparity: of the same size.
-    render: the renderer.
     focuses: disparities to try.
     radii: blur radii to try, in pixels of the photograph; default: those of six apertures up to 1.
 
@@ -208,11 +203,8 @@ def _measured(record: Mapping[str, Any]) -> np.ndarray:
 
 
 @jax.jit
-def _similarity(picture, target, weight=None):
-  return {
-    'psnr': image_metrics.psnr(picture, target, weight),
-    'ssim': image_metrics.ssim(picture, target, weight),
-  }
+def _similarity(*arrays):
+  return {'psnr': image_metrics.psnr(*arrays), 'ssim': image_metrics.ssim(*arrays)}
 
 
 _mae_spline = jax.jit(depth_metrics.mae_spline)

@@ -1,5 +1,7 @@
 """Fixtures for the tests of the commands."""
 
+import pathlib
+
 import pytest
 
 from depthjax import cli
@@ -21,14 +23,16 @@ def fixture_run(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture(name='refuse')
-def fixture_refuse(run, tmp_path):
+def fixture_refuse(run):
   """Asserts that a command ends with one line with these words, code 2, and no changed file."""
 
+  def files():
+    return {path: path.stat().st_mtime_ns for path in pathlib.Path().rglob('*')}
+
   def refuse(line, words):
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')}
+    before = files()
     code, _, error = run(line)
     messages.assert_one_line(error, words)
-    assert code == 2
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')} == before
+    assert code == 2 and files() == before
 
   return refuse

@@ -5,21 +5,18 @@ import functools
 import jax
 
 from depthjax.files import weights
-from depthjax.models.deeplens import depthnet
-from depthjax.models.deeplens.lensblur import LensBlur, initial
+from depthjax.models.deeplens import depthnet, lensblur
 from tests import tiny
 
 
 def save_lensblur(path):
-  config = tiny.lensblur_config()
-  names = ('width', 'upsampler_width', 'features', 'upsampler_features')
-  model = LensBlur(**{name: config.model[name] for name in names})
-  _save(path, 'lensblur', initial, model, config)
+  config = tiny.lensblur_config().to_dict()
+  _save(path, 'lensblur', lensblur.initial, lensblur.from_config(config)[0], config)
 
 
 def save_depth(path):
-  model = depthnet.DepthNet('paper', 2)
-  _save(path, 'deeplens_depth', depthnet.initial, model, tiny.depth_config())
+  config = tiny.depth_config().to_dict()
+  _save(path, 'deeplens_depth', depthnet.initial, depthnet.network(config['model']), config)
 
 
 @functools.cache
@@ -28,5 +25,5 @@ def _variables(initial, model):
 
 
 def _save(path, task, initial, model, config):
-  metadata = {'task': task, 'step': 0, 'config': config.to_dict()}
+  metadata = {'task': task, 'step': 0, 'config': config}
   weights.save_weights(path, _variables(initial, model), metadata)

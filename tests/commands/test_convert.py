@@ -4,7 +4,6 @@ import functools
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -12,59 +11,61 @@ import safetensors.numpy
 from configs import deeplens_depth as depth_config
 from depthjax.convert import checkpoints, mit, naming, resnet50, sddr
 from depthjax.files import weights
-from depthjax.models.deeplens.depthnet import DepthNet
+from depthjax.models.deeplens import depthnet
 from depthjax.models.refinement.fusenet import FuseNet
 from depthjax.models.refinement.refiners import from_config
 from tests import refiners
 
 
 def _resnet50():
-  """A state dict with the names of torchvision; each tensor has another value."""
-  shapes = {'layer4.0.bn1.weight': (512,), 'fc.weight': (10, 2048)}
+  """Tensors with the names of torchvision."""
+  tensors = {'layer4.0.bn1.weight': np.zeros(512), 'fc.weight': np.zeros((10, 2048))}
   for conv, norm, _, shape in resnet50.layers():
-    shapes[f'{conv}.weight'] = shape
-    shapes |= {f'{norm}.{key}': shape[:1] for key in resnet50._NORM}
-  tensors = {name: np.full(shapes[name], i, np.float32) for i, name in enumerate(shapes)}
+    tensors[f'{conv}.weight'] = np.zeros(shape)
+    tensors |= {f'{norm}.{key}': np.zeros(shape[0]) for key in resnet50._NORM}
   return tensors | {'bn1.num_batches_tracked': np.array(3)}
 
 
 def _mit():
   """Likewise for timm's smallest backbone."""
-  tensors = {'head.bias': np.zeros(3)}
-  for value, (path, x) in enumerate(naming.leaves(mit._shapes('b0'))):
-    name = naming.torch_name(path, mit.RULES)
-    tensors[name] = naming.to_torch(np.full(x.shape, value, np.float32))
-  return tensors
+  leaves = naming.leaves(mit._shapes('b0'))
+  tensors = {naming.torch_name(path, mit.RULES): np.zeros(x.shape) for path, x in leaves}
+  return {name: naming.to_torch(x) for name, x in tensors.items()} | {'head.bias': np.zeros(3)}
 
 
 @functools.cache
 def _released():
   """A state dict of the released refinement network."""
   variables = {}
-  for value, (path, x) in enumerate(naming.leaves(from_config(sddr.CONFIG)[1])):
+  for value, (path, x) in enumerate(naming.leaves(_fusenet())):
     naming.put(variables, path, np.full(x.shape, value, np.float32))
   return sddr.to_state_dict(variables)
 
 
 def _depth_net():
-  init = functools.partial(DepthNet(preset='paper').init, train=False)
-  return jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+  return jax.eval_shape(functools.partial(depthnet.initial, depthnet.DepthNet('paper')))
 
 
-_RESNET_RULES = (('/encoder/', 'load'), ('.*', 'fresh'))
-_MIT_RULES = (('/patch_embed1/proj/', 'fresh'), ('/backbone/', 'load'), ('.*', 'fresh'))
+def _fusenet():
+  return from_config(sddr.CONFIG)[1]
+
+
+# Rules of `initialise`, and the module that documents them.
+_RESNET_RULES = (('/encoder/', 'load'), ('.*', 'fresh')), depth_config
+_MIT_RULES = (('/patch_embed1/proj/', 'fresh'), ('/backbone/', 'load'), ('.*', 'fresh')), mit
+
+
+def _shapes(variables):
+  return {'/'.join(path): x.shape for path, x in naming.leaves(dict(variables))}
 
 
 @pytest.mark.parametrize(
   'published, metadata, summary, network, rules, documented',
   [
-    (_resnet50, {'task': 'resnet50'}, 'encoder; omitted: fc, layer4', _depth_net, _RESNET_RULES,
-     depth_config),
-    (_mit, {'task': 'mit', 'size': 'b0'}, 'backbone, MiT-B0; omitted: head',
-     lambda: from_config(sddr.CONFIG)[1], _MIT_RULES, mit),
+    (_resnet50, {'task': 'resnet50'}, 'encoder; omitted: fc, layer4', _depth_net, *_RESNET_RULES),
+    (_mit, {'task': 'mit', 'size': 'b0'}, 'backbone, MiT-B0; omitted: head', _fusenet, *_MIT_RULES),
   ],
-  ids=['resnet50', 'mit'],
-)  # fmt: skip
+)
 def test_documented_rules_load_the_converted_encoder(
   run, tmp_path, published, metadata, summary, network, rules, documented
 ):
@@ -76,39 +77,26 @@ def test_documented_rules_load_the_converted_encoder(
   assert run(line) == (0, f'folder/weights.safetensors: the {summary}\n', '')
   variables, found = weights.load_weights('folder')
   assert found == metadata
-  shapes = {'/'.join(path): x.shape for path, x in naming.leaves(variables)}
-  used = {}
-  for path, x in naming.leaves(dict(network())):
-    name = '/'.join(path)
-    if next(action for pattern, action in rules if re.search(pattern, f'/{name}/')) == 'load':
-      used[name] = x.shape
+  shapes, used = _shapes(variables), _shapes(network())
+  for name in list(used):
+    if next(action for rule, action in rules if re.search(rule, f'/{name}/')) != 'load':
+      del used[name]
   assert used and used.items() <= shapes.items()
   assert all('patch_embed1' in name for name in shapes.keys() - used.keys())
 
 
-def test_released_weights_are_converted_and_converted_back(run, tmp_path):
+@pytest.mark.parametrize('ending', ['safetensors', 'pt'])
+def test_released_weights_are_converted_and_converted_back(run, tmp_path, ending):
   safetensors.numpy.save_file(_released(), tmp_path / 'model.safetensors')
-  (tmp_path / 'run').mkdir()
-  code, out, _ = run('convert sddr model.safetensors -o run')
-  assert (code, out) == (0, 'run/weights.safetensors: the refinement network\n')
-  (model, *trained), variables = weights.load_network('run', {'sddr': from_config})
+  line = 'convert sddr model.safetensors -o a.safetensors'
+  assert run(line) == (0, 'a.safetensors: the refinement network\n', '')
+  (model, *trained), variables = weights.load_network('a.safetensors', {'sddr': from_config})
   assert model == FuseNet() and trained == [2048, 1]
   assert len(list(naming.leaves(variables))) == 383
-  assert run('convert sddr run -o back.safetensors')[0] == 0
-  _assert_released(checkpoints.read('back.safetensors'))
-
-
-def test_a_run_is_converted_to_pytorch(run, tmp_path):
-  torch = pytest.importorskip('torch', reason="torch is in the extra 'parity'")
-  metadata = {'task': 'sddr', 'config': sddr.CONFIG}
-  weights.save_weights(tmp_path, sddr.convert(_released(), ''), metadata)
-  assert run('convert sddr . -o back.pt')[0] == 0
-  _assert_released(torch.load('back.pt', weights_only=True)['net'])
-  # Tensors with two names are stored once: 10.3 M numbers, not 16.8 M.
-  assert (tmp_path / 'back.pt').stat().st_size < 4.2 * 10_302_483
-
-
-def _assert_released(found):
+  if ending == 'pt':
+    pytest.importorskip('torch', reason="torch is in the extra 'parity'")
+  assert run(f'convert sddr a.safetensors -o back.{ending}')[0] == 0
+  found = checkpoints.read(f'back.{ending}')
   assert found.keys() == _released().keys()
   for name, x in _released().items():
     np.testing.assert_array_equal(found[name], x)

@@ -8,29 +8,25 @@ from depthjax.files import images
 from depthjax.pipelines import depth
 from tests.commands import made
 
-_H, _W = 37, 61
 
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def folder(run):
   """The working folder, with a photograph and weights."""
-  monkeypatch.chdir(tmp_path)
-  photo = np.random.default_rng(0).random((_H, _W, 3), np.float32)
-  images.write_image('photo.png', photo, bits=16)
+  images.write_image('photo.png', np.random.default_rng(0).random((37, 61, 3)), bits=16)
   made.save_depth('weights.safetensors')
 
 
 @pytest.mark.parametrize('name, scale', [('out.png', 65535), ('out.npy', 1)])
-def test_disparity_is_written_at_the_size_of_the_photograph(folder, run, name, scale):
+def test_disparity_is_written_at_the_size_of_the_photograph(run, name, scale):
   code, out, err = run(f'depth photo.png -o {name} --weights=.')
   assert (err, code) == ('', 0)
   assert out == f'{name}: disparity, near is large; network input 32 x 16 pixels\n'
   expected = depth.predict(images.read_image('photo.png'), depth.load('.'))[..., 0]
-  assert expected.shape == (_H, _W)
+  assert expected.shape == (37, 61)
   np.testing.assert_allclose(depth_files.read_raw(name) / scale, expected, atol=1e-5)
 
 
-def test_invalid_input_is_refused(folder, refuse, monkeypatch):
+def test_invalid_input_is_refused(refuse, monkeypatch):
   monkeypatch.setattr(depth, 'predict', None)
   refuse('depth no.png -o out.png --weights=.', 'no.png: does not exist; expected')
   refuse('depth photo.png -o out.jpg --weights=.', "out.jpg: ends in '.jpg'; expected .png")

@@ -15,10 +15,10 @@ def test_names_are_those_of_the_tables():
 def test_given_weights_are_evaluated_and_documented(run, tmp_path, monkeypatch):
   names = ('sddr', 'sddr-natural', 'sddr-natural-truth', 'gbdf')  # No row uses the last one.
   given = [f'--given={name}={refiners.save(tmp_path / f"{name}.safetensors")}' for name in names]
-  options = ['--size=smoke', '--set=eval.examples=2', '--document=tables.md', *given]
+  line = f'reproduce sddr/table4c --root=runs --configs={tiny.ROOT}/configs --size=smoke'
+  line = ' '.join([line, '--set=eval.examples=2 --document=tables.md', *given])
   monkeypatch.setattr(loop, 'train', lambda *_: pytest.fail('no network needs training'))
-  folders = f'--root=runs --configs={tiny.ROOT}/configs'
-  assert run(f'reproduce sddr/table4c {folders} {" ".join(options)}')[0] == 0
+  assert run(line)[0] == 0
   text = (tmp_path / 'tables.md').read_text()
   # All rows have the same network.
   assert '| Natural alone, L_gt alone | +0.0000 ± 0.0000 |' in text

@@ -14,7 +14,6 @@ from depthjax.pipelines import depth
 from depthjax.pipelines.refocus import refocus
 from depthjax.prepare import writing
 from depthjax.scoring import photographs
-from tests import messages
 from tests.commands import made as networks
 from tests.prepare import made
 
@@ -27,17 +26,16 @@ def fixture_root(tmp_path_factory):
   root = tmp_path_factory.mktemp('score')
   (root / 'maps').mkdir()
   for i in range(3):
-    photo, disparity = made.picture(i, _H, _W), _disparity(i)
+    photo, disparity = made.picture(i, _H, _W), np.zeros((_H, _W, 1), np.float32)
+    # Planes at 0, 0.5 and 1; their borders differ between pictures.
+    disparity[:, _W // 4 + 5 * i :], disparity[:, _W // 2 + 5 * i :] = 0.5, 1
     blurred = refocus.refocus(photo / np.float32(255), disparity, focus=0.5, radius=3)
-    for path, picture in {
-      f'ebb/original/{i}.png': photo,
-      f'ebb/bokeh/{i}.png': images.quantise(blurred),
-      f'blb/{i}/image.png': photo,
-      f'blb/{i}/bokeh_00_00.png': images.quantise(blurred),
-      f'nyuv2/rgb/{i}.png': photo,
-      f'nyuv2/depth/{i}.png': _millimetres(i),
-    }.items():
-      made.write(root / path, picture)
+    for path in (f'ebb/original/{i}.png', f'blb/{i}/image.png', f'nyuv2/rgb/{i}.png'):
+      made.write(root / path, photo)
+    for path in (f'ebb/bokeh/{i}.png', f'blb/{i}/bokeh_00_00.png'):
+      made.write(root / path, images.quantise(blurred))
+    millimetres = 1000 / (0.2 + disparity[..., 0])
+    made.write(root / f'nyuv2/depth/{i}.png', millimetres.astype(np.uint16))
     np.save(root / f'blb/{i}/disparity.npy', 4 * disparity)
     np.save(root / f'maps/{i}.npy', disparity)
   lens = {'blur_parameters': [0.75], 'focus_distances': [0.5]}
@@ -47,21 +45,6 @@ def fixture_root(tmp_path_factory):
   networks.save_lensblur(root / 'blur.safetensors')
   networks.save_depth(root / 'depth.safetensors')
   return root
-
-
-def _disparity(i):
-  """Planes at 0, 0.5 and 1; their borders differ between pictures."""
-  result = np.zeros((_H, _W, 1), np.float32)
-  result[:, _W // 4 + 5 * i :], result[:, _W // 2 + 5 * i :] = 0.5, 1
-  return result
-
-
-def _millimetres(i):
-  """Depth of the same planes with noise and missing pixels."""
-  noise = np.random.default_rng(i).uniform(0, 0.3, (_H, _W))
-  values = 1000 / (0.2 + noise + _disparity(i)[..., 0])
-  values[3:5, 7] = 0
-  return values.astype(np.uint16)
 
 
 @pytest.fixture(name='score')
@@ -89,16 +72,12 @@ def test_renderers_are_scored_with_the_lens_of_the_records(score, root):
   assert (code, err.strip()) == (0, '')
   pairs = evaluation.open_records(f'tfds:{root}/data/blb', 'all')
   expected = {pair['name']: photographs.score_pair(pair, photographs.renderers()) for pair in pairs}
-  assert found['records'] == expected and len(expected) == 3
-  assert found['dataset'] == f'tfds:{root}/data/blb' and found['failed'] == []
-  for row in expected.values():
-    assert row['classical']['psnr'] > 40 > row['untouched']['psnr']
-    assert (row['classical']['focus'], row['classical']['radius']) == (0.5, 3)
-  means = found['means']
-  assert list(means) == ['untouched', 'classical'] == list(_rows(out))
-  values = [row['untouched']['ssim'] for row in expected.values()]
-  assert means['untouched']['ssim'] == pytest.approx(np.mean(values)) and np.std(values) > 0
-  assert _rows(out)['untouched'][1] == f'{np.mean(values):.3f}'
+  assert found['records'] == expected and found['failed'] == []
+  assert found['dataset'] == f'tfds:{root}/data/blb'
+  mean = np.mean([row['untouched']['ssim'] for row in expected.values()])
+  assert found['means']['untouched']['ssim'] == pytest.approx(mean)
+  assert list(_rows(out)) == ['untouched', 'classical']
+  assert _rows(out)['untouched'][1] == f'{mean:.3f}'
   assert _rows(out)['untouched'][-1] == '-' and _rows(out)['classical'][-1] == '3.0'
   assert '3 of 3 records' in out and 'Lens: as in the records.' in out
 
@@ -111,10 +90,7 @@ def test_all_renderers_are_scored_with_the_built_in_or_given_weights(score, root
   code, _, _, other = score('data/blb --examples=1 --method=learned --weights=blur.safetensors')
   assert code == 0 and list(other['means']) == ['untouched', 'learned']
   assert other['means']['learned'] == found['means']['learned']
-  assert other['options'] == {
-    **{'method': ['learned'], 'weights': 'blur.safetensors', 'radius': []},
-    **{'depth_weights': None, 'depths': None},
-  }
+  assert [*other['options'].values()] == [['learned'], 'blur.safetensors', [], None, None]
 
 
 def test_pairs_without_disparity_are_rendered_with_maps_or_a_network(score):
@@ -122,7 +98,6 @@ def test_pairs_without_disparity_are_rendered_with_maps_or_a_network(score):
   code, out, _, found = score(f'{line} --depths=maps')
   assert code == 0 and 'Lens: the best one for each renderer' in out
   for row in found['records'].values():
-    assert row['classical']['psnr'] > row['untouched']['psnr'] + 10
     assert (row['classical']['focus'], row['classical']['radius']) == (0.5, 2.9)
   code, _, _, other = score(f'{line} --depth-weights=depth.safetensors --examples=2')
   assert code == 0 and len(other['records']) == 2 and other['in_split'] == 3
@@ -139,7 +114,7 @@ def test_predicted_disparity_is_scored_on_rgbd(score, root, monkeypatch):
     expected = photographs.score_depth(record, depth.predict(record['image'], network))
     assert found['records'][record['name']] == expected
   constant = found['means']['constant']['mae_spline']
-  assert list(_rows(out)) == ['predicted', 'constant'] and constant > 0.2
+  assert list(_rows(out)) == ['predicted', 'constant']
   assert _rows(out)['constant'] == [f'{constant:.4f}']
   # A dataset may be a folder, a URL of this program or a name of TFDS.
   monkeypatch.setattr(tfds.core.constants, 'DATA_DIR', str(root / 'data'))  # TFDS_DATA_DIR
@@ -149,19 +124,15 @@ def test_predicted_disparity_is_scored_on_rgbd(score, root, monkeypatch):
     for dataset in ('nyuv2/1.0.0', f'tfds:{root}/data/nyuv2', 'nyuv2')
   ]
   assert records[0] == records[1] == records[2]
-  # The maps differ from the truth by the noise only.
-  assert 0.02 < records[0].popitem()[1]['predicted']['mae_spline'] < 0.1
 
 
 def test_failed_records_are_named_and_the_others_are_scored(score, root):
-  (root / 'some').mkdir()
-  for i in (0, 2):
-    shutil.copy(root / 'maps' / f'{i}.npy', root / 'some')
+  shutil.copytree(root / 'maps', root / 'some')
+  (root / 'some/1.npy').unlink()
   code, out, err, found = score('data/nyuv2 --split=all --depths=some')
   lines = [line for line in err.splitlines() if 'depthjax' in line]
-  assert code == 2 and len(lines) == 2
-  messages.assert_one_line(lines[0] + '\n', '1: some/1: has no disparity maps; expected .npy')
-  assert lines[1] == 'depthjax: 1 of 3 records failed'
+  assert code == 2 and lines[1] == 'depthjax: 1 of 3 records failed'
+  assert lines[0].startswith('depthjax: 1: some/1: has no disparity maps; expected one')
   assert '2 of 3 records' in out and found['records'].keys() == {'0', '2'}
   assert found['failed'] == [lines[0].removeprefix('depthjax: ')]
   code, out, err, found = score('data/nyuv2 --split=all --depths=data')
@@ -169,17 +140,12 @@ def test_failed_records_are_named_and_the_others_are_scored(score, root):
 
 
 def test_nan_is_null_in_json_and_ignored_in_means(score, monkeypatch):
-  edges = iter([np.nan, 30.0, 40.0])
-
-  def scores(record, renderers, **_):
-    return {'untouched': {'psnr': 20.0, 'psnr_edge': next(edges), 'ssim_edge': np.nan}}
-
-  monkeypatch.setattr(photographs, 'score_pair', scores)
-  code, out, _, found = score('data/blb --split=all --method=classical')
-  assert code == 0
-  assert found['means']['untouched'] == {'psnr': 20, 'psnr_edge': 35, 'ssim_edge': None}
-  assert [row['untouched']['psnr_edge'] for row in found['records'].values()] == [None, 30, 40]
-  assert _rows(out)['untouched'] == ['20.00', '35.00', '-']
+  rows = ({'photo': {'psnr': 20.0, 'psnr_edge': x, 'ssim_edge': np.nan}} for x in (np.nan, 30, 40))
+  monkeypatch.setattr(photographs, 'score_pair', lambda *_, **__: next(rows))
+  _, out, _, found = score('data/blb --split=all --method=classical')
+  assert found['means']['photo'] == {'psnr': 20, 'psnr_edge': 35, 'ssim_edge': None}
+  assert [row['photo']['psnr_edge'] for row in found['records'].values()] == [None, 30, 40]
+  assert _rows(out)['photo'] == ['20.00', '35.00', '-']
 
 
 _BAD = {
@@ -197,10 +163,7 @@ _BAD = {
 
 
 @pytest.mark.parametrize('line', _BAD)
-def test_invalid_input_is_refused(line, root, run, monkeypatch):
+def test_invalid_input_is_refused(line, root, refuse, monkeypatch):
   monkeypatch.chdir(root)
   monkeypatch.setattr(command, '_score_all', None)
-  before = sorted(root.rglob('*'))
-  code, _, error = run(f'score {line}')
-  messages.assert_one_line(error, _BAD[line])
-  assert code == 2 and sorted(root.rglob('*')) == before
+  refuse(f'score {line}', _BAD[line])

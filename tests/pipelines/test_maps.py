@@ -66,9 +66,7 @@ def test_rank_correlation_distinguishes_disparity_from_depth():
 def test_pairs_must_agree_in_aspect_ratio_and_polarity():
   low, high = refiners.smooth(50, 70), refiners.smooth(500, 706)
   maps.check_pair(low, high)
-  with pytest.raises(
-    ValueError, match='low map: is 70 x 50 pixels but the high map is 730 x 500 .* 2 %'
-  ):
+  with pytest.raises(ValueError, match='low map: is 70 x 50 pixels but the high map is 730 x 500'):
     maps.check_pair(low, refiners.smooth(500, 730))
   with pytest.raises(ValueError, match='opposite polarity .rank correlation -1.00.; read one of'):
     maps.check_pair(low, 1 - high)

@@ -7,7 +7,6 @@ import sys
 from typing import NoReturn
 
 import jax
-import ml_collections
 from absl import flags
 from ml_collections import config_flags
 from rich.console import Console
@@ -44,17 +43,13 @@ def _workdir(values: flags.FlagValues) -> pathlib.Path:
 
 def _train(values: flags.FlagValues) -> None:
   workdir = _workdir(values)
-  terms = resume.Terms(change=values.change, defaults=_plain(values))
+  path, _, arg = config_flags.get_config_filename(values['config']).partition(':')
+  defaults = configuring.load(pathlib.Path(path), arg)  # Without the command line's overrides.
+  terms = resume.Terms(change=values.change, defaults=defaults)
   loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
   processes.barrier()
   if jax.process_index() == 0:
     print(f'done: {workdir}')
-
-
-def _plain(values: flags.FlagValues) -> ml_collections.ConfigDict:
-  """The config of the file, without the overrides of the command line."""
-  path, _, arg = config_flags.get_config_filename(values['config']).partition(':')
-  return configuring.load(pathlib.Path(path), arg)
 
 
 def _evaluate(values: flags.FlagValues) -> None:
@@ -73,11 +68,9 @@ def _plan(values: flags.FlagValues) -> None:
   if values.batch_size:
     config.batch_size = config.eval.examples = values.batch_size
   topology = topology_lib.find(values.topology)
-  say = Console(soft_wrap=True)
-  plan = planning.plan(
-    config, topology, search=values.search, quick=values.quick, progress=say.print
-  )
+  say, fields = Console(soft_wrap=True), {'search': values.search, 'quick': values.quick}
+  plan = planning.plan(config, topology, **fields, progress=say.print)
   report.show(plan, say)
   if values.json:
     text = json.dumps(report.as_json(plan), indent=2) + '\n'
-    atomic.write_bytes(pathlib.Path(values.json), text.encode(), ('.json',))
+    atomic.write_bytes(values.json, text.encode(), ('.json',))

@@ -12,13 +12,12 @@ from depthjax.configuring import ConfigError
 from depthjax.files import depth, images
 from depthjax.files.errors import InputError
 
-# (paths of a photograph, its depth maps and its result, show=whether to show progress) -> lines to
-# print.
-Work = Callable[..., list[str]]
+# Arguments: paths of a photograph, its depth maps and its result; show=whether to show progress.
+Work = Callable[..., None]
 
 
 class Kind(NamedTuple):
-  """A kind of files: its name, and the endings of such files."""
+  """A kind of files."""
 
   name: str
   extensions: Sequence[str]
@@ -37,7 +36,7 @@ def map_files(
   ending: Callable[[pathlib.Path], str],
   kind: Kind = PHOTOGRAPH,
 ) -> None:
-  """Does the work of a command for a file, or for every file of a folder, and prints its lines.
+  """Does the work of a command for a file, or for every file of a folder.
 
   In folders, files that belong together have the same stem. A failed file is one line on stderr;
   the others are still processed.
@@ -57,16 +56,14 @@ def map_files(
   if not sources[0].is_dir():
     check(output)
     with runner.refusals():
-      for line in load()(*sources, output, show=True):
-        print(line)
+      load()(*sources, output, show=True)
     return
   work = load()
 
   def do(path: pathlib.Path, *depths: pathlib.Path) -> None:
     result = output / f'{path.stem}{ending(path)}'
     check(result)
-    for line in work(path, *depths, result, show=False):
-      print(line)
+    work(path, *depths, result, show=False)
 
   _map_stems(do, sources, output, kind)
 
@@ -90,10 +87,9 @@ def _map_stems(
         if len(files[path.stem]) > 1:
           wrong = f'has the same name as another {kind.name}, except for the ending'
           raise InputError(path, wrong, 'one of them')
-        candidates = [by_stem[path.stem] for by_stem in depths]
-        missing += not all(candidates)
-        pairs = zip(candidates, sources[1:], strict=True)
-        do(path, *(_depth_of(path, found, folder) for found, folder in pairs))
+        missing += not all(by_stem[path.stem] for by_stem in depths)
+        pairs = zip(depths, sources[1:], strict=True)
+        do(path, *(_depth_of(path, by_stem[path.stem], folder) for by_stem, folder in pairs))
       except (ValueError, ConfigError) as error:
         failed += 1
         # Only an InputError names the file.
@@ -107,12 +103,12 @@ def _map_stems(
 def _depth_of(
   photo: pathlib.Path, candidates: Sequence[pathlib.Path], folder: pathlib.Path
 ) -> pathlib.Path:
-  if not candidates:
-    right = f'{folder / photo.stem} ending in {", ".join(depth.READABLE)}'
-    raise InputError(photo, 'has no depth map', right)
   if len(candidates) > 1:
     names = ' and '.join(path.name for path in candidates)
     raise InputError(photo, f'has several depth maps ({names})', f'one of them in {folder}')
+  if not candidates:
+    right = f'{folder / photo.stem} ending in {", ".join(depth.READABLE)}'
+    raise InputError(photo, 'has no depth map', right)
   return candidates[0]
 
 
@@ -122,19 +118,16 @@ def _by_stem(folder: pathlib.Path, kind: Kind) -> dict[str, list[pathlib.Path]]:
     wrong = 'is not a folder' if folder.exists() else 'does not exist'
     raise InputError(folder, wrong, 'a folder, like the first input')
   result = collections.defaultdict(list)
-  for path in sorted(folder.iterdir()):
-    hidden = path.name.startswith('.')
-    if path.suffix.lower() in kind.extensions and not hidden and path.is_file():
+  for path in sorted(folder.glob('[!.]*')):
+    if path.suffix.lower() in kind.extensions and path.is_file():
       result[path.stem].append(path)
   return result
 
 
 def _create(output: pathlib.Path, sources: Sequence[pathlib.Path]) -> None:
   """Creates the folder of the results; it must not be an input folder."""
-  if any(output.resolve() == source.resolve() for source in sources):
+  if output.resolve() in [source.resolve() for source in sources]:
     raise InputError(output, 'is an input folder', 'another folder for the results')
-  if output.exists() and not output.is_dir():
-    raise InputError(output, 'is not a folder', 'a folder, like the input')
   try:
     output.mkdir(exist_ok=True)
   except OSError as error:

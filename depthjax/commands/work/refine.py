@@ -20,24 +20,20 @@ from depthjax.pipelines.refine import resolutions, two_stage
 
 
 class Map(NamedTuple):
-  """A disparity map float32 [h w 1] in [0, 1], with name, range and convention of its file."""
+  """A disparity map in [0, 1], with name, range and convention of its file."""
 
-  values: np.ndarray
+  values: np.ndarray  # float32 [h w 1].
   name: pathlib.Path | str
   offset: float = 0.0
   span: float = 1.0
   convention: Convention = Convention.disparity
 
   def in_units(self, values: np.ndarray) -> np.ndarray:
-    """Converts normalised disparity to the units and the convention of the file.
-
-    Depth is clipped to the range of the file.
-    """
-    if self.convention is Convention.depth:
-      # Outside this range a disparity may be zero or negative.
-      values = np.clip(values, 0, 1)
-    disparity = values.astype(np.float64) * self.span + self.offset
+    """Converts normalised disparity to the file's units; depth is clipped to its range."""
     is_depth = self.convention is Convention.depth
+    # Outside this range a disparity may be zero or negative.
+    values = np.clip(values, 0, 1) if is_depth else values
+    disparity = values.astype(np.float64) * self.span + self.offset
     return (1 / disparity if is_depth else disparity).astype(np.float32)
 
 
@@ -64,12 +60,7 @@ def run(options: Options) -> None:
 
 
 def _job(options: Options) -> Job:
-  """Loads the networks.
-
-  Raises:
-    InputError: weights that cannot be read, or of another task.
-    ConfigError: an invalid input size.
-  """
+  """Checks the input size and loads the networks."""
   predict = predictor_size = None
   if options.input_size is not None:
     with runner.refusals('--input-size: '):
@@ -78,17 +69,12 @@ def _job(options: Options) -> Job:
   if options.predictor is not None:
     predictor = depth_lib.load(options.predictor)
     predict, predictor_size = two_stage.of_predictor(predictor), predictor.input_size
-  settings = two_stage.Settings(
-    levels=options.levels or 2,
-    input_size=options.input_size,
-    predictor_size=predictor_size,
-    ensemble=options.ensemble,
-    local=options.align is Align.local,
-  )
-  return Job(options, refiner, predict, settings)
+  fields = {'input_size': options.input_size, 'predictor_size': predictor_size}
+  fields |= {'ensemble': options.ensemble, 'local': options.align is Align.local}
+  return Job(options, refiner, predict, two_stage.Settings(options.levels or 2, **fields))
 
 
-def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bool) -> list[str]:
+def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bool) -> None:
   """Refines one map; `paths` are those of `names` (photo, low, high), then the result."""
   *sources, output = paths
   of, options = dict(zip(names, sources, strict=True)), job.options
@@ -103,8 +89,8 @@ def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bo
     high = low
   result = _refined(job, photo, low, high, show)
   values = _write(output, result, low, options)
-  (h, w), size = result.shape[:2], _input_size(job, result.shape[:2])
-  return [f'{output}: {w} x {h} pixels, {values}; network input {size}']
+  h, w = result.shape[:2]
+  print(f'{output}: {w} x {h} pixels, {values}; network input {_input_size(job, (h, w))}')
 
 
 def _read(
@@ -138,21 +124,13 @@ def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool
     fields = {name: getattr(job.settings, name) for name in ('input_size', 'ensemble', 'local')}
     return refine_lib.refine(low.values, high.values, job.refiner, shape=shape, **fields)
   total = two_stage.calls(job.settings, predicts=job.predictor is not None)
+  fields = {'photo': photo, 'predictor': job.predictor, 'settings': job.settings, 'shape': shape}
   screen = console.Console(stderr=True)
   # Without a terminal, even a transient bar prints an empty line.
   show = show and screen.is_interactive
   with progress.Progress(console=screen, transient=True, disable=not show) as bar:
-    task = bar.add_task('refining', total=total)
-    return two_stage.refine(
-      low.values,
-      high.values,
-      job.refiner,
-      shape=shape,
-      photo=photo,
-      predictor=job.predictor,
-      settings=job.settings,
-      done=lambda: bar.advance(task),
-    )
+    fields['done'] = functools.partial(bar.advance, bar.add_task('refining', total=total))
+    return two_stage.refine(low.values, high.values, job.refiner, **fields)
 
 
 def _input_size(job: Job, shape: tuple[int, int]) -> str:

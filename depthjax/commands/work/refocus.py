@@ -23,23 +23,17 @@ def run(options: Options) -> None:
   folders.map_files(
     (options.photo, options.depth),
     options.output,
-    load=lambda: functools.partial(_refocus_one, options, options.in_focus(), _learned(options)),
+    load=lambda: functools.partial(_refocus_one, options, _learned(options)),
     check=functools.partial(_check_output, options),
     ending=functools.partial(_ending, options),
   )
 
 
 def _refocus_one(
-  options: Options,
-  focus: Focus,
-  learned: refocus_lib.Learned | None,
-  photo: pathlib.Path,
-  depth: pathlib.Path,
-  output: pathlib.Path,
-  *,
-  show: bool,
-) -> list[str]:
-  """Renders one photograph or animation; returns the lines to print."""
+  options: Options, learned: refocus_lib.Learned | None, *paths: pathlib.Path, show: bool
+) -> None:
+  """Renders one photograph or animation."""
+  photo, depth, output = paths
   # Videos are sRGB; a picture keeps its colour profile and EXIF.
   if options.animate:
     picture, beside = images.read_image(photo), None
@@ -48,32 +42,27 @@ def _refocus_one(
   shape = picture.shape[:2]
   convention, invalid = options.convention.value, options.invalid
   read = depth_files.read_depth(depth, convention=convention, shape=shape, invalid=invalid)
-  at, radius = _disparity(focus, read.disparity), options.radius
+  at, radius = _disparity(options.in_focus(), read.disparity), options.radius
   if radius is None:
     aperture = APERTURE if options.aperture is None else options.aperture
     radius = refocus_lib.radius_of(aperture, shape)
   # A moving focus is at both ends of the range.
   moves = options.animate is Sweep.focus
   largest = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
-  render = functools.partial(
-    refocus_lib.refocus,
-    picture,
-    read.disparity,
-    learned=learned,
-    hybrid=options.method is Method.hybrid,
-    sweep=largest if options.animate else None,
-  )
+  fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
+  fields['sweep'] = largest if options.animate else None
+  render = functools.partial(refocus_lib.refocus, picture, read.disparity, **fields)
   if options.animate is None:
     result = render(focus=at, radius=radius)
     images.write_image(output, result, bits=options.bits, metadata=beside)
   else:
-    # Closed explicitly: if the garbage collector stopped the progress bar in the thread that draws
-    # it, the thread would wait for itself.
+    # Closed here, because the garbage collector may run in the progress bar's thread, which would
+    # then wait for itself.
     with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
       video.write_animation(output, frames, options.fps)
-  resized = f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels'
-  done = f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels'
-  return [resized, done] if read.resized else [done]
+  if read.resized:
+    print(f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels')
+  print(f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels')
 
 
 def _animation(

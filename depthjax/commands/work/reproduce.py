@@ -102,6 +102,4 @@ def _print(filled: table.Filled) -> None:
   # A table wider than the terminal wraps its lines instead of truncating numbers.
   wanted = console.measure(grid, options=console.options.update(max_width=1000)).maximum
   console = Console(width=max(console.width, wanted))
-  console.print(grid)
-  console.print(f'Data: {filled.table.data}')
-  console.print(f'Expected: {filled.table.expected}')
+  console.print(grid, f'Data: {filled.table.data}', f'Expected: {filled.table.expected}', sep='\n')

@@ -5,7 +5,7 @@ import json
 import math
 import pathlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from rich import progress
@@ -47,11 +47,8 @@ _DEPTH = (
 )
 
 
-class Job(NamedTuple):
-  """A function that scores a record, and a note for the table."""
-
-  work: Callable[[Record], Scores]
-  note: str
+# A function that scores a record, and a note for the table.
+Job = tuple[Callable[[Record], Scores], str]
 
 
 def run(options: Options) -> None:
@@ -61,17 +58,17 @@ def run(options: Options) -> None:
   if output is not None:
     atomic.check_output(output, ('.json',))
   found = _open(options.dataset, split.value)
-  job = _job(found, options)
+  work, note = _job(found, options)
   total = min(len(found), options.examples or len(found))
-  scores, failed = _score_all(found, total, job.work)
+  scores, failed = _score_all(found, total, work)
   if scores:
     means = _means(scores)
-    _print(f'{found.part.where}, {split}: {len(scores)} of {len(found)} records', means, job.note)
+    _print(f'{found.part.where}, {split}: {len(scores)} of {len(found)} records', means, note)
     if output is not None:
-      result = {'dataset': found.part.where, 'split': split, 'in_split': len(found)}
       names = ('method', 'weights', 'radius', 'depth_weights', 'depths')
-      result['options'] = {name: getattr(options, name) for name in names}
-      result |= {'note': job.note, 'means': means}
+      given = {name: getattr(options, name) for name in names}
+      result = {'dataset': found.part.where, 'split': split, 'in_split': len(found)}
+      result |= {'options': given, 'note': note, 'means': means}
       _write(output, {**result, 'records': scores, 'failed': failed})
   if failed:
     raise ConfigError(f'{len(failed)} of {total} records failed')
@@ -79,21 +76,15 @@ def run(options: Options) -> None:
 
 def _open(dataset: str, split: str) -> records_lib.Records:
   """The records of a folder or of a TFDS name."""
-  where = dataset
-  if not where.startswith('tfds:'):
-    folder = pathlib.Path(where).expanduser()
-    where = f'tfds:{folder.absolute() if folder.is_dir() else where}'
+  if not dataset.startswith('tfds:'):
+    folder = pathlib.Path(dataset).expanduser()
+    dataset = f'tfds:{folder.absolute() if folder.is_dir() else dataset}'
   with runner.refusals():
-    return records_lib.open_records(where, split)
+    return records_lib.open_records(dataset, split)
 
 
 def _job(found: records_lib.Records, options: Options) -> Job:
-  """Scores renderers if the records have targets, else depth.
-
-  Raises:
-    ConfigError: options that don't fit the records.
-    InputError: weights that cannot be read, or of another task.
-  """
+  """Scores renderers if the records have targets, else depth; refuses options that don't fit."""
   where, pairs = found.part.where, 'target' in found.fields
   predict = _predictor(options.depth_weights, options.depths)
   if predict is None and not (pairs and 'disparity' in found.fields):
@@ -104,7 +95,7 @@ def _job(found: records_lib.Records, options: Options) -> Job:
   if options.method or options.weights or options.radius:
     wrong = 'the records have no wide-aperture targets'
     raise ConfigError(f'{where}: {wrong}; omit --method, --weights and --radius')
-  return Job(lambda record: photographs.score_depth(record, predict(record)), _DEPTH)
+  return lambda record: photographs.score_depth(record, predict(record)), _DEPTH
 
 
 def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> Job:
@@ -112,14 +103,12 @@ def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> 
   for radius in options.radius:
     if not 0 < radius < math.inf:
       raise ConfigError(f'--radius is {radius:g}; it must be a positive number of pixels')
-  methods, path = set(options.method or Method), options.weights
-  if methods == {Method.classical}:
-    if path is not None:
-      wrong = '--weights is given, which --method=classical does not use'
-      raise ConfigError(f'{wrong}; omit one of them')
-    learned = None
-  else:
+  methods, path, learned = set(options.method or Method), options.weights, None
+  if methods != {Method.classical}:
     learned = refocus_lib.builtin() if path is None else refocus_lib.load(path)
+  elif path is not None:
+    wrong = '--weights is given, which --method=classical does not use'
+    raise ConfigError(f'{wrong}; omit one of them')
   chosen = {name: x for name, x in photographs.renderers(learned).items() if name in methods}
   known = with_lens and predict is None and not options.radius
   lens = 'as in the records' if known else 'the best one for each renderer'
@@ -128,7 +117,7 @@ def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> 
     disparity = None if predict is None else predict(record)
     return photographs.score_pair(record, chosen, disparity=disparity, radii=options.radius)
 
-  return Job(work, f'Lens: {lens}. {_EDGES}')
+  return work, f'Lens: {lens}. {_EDGES}'
 
 
 def _predictor(
@@ -151,7 +140,7 @@ def _predictor(
 def _read_map(folder: pathlib.Path, record: Record) -> np.ndarray:
   """Reads the map with a record's name and resizes it to the picture."""
   stem = folder / record['name']
-  paths = [pathlib.Path(f'{stem}{ending}') for ending in depth_files.READABLE]
+  paths = (pathlib.Path(f'{stem}{ending}') for ending in depth_files.READABLE)
   found = [path for path in paths if path.is_file()]
   if len(found) != 1:
     wrong = f'has {len(found) or "no"} disparity maps'

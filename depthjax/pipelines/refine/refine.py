@@ -28,17 +28,12 @@ _ENLARGED, _LARGEST = 3, 2048
 
 
 class Refiner(NamedTuple):
-  """A trained refinement network with its variables.
-
-  Fields:
-    trained_size: long side of the training pictures, px.
-    enlarged: input size of the network in training over that side.
-  """
+  """A trained refinement network with its variables."""
 
   model: Any
   variables: dict[str, Any]
-  trained_size: int
-  enlarged: int = 1
+  trained_size: int  # Long side of the training pictures, px.
+  enlarged: int = 1  # Input size of the network in training over that side.
 
 
 def load(path: str | os.PathLike) -> Refiner:
@@ -113,11 +108,7 @@ def default_input_size(refiner: Refiner, shape: tuple[int, int], largest: int = 
 
 
 def check_input_size(size: int) -> None:
-  """Refuses network input sizes that are not supported.
-
-  Raises:
-    ValueError: not a positive multiple of 128.
-  """
+  """Raises ValueError unless the network input size is a positive multiple of 128."""
   if size < 1 or size % refiners.STRIDE:
     raise ValueError(f'the input size is {size}; it must be a multiple of {refiners.STRIDE}')
 

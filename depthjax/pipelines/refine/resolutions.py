@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 
 from depthjax.files import depth
-from depthjax.ops import resize
-from depthjax.pipelines import maps
 from depthjax.windows import Window
 
 # Resolutions are multiples of _STEP and at most LARGEST, which fits the memory of most machines.
@@ -20,7 +18,6 @@ LARGEST = 2048
 # Percentile of the gradient above which pixels count as edges.
 _EDGES = 94
 _FACTORS = (0.8, 1.0, 1.2)
-
 
 # A depth predictor N_d: (sRGB in [0, 1] [h w 3], input size of its long side in px) -> disparity of
 # any range and size [h' w' 1].
@@ -55,11 +52,8 @@ def edge_factors(disparity: np.ndarray, found: Sequence[Window]) -> list[float]:
   """Factor for each window by its fraction of edge pixels: 0.8, 1 or 1.2.
 
   0.8 up to the fraction of the whole picture, 1.2 above the (upper) median of the windows that
-  exceed it, else 1. The 6 % of pixels with the largest gradient are edges.
-
-  Args:
-    disparity: of the picture [h w 1].
-    found: the windows of a level.
+  exceed it, else 1. The 6 % of pixels with the largest gradient are edges. `disparity` [h w 1] is
+  that of the picture, `found` are the windows of a level.
   """
   steep = slope(disparity)
   edges = steep > np.percentile(steep, _EDGES)
@@ -73,57 +67,10 @@ def edge_factors(disparity: np.ndarray, found: Sequence[Window]) -> list[float]:
 def by_edges(disparity: np.ndarray, found: Sequence[Window], predictor_size: int) -> list[int]:
   """Resolutions of windows by their edges, as in the authors' program.
 
-  About the mean of the predictor's size and the window's size times its edge factor.
-
-  Args:
-    disparity, found: as in `edge_factors`.
-    predictor_size: size that the predictor was trained at, px.
+  About the mean of the window's size times its edge factor and `predictor_size`, the size in pixels
+  that the predictor was trained at. Other arguments as in `edge_factors`.
   """
   factors = edge_factors(disparity, found)
   sizes = [max(window.height, window.width) for window in found]
   wanted = [(n * factor + predictor_size) / 2 for n, factor in zip(sizes, factors, strict=True)]
   return [min(int(size / _STEP + 1) * _STEP, LARGEST) for size in wanted]
-
-
-def by_gradients(
-  photo: np.ndarray,
-  predictor: Predict,
-  disparity: np.ndarray,
-  found: Sequence[Window],
-  predictor_size: int,
-  alpha: float,
-  done: Callable[[], None] = lambda: None,
-) -> list[int]:
-  """Resolutions of windows by the gradients of depth in them: Eq. 11 of the paper.
-
-  The mean of the predictor's size and the window's size, times the mean gradient of a prediction of
-  the window over `alpha`, times the mean gradient of the current disparity in the window over that
-  in the picture. At least `predictor_size`.
-
-  Args:
-    photo: sRGB [h w 3].
-    predictor: called once for each window, at `predictor_size`.
-    disparity: of the picture [h w 1].
-    found: the windows of a level.
-    predictor_size: size that the predictor was trained at, px.
-    alpha: mean `steepness` of the predictor's training data, or an estimate.
-    done: called after each prediction.
-  """
-  steep = slope(disparity)
-  mean_slope = float(steep.mean()) or 1.0
-  result = []
-  for window in found:
-    prediction = predict(predictor, photo[window.slices], predictor_size)
-    done()
-    own_slope = steepness(prediction, predictor_size)
-    mean = (predictor_size + max(window.height, window.width)) / 2
-    relative = float(steep[window.slices].mean()) / mean_slope
-    wanted = round(mean * own_slope / alpha * relative / _STEP) * _STEP
-    result.append(int(min(max(wanted, predictor_size), LARGEST)))
-  return result
-
-
-def steepness(disparity: np.ndarray, long_side: int) -> float:
-  """Mean gradient of a map [h w 1] after normalising and resizing; 0 for a constant map."""
-  small = maps.resized(disparity, resize.frame(disparity.shape[:2], long_side, 1))
-  return float(slope(depth.to_unit_range(small)).mean())

@@ -29,29 +29,14 @@ LARGEST = 1024
 
 
 class Settings(NamedTuple):
-  """Settings of two-stage refinement.
+  """Settings of two-stage refinement."""
 
-  Attributes:
-    levels: of windows; 2 has 4 + 9 windows, as the authors' program; 3, as the paper, 16 more.
-    adaptive: choose the windows' resolutions by Eq. 11 instead of by edges, see
-      resolutions.by_gradients.
-    alpha: of Eq. 11; default: the steepness of the photograph's prediction, so that resolutions
-      differ between windows but not between photographs.
-    batch_size: windows per call of the network, see refine.fuse.
-    input_size: of the refinement network, see refine.refine; default: at most 1024.
-    predictor_size: size that the predictor was trained at, px; required with a predictor.
-    ensemble: see refine.fuse.
-    local: see refine.refine; applied to the first stage, and to the result if the windows are
-      cropped from `high`.
-  """
-
-  levels: int = 2
-  adaptive: bool = False
-  alpha: float | None = None
-  batch_size: int | None = None
-  input_size: int | None = None
-  predictor_size: int | None = None
-  ensemble: int = 1
+  levels: int = 2  # Of windows: 2 has 4 + 9 windows, as the authors' program; 3, as the paper, 29.
+  batch_size: int | None = None  # Windows per call of the network, see refine.fuse.
+  input_size: int | None = None  # Of the network, see refine.refine; default: at most 1024.
+  predictor_size: int | None = None  # Training size of the predictor, px; required with one.
+  ensemble: int = 1  # See refine.fuse.
+  # See refine.refine. For the first stage, and for the result if `high` is cropped into windows.
   local: bool = True
 
 
@@ -79,11 +64,11 @@ def refine(
 
   Args:
     low, high, refiner, shape: as in refine.refine.
-    photo: input of the predictor: sRGB in [0, 1], [h w 3]; the result has its size.
+    photo: input of the predictor, sRGB in [0, 1], [h w 3]; the result has its size.
     predictor: (window of the photograph, resolution) -> its disparity, see resolutions.Predict.
     views: predictions of the windows, computed in advance: maps [h w 1] of any size, level 1 first,
       in the order of windows.grid.
-    settings: how windows are refined.
+    settings: see `Settings`.
     done: called `calls` times: after each prediction and each window.
 
   Returns:
@@ -100,11 +85,6 @@ def refine(
   fields['input_size'] = input_size_of(refiner, shape, settings)
   current = refine_lib.refine(unit.values, high, refiner, shape=shape, **fields)
   done()
-  if predictor is not None and settings.adaptive and settings.alpha is None:
-    prediction = resolutions.predict(predictor, photo, settings.predictor_size)
-    alpha = resolutions.steepness(prediction, settings.predictor_size)
-    settings = settings._replace(alpha=alpha or 1.0)  # 0: the prediction is constant.
-    done()
   stored = _stored(high, views, shape, settings.levels) if predictor is None else None
   for level in range(1, settings.levels + 1):
     found = windows.grid(shape, level)
@@ -131,16 +111,11 @@ def input_size_of(refiner: Refiner, shape: tuple[int, int], settings: Settings) 
 
 def calls(settings: Settings, predicts: bool) -> int:
   """How often `refine` calls `done`, with a predictor or without."""
-  count = windows.count(settings.levels)
-  extra = count + (settings.alpha is None) if settings.adaptive else 0
-  return 1 + count + (count + extra if predicts else 0)
+  return 1 + windows.count(settings.levels) * (2 if predicts else 1)
 
 
 def _checked_shape(
-  shape: tuple[int, int],
-  photo: np.ndarray | None,
-  predictor: Predict | None,
-  settings: Settings,
+  shape: tuple[int, int], photo: np.ndarray | None, predictor: Predict | None, settings: Settings
 ) -> tuple[int, int]:
   """Size (h, w) of the result; checks that it is large enough for the windows."""
   if predictor is not None:
@@ -159,10 +134,7 @@ def _checked_shape(
 
 
 def _stored(
-  high: np.ndarray,
-  views: Sequence[np.ndarray] | None,
-  shape: tuple[int, int],
-  levels: int,
+  high: np.ndarray, views: Sequence[np.ndarray] | None, shape: tuple[int, int], levels: int
 ) -> Iterator[np.ndarray]:
   """Sharp maps of all windows: `views`, or crops of `high`."""
   count = windows.count(levels)
@@ -184,11 +156,7 @@ def _predicted(
   done: Callable[[], None],
 ) -> list[np.ndarray]:
   """Sharp maps of the windows of a level, from the predictor."""
-  size = settings.predictor_size
-  if settings.adaptive:
-    wanted = resolutions.by_gradients(photo, predictor, current, found, size, settings.alpha, done)
-  else:
-    wanted = resolutions.by_edges(current, found, size)
+  wanted = resolutions.by_edges(current, found, settings.predictor_size)
   result = {}
   # Sorted by resolution, so that the predictor changes its input size as rarely as possible.
   for i in sorted(range(len(found)), key=lambda i: wanted[i]):
@@ -207,9 +175,7 @@ def _refined(
 ) -> np.ndarray:
   """Refines the windows of a level and blends them into the disparity [h w 1] one by one.
 
-  Args:
-    sharp: the windows' sharp maps of any size.
-    settings: with `input_size`.
+  `sharp` has a sharp map of any size for each window; `settings` has the `input_size`.
   """
   square = (settings.input_size, settings.input_size)
   low = np.stack([maps.resized(current[window.slices], square) for window in found])

@@ -52,14 +52,11 @@ def _fraction(disparity: jax.Array, defocus: jax.Array, count: int, limit: int) 
   shape, scale = disparity.shape[:2], 2**count
   low = resize.downsample(disparity, scale)[..., 0]
   radius = resize.downsample(jnp.abs(defocus), scale)[..., 0] / scale
-  span = _reduce3x3(low, lax.max, -jnp.inf) - _reduce3x3(low, lax.min, jnp.inf)
+  window = {'window_dimensions': (3, 3), 'window_strides': (1, 1), 'padding': 'SAME'}
+  most = lax.reduce_window(low, -jnp.inf, lax.max, **window)
+  span = most - lax.reduce_window(low, jnp.inf, lax.min, **window)
   edge = _smoothstep((span - _RELIEF) / (_EDGE - _RELIEF))
   return resize.upsample(_dilated(edge, radius, limit)[..., None], shape)
-
-
-def _reduce3x3(x: jax.Array, reduce, initial: float) -> jax.Array:
-  """Maximum or minimum over 3 x 3 pixels [h w]."""
-  return lax.reduce_window(x, initial, reduce, (3, 3), (1, 1), 'SAME')
 
 
 def _dilated(edge: jax.Array, radius: jax.Array, limit: int) -> jax.Array:

@@ -34,14 +34,11 @@ _CORE = 288
 
 
 class Learned(NamedTuple):
-  """A trained lens blur network with its variables.
-
-  `radius` is the largest blur radius in pixels of the lowest level (`render.radius` of the run).
-  """
+  """A trained lens blur network with its variables."""
 
   model: LensBlur
   variables: dict[str, Any]
-  radius: int
+  radius: int  # Largest blur radius in pixels of the lowest level: `render.radius` of the run.
 
 
 def load(path: str | os.PathLike) -> Learned:
@@ -50,7 +47,6 @@ def load(path: str | os.PathLike) -> Learned:
   Raises:
     files.errors.InputError: the file cannot be read or holds weights of another task.
   """
-
   model, variables = weights.load_network(path, {'lensblur': from_config})
   return Learned(model, variables, model.radius)
 
@@ -86,7 +82,7 @@ def render(
   """Blurs the lowest level of a pyramid, then upsamples it guided by each higher level.
 
   Args:
-    learned: the network.
+    learned: see `load`.
     photo: sRGB in [0, 1], float32 [h w 3].
     defocus: signed blur radius in pixels [h w 1].
     count: doublings from the lowest level to the photograph.
@@ -153,8 +149,7 @@ def _pyramid(
   photo: np.ndarray, defocus: np.ndarray, count: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
   """Photograph and defocus at every level, the smallest first; averaged in linear light."""
-  images, signed = [photo], [defocus]
-  light = photo
+  images, signed, light = [photo], [defocus], photo
   for i in range(count):
     light, image = (np.asarray(x) for x in _halved(light, decode=i == 0))
     images.append(image)

