@@ -49,7 +49,7 @@ def test_the_lock_names_its_holder_and_ends_with_it(tmp_path, holder):
 @pytest.mark.parametrize('where', ['/proc/nope', '/dev/null/x', 'file', 'taken'])
 def test_a_folder_that_cannot_be_created_or_written_is_refused(tmp_path, where):
   (tmp_path / 'file').touch()
-  (tmp_path / 'taken' / lock.NAME).mkdir(parents=True)
+  (tmp_path / 'taken' / 'lock').mkdir(parents=True)
   workdir = tmp_path / where
   with pytest.raises(InputError, match=f'^{workdir}: cannot be created or written') as caught:
     with lock.held(workdir):
