@@ -54,6 +54,11 @@ SDDR_FIELDS = {
 }
 
 
+def dotted(fields: dict) -> dict:
+  """The fields with '.' for '__' in their names."""
+  return {name.replace('__', '.'): value for name, value in fields.items()}
+
+
 def config(**fields) -> ml_collections.ConfigDict:
   """The regression config with fields replaced; '__' in a name means '.'."""
   return _changed(regression, FIELDS, fields)
@@ -76,13 +81,11 @@ def sddr_config(**fields) -> ml_collections.ConfigDict:
 
 def _changed(module, small, fields) -> ml_collections.ConfigDict:
   result = module.get_config('smoke')
-  fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  result.update_from_flattened_dict({**small, **fields})
+  result.update_from_flattened_dict({**small, **dotted(fields)})
   return result.lock()
 
 
 def arguments(workdir, **fields) -> list[str]:
   """The regression config as arguments of `depthjax train`."""
-  fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **fields}.items()]
+  flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **dotted(fields)}.items()]
   return [f'--config={ROOT}/configs/regression.py:smoke', f'--workdir={workdir}', *flags]
