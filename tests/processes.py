@@ -30,7 +30,7 @@ def python(code: str, *arguments, **options) -> subprocess.CompletedProcess:
 
 
 def until(
-  condition: Callable[[], bool], what: str | Callable[[], str] = '', seconds: int = 60
+  condition: Callable[[], bool], what: str | Callable[[], str] = '', seconds: int = 180
 ) -> None:
   """Waits for a condition; fails with the description `what` after `seconds`."""
   end = time.monotonic() + seconds

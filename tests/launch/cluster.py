@@ -99,19 +99,14 @@ def started() -> Iterator[Slurm]:
 
 @contextlib.contextmanager
 def _daemon(folder: pathlib.Path, slurm: Slurm, program: str, *arguments: str) -> Iterator[None]:
+  command = [_which(program), *arguments]
   with open(folder / f'{program}.out', 'wb') as output:
-    process = subprocess.Popen(
-      [_which(program), *arguments], cwd=folder, env=slurm.environment, stdout=output, stderr=output
-    )
-  try:
-    yield
-  finally:
-    process.terminate()
-    try:
-      process.wait(20)
-    except subprocess.TimeoutExpired:
-      process.kill()
-      process.wait()
+    streams = {'stdout': output, 'stderr': output}
+    with subprocess.Popen(command, cwd=folder, env=slurm.environment, **streams) as process:
+      try:
+        yield
+      finally:
+        process.terminate()
 
 
 def _which(program: str) -> str | None:
@@ -120,6 +115,5 @@ def _which(program: str) -> str | None:
 
 def free_port() -> int:
   """A TCP port that no process uses."""
-  with socket.socket() as probe:
-    probe.bind(('127.0.0.1', 0))
+  with socket.create_server(('127.0.0.1', 0)) as probe:
     return probe.getsockname()[1]

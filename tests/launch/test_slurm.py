@@ -39,35 +39,31 @@ def _submit(slurm, log, *arguments, **environment) -> str:
   return slurm.run(*command, *arguments, **environment).strip()
 
 
-def _wait_for(condition, what='') -> None:
-  processes.until(condition, what, 180)
-
-
 @pytest.fixture
 def program(tmp_path):
-  """A PATH with a fake depthjax that runs TASK0 and TASK1."""
+  """The environment for a fake depthjax that runs TASK0 and TASK1; by default both sleep."""
   (tmp_path / 'depthjax').write_text(_PROGRAM)
   (tmp_path / 'depthjax').chmod(0o755)
-  return f'{tmp_path}:{processes.ENVIRONMENT["PATH"]}'
+  path = f'{tmp_path}:{processes.ENVIRONMENT["PATH"]}'
+  return {'PATH': path, 'RESTARTS': '1', 'GRACE': '2', 'TASK0': 'sleep 60', 'TASK1': 'sleep 60'}
 
 
 @pytest.mark.parametrize('name', _ENDS)
 def test_jobs_are_requeued_after_crashes_and_sigterm_only(slurm, program, tmp_path, name):
   first, second, ends, starts = _ENDS[name]
-  environment = {'PATH': program, 'TASK0': first, 'TASK1': second, 'RESTARTS': '1', 'GRACE': '2'}
+  environment = {**program, 'TASK0': first, 'TASK1': second}
   number = _submit(slurm, tmp_path / 'log', 'train', **environment)
-  _wait_for(lambda: slurm.job(number)['JobState'] in _DONE, name)
+  processes.until(lambda: slurm.job(number)['JobState'] in _DONE, name)
   job = slurm.job(number)
   log = (tmp_path / 'log').read_text()
   assert (f'{job["JobState"]} {job["ExitCode"]}', log.count(', start ')) == (ends, starts), log
 
 
 def test_a_cancelled_job_is_not_requeued(slurm, program, tmp_path):
-  environment = {'PATH': program, 'TASK0': 'sleep 60', 'TASK1': 'sleep 60'}
-  number = _submit(slurm, tmp_path / 'log', 'train', **environment)
-  _wait_for(lambda: slurm.job(number)['JobState'] == 'RUNNING')
+  number = _submit(slurm, tmp_path / 'log', 'train', **program)
+  processes.until(lambda: slurm.job(number)['JobState'] == 'RUNNING')
   slurm.run('scancel', number)
-  _wait_for(slurm.ready)
+  processes.until(slurm.ready)
   assert slurm.job(number)['JobState'] == 'CANCELLED'
 
 
@@ -76,13 +72,13 @@ def test_a_requeued_run_equals_an_uninterrupted_one(slurm, tmp_path):
   machines.trained(one, **_FIELDS)
   arguments = machines.arguments(two, **_FIELDS)
   number = _submit(slurm, log, 'train', *arguments, JAX_NUM_CPU_DEVICES='1')
-  _wait_for(lambda: machines.steps(two), log.read_text)
+  processes.until(lambda: machines.steps(two), log.read_text)
   slurm.run('scontrol', 'requeue', number)
-  _wait_for(lambda: log.read_text().count('resuming') == 1, log.read_text)
+  processes.until(lambda: log.read_text().count('resuming') == 1, log.read_text)
   resumed = machines.logged(two)
-  _wait_for(lambda: machines.logged(two) > resumed + 5, log.read_text)
+  processes.until(lambda: machines.logged(two) > resumed + 5, log.read_text)
   slurm.run('scancel', '--signal=TERM', number)
-  _wait_for(lambda: slurm.job(number)['JobState'] in _DONE, log.read_text)
+  processes.until(lambda: slurm.job(number)['JobState'] in _DONE, log.read_text)
   text = log.read_text()
   assert slurm.job(number)['JobState'] == 'COMPLETED', text
   assert 'start 1, on' in text and 'start 2, on' in text and 'start 3, on' in text, text

@@ -46,11 +46,12 @@ def launch(tmp_path):
 
 
 _COMMAND = ['pod', 'zone-b', 'train', '--config=configs/lensblur.py:base', "--workdir=/mnt/a b's"]
+_OUTPUT = ''.join(f'[{argument}]' for argument in [*_COMMAND[2:], '--cluster=auto']) + 'configs\n'
 
 
 def test_all_hosts_receive_the_commit_and_run_the_command(launch):
   code, output, notes = launch(*_COMMAND, CODE='143')
-  assert (code, output) == (143, f'{_passed(_COMMAND)}configs\n')
+  assert (code, output) == (143, _OUTPUT)
   copied, asked, *installed = notes
   assert copied.startswith('gcloud [compute][tpus][tpu-vm][scp][/')
   assert copied.endswith('/depthjax.tar.gz][pod:][--zone=zone-b][--worker=all]')
@@ -63,14 +64,10 @@ def test_a_bucket_is_mounted_and_a_second_run_neither_installs_nor_mounts(launch
   assert notes[-1] == 'gcsfuse --implicit-dirs my-runs /mnt/my-runs'
   assert notes[-3] == 'sudo mkdir -p /mnt/my-runs'
   code, output, notes = launch(*_COMMAND, BUCKET='my-runs')
-  assert (code, output) == (0, f'{_passed(_COMMAND)}configs\n')
+  assert (code, output) == (0, _OUTPUT)
   assert [note.split()[0] for note in notes] == ['gcloud', 'gcloud']
 
 
 def test_too_few_arguments_print_the_usage(launch):
   code, output, notes = launch('pod', 'zone-b')
   assert (code, output, notes) == (2, 'usage: tpu_vm.sh NAME ZONE VERB [FLAGS]\n', [])
-
-
-def _passed(command) -> str:
-  return ''.join(f'[{argument}]' for argument in [*command[2:], '--cluster=auto'])
