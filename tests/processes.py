@@ -5,7 +5,6 @@ import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Commands of this environment and of this tree.
@@ -29,10 +28,8 @@ def python(code: str, *arguments, **options) -> subprocess.CompletedProcess:
   return run(sys.executable, '-c', code, *arguments, **options)
 
 
-def until(
-  condition: Callable[[], bool], what: str | Callable[[], str] = '', seconds: int = 180
-) -> None:
-  """Waits for a condition; fails with the description `what` after `seconds`."""
+def until(condition, what='', seconds=180) -> None:
+  """Waits for a condition; fails with the text or the result of `what` after `seconds`."""
   end = time.monotonic() + seconds
   while not condition():
     assert time.monotonic() < end, f'waited {seconds} s: {what() if callable(what) else what}'
