@@ -23,8 +23,7 @@ def _written(workdir, steps=6):
 
 
 def test_a_line_has_step_kind_and_scalars(tmp_path):
-  lines = _written(tmp_path, 2).read_text().splitlines()
-  assert [json.loads(line) for line in lines] == [
+  assert [json.loads(line) for line in _written(tmp_path, 2).read_text().splitlines()] == [
     {'step': 1, 'kind': 'train', 'loss': 1.0, 'rate': 0.5},
     {'step': 2, 'kind': 'train', 'loss': 0.5, 'rate': 0.5},
     {'step': 2, 'kind': 'eval', 'psnr/learned': 22.0},
