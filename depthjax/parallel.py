@@ -119,8 +119,8 @@ def jit_runner(
 ) -> Runner:
   """The default runner: jit with NamedSharding, on any number of processes.
 
-  `frozen` holds the variables of frozen networks or their shapes; the rest is for
-  `state_shardings`.
+  `layouts` and `min_size` are those of `state_shardings`; `frozen` holds the variables of frozen
+  networks or their shapes.
   """
   replicated, split = NamedSharding(mesh, P()), NamedSharding(mesh, _BATCH)
   sharding = functools.partial(state_shardings, layouts=layouts, mesh=mesh, min_size=min_size)

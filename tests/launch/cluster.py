@@ -90,7 +90,7 @@ def started() -> Iterator[Slurm]:
     processes.until((folder / 'munge.socket').exists, 'munged')
     stack.enter_context(_daemon(folder, slurm, 'slurmctld', '-D', '-i'))
     stack.enter_context(_daemon(folder, slurm, 'slurmd', '-D'))
-    logs = lambda: [path.read_text(errors='replace')[-1500:] for path in folder.glob('*.out')]  # noqa: E731
+    logs = lambda: [path.read_text()[-1500:] for path in folder.glob('*.out')]  # noqa: E731
     processes.until(slurm.ready, logs)
     yield slurm
     slurm.run('scancel', f'--user={getpass.getuser()}')
