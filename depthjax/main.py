@@ -43,8 +43,7 @@ def run(verb: str, arguments: list[str]) -> None:
       JAX detected it). A restart may help.
     143: stopped by SIGTERM; the state is saved.
 
-  Raises:
-    ConfigError: invalid arguments; raised before jax is imported.
+  Raises ConfigError for invalid arguments, before jax is imported.
   """
   argv = [f'depthjax {verb}', *arguments]
   app.run(functools.partial(_main, verb), argv=argv, flags_parser=parse)
@@ -53,8 +52,7 @@ def run(verb: str, arguments: list[str]) -> None:
 def parse(argv: list[str], values: flags.FlagValues = FLAGS) -> list[str]:
   """Parses the flags and reads the config file; returns the remaining arguments.
 
-  Raises:
-    ConfigError: an invalid flag, an unreadable config file, or a positional argument.
+  Raises ConfigError for an invalid flag, an unreadable config file, or a positional argument.
   """
   try:
     rest = values(argv)

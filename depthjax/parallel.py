@@ -31,25 +31,18 @@ Batch = Any
 class Runner(NamedTuple):
   """Pure functions of a state, frozen networks and a batch, compiled for a mesh.
 
-  Fields:
-    init: key data -> state, sharded by the layouts.
-    abstract: shapes, dtypes and shardings of the state, for restoring a checkpoint.
-    frozen: the same for the variables of the frozen networks.
-    step: (state, frozen, batch) -> (state, scalars). Donates the given state.
-    read: compiles a function (state, frozen, batch) -> arrays [b ...]; its results are replicated.
-    replicate: a tree of arrays -> the same arrays, replicated on all devices.
-    put: this process's part of a batch, on the host -> the global batch on the devices.
-    put_frozen: variables of the frozen networks, on the host -> the same on the devices.
+  `step` maps (state, frozen, batch) to (state, scalars) and donates the given state. `read`
+  compiles a function (state, frozen, batch) -> arrays [b ...] with replicated results.
   """
 
-  init: Callable[[jax.Array], State]
-  abstract: State
-  frozen: Any
+  init: Callable[[jax.Array], State]  # Key data -> state, sharded by the layouts.
+  abstract: State  # Shapes, dtypes and shardings, for restoring a checkpoint.
+  frozen: Any  # The same for the variables of the frozen networks.
   step: Callable[[State, Any, Batch], tuple[State, dict[str, jax.Array]]]
   read: Callable[[Callable], Callable[[State, Any, Batch], Any]]
-  replicate: Callable[[Any], Any]
-  put: Callable[[Batch], Batch]
-  put_frozen: Callable[[Any], Any]
+  replicate: Callable[[Any], Any]  # Copies arrays to all devices.
+  put: Callable[[Batch], Batch]  # This process's part on the host -> the global batch on devices.
+  put_frozen: Callable[[Any], Any]  # The same for variables of the frozen networks.
 
 
 def make_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -58,8 +51,7 @@ def make_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mes
   Several TPU slices make a hybrid mesh: `fsdp` stays within a slice, where all-gathers use the
   fast interconnect (ICI), so that only gradients cross slices (DCN).
 
-  Raises:
-    ConfigError: `fsdp` does not divide the number of chips of a slice, or slices are incomplete.
+  Raises ConfigError if `fsdp` does not divide the chips of a slice, or slices are incomplete.
   """
   devices = list(jax.devices() if devices is None else devices)
   slices = collections.Counter(getattr(device, 'slice_index', None) for device in devices)
@@ -123,23 +115,16 @@ def all_gathered(gradients: Callable, mode: str, mesh: Mesh) -> Callable:
 
 
 def jit_runner(
-  init: Callable,
-  step: Callable,
-  mesh: Mesh,
-  layouts: Sequence,
-  *,
-  min_size: int = 1,
-  frozen: Any = None,
+  init: Callable, step: Callable, mesh: Mesh, layouts: Sequence, *, min_size: int, frozen: Any
 ) -> Runner:
   """The default runner: jit with NamedSharding, on any number of processes.
 
-  Args:
-    layouts, min_size: as in `state_shardings`.
-    frozen: variables of frozen networks, or their shapes.
+  `layouts` and `min_size` are those of `state_shardings`; `frozen` holds the variables of frozen
+  networks or their shapes.
   """
   replicated, split = NamedSharding(mesh, P()), NamedSharding(mesh, _BATCH)
   sharding = functools.partial(state_shardings, layouts=layouts, mesh=mesh, min_size=min_size)
-  (shardings, of_frozen), fields = _placement(init, frozen or {}, sharding, replicated)
+  (shardings, of_frozen), fields = _placement(init, frozen, sharding, replicated)
   layout = (shardings, of_frozen, split)
 
   def read(function: Callable) -> Callable:
@@ -161,7 +146,7 @@ def jit_runner(
   )
 
 
-def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any = None) -> Runner:
+def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any) -> Runner:
   """The runner for jax.pmap: state and frozen networks replicated, the batch split."""
   devices = list(mesh.devices.flat)
   replicated = NamedSharding(mesh, P())
@@ -180,7 +165,7 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any = Non
     )
 
   return Runner(
-    **_placement(init, frozen or {}, sharding, replicated)[1],
+    **_placement(init, frozen, sharding, replicated)[1],
     step=pmap(step, in_axes=(None, None, 0), out_axes=(None, None)),
     read=read,
     put=put,
@@ -209,14 +194,10 @@ def _placement(
 
 
 def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh, *, min_size: int = 1) -> State:
-  """The sharding of every leaf, by the first rule that matches its path.
+  """The sharding of every leaf, by the first (regex, 'fsdp' or 'replicated') that matches its path.
 
-  Args:
-    layouts: (regex, 'fsdp' or 'replicated') pairs.
-    min_size: arrays with fewer elements are replicated; splitting them saves nothing.
-
-  Raises:
-    ConfigError: no rule matches a path, or a layout is unknown.
+  Arrays with fewer elements than `min_size` are replicated: splitting them saves nothing. Raises
+  ConfigError if no rule matches a path or a layout is unknown.
   """
 
   def sharding(layout: str, leaf: jax.ShapeDtypeStruct) -> NamedSharding:

@@ -23,10 +23,7 @@ def start(cluster: str = '') -> None:
 
   Args:
     cluster: '' for a single process, 'auto' to read the environment (Cloud TPU, GKE, Slurm, Open
-      MPI), or 'host:port,count,index'.
-
-  Raises:
-    ConfigError: another value, or 'auto' outside of such an environment.
+      MPI), or 'host:port,count,index'. Other values, and 'auto' elsewhere, raise ConfigError.
   """
   if not cluster:
     return
@@ -36,11 +33,10 @@ def start(cluster: str = '') -> None:
       address, count, index = cluster.split(',')
       where = address, int(count), int(index)
     except ValueError as error:
-      expected = "use '', auto or host:port,count,index"
-      raise ConfigError(f'cluster is {cluster!r}; {expected}') from error
-  limits = {'heartbeat_timeout_seconds': 30, 'shutdown_timeout_seconds': 30}
+      right = "use '', auto or host:port,count,index"
+      raise ConfigError(f'cluster is {cluster!r}; {right}') from error
   try:
-    jax.distributed.initialize(*where, **limits)
+    jax.distributed.initialize(*where, heartbeat_timeout_seconds=30, shutdown_timeout_seconds=30)
   except ValueError as error:
     raise ConfigError(f'cluster is {cluster}: {error}; use host:port,count,index') from error
 

@@ -19,13 +19,21 @@ def path_name(path: Sequence[Any]) -> str:
   return jax.tree_util.keystr(path, simple=True, separator='/')
 
 
+def by_path(tree: Any) -> dict[str, Any]:
+  """The leaves of a tree by their `path_name`."""
+  return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
 def match(rules: Sequence[tuple[str, Any]], tree: Any) -> Any:
   """The tree with each leaf replaced by the value of the first rule that matches its path.
 
-  Raises:
-    ConfigError: no rule matches a path, or a pattern is not a valid regular expression.
+  Raises ConfigError if no rule matches a path or a pattern is not a valid regular expression.
   """
-  compiled = [(_compile(pattern), value) for pattern, value in rules]
+  try:
+    compiled = [(re.compile(pattern), value) for pattern, value in rules]
+  except re.error as error:
+    wrong = f'the rule {error.pattern!r} is not a valid regular expression: {error}'
+    raise ConfigError(wrong) from error
 
   def value_of(path, _):
     name = path_name(path)
@@ -36,10 +44,3 @@ def match(rules: Sequence[tuple[str, Any]], tree: Any) -> Any:
     raise ConfigError(f"no rule matches {name!r} (rules: {patterns}); add ('.*', value) at the end")
 
   return jax.tree_util.tree_map_with_path(value_of, tree)
-
-
-def _compile(pattern: str) -> re.Pattern:
-  try:
-    return re.compile(pattern)
-  except re.error as error:
-    raise ConfigError(f'the rule {pattern!r} is not a valid regular expression: {error}') from error

@@ -19,23 +19,13 @@ _TREE = {
 
 def test_the_first_match_wins():
   matched = rules.match((('bias$', 'a'), ('net/', None), ('bias', 'c'), ('.*', (1, 2))), _TREE)
-  assert matched == {
-    'params': {
-      'net': {'conv0': {'kernel': None, 'bias': 'a'}, 'bn': {'scale': None}},
-      'head': [(1, 2), (1, 2)],
-    }
-  }
+  net = {'conv0': {'kernel': None, 'bias': 'a'}, 'bn': {'scale': None}}
+  assert matched == {'params': {'net': net, 'head': [(1, 2), (1, 2)]}}
 
 
 def test_a_path_joins_the_keys_from_the_root():
-  names = [rules.path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(_TREE)]
-  assert sorted(names) == [
-    'params/head/0',
-    'params/head/1',
-    'params/net/bn/scale',
-    'params/net/conv0/bias',
-    'params/net/conv0/kernel',
-  ]
+  net = {'net/bn/scale', 'net/conv0/bias', 'net/conv0/kernel'}
+  assert set(rules.by_path(_TREE)) == {f'params/{name}' for name in {'head/0', 'head/1', *net}}
   matched = rules.match((('^params/head/1$', 1), ('^net', 2), ('.*', 0)), _TREE)
   assert matched['params']['head'] == [0, 1]
   assert jax.tree.leaves(matched['params']['net']) == [0, 0, 0]
@@ -48,7 +38,5 @@ def test_a_path_that_no_rule_matches_is_an_error():
 
 
 def test_an_invalid_pattern_is_an_error_even_if_another_rule_matches():
-  with pytest.raises(
-    ConfigError, match=re.escape("the rule '(net' is not a valid regular expression: ")
-  ):
+  with pytest.raises(ConfigError, match=r"the rule '\(net' is not a valid regular expression: "):
     rules.match((('.*', 1), ('(net', 2)), _TREE)

@@ -4,6 +4,7 @@ Tests of training use the regression network of the DeepLens paper: it has rende
 statistics and the metrics of the lens blur, and compiles 7x faster.
 """
 
+import functools
 import pathlib
 
 import ml_collections
@@ -54,35 +55,25 @@ SDDR_FIELDS = {
 }
 
 
-def config(**fields) -> ml_collections.ConfigDict:
-  """The regression config with fields replaced; '__' in a name means '.'."""
-  return _changed(regression, FIELDS, fields)
+def dotted(fields: dict) -> dict:
+  """The fields with '.' for '__' in their names."""
+  return {name.replace('__', '.'): value for name, value in fields.items()}
 
 
-def lensblur_config(**fields) -> ml_collections.ConfigDict:
-  """The same for the lens blur."""
-  return _changed(lensblur, LENSBLUR_FIELDS, fields)
-
-
-def depth_config(**fields) -> ml_collections.ConfigDict:
-  """The same for the depth network."""
-  return _changed(deeplens_depth, DEPTH_FIELDS, fields)
-
-
-def sddr_config(**fields) -> ml_collections.ConfigDict:
-  """The same for depth refinement."""
-  return _changed(sddr, SDDR_FIELDS, fields)
-
-
-def _changed(module, small, fields) -> ml_collections.ConfigDict:
+def _config(module, small, **fields) -> ml_collections.ConfigDict:
+  """A config with fields replaced; '__' in a name means '.'."""
   result = module.get_config('smoke')
-  fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  result.update_from_flattened_dict({**small, **fields})
+  result.update_from_flattened_dict({**small, **dotted(fields)})
   return result.lock()
+
+
+config = functools.partial(_config, regression, FIELDS)
+lensblur_config = functools.partial(_config, lensblur, LENSBLUR_FIELDS)
+depth_config = functools.partial(_config, deeplens_depth, DEPTH_FIELDS)
+sddr_config = functools.partial(_config, sddr, SDDR_FIELDS)
 
 
 def arguments(workdir, **fields) -> list[str]:
   """The regression config as arguments of `depthjax train`."""
-  fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **fields}.items()]
+  flags = [f'--config.{name}={value}' for name, value in {**FIELDS, **dotted(fields)}.items()]
   return [f'--config={ROOT}/configs/regression.py:smoke', f'--workdir={workdir}', *flags]

@@ -64,21 +64,13 @@ class Checkpoints:
 
   A save is written under a temporary name and renamed when complete, so a killed run keeps its last
   good checkpoint; incomplete saves are deleted at the next start. Leaving the context waits for the
-  save in progress, unless another process of the run was lost.
-
-  Args:
-    keep: the number of newest checkpoints to keep.
-    keep_every: also keep the steps that are multiples of this; 0 for none.
-    read_only: never write, delete or rename anything in `folder`.
+  save in progress, unless another process of the run was lost. The newest `keep` checkpoints are
+  kept, and those whose steps are multiples of `keep_every`, if it is not 0. With `read_only`,
+  nothing in `folder` is written, deleted or renamed.
   """
 
   def __init__(
-    self,
-    folder: str | pathlib.Path,
-    *,
-    keep: int = 3,
-    keep_every: int = 0,
-    read_only: bool = False,
+    self, folder: pathlib.Path, *, keep: int = 3, keep_every: int = 0, read_only: bool = False
   ):
     self._read_only = read_only
     self._failed: BaseException | None = None
@@ -94,11 +86,8 @@ class Checkpoints:
         cleanup_tmp_directories=True,
         async_options=ocp.AsyncOptions(barrier_sync_fn=self._barrier),
       )
-    self._manager = _Manager(
-      pathlib.Path(folder).absolute(),
-      item_handlers=ocp.StandardCheckpointHandler(),
-      options=options,
-    )
+    handler = ocp.StandardCheckpointHandler()
+    self._manager = _Manager(folder.absolute(), item_handlers=handler, options=options)
 
   def __enter__(self) -> 'Checkpoints':
     return self
@@ -117,8 +106,7 @@ class Checkpoints:
   def save(self, step: int, state: Any) -> None:
     """Starts to save and returns once the arrays are copied; keeps a step that exists.
 
-    Raises:
-      Exception: the previous save failed.
+    Raises the error of the previous save if that failed.
     """
     self.check()
     if step != self.latest():
@@ -137,8 +125,8 @@ class Checkpoints:
     self._manager.wait_until_finished()
     self.check()
 
-  def restore(self, abstract: Any, step: int | None = None) -> Any:
-    """The state of `step` (default: the newest) with the shardings of `abstract`.
+  def restore(self, abstract: Any, step: int) -> Any:
+    """The state of `step` with the shardings of `abstract`.
 
     Waits for no other process, so that one process may fail alone. Missing and truncated files are
     detected; flipped bits in the data of an array are not, since Orbax stores no checksums.
@@ -147,43 +135,39 @@ class Checkpoints:
       InputError: the checkpoint has other arrays, or the disk or the system cannot read it now.
       Damaged: files of it are missing or truncated.
     """
-    step = self.latest() if step is None else step
     folder = self._path(step)
-    me = jax.process_index()
+    me, types = jax.process_index(), ocp.type_handlers
     alone = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
-    types = ocp.type_handlers
-    registry = types.create_type_handler_registry(
-      (jax.Array, _ArrayReader()), (np.ndarray, types.NumpyHandler())
-    )
+    readers = (jax.Array, _ArrayReader()), (np.ndarray, types.NumpyHandler())
     handler = ocp.PyTreeCheckpointHandler(
-      multiprocessing_options=alone, type_handler_registry=registry
+      multiprocessing_options=alone,
+      type_handler_registry=types.create_type_handler_registry(*readers),
     )
     with contextlib.closing(ocp.Checkpointer(handler, multiprocessing_options=alone)) as reader:
       try:
         # Not reader.metadata: its error does not say why the metadata cannot be read.
         _check_arrays(handler.metadata(folder / _ITEM), abstract, folder)
         wanted = ocp.checkpoint_utils.construct_restore_args(abstract)
-        return reader.restore(
-          folder / _ITEM, args=ocp.args.PyTreeRestore(abstract, restore_args=wanted)
-        )
+        wanted = ocp.args.PyTreeRestore(abstract, restore_args=wanted)
+        return reader.restore(folder / _ITEM, args=wanted)
       except (InputError, MemoryError, jax.errors.JaxRuntimeError):
         raise
       except Exception as error:  # Orbax raises many types, plain Exception among them.
         if reason := _system_error(error):
           right = 'a disk that can be read; then run the same command again'
           raise InputError(folder, f'cannot be read now ({reason})', right) from error
-        raise Damaged(_first_line(error)) from error
+        first_line = str(error).partition('\n')[0]
+        raise Damaged(f'{type(error).__name__}: {first_line[:200]}') from error
 
   def restore_newest(self, abstract: Any) -> tuple[Any, int] | None:
     """The newest undamaged state and its step; None if there is no checkpoint.
 
     Damaged checkpoints are skipped with a warning and, unless `read_only`, renamed to STEP.damaged,
     so that their steps can be saved again. All processes restore the same step: a checkpoint that
-    one of them finds damaged is skipped by all. Nothing is renamed if the call raises.
+    one of them finds damaged is skipped by all.
 
-    Raises:
-      InputError: all are damaged, the newest undamaged one has other arrays, or one cannot be read
-        now; on all processes.
+    Raises InputError on all processes, and renames nothing, if all are damaged, the newest
+    undamaged one has other arrays, or one cannot be read now.
     """
     reasons: dict[int, str] = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
@@ -261,23 +245,11 @@ def _system_error(error: BaseException | None) -> str:
   return ''
 
 
-def _first_line(error: BaseException) -> str:
-  return f'{type(error).__name__}: {(str(error).splitlines() or [""])[0][:200]}'
-
-
 def _check_arrays(saved: Any, abstract: Any, folder: pathlib.Path) -> None:
   """Refuses other arrays than those of `abstract`; Orbax's own message takes several pages."""
-  has, wants = _shapes(saved), _shapes(abstract)
+  has, wants = rules.by_path(saved), rules.by_path(abstract)
   for name in sorted(has.keys() | wants.keys()):
-    if has.get(name) != wants.get(name):
-      raise InputError(
-        folder,
-        f'is of another model: array {name!r} is {has.get(name, "missing")} there and '
-        f'{wants.get(name, "missing")} in this config',
-        'the config that the run was started with',
-      )
-
-
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-  leaves = jax.tree_util.tree_leaves_with_path(tree)
-  return {rules.path_name(path): tuple(leaf.shape) for path, leaf in leaves}
+    there, here = (tuple(x[name].shape) if name in x else 'missing' for x in (has, wants))
+    if there != here:
+      wrong = f'is of another model: array {name!r} is {there} there and {here} in this config'
+      raise InputError(folder, wrong, 'the config that the run was started with')

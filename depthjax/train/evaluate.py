@@ -45,8 +45,7 @@ def newest(
 ) -> dict[str, float]:
   """`evaluate` for the newest undamaged checkpoint of a run; changes nothing in `workdir`.
 
-  Raises:
-    InputError: there is no checkpoint, all are damaged, or the newest is of another model.
+  Raises InputError if there is no checkpoint, all are damaged, or the newest is of another model.
   """
   folder = pathlib.Path(workdir) / 'checkpoints'
   missing = InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')

@@ -22,24 +22,18 @@ from depthjax.train import step as step_lib
 class Experiment(NamedTuple):
   """The functions that the training loop and the evaluation call.
 
-  Fields:
-    task: the pure functions of the task.
-    runner: compiled functions of state, frozen networks and batch.
-    frozen: () -> variables of the frozen networks on the devices.
-    evaluate, pictures: compiled (state, frozen, batch) -> arrays by name.
-    schedule: learning rate by step.
-    batches: (split, start) -> an iterator over host batches from number `start` on.
-    feed: start -> an iterator over training batches that prefetches to the devices.
+  `evaluate` and `pictures` map (state, frozen, batch) to arrays by name. `batches` and `feed` begin
+  with batch number `start`.
   """
 
   task: Task
   runner: parallel.Runner
-  frozen: Callable[[], Any]
+  frozen: Callable[[], Any]  # Variables of the frozen networks on the devices.
   evaluate: Callable[[Any, Any, Any], dict[str, jax.Array]]
   pictures: Callable[[Any, Any, Any], dict[str, jax.Array]]
-  schedule: optax.Schedule
-  batches: Callable[[str, int], Iterator[dict[str, np.ndarray]]]
-  feed: Callable[[int], Iterator[dict[str, jax.Array]]]
+  schedule: optax.Schedule  # Learning rate by step.
+  batches: Callable[[str, int], Iterator[dict[str, np.ndarray]]]  # (split, start); on the host.
+  feed: Callable[[int], Iterator[dict[str, jax.Array]]]  # start; prefetches to the devices.
 
 
 def build(
@@ -47,12 +41,11 @@ def build(
 ) -> Experiment:
   """Checks a config and builds its functions, without compiling them.
 
-  Args:
-    devices: default: all devices of all processes. `depthjax plan` gives those of a topology.
+  The devices are all those of all processes by default; `depthjax plan` gives those of a topology.
 
   Raises:
-    configuring.ConfigError: a field is invalid or does not fit the devices.
-    files.errors.InputError: `predictor.weights` is not a depth predictor or has other arrays.
+    ConfigError: a field is invalid or does not fit the devices.
+    InputError: `predictor.weights` is not a depth predictor or has other arrays.
   """
   processes = jax.process_count() if devices is None else 1
   devices = jax.devices() if devices is None else devices
@@ -60,15 +53,17 @@ def build(
   mode = config.parallel.mode
   devices = devices[: config.parallel.devices or None]
   mesh = parallel.make_mesh(config.parallel.fsdp, devices)
-  networks, frozen = _frozen(config)
+  networks, frozen = {}, {}  # The frozen networks by name: descriptions and variables.
+  if path := config.predictor.weights:
+    loaded = weights.load_network(path, tasks.PREDICTORS)
+    networks['predictor'], frozen['predictor'] = loaded
   with _config_errors():
     env = Env(parallel.map_examples(mode, mesh), parallel.axis_name(mode), networks)
     task = tasks.make(config, env)
     inputs = _placeholders(config, networks, frozen)
-  tx = optimizer.make(config.optimizer, config.steps)
-  step = _step(config, task, tx, mesh)
-  init = functools.partial(step_lib.init_state, task=task, tx=tx, inputs=inputs)
-  with _config_errors():
+    tx = optimizer.make(config.optimizer, config.steps)
+    step = _step(config, task, tx, mesh)
+    init = functools.partial(step_lib.init_state, task=task, tx=tx, inputs=inputs)
     if mode == 'pmap':
       runner = parallel.pmap_runner(init, step, mesh, frozen=frozen)
     else:
@@ -97,10 +92,8 @@ def placeholder_batch(config: ml_collections.ConfigDict, size: int | None = None
 
 
 def _step(config: ml_collections.ConfigDict, task: Task, tx: Any, mesh: Any) -> Callable:
-  mode = config.parallel.mode
-  trained = functools.partial(
-    optimizer.trained, learning_rate_factors=config.optimizer.learning_rate_factors
-  )
+  mode, factors = config.parallel.mode, config.optimizer.learning_rate_factors
+  trained = functools.partial(optimizer.trained, learning_rate_factors=factors)
   grads = functools.partial(step_lib.gradients, task=task, trained=trained)
   grads = step_lib.accumulate(grads, config.microbatches, trained=trained)
   grads = parallel.all_gathered(parallel.averaged(grads, mode), mode, mesh)
@@ -122,10 +115,7 @@ def _config_errors() -> Iterator[None]:
 
 
 def _batches(
-  config: ml_collections.ConfigDict,
-  split: str,
-  start: int = 0,
-  transfer: Callable[[Any], Any] | None = None,
+  config: ml_collections.ConfigDict, split: str, start: int = 0, transfer: Callable | None = None
 ) -> Iterator:
   train = split == 'train'
   with _config_errors():
@@ -145,14 +135,6 @@ def _batches(
     transfer=transfer,
     ahead=config.input.prefetch,
   )
-
-
-def _frozen(config: ml_collections.ConfigDict) -> tuple[dict[str, Any], dict[str, Any]]:
-  """The frozen networks by name: their descriptions and their variables."""
-  if not config.predictor.weights:
-    return {}, {}
-  predictor, variables = weights.load_network(config.predictor.weights, tasks.PREDICTORS)
-  return {'predictor': predictor}, {'predictor': variables}
 
 
 def _placeholders(config: ml_collections.ConfigDict, networks: Any, frozen: Any) -> Any:

@@ -21,10 +21,7 @@ def from_weights(state: TrainState, config: ml_collections.ConfigDict) -> TrainS
     InputError: the file cannot be read, or lacks an array to load, or has it in another shape.
     ConfigError: a rule is neither 'load' nor 'fresh'.
   """
-  saved, _ = weights.load_weights(config.weights)
-  saved = {
-    rules.path_name(path): value for path, value in jax.tree_util.tree_leaves_with_path(saved)
-  }
+  saved = rules.by_path(weights.load_weights(config.weights)[0])
   variables = {'params': state.params, **state.model_state}
   choices = rules.match(config.rules, variables)
 

@@ -14,27 +14,23 @@ import jax
 from depthjax import processes
 from depthjax.files.errors import InputError
 
-NAME = 'lock'
-
 
 @contextlib.contextmanager
 def held(workdir: pathlib.Path) -> Iterator[None]:
   """Creates `workdir` and keeps other runs out of it during the block; all processes call it.
 
-  Process 0 holds flock on WORKDIR/lock. The kernel releases it when the process ends, for whatever
-  reason; the file itself remains and means nothing. Between hosts this needs a file system with
-  flock: NFS (Linux), GPFS, CephFS, Lustre with `-o flock`, but not buckets mounted by FUSE. Where
-  flock is not supported, a warning is logged.
+  Process 0 holds flock on WORKDIR/lock; the kernel releases it when the process ends, and the file
+  itself remains. Between hosts this needs a file system with flock: NFS (Linux), GPFS, CephFS,
+  Lustre with `-o flock`, but not buckets mounted by FUSE; without it, a warning is logged.
 
-  Raises:
-    InputError: another run uses the folder, or it cannot be created or written; on all processes.
+  Raises InputError on all processes if the folder is in use or cannot be created or written.
   """
   with contextlib.ExitStack() as stack:
     refusal = None
     try:
       workdir.mkdir(parents=True, exist_ok=True)
       if jax.process_index() == 0:
-        file = stack.enter_context(open(workdir / NAME, 'a+', encoding='utf-8'))
+        file = stack.enter_context(open(workdir / 'lock', 'a+', encoding='utf-8'))
         if holder := _taken(file):
           right = 'another workdir, or that run to end first'
           refusal = InputError(workdir, f'is in use by {holder}', right)

@@ -24,13 +24,8 @@ class Log:
     self._start, self._kinds = start, _truncate(self._path, start)
     self._file = open(self._path, 'a', encoding='utf-8')
     self._events = Events(workdir / 'events', start=start)
-    self._bar = progress.Progress(
-      progress.TextColumn('{task.description}'),
-      progress.BarColumn(),
-      progress.MofNCompleteColumn(),
-      progress.TextColumn('{task.fields[rate]}'),
-      progress.TimeRemainingColumn(),
-    )
+    columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
+    self._bar = progress.Progress(*columns, '{task.fields[rate]}')
     self._task = self._bar.add_task('training', total=total, completed=start, rate='')
     self._bar.start()
 
@@ -97,14 +92,13 @@ def _truncate(path: pathlib.Path, step: int) -> set[str]:
   kept, kinds = [], set()
   lines = path.read_text(encoding='utf-8', errors='replace').splitlines() if path.exists() else []
   for text in lines:
-    try:
+    # A line that a killed run has not completed is no JSON.
+    with contextlib.suppress(ValueError, KeyError, TypeError):
       line = json.loads(text)
-      keep, kind = line['step'] <= step, line['kind']
-    except (ValueError, KeyError, TypeError):  # A line that a killed run has not completed.
-      continue
-    if keep:
-      kept.append(text + '\n')
-    if line['step'] == step:
-      kinds.add(kind)
+      kind = line['kind']
+      if line['step'] <= step:
+        kept.append(text + '\n')
+      if line['step'] == step:
+        kinds.add(kind)
   atomic.write_bytes(path, ''.join(kept).encode(), ('.jsonl',))
   return kinds

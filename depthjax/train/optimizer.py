@@ -8,9 +8,6 @@ import optax
 
 from depthjax import rules
 
-# PyTorch's OneCycleLR starts at this fraction of its peak.
-_ONECYCLE_START = 1 / 25
-
 
 def schedule(config: ml_collections.ConfigDict, steps: int) -> optax.Schedule:
   """Learning rate by step: linear warmup to `peak`, then `schedule` to `end` at the last step.
@@ -28,7 +25,7 @@ def schedule(config: ml_collections.ConfigDict, steps: int) -> optax.Schedule:
     'onecycle': lambda: optax.linear_schedule(peak, end, rest),
     'constant': lambda: optax.constant_schedule(peak),
   }
-  start = _ONECYCLE_START * peak if config.schedule == 'onecycle' else 0.0
+  start = 1 / 25 * peak if config.schedule == 'onecycle' else 0.0  # As PyTorch's OneCycleLR.
   rise = optax.linear_schedule(start, peak, warmup)
   return optax.join_schedules([rise, decays[config.schedule]()], [warmup])
 
@@ -39,8 +36,10 @@ def make(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransfo
   Weight decay is decoupled (Loshchilov and Hutter, ICLR 2019). Parameters whose learning-rate
   factor is 0 are frozen: they have no moments and no weight decay.
   """
-  decays = tuple(config.weight_decay_factors)
-  rates = tuple(config.learning_rate_factors)
+  decays, rates = tuple(config.weight_decay_factors), tuple(config.learning_rate_factors)
+  direction = optax.scale_by_adam(config.beta1, config.beta2, nesterov=config.name == 'nadam')
+  if config.name == 'sgd':
+    direction = optax.trace(config.beta1)
 
   def decay_weights(updates: Any, params: Any) -> Any:
     strength, factors = config.weight_decay, rules.match(decays, params)
@@ -50,17 +49,15 @@ def make(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransfo
     return jax.tree.map(lambda update, rate: update * rate, updates, rules.match(rates, params))
 
   def label(params: Any) -> Any:
-    rate_of = rules.match(rates, params)
-    return jax.tree.map(lambda rate: 'frozen' if rate == 0 else 'trained', rate_of)
+    return jax.tree.map(lambda rate: 'trained' if rate else 'frozen', rules.match(rates, params))
 
   optimised = optax.chain(
     optax.clip_by_global_norm(config.clip) if config.clip else optax.identity(),
-    _scale(config),
+    direction,
     *([optax.stateless(decay_weights)] if config.weight_decay else []),
     optax.scale_by_learning_rate(schedule(config, steps)),
     optax.stateless(scale_by_rates),
   )
-
   return optax.partition({'trained': optimised, 'frozen': optax.set_to_zero()}, label)
 
 
@@ -82,10 +79,3 @@ def trained(params: Any, model_state: Any, *, learning_rate_factors: Any) -> tup
     return any(next(filter(None, enclosing)))
 
   return own, jax.tree_util.tree_map_with_path(of_state, model_state)
-
-
-def _scale(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
-  """The update direction of optimiser `config.name`; 'adam' and 'adamw' share it."""
-  if config.name == 'sgd':
-    return optax.trace(config.beta1)
-  return optax.scale_by_adam(config.beta1, config.beta2, nesterov=config.name == 'nadam')

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +12,10 @@ from depthjax.configuring import ConfigError
 
 
 class Profile:
-  """Traces a range of steps.
+  """Traces a range of steps, numbered from 0; none if it is empty.
 
-  Args:
-    folder: for the trace, with one subfolder 0/, 1/, ... for each of several processes.
-      TensorBoard's `profile` plugin and XProf read it; perfetto_trace.json.gz is for
-      ui.perfetto.dev.
-    steps: numbers of the steps, from 0; empty for no trace.
+  The trace is in `folder`, with one subfolder 0/, 1/, ... for each of several processes.
+  TensorBoard's `profile` plugin and XProf read it; perfetto_trace.json.gz is for ui.perfetto.dev.
   """
 
   def __init__(self, folder: pathlib.Path, steps: range):
@@ -48,15 +46,10 @@ class Profile:
 def parse(text: str) -> range:
   """The steps of 'START:STOP', as in a Python slice; none for ''.
 
-  Raises:
-    ConfigError: another text, or not 0 <= START < STOP.
+  Raises ConfigError for another text, or if not 0 <= START < STOP.
   """
-  if not text:
-    return range(0)
-  try:
-    start, stop = map(int, text.split(':'))
-    if 0 <= start < stop:
-      return range(start, stop)
-  except ValueError:
-    pass
-  raise ConfigError(f'--profile is {text!r}; it must be START:STOP, 0 <= START < STOP')
+  found = re.fullmatch(r'(\d+):(\d+)', text)
+  steps = range(*map(int, found.groups())) if found else range(0)
+  if text and not steps:
+    raise ConfigError(f'--profile is {text!r}; it must be START:STOP, 0 <= START < STOP')
+  return steps

@@ -11,7 +11,6 @@ from depthjax.files import atomic, renamed
 from depthjax.files.errors import InputError
 
 NAME = 'config.json'
-CHANGES = 'changes.jsonl'
 # Tables and fields that do not affect the trained weights: hardware, speed, memory and logging.
 FREE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every', 'loss.chunk', 'loss.sequential')
 
@@ -26,8 +25,7 @@ class Change(NamedTuple):
 def read(path: pathlib.Path) -> dict[str, Any]:
   """The recorded config of a run, in the current names of fields and tasks.
 
-  Raises:
-    InputError: the file is damaged or holds something else.
+  Raises InputError if the file is damaged or holds something else.
   """
   try:
     table = renamed.config(json.loads(path.read_text(encoding='utf-8')))
@@ -60,11 +58,9 @@ def deciding(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
 def changes(
   config: ml_collections.ConfigDict, recorded: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, Change]:
-  """The deciding fields whose recorded values differ from `config`, by dotted name.
+  """The deciding fields whose values in `recorded` differ from `config`, by dotted name.
 
-  Args:
-    recorded: the result of `read`.
-    defaults: values of fields that the record lacks because they were added later.
+  `defaults` has the fields that the record lacks because they were added later.
   """
   now = deciding(config.to_dict())
   was = deciding(defaults) | deciding(recorded)
@@ -74,17 +70,12 @@ def changes(
 
 
 def write(
-  workdir: pathlib.Path,
-  config: ml_collections.ConfigDict,
-  step: int,
-  changed: Mapping[str, Change],
+  workdir: pathlib.Path, config: ml_collections.ConfigDict, step: int, changed: Mapping[str, Change]
 ) -> None:
   """Writes config.json; before that, appends `changed` fields of `step` to changes.jsonl."""
   if changed:
-    path = workdir / CHANGES
-    before = path.read_text(encoding='utf-8') if path.exists() else ''
-    line = json.dumps({'step': step, 'changes': {k: c._asdict() for k, c in changed.items()}})
-    if not before.endswith(f'{line}\n'):  # Else the run was killed between the two files.
-      atomic.write_bytes(path, f'{before}{line}\n'.encode(), ('.jsonl',))
+    fields = {name: change._asdict() for name, change in changed.items()}
+    with open(workdir / 'changes.jsonl', 'a', encoding='utf-8') as file:
+      file.write(json.dumps({'step': step, 'changes': fields}) + '\n')
   text = json.dumps(config.to_dict(), indent=2, default=str) + '\n'
   atomic.write_bytes(workdir / NAME, text.encode(), ('.json',))

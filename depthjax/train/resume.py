@@ -18,16 +18,13 @@ from depthjax.train.experiment import Experiment
 class Terms(NamedTuple):
   """The differences from the recorded config with which a run may be resumed.
 
-  Fields:
-    change: allow changes of all fields, also of those that affect the trained weights.
-    defaults: the config file without overrides, for fields that an older record lacks; default:
-      configuring.defaults(), and the config itself for other fields.
-    ignored: fields whose values may differ.
+  `defaults` is the config file without overrides, for fields that an older record lacks; default:
+  configuring.defaults(), and the config itself for other fields.
   """
 
-  change: bool = False
+  change: bool = False  # Allow changes of all fields, also those that affect the trained weights.
   defaults: ml_collections.ConfigDict | None = None
-  ignored: Collection[str] = ()
+  ignored: Collection[str] = ()  # Fields whose values may differ.
 
 
 STRICT = Terms()
@@ -72,9 +69,7 @@ def same_run(
 ) -> dict[str, record.Change]:
   """The fields that differ from the record at `path`; `steps` may always differ.
 
-  Raises:
-    ConfigError: `terms` do not allow a difference.
-    InputError: the record is damaged.
+  Raises ConfigError if `terms` do not allow a difference, InputError if the record is damaged.
   """
   if not path.exists():
     return {}
@@ -95,6 +90,5 @@ def same_run(
 def describe(changed: Mapping[str, record.Change]) -> str:
   """The changes in one line."""
   return ', '.join(
-    f'{name} was {json.dumps(change.was)}, is {json.dumps(change.now)}'
-    for name, change in changed.items()
+    f'{name} was {json.dumps(was)}, is {json.dumps(now)}' for name, (was, now) in changed.items()
   )

@@ -18,23 +18,17 @@ from depthjax.tasks.task import Task
 class TrainState:
   """The state of a training run: arrays only.
 
-  Fields:
-    step: int32 [], number of updates.
-    params, model_state: variables of the model; `model_state` holds batch statistics.
-    ema: exponential moving average of `params` and `model_state`, used to evaluate and export.
-      Without averaged batch statistics, noise of the last batches would enter every score.
-    opt: state of the optimiser.
-    key: uint32 [2], key data of the seed; constant, each step folds its number in.
-    finite: bool [], False once a loss or gradient was not finite; the state is then frozen.
+  `ema`, the exponential moving average of `params` and `model_state`, is evaluated and exported.
+  Without averaged batch statistics, noise of the last batches would enter every score.
   """
 
-  step: jax.Array
+  step: jax.Array  # int32 [], number of updates.
   params: Any
-  model_state: Any
+  model_state: Any  # Batch statistics.
   ema: Any
-  opt: Any
-  key: jax.Array
-  finite: jax.Array
+  opt: Any  # State of the optimiser.
+  key: jax.Array  # uint32 [2], key data of the seed; constant, each step folds its number in.
+  finite: jax.Array  # bool [], False once a loss or gradient was not finite: the state is frozen.
 
 
 # (state, frozen, batch) -> gradients (None: not trained), model state, scalars.

@@ -21,9 +21,8 @@ class Stops:
   the first point that none of them has passed. A query needs no communication.
   """
 
-  def __init__(self, requested: threading.Event | None = None):
-    self._requested = requested or threading.Event()
-    self._point = 0
+  def __init__(self, requested: threading.Event):
+    self._requested, self._point = requested, 0
 
   def now(self) -> bool:
     """Whether the run stops here; all processes call this at the same points in the same order."""
@@ -41,13 +40,10 @@ class Stops:
 @contextlib.contextmanager
 def on_sigterm() -> Iterator[Stops]:
   """The stopping points of a run; handles SIGTERM of a single process inside the block."""
-  stops = Stops(requested := threading.Event())
+  requested = threading.Event()
   main = threading.current_thread() is threading.main_thread()
-  if jax.distributed.is_initialized() or not main:
-    yield stops
-    return
-  previous = signal.signal(signal.SIGTERM, lambda *_: requested.set())
-  try:
-    yield stops
-  finally:
-    signal.signal(signal.SIGTERM, previous)
+  with contextlib.ExitStack() as stack:
+    if main and not jax.distributed.is_initialized():
+      previous = signal.signal(signal.SIGTERM, lambda *_: requested.set())
+      stack.callback(signal.signal, signal.SIGTERM, previous)
+    yield Stops(requested)

@@ -6,88 +6,50 @@ import pathlib
 import re
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 
 import ml_collections
 
 from depthjax.train import log as log_lib
-from tests import tiny
+from tests import processes, tiny
 
 RATES = ('examples_per_second', 'steps_per_second', 'input_share')
 # Even smaller than tiny.FIELDS.
 FIELDS = {
   **tiny.FIELDS,
-  'steps': 12,
-  'batch_size': 4,
-  'eval.every': 3,
-  'eval.pictures': 1,
-  'checkpoint.every': 2,
-  'model.width': 4,
-  'model.depth': 1,
+  **{'steps': 12, 'batch_size': 4, 'eval.every': 3, 'eval.pictures': 1, 'checkpoint.every': 2},
+  **{'model.width': 4, 'model.depth': 1},
 }
-# Lets all processes write the compilation cache; in JAX only the first one does.
-_COMMAND = """#!{python}
-import sys
-from jax._src import compiler, distributed
-
-from depthjax import cli
-
-write = compiler._cache_write
-
-
-def as_first(*args):
-  state = distributed.global_state
-  index, state.process_id = state.process_id, 0
-  try:
-    write(*args)
-  finally:
-    state.process_id = index
-
-
-if __name__ == '__main__':  # Worker processes of the input import this file.
-  compiler._cache_write = as_first
-  sys.argv[0] = 'depthjax'
-  cli.main()
-"""
 _LIMIT = 120  # Seconds to wait for a condition.
 
 
 def config(**fields) -> ml_collections.ConfigDict:
   """The config of the smallest run, with fields replaced; '__' in a name means '.'."""
-  fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  return tiny.config(**{**FIELDS, 'parallel.devices': 1, **fields})
+  return tiny.config(**{**FIELDS, 'parallel.devices': 1, **tiny.dotted(fields)})
 
 
 def arguments(workdir, **fields) -> list[str]:
   """The same config as arguments of `depthjax train`."""
-  fields = {name.replace('__', '.'): value for name, value in fields.items()}
-  return tiny.arguments(workdir, **{**FIELDS, **fields})
+  return tiny.arguments(workdir, **{**FIELDS, **tiny.dotted(fields)})
 
 
 class Run:
-  """`count` processes of a command, started by launch/local.sh, and their output."""
+  """`count` processes of `depthjax train`, started by launch/local.sh, and their output."""
 
-  def __init__(self, verb: str, workdir: pathlib.Path, *flags: str, count: int = 2, **fields):
+  def __init__(
+    self, workdir: pathlib.Path, *flags: str, count: int = 2, devices: int = 1, **fields
+  ):
     self.workdir = workdir
-    tools = workdir.parent / 'bin'
-    tools.mkdir(exist_ok=True)
-    command = tools / 'depthjax'
-    command.write_text(_COMMAND.format(python=sys.executable))
-    command.chmod(0o755)
     environment = {
-      **os.environ,
+      **processes.ENVIRONMENT,
       'GRACE': '5',  # Seconds after which launch/local.sh kills the remaining processes.
-      'JAX_NUM_CPU_DEVICES': '1',
+      'JAX_NUM_CPU_DEVICES': str(devices),
       'JAX_PLATFORMS': 'cpu',
-      'PYTHONPATH': str(tiny.ROOT),
-      'PATH': f'{tools}{os.pathsep}{os.environ["PATH"]}',
     }
     environment.pop('TPU_LIBRARY_PATH', None)  # Set by JAX in this process; else a warning.
     launch = ['bash', 'launch/local.sh', str(count)] if count > 1 else ['depthjax']
     self.process = subprocess.Popen(
-      [*launch, verb, *arguments(workdir, **fields), *flags],
+      [*launch, 'train', *arguments(workdir, **fields), *flags],
       env=environment,
       cwd=tiny.ROOT,
       stdout=subprocess.PIPE,
@@ -108,24 +70,14 @@ class Run:
     return [pid for _, pid in sorted(found)]
 
   def until(self, condition: Callable[[], bool]) -> bool:
-    """Waits for a condition; False if the run ended before."""
-    deadline = time.monotonic() + _LIMIT
-    while not condition():
-      if self.process.poll() is not None:
-        return False
-      if time.monotonic() > deadline:
-        raise TimeoutError(str(condition))
-      time.sleep(0.001)
-    return True
+    """Waits for a condition; False if the run has ended."""
+    processes.until(lambda: condition() or self.process.poll() is not None, seconds=_LIMIT)
+    return self.process.poll() is None
 
   def end(self) -> int:
     """Waits for all processes of the command; returns its exit code."""
     self.out, self.err = self.process.communicate(timeout=_LIMIT)
-    deadline = time.monotonic() + _LIMIT
-    while self.pids():
-      if time.monotonic() > deadline:
-        raise TimeoutError(f'still alive: {self.pids()}')
-      time.sleep(0.02)
+    processes.until(lambda: not self.pids(), 'for processes to end', _LIMIT)
     return self.process.returncode
 
   def line(self) -> str:
@@ -142,9 +94,9 @@ class Run:
 
 
 @contextlib.contextmanager
-def running(verb: str, workdir: pathlib.Path, *flags: str, **fields) -> Iterator[Run]:
+def running(workdir: pathlib.Path, *flags: str, **fields) -> Iterator[Run]:
   """A run that is killed at the end of the block."""
-  run = Run(verb, workdir, *flags, **fields)
+  run = Run(workdir, *flags, **fields)
   try:
     yield run
   finally:
@@ -153,7 +105,7 @@ def running(verb: str, workdir: pathlib.Path, *flags: str, **fields) -> Iterator
 
 def train(workdir: pathlib.Path, *flags: str, **fields) -> Run:
   """A training run, after its end."""
-  with running('train', workdir, *flags, **fields) as run:
+  with running(workdir, *flags, **fields) as run:
     run.end()
   return run
 

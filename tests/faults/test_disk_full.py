@@ -1,18 +1,18 @@
 """A full disk ends a run with one line; with free space the same command resumes it."""
 
 import contextlib
+import functools
 import pathlib
 import subprocess
-import time
 
 import jax
 import numpy as np
 import pytest
 
 from depthjax.files import weights
-from depthjax.files.errors import InputError
 from depthjax.train import checkpoint, loop
 from depthjax.train import log as log_lib
+from tests import messages, processes
 from tests.faults import machines
 
 # Orbax's writes that outlast a failed one raise in threads that nobody waits for.
@@ -48,15 +48,11 @@ def test_a_failed_save_is_reported_at_once_and_leaves_no_checkpoint(disk):
   checkpoints.wait()
   with pytest.raises(Exception, match='No space left'):
     checkpoints.save(2, {'x': jax.numpy.asarray(rng.standard_normal(500_000))})
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-      checkpoints.check()
-      time.sleep(0.01)
+    processes.until(checkpoints.check, seconds=30)
   with contextlib.suppress(Exception):
     checkpoints.close()
-  checkpoints = checkpoint.Checkpoints(disk / 'checkpoints')
-  assert checkpoints.latest() == 1
-  checkpoints.close()
+  with contextlib.closing(checkpoint.Checkpoints(disk / 'checkpoints')) as checkpoints:
+    assert checkpoints.latest() == 1
 
 
 # The function whose call of this number finds the disk full.
@@ -87,15 +83,12 @@ def test_any_write_may_find_the_disk_full(disk, in_process, monkeypatch, writer)
     return write(*args, **kwargs)
 
   monkeypatch.setattr(home, name, full)
-  with pytest.raises(InputError) as caught:
-    loop.train(machines.config(), disk / 'run')
+  run = functools.partial(loop.train, machines.config(), disk / 'run')
+  messages.refused(run, disk / 'run', 'No space left on device', 'free space')
   monkeypatch.undo()
-  line = str(caught.value)
-  assert '\n' not in line and str(disk / 'run') in line and 'No space left on device' in line
-  assert 'expected' in line and 'space' in line
   saved = machines.steps(disk / 'run')
   (disk / 'ballast').unlink()
-  loop.train(machines.config(), disk / 'run')
+  run()
   assert len(calls) >= call and (not saved or max(saved) >= 2)
   machines.assert_same(disk / 'run', in_process)
 
@@ -103,13 +96,10 @@ def test_any_write_may_find_the_disk_full(disk, in_process, monkeypatch, writer)
 @pytest.mark.parametrize('count', [1, 2])
 def test_the_command_on_a_full_disk_fails_with_one_line(disk, request, count):
   _resize(disk, '128k')
-  (disk.parent / 'bin').mkdir(exist_ok=True)
-  begin = time.monotonic()
   run = machines.train(disk / 'run', count=count)
-  assert time.monotonic() - begin < 90
   assert run.process.returncode == 2, run.err[-3000:]
   line = next(line for line in run.err.splitlines() if line.startswith(f'depthjax: {disk}/run'))
-  assert 'No space left on device' in line and 'expected' in line and 'free space' in line
+  assert 'No space left on device' in line and 'free space' in line.partition('expected')[2]
   _resize(disk, '4m')
   machines.trained(disk / 'run', count=count)
   reference = request.getfixturevalue('reference' if count == 1 else 'reference_of_two')

@@ -43,7 +43,7 @@ def test_a_killed_run_loses_no_saved_step(tmp_path, reference_of_two, phases):
   chance = random.Random(str(phases))
   workdir = tmp_path / 'run'
   for phase in phases:
-    with machines.running('train', workdir) as run:
+    with machines.running(workdir) as run:
       _wait_for(run, phase, chance)
       before = machines.steps(workdir)
       os.kill(run.pids()[chance.randint(0, 1)], signal.SIGKILL)

@@ -49,12 +49,10 @@ def test_the_lock_names_its_holder_and_ends_with_it(tmp_path, holder):
 @pytest.mark.parametrize('where', ['/proc/nope', '/dev/null/x', 'file', 'taken'])
 def test_a_folder_that_cannot_be_created_or_written_is_refused(tmp_path, where):
   (tmp_path / 'file').touch()
-  (tmp_path / 'taken' / lock.NAME).mkdir(parents=True)
-  workdir = tmp_path / where
-  with pytest.raises(InputError, match=f'^{workdir}: cannot be created or written') as caught:
-    with lock.held(workdir):
+  (tmp_path / 'taken' / 'lock').mkdir(parents=True)
+  with pytest.raises(InputError, match=f'^{tmp_path / where}: cannot be created or written'):
+    with lock.held(tmp_path / where):
       pass
-  assert '\n' not in str(caught.value)
 
 
 def test_a_refusal_in_another_process_applies_to_all(tmp_path, monkeypatch):
@@ -66,8 +64,7 @@ def test_a_refusal_in_another_process_applies_to_all(tmp_path, monkeypatch):
 
 def test_all_processes_of_a_second_run_exit(tmp_path, holder):
   run = machines.train(tmp_path)
-  assert run.process.returncode == 2, run.err
+  assert run.process.returncode == 2 and 'Traceback' not in run.err, run.err
   lines = [line for line in run.err.splitlines() if line.startswith('depthjax:')]
-  assert len(lines) == 2 and 'Traceback' not in run.err, run.err
-  assert any(f'is in use by process {holder.pid} on' in line for line in lines)
-  assert {path.name for path in tmp_path.iterdir()} <= {'lock', 'bin'}
+  assert len(lines) == 2 and f'is in use by process {holder.pid} on' in run.err
+  assert {path.name for path in tmp_path.iterdir()} == {'lock'}

@@ -8,17 +8,11 @@ from PIL import Image
 from tests.faults import machines
 
 
-def _photos(folder):
-  folder.mkdir()
-  rng = np.random.default_rng(0)
-  for i in range(30):
-    image = rng.integers(0, 256, (40, 40, 3), np.uint8)
-    Image.fromarray(image).save(folder / f'{i}.png')
-
-
 def test_one_image_is_skipped_and_too_many_end_the_run(tmp_path):
   photos, workdir, other = tmp_path / 'photos', tmp_path / 'run', tmp_path / 'other'
-  _photos(photos)
+  photos.mkdir()
+  for i, image in enumerate(np.random.default_rng(0).integers(0, 256, (30, 40, 40, 3), np.uint8)):
+    Image.fromarray(image).save(photos / f'{i}.png')
   (photos / '7.png').write_bytes(b'damaged')
   shutil.copytree(photos, tmp_path / 'original')
   fields = {'count': 1, 'data__photo_source': photos, 'data__photos': 1.0, 'data__mattes': 0.0}

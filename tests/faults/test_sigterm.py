@@ -14,7 +14,7 @@ from tests.faults import machines
 def test_all_processes_stop_at_the_same_step(tmp_path, signalled):
   workdir = tmp_path / 'run'
   fields = {'steps': 5000, 'eval__every': 0, 'checkpoint__every': 0, 'log_every': 5}
-  with machines.running('train', workdir, **fields) as run:
+  with machines.running(workdir, **fields) as run:
     assert run.until(lambda: machines.logged(workdir) >= 5), run.end()
     pids = run.pids()
     for index in signalled:
@@ -29,7 +29,7 @@ def test_all_processes_stop_at_the_same_step(tmp_path, signalled):
 
 def test_an_interrupted_evaluation_is_repeated(tmp_path, reference):
   workdir = tmp_path / 'run'
-  with machines.running('train', workdir, count=1, eval__examples=40_000) as run:
+  with machines.running(workdir, count=1, eval__examples=40_000) as run:
     assert run.until(lambda: machines.logged(workdir) == 3), run.end()
     time.sleep(1)
     run.process.send_signal(signal.SIGTERM)

@@ -9,8 +9,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+
+from tests import processes
 
 _PROGRAMS = ('munged', 'slurmctld', 'slurmd', 'sbatch', 'srun', 'scontrol', 'scancel')
 # No cgroups, no accounting; requeued jobs start after ten seconds instead of two minutes.
@@ -50,13 +51,11 @@ class Slurm:
   """A running cluster."""
 
   def __init__(self, folder: pathlib.Path):
-    self.environment = {**os.environ, 'SLURM_CONF': str(folder / 'slurm.conf')}
+    self.environment = {**processes.ENVIRONMENT, 'SLURM_CONF': str(folder / 'slurm.conf')}
 
   def run(self, *command: str, **environment: str) -> str:
     """Runs a command of Slurm; returns its output."""
-    result = subprocess.run(
-      command, env={**self.environment, **environment}, capture_output=True, text=True, timeout=60
-    )
+    result = processes.run(*command, **{**self.environment, **environment})
     assert result.returncode == 0, f'{command}: {result.stdout}{result.stderr}'
     return result.stdout
 
@@ -66,8 +65,7 @@ class Slurm:
 
   def ready(self) -> bool:
     """Whether the node is idle."""
-    result = subprocess.run(['sinfo', '-h', '-o', '%t'], env=self.environment, capture_output=True)
-    return result.stdout.strip() == b'idle'
+    return processes.run('sinfo', '-h', '-o', '%t', **self.environment).stdout.strip() == 'idle'
 
 
 @contextlib.contextmanager
@@ -75,7 +73,7 @@ def started() -> Iterator[Slurm]:
   """Starts munged, slurmctld and slurmd; at the end cancels all jobs and stops the daemons."""
   # Directly in /tmp, since paths of sockets must be short.
   folder = pathlib.Path(tempfile.mkdtemp(prefix='slurm', dir='/tmp'))
-  ports = [_free_port(), _free_port()]
+  ports = [free_port(), free_port()]
   host = socket.gethostname().split('.')[0]
   conf = _CONF.format(host=host, user=getpass.getuser(), folder=folder, ports=ports)
   (folder / 'slurm.conf').write_text(conf)
@@ -89,49 +87,33 @@ def started() -> Iterator[Slurm]:
   with contextlib.ExitStack() as stack:
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     stack.enter_context(_daemon(folder, slurm, 'munged', '--foreground', '--force', *munge))
-    until((folder / 'munge.socket').exists, 'munged')
+    processes.until((folder / 'munge.socket').exists, 'munged')
     stack.enter_context(_daemon(folder, slurm, 'slurmctld', '-D', '-i'))
     stack.enter_context(_daemon(folder, slurm, 'slurmd', '-D'))
-    until(slurm.ready, lambda: _logs(folder))
+    logs = lambda: [path.read_text()[-1500:] for path in folder.glob('*.out')]  # noqa: E731
+    processes.until(slurm.ready, logs)
     yield slurm
     slurm.run('scancel', f'--user={getpass.getuser()}')
-    until(slurm.ready, 'the jobs to end')
-
-
-def until(condition: Callable[[], bool], what: str | Callable[[], str], seconds: int = 60) -> None:
-  """Waits for a condition; fails with the description `what` after `seconds`."""
-  end = time.monotonic() + seconds
-  while not condition():
-    assert time.monotonic() < end, f'waited {seconds} s: {what() if callable(what) else what}'
-    time.sleep(0.1)
+    processes.until(slurm.ready, 'the jobs to end')
 
 
 @contextlib.contextmanager
 def _daemon(folder: pathlib.Path, slurm: Slurm, program: str, *arguments: str) -> Iterator[None]:
+  command = [_which(program), *arguments]
   with open(folder / f'{program}.out', 'wb') as output:
-    process = subprocess.Popen(
-      [_which(program), *arguments], cwd=folder, env=slurm.environment, stdout=output, stderr=output
-    )
-  try:
-    yield
-  finally:
-    process.terminate()
-    try:
-      process.wait(20)
-    except subprocess.TimeoutExpired:
-      process.kill()
-      process.wait()
-
-
-def _logs(folder: pathlib.Path) -> str:
-  return '\n'.join(path.read_text(errors='replace')[-1500:] for path in folder.glob('*.out'))
+    streams = {'stdout': output, 'stderr': output}
+    with subprocess.Popen(command, cwd=folder, env=slurm.environment, **streams) as process:
+      try:
+        yield
+      finally:
+        process.terminate()
 
 
 def _which(program: str) -> str | None:
   return shutil.which(program, path=f'{os.environ["PATH"]}:/usr/sbin:/usr/local/sbin')
 
 
-def _free_port() -> int:
-  with socket.socket() as probe:
-    probe.bind(('127.0.0.1', 0))
+def free_port() -> int:
+  """A TCP port that no process uses."""
+  with socket.create_server(('127.0.0.1', 0)) as probe:
     return probe.getsockname()[1]

@@ -4,11 +4,10 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import pytest
 
-from tests import tiny
+from tests import processes
 
 # Runs TASK0, TASK1, ... once all have started; each start adds a line to the file `starts`.
 _PROGRAM = """#!/usr/bin/env bash
@@ -27,25 +26,21 @@ _SLEEP = 'sleep 60'
 @pytest.fixture
 def launch(tmp_path):
   """A function that starts launch/local.sh with a task for each process."""
+  (tmp_path / 'starts').touch()
   (tmp_path / 'bin').mkdir()
   (tmp_path / 'bin' / 'depthjax').write_text(_PROGRAM)
   (tmp_path / 'bin' / 'depthjax').chmod(0o755)
   started = []
 
   def start(*tasks: str, **environment: str) -> subprocess.Popen:
-    environment = {
-      **os.environ,
-      **{f'TASK{i}': task for i, task in enumerate(tasks)},
-      'PATH': f'{tmp_path / "bin"}:{os.environ["PATH"]}',
-      'FOLDER': str(tmp_path),
-      'CUDA_VISIBLE_DEVICES': '',
-      'GRACE': '1',
-      **environment,
-    }
+    environment = {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'GRACE': '1', **environment}
+    environment |= {'PATH': f'{tmp_path / "bin"}:{os.environ["PATH"]}', 'FOLDER': str(tmp_path)}
+    environment |= {f'TASK{i}': task for i, task in enumerate(tasks)}
     command = ['bash', 'launch/local.sh', str(len(tasks)), 'train', '--workdir=a b']
     with open(tmp_path / 'output', 'ab') as output:
+      streams = {'stdout': output, 'stderr': output}
       process = subprocess.Popen(
-        command, cwd=tiny.ROOT, env=environment, stdout=output, stderr=output, process_group=0
+        command, cwd=processes.ROOT, env=environment, process_group=0, **streams
       )
     started.append(process)
     return process
@@ -58,27 +53,14 @@ def launch(tmp_path):
 
 def _starts(folder: pathlib.Path, count: int) -> list[str]:
   """The lines of `starts`, once there are `count` of them."""
-  end = time.monotonic() + 30
-  path = folder / 'starts'
-  while not path.exists() or len(path.read_text().splitlines()) < count:
-    assert time.monotonic() < end, (folder / 'output').read_text()
-    time.sleep(0.05)
-  return path.read_text().splitlines()
+  lines = lambda: (folder / 'starts').read_text().splitlines()  # noqa: E731
+  processes.until(lambda: len(lines()) >= count, (folder / 'output').read_text, 30)
+  return lines()
 
 
-def _runs(pid: int) -> bool:
-  try:
-    state = pathlib.Path(f'/proc/{pid}/stat').read_text()
-  except (FileNotFoundError, ProcessLookupError):
-    return False
-  return state.rpartition(')')[2].split()[0] != 'Z'
-
-
-def _wait_for_the_end_of(pids: list[int]) -> None:
-  end = time.monotonic() + 10
-  while any(_runs(pid) for pid in pids):
-    assert time.monotonic() < end, 'processes are left'
-    time.sleep(0.05)
+def _ended(lines: list[str]) -> bool:
+  """Whether all processes that wrote these lines have ended."""
+  return not processes.alive(*(line.split()[0] for line in lines))
 
 
 @pytest.mark.parametrize(
@@ -96,16 +78,16 @@ def _wait_for_the_end_of(pids: list[int]) -> None:
 def test_all_processes_restart_after_a_crash_only(launch, tmp_path, tasks, restarts, code, starts):
   process = launch(*tasks, RESTARTS=str(restarts))
   assert process.wait(30) == code, (tmp_path / 'output').read_text()
-  lines = (tmp_path / 'starts').read_text().splitlines()
+  lines = _starts(tmp_path, 0)
   assert len(lines) == starts * len(tasks)
-  _wait_for_the_end_of([int(line.split()[0]) for line in lines])
+  processes.until(lambda: _ended(lines), seconds=10)
   addresses = {line.split('--cluster=')[1].split(',')[0] for line in lines}
   assert len(addresses) == starts, 'each start needs another port'
 
 
 def test_a_process_that_ignores_sigterm_is_killed(launch, tmp_path):
   assert launch(_SLEEP, 'exit 134', DEAF='0').wait(30) == 134
-  _wait_for_the_end_of([int(line.split()[0]) for line in _starts(tmp_path, 2)])
+  processes.until(lambda: _ended(_starts(tmp_path, 2)), seconds=10)
 
 
 def test_flags_are_passed_on_and_the_output_of_the_first_process_is_shown(launch, tmp_path):
@@ -124,31 +106,29 @@ def test_the_gpus_are_divided_among_the_processes(launch, tmp_path, gpus, ids):
 def test_an_indivisible_number_of_gpus_is_refused(launch, tmp_path):
   assert launch('exit 0', 'exit 0', CUDA_VISIBLE_DEVICES='0,1,2').wait(30) == 2
   assert '3 GPUs cannot be divided among 2 processes' in (tmp_path / 'output').read_text()
-  assert not (tmp_path / 'starts').exists()
+  assert _starts(tmp_path, 0) == []
   assert launch('exit 0', 'exit 0', CUDA_VISIBLE_DEVICES='0,1,2', JAX_PLATFORMS='cpu').wait(30) == 0
 
 
 @pytest.mark.parametrize('arguments', [[], ['train'], ['0', 'train'], ['2']])
 def test_a_wrong_command_line_prints_the_usage(arguments):
-  command = ['bash', 'launch/local.sh', *arguments]
-  result = subprocess.run(command, cwd=tiny.ROOT, capture_output=True, text=True, timeout=30)
+  result = processes.run('bash', 'launch/local.sh', *arguments)
   assert (result.returncode, result.stderr) == (2, 'usage: local.sh COUNT VERB [FLAGS]\n')
 
 
 def test_sigterm_is_forwarded_and_the_processes_are_waited_for(launch, tmp_path):
   process = launch(_SLEEP, _SLEEP, _SLEEP, RESTARTS='3', SAVING='4', GRACE='1')
-  pids = [int(line.split()[0]) for line in _starts(tmp_path, 3)]
+  lines = _starts(tmp_path, 3)
   process.send_signal(signal.SIGTERM)
   assert process.wait(30) == 143
   assert sorted((tmp_path / 'saved').read_text().split()) == ['0', '1', '2']
-  assert not any(_runs(pid) for pid in pids)
-  assert len((tmp_path / 'starts').read_text().splitlines()) == 3
+  assert _ended(lines) and len(_starts(tmp_path, 0)) == 3
 
 
 @pytest.mark.parametrize('kill', [os.kill, os.killpg])
 def test_kill_leaves_no_orphans(launch, tmp_path, kill):
   process = launch(_SLEEP, _SLEEP, RESTARTS='3')
-  pids = [int(line.split()[0]) for line in _starts(tmp_path, 2)]
+  lines = _starts(tmp_path, 2)
   kill(process.pid, signal.SIGKILL)
   process.wait(30)
-  _wait_for_the_end_of(pids)
+  processes.until(lambda: _ended(lines), seconds=10)

@@ -1,18 +1,14 @@
 """launch/slurm.sbatch on a cluster of one node: exit codes, requeueing, resuming."""
 
-import os
-import sys
-
 import pytest
 
-from tests import tiny
+from tests import processes
 from tests.faults import machines
 from tests.launch import cluster
 
 pytestmark = pytest.mark.skipif(bool(cluster.missing()), reason=cluster.missing())
 
 _FIELDS = {'steps': 200, 'checkpoint.every': 10, 'eval.every': 5}
-_PATH = f'{os.path.dirname(sys.executable)}:{os.environ["PATH"]}'
 _DONE = ('COMPLETED', 'FAILED', 'CANCELLED')
 # Commands of the two tasks, final state and exit code of the job, and its number of starts.
 _ENDS = {
@@ -40,55 +36,49 @@ def slurm():
 
 def _submit(slurm, log, *arguments, **environment) -> str:
   command = ('sbatch', '--parsable', '--ntasks=2', f'--output={log}', 'launch/slurm.sbatch')
-  return slurm.run(*command, *arguments, **{'PATH': _PATH, **environment}).strip()
+  return slurm.run(*command, *arguments, **environment).strip()
 
 
 @pytest.fixture
 def program(tmp_path):
-  """A PATH with a fake depthjax that runs TASK0 and TASK1."""
+  """The environment for a fake depthjax that runs TASK0 and TASK1; by default both sleep."""
   (tmp_path / 'depthjax').write_text(_PROGRAM)
   (tmp_path / 'depthjax').chmod(0o755)
-  return f'{tmp_path}:{_PATH}'
+  path = f'{tmp_path}:{processes.ENVIRONMENT["PATH"]}'
+  return {'PATH': path, 'RESTARTS': '1', 'GRACE': '2', 'TASK0': 'sleep 60', 'TASK1': 'sleep 60'}
 
 
 @pytest.mark.parametrize('name', _ENDS)
 def test_jobs_are_requeued_after_crashes_and_sigterm_only(slurm, program, tmp_path, name):
   first, second, ends, starts = _ENDS[name]
-  environment = {'PATH': program, 'TASK0': first, 'TASK1': second, 'RESTARTS': '1', 'GRACE': '2'}
+  environment = {**program, 'TASK0': first, 'TASK1': second}
   number = _submit(slurm, tmp_path / 'log', 'train', **environment)
-  cluster.until(lambda: slurm.job(number)['JobState'] in _DONE, name)
+  processes.until(lambda: slurm.job(number)['JobState'] in _DONE, name)
   job = slurm.job(number)
   log = (tmp_path / 'log').read_text()
   assert (f'{job["JobState"]} {job["ExitCode"]}', log.count(', start ')) == (ends, starts), log
 
 
 def test_a_cancelled_job_is_not_requeued(slurm, program, tmp_path):
-  environment = {'PATH': program, 'TASK0': 'sleep 60', 'TASK1': 'sleep 60'}
-  number = _submit(slurm, tmp_path / 'log', 'train', **environment)
-  cluster.until(lambda: slurm.job(number)['JobState'] == 'RUNNING', 'a start')
+  number = _submit(slurm, tmp_path / 'log', 'train', **program)
+  processes.until(lambda: slurm.job(number)['JobState'] == 'RUNNING')
   slurm.run('scancel', number)
-  cluster.until(slurm.ready, 'the end')
+  processes.until(slurm.ready)
   assert slurm.job(number)['JobState'] == 'CANCELLED'
 
 
 def test_a_requeued_run_equals_an_uninterrupted_one(slurm, tmp_path):
-  one, two = tmp_path / 'one', tmp_path / 'two'
-  machines.trained(one, **_FIELDS)  # Also writes bin/depthjax.
-  log = tmp_path / 'log'
-  environment = {
-    'JAX_NUM_CPU_DEVICES': '1',
-    'PATH': f'{tmp_path / "bin"}:{os.environ["PATH"]}',
-    'PYTHONPATH': str(tiny.ROOT),
-  }
-  number = _submit(slurm, log, 'train', *machines.arguments(two, **_FIELDS), **environment)
-  cluster.until(lambda: machines.steps(two), log.read_text, 180)
+  one, two, log = tmp_path / 'one', tmp_path / 'two', tmp_path / 'log'
+  machines.trained(one, **_FIELDS)
+  arguments = machines.arguments(two, **_FIELDS)
+  number = _submit(slurm, log, 'train', *arguments, JAX_NUM_CPU_DEVICES='1')
+  processes.until(lambda: machines.steps(two), log.read_text)
   slurm.run('scontrol', 'requeue', number)
-  cluster.until(lambda: log.read_text().count('resuming') == 1, log.read_text, 180)
+  processes.until(lambda: log.read_text().count('resuming') == 1, log.read_text)
   resumed = machines.logged(two)
-  cluster.until(lambda: machines.logged(two) > resumed + 5, log.read_text, 180)
+  processes.until(lambda: machines.logged(two) > resumed + 5, log.read_text)
   slurm.run('scancel', '--signal=TERM', number)
-  cluster.until(lambda: slurm.job(number)['JobState'] in _DONE, log.read_text, 180)
-
+  processes.until(lambda: slurm.job(number)['JobState'] in _DONE, log.read_text)
   text = log.read_text()
   assert slurm.job(number)['JobState'] == 'COMPLETED', text
   assert 'start 1, on' in text and 'start 2, on' in text and 'start 3, on' in text, text

@@ -5,15 +5,12 @@ import json
 import math
 
 import numpy as np
-import pytest
 
 from depthjax.train import log as log_lib
 
 
-@contextlib.contextmanager
-def _log(workdir, start=0, total=10):
-  with contextlib.closing(log_lib.Log(workdir, start=start, total=total)) as log:
-    yield log
+def _log(workdir, start=0):
+  return contextlib.closing(log_lib.Log(workdir, start=start, total=10))
 
 
 def _written(workdir, steps=6):
@@ -26,8 +23,7 @@ def _written(workdir, steps=6):
 
 
 def test_a_line_has_step_kind_and_scalars(tmp_path):
-  lines = _written(tmp_path, 2).read_text().splitlines()
-  assert [json.loads(line) for line in lines] == [
+  assert [json.loads(line) for line in _written(tmp_path, 2).read_text().splitlines()] == [
     {'step': 1, 'kind': 'train', 'loss': 1.0, 'rate': 0.5},
     {'step': 2, 'kind': 'train', 'loss': 0.5, 'rate': 0.5},
     {'step': 2, 'kind': 'eval', 'psnr/learned': 22.0},
@@ -36,11 +32,11 @@ def test_a_line_has_step_kind_and_scalars(tmp_path):
   assert any((tmp_path / 'events').iterdir())
 
 
-@pytest.mark.parametrize('line', ['{}', '12', 'null', '{"step": "x"}', '\udcff', '{"step'])
-def test_damaged_lines_are_removed(tmp_path, line):
+def test_damaged_lines_are_removed(tmp_path):
   path = tmp_path / 'metrics.jsonl'
   good = '{"step": 1, "kind": "train"}'
-  path.write_text(f'{good}\n{line}\n', encoding='utf-8', errors='surrogateescape')
+  bad = '{}\n12\nnull\n{"step": "x"}\n\udcff\n{"step'
+  path.write_text(f'{good}\n{bad}\n', encoding='utf-8', errors='surrogateescape')
   with _log(tmp_path, start=4):
     pass
   assert path.read_text() == f'{good}\n'
@@ -65,7 +61,7 @@ def test_resuming_removes_lines_after_the_first_step(tmp_path):
     assert path.read_text() == ''
 
 
-def test_progress_is_printed_without_a_terminal(tmp_path, capsys):
+def test_progress_is_printed_without_a_terminal_by_process_0(tmp_path, capsys):
   with _log(tmp_path) as log:
     log.advance(1)
     log.advance(2, loss=0.25, rate=3.0)
@@ -74,13 +70,6 @@ def test_progress_is_printed_without_a_terminal(tmp_path, capsys):
   out = capsys.readouterr().out
   assert 'step 2  loss 0.2500  3.0 examples/s' in out and 'step 1' not in out
   assert 'a folder [with] brackets' in out
-
-
-def test_other_processes_print_nothing(tmp_path, capsys):
-  log = log_lib.Silent()
-  log.write(1, {'loss': 1.0}, kind='eval')
-  log.advance(1, loss=1.0, rate=2.0)
-  log.pictures(1, {})
-  log.say('hello')
-  log.close()
-  assert capsys.readouterr().out == ''
+  with contextlib.closing(log_lib.Silent()) as log:
+    log.advance(1, loss=1.0, rate=2.0)
+  assert log.has('eval') and capsys.readouterr().out == ''

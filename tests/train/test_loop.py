@@ -12,27 +12,12 @@ from depthjax.train import checkpoint, evaluate, loop
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import log as log_lib
 from tests import tiny
-
-_RATES = ('examples_per_second', 'steps_per_second', 'input_share')
-
-
-def _losses(workdir) -> list[dict]:
-  """The training lines of a log, without rates."""
-  lines = log_lib.read_metrics(workdir)
-  return [{k: v for k, v in line.items() if k not in _RATES} for line in lines]
+from tests.faults import machines
 
 
-def _state(config, workdir):
-  experiment = experiment_lib.build(config)
-  saved = checkpoint.Checkpoints(workdir / 'checkpoints')
-  state = saved.restore(experiment.runner.abstract)
-  saved.close()
-  return jax.device_get(state)
-
-
-def _assert_same_run(one, other, config):
-  assert _losses(one) == _losses(other)
-  jax.tree.map(np.testing.assert_array_equal, _state(config, one), _state(config, other))
+def _state(experiment, workdir, step):
+  with checkpoint.Checkpoints(workdir / 'checkpoints') as saved:
+    return saved.restore(experiment.runner.abstract, step)
 
 
 @pytest.fixture(scope='module')
@@ -46,13 +31,11 @@ def reference(tmp_path_factory):
 
 def test_a_run_writes_metrics_checkpoints_config_and_weights(reference):
   config, workdir = reference
-  steps = [line['step'] for line in log_lib.read_metrics(workdir)]
-  assert steps == [1, 2, 3, 4, 5, 6]
-  line = log_lib.read_metrics(workdir)[-1]
-  assert {'loss', 'l1', 'grad_norm', 'learning_rate', *_RATES} <= line.keys()
+  lines = log_lib.read_metrics(workdir)
+  assert [line['step'] for line in lines] == [1, 2, 3, 4, 5, 6]
+  assert {'loss', 'l1', 'grad_norm', 'learning_rate', *machines.RATES} <= lines[-1].keys()
   assert [line['step'] for line in log_lib.read_metrics(workdir, 'eval')] == [3, 6]
-  saved = sorted(int(path.name) for path in (workdir / 'checkpoints').iterdir())
-  assert saved == [2, 4, 6]
+  assert machines.steps(workdir) == [2, 4, 6]
   assert json.loads((workdir / 'config.json').read_text())['task'] == config.task
   assert (workdir / 'weights.safetensors').exists() and any((workdir / 'events').iterdir())
 
@@ -70,24 +53,23 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(reference, tmp_pa
   with pytest.raises(KeyboardInterrupt):
     loop.train(config, tmp_path)
   monkeypatch.undo()
-  assert [line['step'] for line in _losses(tmp_path)][-1] >= 3
+  assert machines.logged(tmp_path) >= 3
   loop.train(config, tmp_path)
-  _assert_same_run(workdir, tmp_path, config)
+  machines.assert_same(workdir, tmp_path)
+  states = (_state(experiment_lib.build(config), path, 6) for path in (workdir, tmp_path))
+  jax.tree.map(np.testing.assert_array_equal, *states)
 
 
 @pytest.mark.parametrize('fields', [{'parallel__fsdp': 4}, {'parallel__mode': 'pmap'}], ids=str)
 def test_a_checkpoint_is_restored_on_other_devices(reference, fields):
   """Saved on one device at step 4, restored on eight: step 5 has the same loss."""
   _, workdir = reference
-  config = tiny.config(**fields)
-  experiment = experiment_lib.build(config)
-  saved = checkpoint.Checkpoints(workdir / 'checkpoints')
-  state = saved.restore(experiment.runner.abstract, 4)
-  saved.close()
+  experiment = experiment_lib.build(tiny.config(**fields))
+  state = _state(experiment, workdir, 4)
   batch = experiment.runner.put(next(experiment.batches('train', 4)))
   state, scalars = experiment.runner.step(state, experiment.frozen(), batch)
   assert state.step == 5
-  np.testing.assert_allclose(scalars['loss'], _losses(workdir)[4]['loss'], rtol=1e-3)
+  np.testing.assert_allclose(scalars['loss'], machines.record(workdir)[4]['loss'], rtol=1e-3)
 
 
 def test_sigterm_saves_and_the_same_command_resumes(reference, tmp_path, monkeypatch):
@@ -103,17 +85,13 @@ def test_sigterm_saves_and_the_same_command_resumes(reference, tmp_path, monkeyp
   with pytest.raises(loop.Terminated, match='stopped at step 3'):
     loop.train(config, tmp_path)
   monkeypatch.undo()
-  assert (tmp_path / 'checkpoints' / '3').exists()
-  assert log_lib.read_metrics(tmp_path, 'eval') == []
+  assert machines.steps(tmp_path) == [2, 3] and not machines.logged(tmp_path, 'eval')
   loop.train(config, tmp_path)
-  assert log_lib.read_metrics(tmp_path, 'eval') == log_lib.read_metrics(workdir, 'eval')
-  _assert_same_run(workdir, tmp_path, config)
+  assert machines.record(workdir) == machines.record(tmp_path)
 
 
 @pytest.mark.parametrize('fields', [{}, {'log_every': 100, 'checkpoint__every': 5}], ids=str)
-def test_a_loss_that_is_not_finite_ends_the_run_with_the_last_finite_state(
-  tmp_path, monkeypatch, fields
-):
+def test_a_run_that_diverges_ends_with_the_last_finite_state(tmp_path, monkeypatch, fields):
   """It is detected when the step is logged, or before the state is saved."""
   config = tiny.config(parallel__devices=1, **fields)
   batches = experiment_lib._batches
@@ -126,7 +104,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_last_finite_state(
   monkeypatch.setattr(experiment_lib, '_batches', poisoned)
   with pytest.raises(loop.NotFinite, match='not finite at step 4; the state of step 3 is saved'):
     loop.train(config, tmp_path)
-  state = _state(config, tmp_path)
+  state = _state(experiment_lib.build(config), tmp_path, 3)
   assert state.step == 3 and state.finite
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
 
@@ -140,6 +118,5 @@ def test_a_checkpoint_of_another_model_is_refused(reference):
 
 def test_evaluation_is_deterministic(reference):
   config, workdir = reference
-  one, two = (evaluate.newest(config, workdir, 'test') for _ in range(2))
-  assert one == two and one['psnr/learned'] > 0
-  assert one != evaluate.newest(config, workdir, 'val')
+  one, two, other = (evaluate.newest(config, workdir, name) for name in ('test', 'test', 'val'))
+  assert one == two and one['psnr/learned'] > 0 and one != other

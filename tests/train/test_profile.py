@@ -28,11 +28,8 @@ def test_a_trace_is_written_if_the_run_ends_before_its_last_step(tmp_path):
   assert list(tmp_path.rglob('*.xplane.pb'))
 
 
-@pytest.mark.parametrize('text', ['3', '5:3', '3:3', '-1:3', 'a:b', '1:2:3'])
-def test_malformed_steps_are_refused(text):
-  with pytest.raises(ConfigError, match='START:STOP'):
-    profile.parse(text)
-
-
 def test_steps_are_parsed_like_a_slice():
   assert profile.parse('20:25') == range(20, 25) and len(profile.parse('')) == 0
+  for text in ('3', '5:3', '3:3', '-1:3', 'a:b', '1:2:3'):
+    with pytest.raises(ConfigError, match='START:STOP'):
+      profile.parse(text)
