@@ -95,7 +95,7 @@ def test_first_convolution_equals_numpy():
 @pytest.mark.parametrize('stride_on, middle, last', [('middle', 2, 1), ('last', 1, 2)])
 def test_strided_bottleneck_equals_numpy(stride_on, middle, last):
   x = np.random.default_rng(1).standard_normal((256, 6, 8))
-  block = layers.Bottleneck(512, 128, 2, stride_on=stride_on, project_act=layers.identity)
+  block = layers.Bottleneck(512, 128, 2, stride_on=stride_on, project_act=jax.nn.identity)
   y = np.maximum(_conv_norm(x, 'layer2.0.conv1', 'layer2.0.bn1'), 0)
   y = np.maximum(_conv_norm(y, 'layer2.0.conv2', 'layer2.0.bn2', middle), 0)
   y = _conv_norm(y, 'layer2.0.conv3', 'layer2.0.bn3', last)

@@ -131,7 +131,7 @@ def test_padded_convolution_equals_scipy(padding, mode):
 def test_a_centred_convolution_has_its_first_output_on_the_first_pixel(centred, tap):
   spot = np.zeros((1, 8, 8, 1), np.float32)
   spot[:, 0, 0] = 1
-  conv = layers.ConvNorm(1, 7, 2, act=layers.identity, centred=centred)
+  conv = layers.ConvNorm(1, 7, 2, act=jax.nn.identity, centred=centred)
   result, variables = conv.init_with_output(jax.random.key(0), spot, False)
   kernel = np.asarray(variables['params']['conv']['kernel'])
   np.testing.assert_allclose(result[0, 0, 0, 0], kernel[*tap, 0, 0], rtol=1e-4)

@@ -69,7 +69,7 @@ def test_a_dilated_block_reads_pixels_at_that_distance(dilation):
   assert list(rows) == [4 - dilation, 4, 4 + dilation]
 
 
-@pytest.mark.parametrize('act, expected', [(layers.identity, 0.7), (jax.nn.relu, 1.0)])
+@pytest.mark.parametrize('act, expected', [(jax.nn.identity, 0.7), (jax.nn.relu, 1.0)])
 def test_the_projected_shortcut_can_be_negative(act, expected):
   x = -np.ones((1, 4, 4, 3), np.float32)
   block = layers.Bottleneck(8, 2, project_act=act)
