@@ -50,8 +50,6 @@ def test_defocus_is_that_of_the_disparity_of_the_frozen_predictor(monkeypatch):
     ('disparity', 'predicted', "predictor.weights is ''; it must be given with render.disparity"),
     ('disparity', 'guessed', "render.disparity is 'guessed'; it can be corrupted, true"),
     ('radius', 0, 'render.radius is 0; it must be at least 1'),
-    ('samples', 0, 'render.samples is 0'),
-    ('band', 0, 'render.band is 0'),
   ],
 )
 def test_invalid_fields_of_the_renderer_are_refused(field, value, message):

@@ -47,14 +47,6 @@ def test_more_levels_have_sharper_gradients():
   assert fractions[2] > fractions[1] > 1.2 * fractions[0]
 
 
-def test_scale_and_offset_of_the_views_do_not_matter():
-  blurred, views = _scene(5), _views(_scene(1), 1)
-  scales = np.random.default_rng(0).uniform(0.5, 2, (*views.shape[:2], 1, 1, 1))
-  labels = _generate(_high, blurred, views, levels=1)
-  other = _generate(_high, blurred, scales * views + scales, levels=1)
-  np.testing.assert_allclose(labels, other, atol=1e-4)
-
-
 def test_a_network_that_returns_the_low_input_changes_nothing():
   blurred = _scene(9)
   labels = _generate(lambda low, high: low, blurred, _views(_scene(1), 1, size=64), levels=1)

@@ -2,7 +2,6 @@
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from depthjax import tasks
 from depthjax.tasks import regression
@@ -49,12 +48,3 @@ def test_the_loss_is_the_mean_absolute_difference(monkeypatch):
   ((name, loss),) = task.loss({}, {}, inputs, None, 0)[0].items()
   assert name == 'l1'
   np.testing.assert_allclose(loss, [0.1, 0.3], rtol=1e-6)
-
-
-def test_invalid_fields_are_refused():
-  with pytest.raises(ValueError, match='render.radius'):
-    tasks.make(tiny.config(render__radius=0), Env())
-  config = tiny.config().unlock()
-  config.model.depths = 3
-  with pytest.raises(TypeError, match='depths'):
-    tasks.make(config, Env())

@@ -121,7 +121,6 @@ def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
 @pytest.mark.parametrize(
   'fields, message',
   [
-    ({'data__height': 200}, 'data.height is 200'),
     ({'data__predictions__window_size': 100}, 'window_size is 100'),
     ({'data__width': 160, 'model__enlarge': 2}, 'width is 160; it must, times model.enlarge=2, be'),
     ({'model__enlarge': 0}, 'model.enlarge is 0'),

@@ -7,6 +7,7 @@ import scipy.ndimage
 from depthjax.models.deeplens import discs
 
 _RELEASE = (30, 30, 15, 15)
+_SPOT = np.pad(np.ones((1, 1, 3)), ((11, 11), (11, 11), (0, 0)))
 
 
 def _features(kernels, image):
@@ -25,9 +26,7 @@ def _features(kernels, image):
   ('widths', 'largest'), [(_RELEASE, 8), (_RELEASE, 4), ((18, 18, 12, 12), 4), ((12, 12), 4)]
 )
 def test_each_feature_is_its_shape_in_one_colour(widths, largest):
-  spot = np.zeros((23, 23, 3))
-  spot[11, 11] = 1, 0, 0
-  maps = _features(discs.kernels(3, widths, largest), spot)
+  maps = _features(discs.kernels(3, widths, largest), _SPOT * [1, 0, 0])
   for layer, shapes in zip(maps, discs.shapes(widths, largest), strict=True):
     for i, shape in enumerate(shapes):
       red, green, blue = np.moveaxis(layer[..., 3 * i : 3 * i + 3], -1, 0)
@@ -84,10 +83,8 @@ def test_a_half_disc_lies_towards_its_angle():
 
 
 def test_mixtures_of_features_are_discs_of_any_radius():
-  spot = np.zeros((23, 23, 3))
-  spot[11, 11] = 1
-  maps = _features(discs.kernels(3, _RELEASE, 8), spot)
-  features = np.concatenate([spot, *maps], axis=-1).reshape(23, 23, -1, 3)[..., 0]
+  maps = _features(discs.kernels(3, _RELEASE, 8), _SPOT)
+  features = np.concatenate([_SPOT, *maps], axis=-1).reshape(23, 23, -1, 3)[..., 0]
   for radius in (0.0, 0.3, 1.0, 2.2, 3.6, 6.1, 7.5, 8.0):
     weights = np.asarray(discs.mixture(np.float32(radius), _RELEASE, 8))
     np.testing.assert_allclose(weights.sum(), 1, rtol=1e-5)

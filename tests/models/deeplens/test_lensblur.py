@@ -45,19 +45,17 @@ def _upsample(model, variables, image, defocus, blurred, guide):
   return np.asarray(_jitted(model, 'upsample')(variables, image, blurred, defocus, guide))
 
 
-def _with_bias(variables, path, bias):
-  """The variables with zero kernel and another bias in the convolution of weights at a path."""
+_KERNELS, _WEIGHTS = ('kernel_net', 'kernels'), ('upsampler', 'weights')
+_ALL_WEIGHT = 1e6  # So large that the prior does not matter.
+
+
+def _with_bias(variables, net, bias, j=slice(None)):
+  """The variables with a bias for map j in the convolution of a net's weights, and 0 elsewhere."""
   changed = jax.tree.map(lambda x: x, variables)
-  net, name = path.split('/')
-  conv = changed['params'][net][name]['conv']
+  conv = changed['params'][net[0]][net[1]]['conv']
   conv['kernel'] = jnp.zeros_like(conv['kernel'])
-  conv['bias'] = jnp.broadcast_to(jnp.asarray(bias(conv['bias'].size), 'f'), conv['bias'].shape)
+  conv['bias'] = jnp.zeros_like(conv['bias']).at[j].set(bias)
   return changed
-
-
-def _one_hot(variables, path, j):
-  """The variables with map j only in the mixture; large, so that the prior does not matter."""
-  return _with_bias(variables, path, lambda n: 1e6 * np.eye(n)[j])
 
 
 @functools.cache
@@ -73,12 +71,11 @@ def _kernels(preset):
   return kernels, *kernels(*_images()[:2])
 
 
-@pytest.mark.parametrize('preset, low, high', [('release', 0, 1e-4), ('paper', 1e-2, 1)])
+@pytest.mark.parametrize('preset, low, high', [('release', 0, 1e-4), ('paper', 1e-2, 0.9)])
 def test_kernels_have_a_sum_of_one_in_the_release_and_of_about_one_in_the_paper(preset, low, high):
   _, kernels, _ = _kernels(preset)
   assert kernels.shape == (1, _H, _W, 7) and np.all(kernels >= 0)
-  sums = np.asarray(kernels.sum(axis=-1))
-  assert low <= np.abs(sums - 1).max() and abs(sums.mean() - 1) < high
+  assert low <= np.abs(kernels.sum(axis=-1) - 1).max() < high
 
 
 def test_the_deep_branch_depends_on_the_defocus_only():
@@ -106,17 +103,17 @@ def test_networks_have_the_published_numbers_of_parameters(preset, expected):
 def test_the_first_feature_is_the_photograph(light):
   model, variables = _tiny(light=light)
   image, defocus, _, _ = _images()
-  variables = _one_hot(variables, 'kernel_net/kernels', 0)
+  variables = _with_bias(variables, _KERNELS, _ALL_WEIGHT, 0)
   np.testing.assert_allclose(_jitted(model, 'blur')(variables, image, defocus), image, atol=1e-5)
 
 
 def test_the_upsampler_can_select_either_image():
   model, variables = _tiny()
   image, defocus, blurred, guide = _images()
-  sharp = _one_hot(variables, 'upsampler/weights', 1)
+  sharp = _with_bias(variables, _WEIGHTS, _ALL_WEIGHT, 1)
   result = _upsample(model, sharp, image, defocus, blurred, guide)
   np.testing.assert_allclose(result, guide, atol=1e-4)
-  soft = _one_hot(variables, 'upsampler/weights', 0)
+  soft = _with_bias(variables, _WEIGHTS, _ALL_WEIGHT, 0)
   halves = np.broadcast_to(np.arange(_W)[:, None] >= _W // 2, blurred.shape).astype(np.float32)
   result = _upsample(model, soft, image, defocus, halves, guide)
   # The two columns at the edge have a quarter and three quarters of the light, in sRGB.
@@ -215,23 +212,12 @@ def test_an_untrained_network_blurs_planes_by_discs():
     assert error < 0.25 * change
 
 
-def test_small_blurs_of_the_upsampler_are_those_of_the_sharp_photograph():
-  model, variables = _tiny()
-  image, defocus, blurred, guide = _images()
-  variables = _one_hot(variables, 'upsampler/weights', 3)
-  result = _upsample(model, variables, image, defocus, blurred, guide)
-  other = _upsample(model, variables, image, defocus, 1 - blurred, guide)
-  np.testing.assert_allclose(result, other, atol=1e-4)
-  assert 0.01 < np.abs(result - guide).mean() < 0.3
-
-
 @_PRESETS
 def test_results_are_finite_if_all_weights_are_zero(preset):
   """Without defocus, and if the ReLU returns zeros everywhere."""
   model, variables = _tiny(preset=preset)
   image, defocus, _, guide = _images()
-  dead = _with_bias(variables, 'kernel_net/kernels', lambda n: -1)
-  dead = _with_bias(dead, 'upsampler/weights', lambda n: -1)
+  dead = _with_bias(_with_bias(variables, _KERNELS, -1), _WEIGHTS, -1)
   for tree, x in ((variables, np.zeros_like(defocus)), (dead, defocus)):
     assert all(np.isfinite(y).all() for y in _jitted(model, None)(tree, image, x, guide))
 
@@ -247,15 +233,11 @@ def test_any_size_is_accepted(size):
 
 def test_examples_are_independent_in_evaluation():
   model, variables = _tiny()
-  apply = _jitted(model, None)
-  one, two = (
-    [np.concatenate([x, y]) for x, y in zip(_images(), _images(seed=seed), strict=True)]
-    for seed in (1, 2)
-  )
-  results = [apply(variables, x[0], x[1], x[3]) for x in (one, two)]
-  for a, b in zip(*results, strict=True):
-    np.testing.assert_allclose(a[0], b[0], atol=1e-6)
-    assert np.abs(a[1] - b[1]).max() > 1e-3
+  image, defocus, _, guide = map(np.concatenate, zip(_images(), _images(seed=1), strict=True))
+  both = _jitted(model, None)(variables, image, defocus, guide)
+  alone = _jitted(model, None)(variables, image[:1], defocus[:1], guide[:1])
+  for result, expected in zip(both, alone, strict=True):
+    np.testing.assert_allclose(result[:1], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,9 @@ def test_widths_double_up_to_eight_times_and_the_decoder_mirrors_them():
   model = regression.Generator(width=2, depth=5)
   x = np.zeros((1, 32, 32, 5), np.float32)
   params = jax.eval_shape(functools.partial(model.init, train=True), jax.random.key(0), x)['params']
-  shapes = {part: [params[f'{part}{i}']['conv']['kernel'].shape for i in range(5)] for part in _ALL}
-  assert shapes == _ALL
-
-
-# With the skip connections in the input of the decoder.
-_ALL = {
-  'down': [(4, 4, 5, 2), (4, 4, 2, 4), (4, 4, 4, 8), (4, 4, 8, 16), (4, 4, 16, 16)],
-  'up': [(3, 3, 4, 2), (3, 3, 8, 2), (3, 3, 16, 4), (3, 3, 32, 8), (3, 3, 16, 16)],
-}
+  # Channels in and out; the input of the decoder has the skip connections.
+  down = [(5, 2), (2, 4), (4, 8), (8, 16), (16, 16)]
+  up = [(4, 2), (8, 2), (16, 4), (32, 8), (16, 16)]
+  for name, size, widths in (('down', 4, down), ('up', 3, up)):
+    shapes = [params[f'{name}{i}']['conv']['kernel'].shape for i in range(5)]
+    assert shapes == [(size, size, *pair) for pair in widths]
