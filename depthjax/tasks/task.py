@@ -35,10 +35,10 @@ class Env(NamedTuple):
 class Task(NamedTuple):
   """The functions that define an experiment.
 
-  The loss is the sum of the means of the terms {name: [b]}; its second result is the new model
-  state, all collections except 'params'. Its `key` is the same on every device and in every
-  microbatch: fold the records' `index` into it for random numbers of an example. Its `step` is
-  int32 [], the number of updates so far.
+  `loss` returns terms {name: [b]}, the sum of whose means is minimised, and the new model state:
+  all collections except 'params'. Its `key` is the same on every device and in every microbatch:
+  fold the records' `index` into it for random numbers of an example. Its `step` is int32 [], the
+  number of updates so far.
   """
 
   init: Callable[[jax.Array, Any], Variables]  # (key, inputs).
