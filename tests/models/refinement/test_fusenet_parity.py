@@ -24,9 +24,10 @@ def fixture_twin():
 def _pair(twin, seed, shape):
   """The twin, our variables of its weights, and two maps: for it and for our network."""
   net = twin.random(seed)
-  tensors = {name: x.numpy() for name, x in net.state_dict().items()}
+  weights = {name: x.numpy() for name, x in net.state_dict().items()}
   maps = np.random.default_rng(seed).random((2, 2, *shape, 1), np.float32)
-  return net, convert.convert(tensors, 'twin'), twin.torch.tensor(maps).movedim(-1, 2), maps
+  tensors = twin.torch.tensor(np.moveaxis(maps, -1, 2).copy())  # Contiguous.
+  return net, convert.convert(weights, 'twin'), tensors, maps
 
 
 @pytest.mark.slow
