@@ -45,6 +45,9 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Raises ConfigError for invalid arguments, before jax is imported.
   """
+  if '--help' in arguments:
+    print(f'{__doc__}\n{FLAGS.module_help(__name__)}')
+    return
   argv = [f'depthjax {verb}', *arguments]
   app.run(functools.partial(_main, verb), argv=argv, flags_parser=parse)
 

@@ -9,7 +9,7 @@ added there.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,14 @@ Padding = str | Sequence[tuple[int, int]]
 # 1.0x and 1.2x. Measure again with jaxlib 0.11.
 _LOWER_ON_CPU = jax.__version_info__ < (0, 11)  # Jaxlib has the same minor version.
 _MAX_CHANNELS = 16
+
+
+class Window(NamedTuple):
+  """How a kernel moves over a map."""
+
+  stride: int
+  padding: Padding
+  dilation: int
 
 
 class Conv(nn.Module):
@@ -52,7 +60,8 @@ class Conv(nn.Module):
     shape = self.kernel, self.kernel, x.shape[-1], self.width
     kernel = self.param('kernel', self.kernel_init, shape).astype(self.dtype)
     convolve = _convolve if _LOWER_ON_CPU else _plain
-    y = convolve(x.astype(self.dtype), kernel, self.stride, self.padding, self.dilation)
+    window = Window(self.stride, self.padding, self.dilation)
+    y = convolve(x.astype(self.dtype), kernel, window)
     if self.bias:
       y = y + self.param('bias', self.bias_init, shape[-1:]).astype(self.dtype)
     return y
@@ -63,41 +72,34 @@ _convolution = functools.partial(
 )
 
 
-def _plain(
-  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
-) -> jax.Array:
+def _plain(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+  stride, padding, dilation = window
   return _convolution(x, kernel, (stride, stride), padding, rhs_dilation=(dilation, dilation))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _convolve(
-  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
-) -> jax.Array:
-  window = {'stride': stride, 'padding': padding, 'dilation': dilation}
-  on_cpu, plain = (functools.partial(f, **window) for f in (_on_cpu, _plain))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _convolve(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+  on_cpu, plain = (functools.partial(f, window=window) for f in (_on_cpu, _plain))
   return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=plain)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, *window) -> tuple[jax.Array, Any]:
-  return _convolve(x, kernel, *window), (x, kernel)
+def _forward(x: jax.Array, kernel: jax.Array, window: Window) -> tuple[jax.Array, Any]:
+  return _convolve(x, kernel, window), (x, kernel)
 
 
-def _backward(stride: int, padding: Padding, dilation: int, arrays: Any, gradient: jax.Array):
-  window = {'stride': stride, 'padding': padding, 'dilation': dilation}
-
+def _backward(window: Window, arrays: Any, gradient: jax.Array):
   def gradients(function, x, kernel, gradient):
-    return jax.vjp(functools.partial(function, **window), x, kernel)[1](gradient)
+    return jax.vjp(functools.partial(function, window=window), x, kernel)[1](gradient)
 
   def on_cpu(x, kernel, gradient):
-    if not _few(kernel, dilation):
+    if not _few(kernel, window):
       return gradients(_padded, x, kernel, gradient)
     # The kernel's gradient stays plain: of a wider kernel it would be larger to all-reduce.
     of_x, of_kernel = gradients(_plain, x, kernel, gradient)
-    if stride == 1 and gradient.size:
+    if window.stride == 1 and gradient.size:
       # Also a convolution, with the flipped kernel.
-      pads = _pads(x, kernel, stride, padding)
-      rest = [tuple(kernel.shape[0] - 1 - n for n in pair) for pair in pads]
-      of_x = _on_cpu(gradient, jnp.swapaxes(kernel[::-1, ::-1], 2, 3), 1, rest, 1)
+      rest = [tuple(kernel.shape[0] - 1 - n for n in pair) for pair in _pads(x, kernel, window)]
+      of_x = _on_cpu(gradient, jnp.swapaxes(kernel[::-1, ::-1], 2, 3), Window(1, rest, 1))
     return of_x, of_kernel
 
   plain = functools.partial(gradients, _plain)
@@ -107,38 +109,36 @@ def _backward(stride: int, padding: Padding, dilation: int, arrays: Any, gradien
 _convolve.defvjp(_forward, _backward)
 
 
-def _on_cpu(
-  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
-) -> jax.Array:
-  if not _few(kernel, dilation):
-    return _padded(x, kernel, stride, padding, dilation)
+def _on_cpu(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+  if not _few(kernel, window):
+    return _padded(x, kernel, window)
   lower = _shifted_sum if kernel.shape[2] == 1 else _blocked
-  pads = _pads(x, kernel, stride, padding)
+  pads = _pads(x, kernel, window)
   sizes = zip(x.shape[1:3], pads, strict=True)
-  shape = [max(0, (n + sum(pair) - kernel.shape[0]) // stride + 1) for n, pair in sizes]
-  return lower(x, kernel, stride, pads, shape)
+  shape = [max(0, (n + sum(pair) - kernel.shape[0]) // window.stride + 1) for n, pair in sizes]
+  return lower(x, kernel, window.stride, pads, shape)
 
 
-def _few(kernel: jax.Array, dilation: int) -> bool:
-  return max(kernel.shape[2:]) <= _MAX_CHANNELS and dilation == 1
+def _few(kernel: jax.Array, window: Window) -> bool:
+  return max(kernel.shape[2:]) <= _MAX_CHANNELS and window.dilation == 1
 
 
-def _pads(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> Sequence:
+def _pads(x: jax.Array, kernel: jax.Array, window: Window) -> Sequence:
   """The padding in pixels."""
-  if not isinstance(padding, str):
-    return padding
-  return jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), padding)
+  if not isinstance(window.padding, str):
+    return window.padding
+  strides = (window.stride,) * 2
+  return jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, window.padding)
 
 
-def _padded(
-  x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
-) -> jax.Array:
+def _padded(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
   """The convolution with zero channels up to multiples of four and, if unpadded, a row of zeros."""
   extra = [(0, -n % 4) for n in kernel.shape[2:]]
-  row = stride == 1 and not isinstance(padding, str) and not np.any(padding)
+  padding = window.padding
+  row = window.stride == 1 and not isinstance(padding, str) and not np.any(padding)
   x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), extra[0]))
   wide = jnp.pad(kernel, ((0, 0), (0, 0), *extra))
-  y = _plain(x, wide, stride, ((0, 1), (0, 0)) if row else padding, dilation)
+  y = _plain(x, wide, window._replace(padding=((0, 1), (0, 0)) if row else padding))
   return y[:, : y.shape[1] - row, :, : kernel.shape[3]]
 
 
@@ -159,9 +159,11 @@ def _shifted_sum(
 def _blocked(
   x: jax.Array, kernel: jax.Array, stride: int, pads: Sequence, shape: list[int]
 ) -> jax.Array:
-  """The convolution of few channels: blocks of outputs by a wider kernel with a wider stride."""
+  """The convolution of few channels: blocks of up to 16 outputs by a wider kernel and stride."""
   size, outputs = kernel.shape[0], kernel.shape[3]
-  block = _block(size, outputs)
+  # A power of two of rows and of columns, columns first; windows of 1x1 kernels do not overlap.
+  doublings = (_MAX_CHANNELS // outputs).bit_length() - 1 if size > 1 else 0
+  block = 2 ** (doublings // 2), 2 ** ((doublings + 1) // 2)
   # Incomplete blocks are computed from zeros, then cropped.
   extra = [-n % k for n, k in zip(shape, block, strict=True)]
   pads = [(first, last + stride * n) for (first, last), n in zip(pads, extra, strict=True)]
@@ -174,12 +176,3 @@ def _blocked(
   b, h, w, _ = y.shape
   y = jnp.swapaxes(y.reshape(b, h, w, *block, outputs), 2, 3)
   return y.reshape(b, h * block[0], w * block[1], outputs)[:, : shape[0], : shape[1]]
-
-
-def _block(size: int, outputs: int) -> tuple[int, int]:
-  """Rows and columns, powers of two, of a block of up to 16 outputs: columns first.
-
-  The windows of a 1x1 kernel do not overlap, so it has no blocks.
-  """
-  doublings = (_MAX_CHANNELS // outputs).bit_length() - 1 if size > 1 else 0
-  return 2 ** (doublings // 2), 2 ** ((doublings + 1) // 2)

@@ -44,20 +44,17 @@ class BatchNorm(nn.Module):
     mean = self.variable('batch_stats', 'mean', jnp.zeros, width)
     variance = self.variable('batch_stats', 'var', jnp.ones, width)
     x = x.astype(jnp.float32)
-    if not train:
-      y = _standardise(x, mean.value, variance.value)
-    else:
-      batch_mean, batch_variance = self._statistics(x)
-      y = _standardise(x, batch_mean, batch_variance)
-      if self.renorm:
-        ratio = jnp.sqrt((batch_variance + _EPSILON) / (variance.value + _EPSILON))
-        shift = (batch_mean - mean.value) / jnp.sqrt(variance.value + _EPSILON)
-        # The limits of the paper: the running statistics are wrong in the first steps.
-        y = y * jax.lax.stop_gradient(jnp.clip(ratio, 1 / 3, 3))
-        y = y + jax.lax.stop_gradient(jnp.clip(shift, -5, 5))
-      if not self.is_initializing():
-        mean.value += (1 - self.momentum) * (batch_mean - mean.value)
-        variance.value += (1 - self.momentum) * (batch_variance - variance.value)
+    batch_mean, batch_variance = self._statistics(x) if train else (mean.value, variance.value)
+    y = (x - batch_mean) * jax.lax.rsqrt(batch_variance + _EPSILON)
+    if train and self.renorm:
+      ratio = jnp.sqrt((batch_variance + _EPSILON) / (variance.value + _EPSILON))
+      shift = (batch_mean - mean.value) / jnp.sqrt(variance.value + _EPSILON)
+      # The limits of the paper: the running statistics are wrong in the first steps.
+      y = y * jax.lax.stop_gradient(jnp.clip(ratio, 1 / 3, 3))
+      y = y + jax.lax.stop_gradient(jnp.clip(shift, -5, 5))
+    if train and not self.is_initializing():
+      mean.value += (1 - self.momentum) * (batch_mean - mean.value)
+      variance.value += (1 - self.momentum) * (batch_variance - variance.value)
     return (y * scale + bias).astype(self.dtype)
 
   def _statistics(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -72,19 +69,6 @@ class BatchNorm(nn.Module):
     mean = average(x)
     # Not E[x²] - E[x]², which loses precision if the mean is far from 0.
     return mean, average((x - mean) ** 2)
-
-
-def _standardise(x: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
-  return (x - mean) * jax.lax.rsqrt(variance + _EPSILON)
-
-
-def norm(
-  momentum: float, renorm: bool, *, dtype: Dtype = jnp.float32, axis_name: str | None = None
-) -> Callable[..., nn.Module]:
-  """The batch normalisation of a network: a constructor with its fields set."""
-  return functools.partial(
-    BatchNorm, momentum=momentum, renorm=renorm, dtype=dtype, axis_name=axis_name
-  )
 
 
 class ConvNorm(nn.Module):
@@ -106,17 +90,10 @@ class ConvNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    padding = self.dilation * (self.kernel // 2)
-    x = Conv(
-      self.width,
-      self.kernel,
-      self.stride,
-      padding=((padding, padding),) * 2 if self.centred else 'SAME',
-      dilation=self.dilation,
-      bias=self.bias,
-      dtype=self.dtype,
-      name='conv',
-    )(x)
+    n = self.dilation * (self.kernel // 2)
+    padding = ((n, n), (n, n)) if self.centred else 'SAME'
+    fields = {'dilation': self.dilation, 'bias': self.bias, 'dtype': self.dtype}
+    x = Conv(self.width, self.kernel, self.stride, padding, name='conv', **fields)(x)
     return self.act(self.norm(name='bn')(x, train))
 
 
@@ -141,14 +118,10 @@ class Weights(nn.Module):
   def __call__(self, y: jax.Array, *prior_inputs) -> jax.Array:
     # Positive without a prior: if the ReLU returned only zeros, there would be no gradient.
     scale, bias = (self.scale, self.scale) if self.prior is None else (0.1, 0.0)
-    weights = Conv(
-      self.channels,
-      self.kernel,
-      bias_init=nn.initializers.constant(bias),
-      kernel_init=nn.initializers.variance_scaling(scale**2, 'fan_avg', 'uniform'),
-      dtype=self.dtype,
-      name='conv',
-    )(y).astype(jnp.float32)
+    kernel_init = nn.initializers.variance_scaling(scale**2, 'fan_avg', 'uniform')
+    fields = {'kernel_init': kernel_init, 'bias_init': nn.initializers.constant(bias)}
+    conv = Conv(self.channels, self.kernel, **fields, dtype=self.dtype, name='conv')
+    weights = conv(y).astype(jnp.float32)
     if self.prior is not None:
       value, factor = self.prior(*prior_inputs)
       weights = value + factor * (weights - jnp.clip(weights, -self.threshold, self.threshold))
@@ -182,7 +155,7 @@ class Bottleneck(nn.Module):
     last, middle = (self.stride, 1) if self.stride_on == 'last' else (1, self.stride)
     y = conv(self.middle, 1, 'reduce')(x, train)
     y = conv(self.middle, 3, 'conv', stride=middle, dilation=self.dilation, centred=True)(y, train)
-    y = conv(self.width, 1, 'expand', stride=last, act=identity)(y, train)
+    y = conv(self.width, 1, 'expand', stride=last, act=jax.nn.identity)(y, train)
     if x.shape[-1] != self.width or self.stride != 1:
       x = conv(self.width, 1, 'project', stride=self.stride, act=self.project_act)(x, train)
     return nn.relu(x + y)
@@ -207,14 +180,8 @@ class PaddedConv(nn.Module):
     if self.padding != 'VALID':
       n = self.kernel // 2
       x = jnp.pad(x, ((0, 0), (n, n), (n, n), (0, 0)), mode=self.padding)
-    return Conv(
-      self.width,
-      self.kernel,
-      padding=((0, 0), (0, 0)),
-      kernel_init=self.kernel_init,
-      dtype=self.dtype,
-      name='conv',
-    )(x)
+    fields = {'padding': ((0, 0), (0, 0)), 'kernel_init': self.kernel_init, 'dtype': self.dtype}
+    return Conv(self.width, self.kernel, name='conv', **fields)(x)
 
 
 def resize(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
@@ -250,8 +217,3 @@ def dropout(keys: jax.Array, x: jax.Array, rate: float) -> jax.Array:
   """
   keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(keys)
   return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
-
-
-def identity(x: jax.Array) -> jax.Array:
-  """No activation."""
-  return x

@@ -21,12 +21,8 @@ def double_bicubic(x: jax.Array, padding: int = 0) -> jax.Array:
   and all odd pixels have the same neighbours, with weights that change along the axis. Computed as
   sums of shifted products without gathers, forward and backward (there is no jvp).
 
-  Args:
-    x: maps [b h w c].
-    padding: 0 to 2 pixels of edge padding of the result; cheaper here than by jnp.pad.
-
-  Returns:
-    [b 2h+2padding 2w+2padding c].
+  The result is edge-padded by 0 to 2 pixels, cheaper than by jnp.pad:
+  [b h w c] -> [b 2h+2padding 2w+2padding c].
   """
   if not 0 <= padding <= 2:
     raise ValueError(f'padding is {padding}; it must be 0, 1 or 2')
@@ -53,10 +49,6 @@ def _double(x: jax.Array, axis: int, padding: int) -> jax.Array:
   return jax.lax.slice_in_dim(pair, cut, 2 * count - cut, axis=axis)
 
 
-def _forward(x: jax.Array, axis: int, padding: int) -> tuple[jax.Array, None]:
-  return _double(x, axis, padding), None
-
-
 def _backward(axis: int, padding: int, _: None, gradient: jax.Array) -> tuple[jax.Array]:
   """The product with the transposed matrix, also by shifted products."""
   extra, g = _extra(padding), jax.lax.optimization_barrier(gradient)
@@ -76,7 +68,7 @@ def _backward(axis: int, padding: int, _: None, gradient: jax.Array) -> tuple[ja
   return (total,)
 
 
-_double.defvjp(_forward, _backward)
+_double.defvjp(lambda *arguments: (_double(*arguments), None), _backward)
 
 
 def _extra(padding: int) -> int:

@@ -8,13 +8,13 @@ from depthjax.models.predictors import runs
 from depthjax.tasks import aperture, deeplens_depth, lensblur, regression, sddr
 from depthjax.tasks.task import Env, Task
 
-# Each task's `make`, and its kind of records (data.kind).
+# Each task's `make`, its kind of records (data.kind), and whether it can use a frozen predictor.
 _TASKS = {
-  'aperture': (aperture.make, 'scene'),
-  'deeplens_depth': (deeplens_depth.make, 'scene'),
-  'lensblur': (lensblur.make, 'scene'),
-  'regression': (regression.make, 'scene'),
-  'sddr': (sddr.make, 'predictions'),
+  'aperture': (aperture.make, 'scene', False),
+  'deeplens_depth': (deeplens_depth.make, 'scene', False),
+  'lensblur': (lensblur.make, 'scene', True),
+  'regression': (regression.make, 'scene', True),
+  'sddr': (sddr.make, 'predictions', False),
 }
 
 # For each task that trains a depth predictor: the config of a run -> the predictor.
@@ -24,29 +24,26 @@ PREDICTORS = runs.FROM_CONFIG
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task that `config.task` names: one of this package, or 'module:function' of a user's.
 
-  Args:
-    config: the experiment's config.
-    env: the map over examples, the axis of batch statistics, and frozen networks.
-
   Raises:
-    ValueError: unknown task, wrong kind of records, or invalid values of the task's fields.
+    ValueError: unknown task, wrong kind of records, a frozen predictor that the task does not use,
+      or invalid values of the task's fields.
   """
   if ':' in config.task:
-    return _imported(config.task)(config, env)
+    module, _, function = config.task.partition(':')
+    try:
+      make_imported = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+      raise ValueError(f'task is {config.task!r}, which cannot be imported: {error}') from error
+    return make_imported(config, env)
   if config.task not in _TASKS:
     raise ValueError(f"task is {config.task!r}; it can be {', '.join(_TASKS)} or 'module:function'")
-  function, kind = _TASKS[config.task]
+  function, kind, uses_predictor = _TASKS[config.task]
   if config.data.kind != kind:
     raise ValueError(
       f'data.kind is {config.data.kind!r}; it must be {kind!r} for the task {config.task!r}'
     )
+  if env.frozen and not uses_predictor:
+    raise ValueError(
+      f'the task {config.task!r} uses no depth predictor; predictor.weights must be empty'
+    )
   return function(config, env)
-
-
-def _imported(name: str):
-  """The function 'module:function', imported from the working directory or an installed package."""
-  module, _, function = name.partition(':')
-  try:
-    return getattr(importlib.import_module(module), function)
-  except (ImportError, AttributeError, ValueError) as error:
-    raise ValueError(f'task is {name!r}, which cannot be imported: {error}') from error

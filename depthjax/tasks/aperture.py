@@ -19,7 +19,7 @@ from depthjax.models.deeplens import depthnet
 from depthjax.ops import colour, compositional, resize
 from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks import deeplens_depth, dof, scene
-from depthjax.tasks.task import Env, Task, forward, refuse_frozen
+from depthjax.tasks.task import Env, Task, forward
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
@@ -27,9 +27,8 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
   Raises:
     ValueError: a frame size that is no multiple of 8; invalid `render`, `loss.levels` or
-      `model.long_side`; or a predictor.
+      `model.long_side`.
   """
-  refuse_frozen(env, config.task)
   deeplens_depth.check_frame(config.data)
   fields = dict(config.model)
   long_side = fields.pop('long_side') or max(config.data.height, config.data.width)
@@ -68,15 +67,14 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
 def _shrink(inputs: dof.Images, *, long_side: int) -> jax.Array:
   """The photographs at the network's input size."""
-  frame = inputs['image'].shape[1:3]
-  return resize.photograph(inputs['image'], resize.frame(frame, long_side, depthnet.STRIDE))
+  frame = resize.frame(inputs['image'].shape[1:3], long_side, depthnet.STRIDE)
+  return resize.photograph(inputs['image'], frame)
 
 
 def _metrics(render: Any, outputs: dof.Images, inputs: dof.Images) -> dof.Images:
   truth = disparity_lib.normalise(inputs['disparity'])  # As in the task deeplens_depth.
   spline = depth_metrics.mae_spline(outputs['disparity'], truth)
-  scores = dof.metrics(outputs, inputs, limit=2 * render.radius, band=render.band)
-  return {**scores, 'mae_spline': spline}
+  return {**dof.metrics(render, outputs, inputs), 'mae_spline': spline}
 
 
 def _blur(render: Any, levels: int) -> Callable[[dof.Images], jax.Array]:

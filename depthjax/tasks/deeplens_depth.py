@@ -17,7 +17,7 @@ from depthjax.models.deeplens import depthnet
 from depthjax.ops import disparity as disparity_lib
 from depthjax.ops import layers
 from depthjax.tasks import scene
-from depthjax.tasks.task import Env, Task, forward, refuse_frozen
+from depthjax.tasks.task import Env, Task, forward
 
 Images = dict[str, jax.Array]
 
@@ -26,9 +26,8 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/deeplens_depth.py.
 
   Raises:
-    ValueError: unsupported frame size, or a frozen predictor, which this task does not use.
+    ValueError: unsupported frame size.
   """
-  refuse_frozen(env, config.task)
   check_frame(config.data)
   model = depthnet.network(config.model, axis_name=env.axis_name)
   geometry = scene.geometry(config.data)
@@ -80,11 +79,9 @@ def render_example(record: Images, geometry: scene.Geometry) -> Images:
 def terms(outputs: Images, inputs: Images, *, segmentation: float, mixed: bool) -> Images:
   """The two terms of eq. 1 for each example [b]: L1 of normalised disparity and of the foreground.
 
-  Args:
-    segmentation: weight gamma of the second term.
-    mixed: whether examples of even index have only the first term and the others only the second,
-      each with weight 2, so that a batch's mean of a term is its mean over its half. Ignored for
-      networks without a segmentation head, which have the first term only.
+  `segmentation` is the weight gamma of the second term. With `mixed`, examples of even index have
+  only the first term and the others only the second, each with weight 2, so that a batch's mean of
+  a term is its mean over its half. Networks without a segmentation head have the first term only.
   """
   depth = losses.l1(disparity_lib.normalise(outputs['disparity']), inputs['disparity'])
   if 'segmentation' not in outputs:

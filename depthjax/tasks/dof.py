@@ -130,16 +130,17 @@ def _defocus(disparity, focus, aperture, radius, steepness):
   return lens.circle_of_confusion(disparity, focus, strength=strength, limit=limit) / limit
 
 
-def metrics(outputs: Images, inputs: Images, *, limit: int, band: int) -> dict[str, jax.Array]:
+def metrics(render: Any, outputs: Images, inputs: Images) -> dict[str, jax.Array]:
   """PSNR and SSIM of each example [b], over the image and near depth edges, for three renderers.
 
   Names are METRIC/RENDERER: `learned` is the network at full resolution, `classical` the scatter
-  renderer with the same disparity, `input` the image without blur.
+  renderer with the same disparity, `input` the image without blur. `render` is the config's.
   """
-  edges = metrics_lib.edge_band(inputs['disparity'], radius=band)
-  renderers = {'learned': outputs['high'], 'classical': classical(inputs, limit=limit)}
+  edges = metrics_lib.edge_band(inputs['disparity'], radius=render.band)
+  blurred = classical(inputs, limit=2 * render.radius)
+  renderers = {'learned': outputs['high'], 'classical': blurred, 'input': inputs['image']}
   result = {}
-  for renderer, image in {**renderers, 'input': inputs['image']}.items():
+  for renderer, image in renderers.items():
     for name, weight in {'': None, '_edge': edges}.items():
       result[f'psnr{name}/{renderer}'] = metrics_lib.psnr(image, inputs['target'], weight)
       result[f'ssim{name}/{renderer}'] = metrics_lib.ssim(image, inputs['target'], weight)

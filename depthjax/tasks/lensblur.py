@@ -4,6 +4,7 @@ The networks' inputs are the photograph and the defocus at half the size, and th
 (DeepLens, sections 3.2 and 4.2).
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -34,15 +35,12 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     (low, high), state = forward(model, variables, *_arguments(inputs), True)
     return terms({'low': low, 'high': high}, inputs, config.loss), state
 
-  def measure(outputs, inputs):
-    return dof.metrics(outputs, inputs, limit=2 * config.render.radius, band=config.render.band)
-
   return Task(
     init=lambda key, inputs: model.init(key, *_arguments(inputs), True),
     apply=apply,
     inputs=dof.rendering(config, env),
     loss=loss,
-    metrics=measure,
+    metrics=functools.partial(dof.metrics, config.render),
     pictures=dof.pictures,
   )
 

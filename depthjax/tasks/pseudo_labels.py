@@ -32,19 +32,14 @@ class Labels(NamedTuple):
 
 
 class _Boxes(NamedTuple):
-  """Windows of a map.
-
-  Fields:
-    top, left, height, width: [...], px.
-    rows, columns: blending weights along the rows [... h] and columns [... w] of the map.
-  """
+  """Windows of a map: positions and sizes [...] in pixels."""
 
   top: np.ndarray
   left: np.ndarray
   height: np.ndarray
   width: np.ndarray
-  rows: np.ndarray
-  columns: np.ndarray
+  rows: np.ndarray  # Blending weights along the rows of the map [... h].
+  columns: np.ndarray  # Along its columns [... w].
 
 
 def generate(
@@ -72,7 +67,9 @@ def generate(
     ValueError: `views` has the wrong number of windows.
   """
   disparity = jax.lax.stop_gradient(jnp.asarray(disparity))
-  first = Labels(_smooth(gradients.magnitude(disparity), sigma, sigma_range), disparity)
+  gradient = gradients.magnitude(disparity)
+  scale = jnp.maximum(sigma_range * quantiles.quantile(gradient, 0.95), np.float32(1e-6))
+  first = Labels(filters.bilateral(gradient, sigma=sigma, sigma_range=scale), disparity)
   if not levels:
     return jax.lax.stop_gradient(first)
   count = windows_lib.count(levels)
@@ -177,8 +174,3 @@ def _mask(size: int, first: jax.Array, length: jax.Array) -> jax.Array:
   """1 at the pixels of an axis within a part of it, else 0: [size]."""
   centre = jnp.arange(size) + 0.5
   return ((centre > first) & (centre < first + length)).astype(jnp.float32)
-
-
-def _smooth(gradient: jax.Array, sigma: float, sigma_range: float) -> jax.Array:
-  scale = jnp.maximum(sigma_range * quantiles.quantile(gradient, 0.95), np.float32(1e-6))
-  return filters.bilateral(gradient, sigma=sigma, sigma_range=scale)

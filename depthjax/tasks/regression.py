@@ -4,6 +4,8 @@ The baseline of DeepLens without depth: a generator like pix2pix with an L1 loss
 the photograph, the focal point and the aperture.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -36,15 +38,12 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     image, state = forward(model, variables, arguments(inputs), True)
     return {'l1': losses.l1(image, inputs['target'])}, state
 
-  def measure(outputs, inputs):
-    return dof.metrics(outputs, inputs, limit=2 * config.render.radius, band=config.render.band)
-
   return Task(
     init=lambda key, inputs: model.init(key, arguments(inputs), True),
     apply=apply,
     inputs=dof.rendering(config, env),
     loss=loss,
-    metrics=measure,
+    metrics=functools.partial(dof.metrics, config.render),
     pictures=dof.pictures,
   )
 

@@ -11,35 +11,21 @@ Record = dict[str, jax.Array]
 
 
 class Geometry(NamedTuple):
-  """Static properties of a config's scenes, which compiled renderers depend on.
+  """Static properties of a config's scenes, which compiled renderers depend on."""
 
-  Fields:
-    pad: padding of the layers, pixels.
-    tilted: indices of layers whose planes may be tilted.
-    relief: whether layers may have relief.
-  """
-
-  pad: int
-  tilted: tuple[int, ...]
-  relief: bool
+  pad: int  # Padding of the layers, pixels.
+  tilted: tuple[int, ...]  # Indices of layers whose planes may be tilted.
+  relief: bool  # Whether layers may have relief.
 
 
 class Scene(NamedTuple):
-  """The layers of one record, near first, with p pixels of padding on all sides.
+  """The layers of one record, near first, with p pixels of padding on all sides."""
 
-  Fields:
-    light: linear light [l h+2p w+2p 3], straight alpha, complete behind nearer layers.
-    alpha: coverage [l h+2p w+2p] in [0, 1].
-    planes: planes of disparity [l 3].
-    relief: disparity added to the plane's [l h+2p w+2p], or None.
-    pad: p.
-  """
-
-  light: jax.Array
-  alpha: jax.Array
-  planes: jax.Array
-  relief: jax.Array | None
-  pad: int
+  light: jax.Array  # Linear [l h+2p w+2p 3], straight alpha, complete behind nearer layers.
+  alpha: jax.Array  # Coverage [l h+2p w+2p] in [0, 1].
+  planes: jax.Array  # Planes of disparity [l 3].
+  relief: jax.Array | None  # Disparity added to the plane's [l h+2p w+2p].
+  pad: int  # p.
 
 
 def geometry(data: Any) -> Geometry:

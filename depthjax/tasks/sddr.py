@@ -5,6 +5,7 @@ are added (eq. 10): their pseudo-labels are edges of the model's own coarse-to-f
 computed within the step under stop_gradient.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ from depthjax.metrics import depth as depth_metrics
 from depthjax.models.refinement import refiners
 from depthjax.ops import alignment, disparity, gradients, regions, resize
 from depthjax.tasks import pseudo_labels
-from depthjax.tasks.task import Env, Task, forward, refuse_frozen
+from depthjax.tasks.task import Env, Task, forward
 
 Images = dict[str, jax.Array]
 _EDGE_FRACTION = 0.05  # Of the pixels, for edge_rmse.
@@ -35,9 +36,9 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/sddr.py.
 
   Raises:
-    ValueError: invalid `model`, `loss` or `data` fields, or a predictor.
+    ValueError: invalid `model`, `loss` or `data` fields.
   """
-  refuse_frozen(env, config.task)
+  del env
   model = refiners.network(config.model)
   _check(config)
   fields, levels = config.loss.to_dict(), config.data.predictions.levels
@@ -51,11 +52,16 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, inputs['index'])
     outputs, state = forward(model, variables, *_enlarge(inputs, enlarge), True, True, keys)
     outputs = _shrink(outputs, enlarge)
-    terms = _supervised(outputs, inputs, keys, fields)
-    if fields['gradient'] or fields['fusion']:
-      refine, on = _refine(apply, variables), step >= fields['start']
-      terms |= _distilled(on, refine, outputs, inputs, keys, {**fields, 'levels': levels})
-    return terms, state
+    if fields['supervision'] == 'gbdf':
+      terms = gbdf.losses(outputs, inputs['low'], inputs['high'], keys)
+    else:
+      terms = {'truth': truth_loss(outputs, inputs, fields['smoothness'])}
+    if not fields['gradient'] and not fields['fusion']:
+      return terms, state
+    zeros = dict.fromkeys(('gradient', 'fusion'), jnp.zeros(len(keys)))
+    options = {'inputs': inputs, 'keys': keys, 'levels': levels, **fields}
+    distil = functools.partial(distillation, _refine(apply, variables), **options)
+    return terms | jax.lax.cond(step >= fields['start'], distil, lambda _: zeros, outputs), state
 
   return Task(
     init=lambda key, inputs: model.init(key, *_enlarge(inputs, enlarge)),
@@ -76,32 +82,6 @@ def _enlarge(inputs: Images, enlarge: int) -> tuple[jax.Array, jax.Array]:
 def _shrink(outputs: Images, enlarge: int) -> Images:
   """The outputs for enlarged maps at the size for maps that are not."""
   return {name: resize.downsample(x, enlarge) for name, x in outputs.items()}
-
-
-def _supervised(outputs: Images, inputs: Images, keys: jax.Array, fields: dict) -> Images:
-  """The terms of all steps: against ground truth or, as in GBDF, against the inputs."""
-  if fields['supervision'] == 'gbdf':
-    return gbdf.losses(outputs, inputs['low'], inputs['high'], keys)
-  return {'truth': truth_loss(outputs, inputs, fields['smoothness'])}
-
-
-def _distilled(
-  on: jax.Array,
-  refine: pseudo_labels.Refine,
-  outputs: Images,
-  inputs: Images,
-  keys: jax.Array,
-  fields: dict[str, Any],
-) -> Images:
-  """`distillation` if `on`, else zeros without computing it."""
-
-  def compute(outputs):
-    return distillation(refine, outputs, inputs, keys, **fields)
-
-  def skip(outputs):
-    return dict.fromkeys(('gradient', 'fusion'), jnp.zeros(len(outputs['fusion'])))
-
-  return jax.lax.cond(on, compute, skip, outputs)
 
 
 def truth_loss(outputs: Images, inputs: Images, smoothness: float) -> jax.Array:
@@ -132,14 +112,9 @@ def distillation(
     levels: S of the labels.
     fields: the `loss` fields of a config.
   """
+  options = {name: fields[name] for name in ('sigma', 'sigma_range', 'chunk')}
   labels = pseudo_labels.generate(
-    refine,
-    outputs['fusion'],
-    inputs.get('windows'),
-    levels=levels,
-    sigma=fields['sigma'],
-    sigma_range=fields['sigma_range'],
-    chunk=fields['chunk'],
+    refine, outputs['fusion'], inputs.get('windows'), levels=levels, **options
   )
   terms = {}
   if fields['label'] == 'disparity':

@@ -23,40 +23,32 @@ Scalars = dict[str, jax.Array]
 class Env(NamedTuple):
   """What a task depends on besides its config.
 
-  Fields:
-    map_examples: makes a function of a batch from a function of one example, as jax.vmap does
-      (parallel.map_examples).
-    axis_name: the pmap axis that batch statistics are averaged over, or None.
-    frozen: the frozen networks by name, without their variables.
+  `map_examples` makes a function of a batch from a function of one example, as jax.vmap does
+  (parallel.map_examples).
   """
 
   map_examples: Callable[[Callable], Callable] = jax.vmap
-  axis_name: str | None = None
-  frozen: Mapping[str, Predictor] = {}
+  axis_name: str | None = None  # The pmap axis that batch statistics are averaged over.
+  frozen: Mapping[str, Predictor] = {}  # The frozen networks by name, without their variables.
 
 
 class Task(NamedTuple):
   """The functions that define an experiment.
 
-  Fields:
-    init: (key, inputs) -> the model's variables.
-    apply: (variables, inputs) -> outputs, in evaluation mode.
-    inputs: (frozen, batch of records) -> the `inputs` of the functions below; renders the records.
-    loss: (variables, frozen, inputs, key, step) -> ({term: [b]}, new model state). The loss is the
-      sum of the terms' means. The model state is all collections except 'params'. `key` is the
-      same on every device and in every microbatch: fold the records' `index` into it for random
-      numbers of an example. `step` is int32 [], the number of updates so far.
-    metrics: (outputs, inputs) -> {name: [b]}.
-    pictures: (outputs, inputs) -> {name: [b h w 3]}, sRGB in [0, 1].
-    predict: (variables, frozen, inputs) -> outputs of metrics and pictures; None means `apply`.
+  `loss` returns terms {name: [b]}, the sum of whose means is minimised, and the new model state:
+  all collections except 'params'. Its `key` is the same on every device and in every microbatch:
+  fold the records' `index` into it for random numbers of an example. Its `step` is int32 [], the
+  number of updates so far.
   """
 
-  init: Callable[[jax.Array, Any], Variables]
-  apply: Callable[[Variables, Any], Any]
-  inputs: Callable[[Frozen, Any], Any]
+  init: Callable[[jax.Array, Any], Variables]  # (key, inputs).
+  apply: Callable[[Variables, Any], Any]  # (variables, inputs) -> outputs, in evaluation mode.
+  inputs: Callable[[Frozen, Any], Any]  # (frozen, batch of records); renders the records.
+  # (variables, frozen, inputs, key, step).
   loss: Callable[[Variables, Frozen, Any, jax.Array, jax.Array], tuple[Scalars, Variables]]
-  metrics: Callable[[Any, Any], Scalars]
-  pictures: Callable[[Any, Any], dict[str, jax.Array]]
+  metrics: Callable[[Any, Any], Scalars]  # (outputs, inputs) -> {name: [b]}.
+  pictures: Callable[[Any, Any], dict[str, jax.Array]]  # -> {name: [b h w 3]}, sRGB in [0, 1].
+  # (variables, frozen, inputs) -> outputs for metrics and pictures; None means `apply`.
   predict: Callable[[Variables, Frozen, Any], Any] | None = None
 
   def outputs(self, variables: Variables, frozen: Frozen, inputs: Any) -> Any:
@@ -71,13 +63,3 @@ def forward(model: Any, variables: Variables, *arguments: Any, **options: Any) -
   state = {name: tree for name, tree in variables.items() if name != 'params'}
   outputs, changed = model.apply(variables, *arguments, **options, mutable=list(state))
   return outputs, {**state, **changed}
-
-
-def refuse_frozen(env: Env, task: str) -> None:
-  """Checks that a task that uses no frozen networks has none.
-
-  Raises:
-    ValueError: it has one.
-  """
-  if env.frozen:
-    raise ValueError(f'the task {task!r} uses no depth predictor; predictor.weights must be empty')

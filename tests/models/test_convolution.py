@@ -1,6 +1,7 @@
 """`Conv` against nn.Conv, and its lowering on CPU and on other platforms."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -38,18 +39,15 @@ _CASES = {
 
 def _pair(inputs, width, fields, size=(9, 8)):
   """Our convolution, Flax's, and an input."""
-  fields = {'stride': 1, 'padding': 'SAME', 'dilation': 1, 'bias': True, **fields}
-  twin = nn.Conv(
-    width,
-    (fields['kernel'],) * 2,
-    fields['stride'],
-    fields['padding'],
-    kernel_dilation=fields['dilation'],
-    use_bias=fields['bias'],
-    kernel_init=nn.initializers.xavier_uniform(),
-  )
+  ours = convolution.Conv(width, **fields)
+  options = {
+    'kernel_dilation': ours.dilation,
+    'use_bias': ours.bias,
+    'kernel_init': ours.kernel_init,
+  }
+  twin = nn.Conv(width, (ours.kernel,) * 2, ours.stride, ours.padding, **options)
   x = np.random.default_rng(0).normal(size=(2, *size, inputs)).astype(np.float32)
-  return convolution.Conv(width, **fields), twin, x
+  return ours, twin, x
 
 
 @pytest.mark.parametrize('case', _CASES)
@@ -71,42 +69,36 @@ def test_variables_results_and_gradients_equal_flax(case):
 
 def _lowered(net, x, platform, gradients=False):
   """Shapes of the operands and results of the convolutions on a platform, as text."""
-  function = net.apply
-  if gradients:
-    function = jax.grad(lambda *arguments: net.apply(*arguments).sum(), argnums=(0, 1))
+  gradient = jax.grad(lambda *arguments: net.apply(*arguments).sum(), argnums=(0, 1))
   arguments = jax.eval_shape(net.init, jax.random.key(0), x), x
-  text = jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
-  lines = (line.strip() for line in text.splitlines() if 'stablehlo.convolution' in line)
-  return sorted(
-    line.rsplit(' : ', 1)[1].replace('tensor', '').replace('xf32', '') for line in lines
-  )
+  traced = jax.jit(gradient if gradients else net.apply).trace(*arguments)
+  text = traced.lower(lowering_platforms=(platform,)).as_text()
+  types = re.findall(r'stablehlo\.convolution.* : (.*)', text)
+  return sorted(x.replace('tensor', '').replace('xf32', '') for x in types)
 
 
-@pytest.mark.parametrize(
-  'case, result, gradients',
-  [
-    (
-      'many',
-      ['(<2x9x8x20>, <3x3x20x8>) -> <2x8x6x8>'],
-      ['(<2x8x6x8>, <3x3x20x8>) -> <2x9x8x20>', '(<2x9x8x20>, <2x8x6x8>) -> <3x3x20x8>'],
-    ),
-    ('sum', [], ['(<2x9x8x1>, <2x6x4x1>) -> <5x5x1x1>']),
-    (
-      'blocks, 1 x 2',
-      ['(<2x9x8x3>, <3x4x3x10>) -> <2x9x4x10>'],
-      ['(<2x9x8x3>, <2x9x8x5>) -> <3x3x3x5>', '(<2x9x8x5>, <4x4x5x12>) -> <2x5x4x12>'],
-    ),
-    (
-      'blocks, stride',
-      ['(<2x9x8x3>, <5x5x3x12>) -> <2x3x2x12>'],
-      ['(<2x5x4x3>, <3x3x3x3>) -> <2x9x8x3>', '(<2x9x8x3>, <2x5x4x3>) -> <3x3x3x3>'],
-    ),
-  ],
-)
-def test_convolutions_are_lowered_differently_on_cpu_only(monkeypatch, case, result, gradients):
+# By case: the convolution of the result on CPU, and those of the gradients.
+_LOWERED = {
+  'many': '(<2x9x8x20>, <3x3x20x8>) -> <2x8x6x8>',
+  'many, gradients': '(<2x8x6x8>, <3x3x20x8>) -> <2x9x8x20>; (<2x9x8x20>, <2x8x6x8>) -> <3x3x20x8>',
+  'sum': '',
+  'sum, gradients': '(<2x9x8x1>, <2x6x4x1>) -> <5x5x1x1>',
+  'blocks, 1 x 2': '(<2x9x8x3>, <3x4x3x10>) -> <2x9x4x10>',
+  'blocks, 1 x 2, gradients': (
+    '(<2x9x8x3>, <2x9x8x5>) -> <3x3x3x5>; (<2x9x8x5>, <4x4x5x12>) -> <2x5x4x12>'
+  ),
+  'blocks, stride': '(<2x9x8x3>, <5x5x3x12>) -> <2x3x2x12>',
+  'blocks, stride, gradients': (
+    '(<2x5x4x3>, <3x3x3x3>) -> <2x9x8x3>; (<2x9x8x3>, <2x5x4x3>) -> <3x3x3x3>'
+  ),
+}
+
+
+@pytest.mark.parametrize('case', ['many', 'sum', 'blocks, 1 x 2', 'blocks, stride'])
+def test_convolutions_are_lowered_differently_on_cpu_only(monkeypatch, case):
   ours, flax, x = _pair(*_CASES[case])
-  assert _lowered(ours, x, 'cpu') == result
-  assert _lowered(ours, x, 'cpu', gradients=True) == gradients
+  assert '; '.join(_lowered(ours, x, 'cpu')) == _LOWERED[case]
+  assert '; '.join(_lowered(ours, x, 'cpu', gradients=True)) == _LOWERED[f'{case}, gradients']
   for platform in ('tpu', 'cuda'):
     for grads in (False, True):
       assert _lowered(ours, x, platform, grads) == _lowered(flax, x, platform, grads)
@@ -127,16 +119,15 @@ def test_bfloat16_results_are_rounded_once(case):
   *nets, x = _pair(inputs, width, {**fields, 'bias': False})
   variables = jax.jit(nets[1].init)(jax.random.key(3), x)
   # Positive, so that rounding each term would accumulate; representable in bfloat16.
-  x, variables = jax.tree.map(
-    lambda v: np.float32((abs(v) + 0.1).astype(jnp.bfloat16)), (x, variables)
-  )
+  positive = lambda v: np.float32((abs(v) + 0.1).astype(jnp.bfloat16))  # noqa: E731
+  x, variables = jax.tree.map(positive, (x, variables))
 
   def results(net, dtype):
     y, backward = jax.vjp(net.clone(dtype=dtype).apply, variables, x)
     assert y.dtype == dtype
     return jax.tree.leaves((y, backward(jnp.ones_like(y))))
 
-  half = jax.jit(functools.partial(results, nets[0], jnp.bfloat16))()
-  exact = jax.jit(functools.partial(results, nets[1], jnp.float32))()
-  for ours, right in zip(half, exact, strict=True):
+  dtypes = jnp.bfloat16, jnp.float32
+  pair = (jax.jit(functools.partial(results, *x))() for x in zip(nets, dtypes, strict=True))
+  for ours, right in zip(*pair, strict=True):
     assert abs(np.float32(ours) - right).max() <= 2**-8 * abs(right).max()

@@ -30,10 +30,11 @@ def test_image_and_disparity_equal_a_composition_in_numpy():
 
 
 def test_geometry_names_the_layers_that_may_be_tilted():
-  def tilted(foreground, background):
-    fields = {'tilted_foreground': foreground, 'tilted_background': background}
-    return scene.geometry(SceneConfig(**fields, layers=4)).tilted
-
-  assert tilted(0.0, 0.0) == () and tilted(0.0, 0.5) == (3,)
-  assert tilted(0.5, 0.0) == (0, 1, 2) and tilted(0.5, 0.5) == (0, 1, 2, 3)
-  assert scene.geometry(SceneConfig()).relief is False
+  for near, far, expected in (
+    (0, 0, ()),
+    (0, 0.5, (3,)),
+    (0.5, 0, (0, 1, 2)),
+    (0.5, 0.5, (0, 1, 2, 3)),
+  ):
+    config = SceneConfig(layers=4, tilted_foreground=near, tilted_background=far)
+    assert scene.geometry(config)[1:] == (expected, False)

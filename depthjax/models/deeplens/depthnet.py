@@ -38,35 +38,28 @@ class DepthNet(nn.Module):
   Returns `disparity` [b h w 1] up to scale and offset (ops.disparity.normalise maps it to [0, 1])
   and, with the preset 'paper', `segmentation` [b h w 1], the foreground's probability.
 
-  Fields:
-    preset: as in PRESETS.
-    width: channels of conv1 and of the decoder, even, 64 in the paper; scales all others.
-    input: 'centred' subtracts 0.5, as the release; 'imagenet' normalises by ImageNet's statistics,
-      for published encoders.
-    stride_on: as in ResNet50.
-    momentum, renorm, axis_name: as in layers.BatchNorm.
-    remat: recomputes the bottlenecks in the backward pass.
-    dtype: of the convolutions; the results are float32.
+  The input 'centred' subtracts 0.5, as the release; 'imagenet' normalises by ImageNet's statistics,
+  for published encoders.
   """
 
-  preset: str = 'release'
-  width: int = 64
+  preset: str = 'release'  # As in PRESETS.
+  width: int = 64  # Channels of conv1 and of the decoder, even, 64 in the paper; scales all others.
   input: str = 'centred'
-  stride_on: str = 'last'
-  momentum: float = 0.99
+  stride_on: str = 'last'  # As in ResNet50.
+  momentum: float = 0.99  # This, `renorm` and `axis_name` are as in layers.BatchNorm.
   renorm: bool = True
-  remat: bool = False
-  dtype: layers.Dtype = jnp.float32
+  remat: bool = False  # Recomputes the bottlenecks in the backward pass.
+  dtype: layers.Dtype = jnp.float32  # Of the convolutions; the results are float32.
   axis_name: str | None = None
 
   def setup(self):
-    known = {'preset': PRESETS, 'input': ('centred', 'imagenet'), 'stride_on': ('last', 'middle')}
-    for name, values in known.items():
+    for name, values in (('preset', PRESETS), ('input', ('centred', 'imagenet'))):
       if getattr(self, name) not in values:
         raise ValueError(f'{name} is {getattr(self, name)!r}; it can be {" or ".join(values)}')
     if self.width < 2 or self.width % 2:
       raise ValueError(f'width is {self.width}; it must be even and at least 2')
-    norm = layers.norm(self.momentum, self.renorm, dtype=self.dtype, axis_name=self.axis_name)
+    statistics = self.momentum, self.renorm, self.dtype, self.axis_name
+    norm = functools.partial(layers.BatchNorm, *statistics)
     shared = {'norm': norm, 'dtype': self.dtype}
     self.encoder = ResNet50(self.width, self.stride_on, remat=self.remat, **shared)
     self.decoder = Decoder(self.width, **shared)
@@ -161,7 +154,7 @@ class Head(nn.Module):
   def __call__(self, x: jax.Array, train: bool, keys: jax.Array | None) -> jax.Array:
     conv = functools.partial(layers.ConvNorm, self.width, norm=self.norm, dtype=self.dtype)
     y = conv(act=_leaky, name='conv0')(x, train)
-    y = _leaky(x + conv(act=layers.identity, name='conv1')(y, train))
+    y = _leaky(x + conv(act=jax.nn.identity, name='conv1')(y, train))
     if train and keys is not None:
       y = layers.dropout(keys, y, _DROPOUT)
     init = nn.initializers.xavier_uniform()

@@ -34,9 +34,8 @@ class FeatureNet(nn.Module):
       inits = [_constant(k) for k in discs.kernels(x.shape[-1], self.widths, self.radius)]
     maps = [x]
     for i, (width, init) in enumerate(zip(self.widths, inits, strict=True)):
-      conv = layers.PaddedConv(
-        width, discs.SIZES[min(i, 1)], kernel_init=init, dtype=self.dtype, name=f'conv{i}'
-      )
+      size = discs.SIZES[min(i, 1)]
+      conv = layers.PaddedConv(width, size, kernel_init=init, dtype=self.dtype, name=f'conv{i}')
       x = nn.relu(conv(x))
       maps.append(x.astype(jnp.float32))
     y = jnp.concatenate(maps, axis=-1)

@@ -77,40 +77,28 @@ class KernelNet(nn.Module):
 class LensBlur(nn.Module):
   """Both networks of the lens blur and the upsampler, trained together (eq. 6).
 
-  Fields:
-    preset: as in PRESETS.
-    width, upsampler_width: channels of the kernel net and of the upsampler, 64 and 32 in the paper.
-    features, upsampler_features: widths of the feature convolutions, multiples of 3; the preset's
-      if empty.
-    radius: the blur radius in pixels of a defocus of 1.
-    light: the space that eq. 2 and 3 mix in: 'linear' light, in which a blur is a mean, or 'srgb'
-      values as in the released graph.
-    initialisation: as in FeatureNet.
-    threshold: as in layers.Weights.
-    momentum, renorm, axis_name: as in layers.BatchNorm.
-    remat: recomputes the wide blocks in the backward pass to save memory.
-    dtype: of the convolutions; the results are float32.
+  `light` is the space that eq. 2 and 3 mix in: 'linear' light, in which a blur is a mean, or 'srgb'
+  values as in the released graph.
   """
 
-  preset: str = 'release'
-  width: int = 64
+  preset: str = 'release'  # As in PRESETS.
+  width: int = 64  # Channels of the kernel net.
   upsampler_width: int = 32
-  features: tuple[int, ...] = ()
+  features: tuple[int, ...] = ()  # Widths of convolutions, multiples of 3; if empty the preset's.
   upsampler_features: tuple[int, ...] = ()
-  radius: float = 8
+  radius: float = 8  # The blur radius in pixels of a defocus of 1.
   light: str = 'linear'
-  initialisation: str = 'disc'
-  threshold: float = 0.0
-  momentum: float = 0.99
+  initialisation: str = 'disc'  # As in FeatureNet.
+  threshold: float = 0.0  # As in layers.Weights.
+  momentum: float = 0.99  # This, `renorm` and `axis_name` are as in layers.BatchNorm.
   renorm: bool = True
-  remat: bool = False
-  dtype: layers.Dtype = jnp.float32
+  remat: bool = False  # Recomputes the wide blocks in the backward pass to save memory.
+  dtype: layers.Dtype = jnp.float32  # Of the convolutions; the results are float32.
   axis_name: str | None = None
 
   def setup(self):
-    if self.preset not in PRESETS:
-      raise ValueError(f'preset is {self.preset!r}; it can be {", ".join(PRESETS)}')
-    for name, known in (('light', ('linear', 'srgb')), ('initialisation', ('disc', 'xavier'))):
+    choices = {'light': ('linear', 'srgb'), 'initialisation': ('disc', 'xavier')}
+    for name, known in {'preset': PRESETS, **choices}.items():
       if getattr(self, name) not in known:
         raise ValueError(f'{name} is {getattr(self, name)!r}; it can be {" or ".join(known)}')
     if self.threshold < 0 or (self.threshold and self.initialisation != 'disc'):
@@ -123,7 +111,8 @@ class LensBlur(nn.Module):
     if any(width % 3 for width in (*widths, *upsampler_widths)):
       wrong = f'features are {widths}, upsampler_features {upsampler_widths}'
       raise ValueError(f'{wrong}; each must be a multiple of 3')
-    norm = layers.norm(self.momentum, self.renorm, dtype=self.dtype, axis_name=self.axis_name)
+    statistics = self.momentum, self.renorm, self.dtype, self.axis_name
+    norm = functools.partial(layers.BatchNorm, *statistics)
     shared = {'threshold': self.threshold, 'norm': norm, 'remat': self.remat, 'dtype': self.dtype}
     self.feature_net = FeatureNet(widths, self.initialisation, self.radius, self.dtype)
     prior = None
@@ -132,14 +121,8 @@ class LensBlur(nn.Module):
     self.kernel_net = KernelNet(
       1 + sum(widths) // 3, prior, self.width, preset['normalise_kernel'], **shared
     )
-    self.upsampler = Upsampler(
-      preset['head'],
-      self.upsampler_width,
-      upsampler_widths,
-      self.initialisation,
-      self.radius,
-      **shared,
-    )
+    upsampler = preset['head'], self.upsampler_width, upsampler_widths
+    self.upsampler = Upsampler(*upsampler, self.initialisation, self.radius, **shared)
 
   def __call__(
     self, image: jax.Array, defocus: jax.Array, guide: jax.Array, train: bool
@@ -165,13 +148,9 @@ class LensBlur(nn.Module):
   ) -> jax.Array:
     """`blurred` [b h w 3] at twice the size, guided by the photograph [b 2h 2w 3].
 
-    Args:
-      image, blurred, defocus: at the low resolution.
-      guide: the photograph at twice the size, or the part of it whose top-left pixel is at `corner`
-        (row, column, in low-resolution pixels); the result has its size.
-      train: whether batch statistics are updated.
-      corner: None for the full frame.
-      prior_inputs: discs.prior_inputs [b h w 2]; None computes them for the lowest level.
+    `guide` can be the part of the photograph whose top-left pixel is at `corner` (row, column, in
+    low-resolution pixels); the result has its size. `prior_inputs` are discs.prior_inputs
+    [b h w 2]; None computes them for the lowest level.
     """
     low = jnp.concatenate([image, blurred, defocus], axis=-1)
     sources = self._decoded(blurred), self._decoded(guide)

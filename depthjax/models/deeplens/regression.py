@@ -13,6 +13,8 @@ from flax import linen as nn
 
 from depthjax.models import layers
 
+_leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.2)
+
 
 class Generator(nn.Module):
   """The U-Net of pix2pix (Isola et al., CVPR 2017), upsampling bilinearly: [b h w c] -> [b h w 3].
@@ -50,10 +52,6 @@ class Generator(nn.Module):
 def network(fields: Mapping[str, Any], *, axis_name: str | None = None) -> Generator:
   """The network of a config's `model` fields."""
   fields = layers.module_fields(fields)
-  momentum, renorm, dtype = (fields.pop(name) for name in ('momentum', 'renorm', 'dtype'))
-  norm = layers.norm(momentum, renorm, dtype=dtype, axis_name=axis_name)
-  return Generator(**fields, norm=norm, dtype=dtype)
-
-
-def _leaky_relu(x: jax.Array) -> jax.Array:
-  return nn.leaky_relu(x, 0.2)
+  momentum, renorm, dtype = fields.pop('momentum'), fields.pop('renorm'), fields['dtype']
+  norm = functools.partial(layers.BatchNorm, momentum, renorm, dtype, axis_name)
+  return Generator(**fields, norm=norm)

@@ -49,10 +49,9 @@ class Upsampler(nn.Module):
 
     Args:
       low: photograph, blurred image and defocus [b h w 7], in sRGB.
-      guide: the photograph in sRGB [b H W 3].
+      guide, corner, prior_inputs: as in `LensBlur.upsample`.
       blurred, sharp: the images to mix, in the space to mix in.
       train: whether batch statistics are updated.
-      corner, prior_inputs: as in `LensBlur.upsample`.
     """
     unet = nn.remat(UNet, static_argnums=2) if self.remat else UNet
     if prior_inputs is None:

@@ -71,16 +71,9 @@ class PatchEmbedding(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    padding = (self.kernel // 2,) * 2
-    x = Conv(
-      self.width,
-      self.kernel,
-      self.stride,
-      padding=(padding, padding),
-      kernel_init=_conv,
-      dtype=self.dtype,
-      name='proj',
-    )(x)
+    padding = ((self.kernel // 2,) * 2,) * 2
+    fields = {'padding': padding, 'kernel_init': _conv, 'dtype': self.dtype}
+    x = Conv(self.width, self.kernel, self.stride, name='proj', **fields)(x)
     return _norm(_CONV_EPSILON, self.dtype, 'norm')(x)
 
 

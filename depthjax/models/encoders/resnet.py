@@ -28,32 +28,23 @@ class ResNet50(nn.Module):
 
   Returns 'conv1' [b h/2 w/2 width], 'res2' [b h/4 w/4 4 width] and 'res4' [b h/8 w/8 16 width].
 
-  Fields:
-    width: channels of conv1, 64 in the paper; scales all others.
-    stride_on: 'last' for the stride of res3 on its last 1x1 convolution, as the release, or
-      'middle' for the 3x3, as torchvision. Parameters have the same shapes for both.
-    remat: recomputes each bottleneck in the backward pass.
+  With `stride_on` 'last' the stride of res3 is on its last 1x1 convolution, as in the release, with
+  'middle' on the 3x3, as in torchvision. Parameters have the same shapes for both.
   """
 
-  width: int = 64
+  width: int = 64  # Channels of conv1; scales all others.
   stride_on: str = 'last'
   norm: Callable[..., nn.Module] = layers.BatchNorm
-  remat: bool = False
+  remat: bool = False  # Recomputes each bottleneck in the backward pass.
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> dict[str, jax.Array]:
     bottleneck = nn.remat(layers.Bottleneck, static_argnums=2) if self.remat else layers.Bottleneck
-    block = functools.partial(
-      bottleneck,
-      stride_on=self.stride_on,
-      project_act=layers.identity,
-      norm=self.norm,
-      dtype=self.dtype,
-    )
-    stem = layers.ConvNorm(
-      self.width, 7, 2, bias=True, centred=True, norm=self.norm, dtype=self.dtype, name='conv1'
-    )
+    shared = {'norm': self.norm, 'dtype': self.dtype}
+    linear = {'stride_on': self.stride_on, 'project_act': jax.nn.identity}
+    block = functools.partial(bottleneck, **linear, **shared)
+    stem = layers.ConvNorm(self.width, 7, 2, bias=True, centred=True, name='conv1', **shared)
     features = {'conv1': stem(x, train)}
     x = nn.max_pool(features['conv1'], (3, 3), (2, 2), ((1, 1), (1, 1)))
     middle = self.width

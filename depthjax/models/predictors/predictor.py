@@ -19,40 +19,28 @@ _SMALLEST_DEPTH = 1e-6
 class Predictor(NamedTuple):
   """A depth predictor.
 
-  Fields:
-    name: such as 'deeplens_depth'.
-    network: a module whose method `predict` maps photographs of the network's input size,
-      normalised by `mean` and `std`, [b h w 3] -> [b h w 1].
-    input_size: the input size in training, px.
-    input_rule: which side has this size: 'long', 'short', or both ('square').
-    multiple: height and width must be multiples of it.
-    output: 'disparity' (near is large) or 'depth' (far is large).
-    metric: whether the output is in metres or 1/m; otherwise scale and offset are unknown.
-    mean, std: of sRGB values in [0, 1], by channel.
-    variables: the network's, or None where they are passed separately.
+  The method `predict` of `network` maps photographs of its input size, normalised by `mean` and
+  `std`, [b h w 3] -> [b h w 1].
   """
 
-  name: str
+  name: str  # Such as 'deeplens_depth'.
   network: nn.Module
-  input_size: int
-  input_rule: str = 'long'
-  multiple: int = 1
-  output: str = 'disparity'
-  metric: bool = False
-  mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+  input_size: int  # In training, px.
+  input_rule: str = 'long'  # Which side has this size: 'long', 'short', or both ('square').
+  multiple: int = 1  # Height and width must be multiples of it.
+  output: str = 'disparity'  # Near is large; or 'depth', far is large.
+  metric: bool = False  # In metres or 1/m; otherwise scale and offset are unknown.
+  mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # Of sRGB values in [0, 1], by channel.
   std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-  variables: Any = None
+  variables: Any = None  # The network's, or None where they are passed separately.
 
 
 def frame(
   predictor: Predictor, shape: tuple[int, int], input_size: int | None = None
 ) -> tuple[int, int]:
-  """The network's input size (h, w) for a photograph of size `shape`.
+  """The network's input size (h, w) for a photograph of size `shape`, (h, w).
 
-  Args:
-    predictor: the predictor.
-    shape: (h, w) of the photograph.
-    input_size: replaces the input size in training, px.
+  `input_size` replaces the input size in training, px.
   """
   size = input_size or predictor.input_size
   if predictor.input_rule == 'square':
@@ -63,17 +51,10 @@ def frame(
 
 
 def raw(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
-  """The network's output with near large, of unknown range.
+  """The network's output with near large, of unknown range: float32 [b h w 1].
 
-  Metric depth is inverted, other depth negated.
-
-  Args:
-    predictor: the predictor; its `variables` are ignored.
-    variables: of the network.
-    image: sRGB in [0, 1] at the network's input size, [b h w 3].
-
-  Returns:
-    float32 [b h w 1].
+  Metric depth is inverted, other depth negated. `image` [b h w 3] is sRGB in [0, 1] at the
+  network's input size. The predictor's own `variables` are ignored.
   """
   mean, std = (np.asarray(x, np.float32) for x in (predictor.mean, predictor.std))
   image = (image - mean[None, None, None]) / std[None, None, None]
@@ -84,15 +65,9 @@ def raw(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
 
 
 def disparity(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
-  """Normalised disparity of photographs of any size.
+  """Normalised disparity [b h w 1] in [0, 1], 1 is nearest, of photographs of any size.
 
-  Args:
-    predictor: the predictor; its `variables` are ignored.
-    variables: of the network.
-    image: sRGB in [0, 1], [b h w 3].
-
-  Returns:
-    [b h w 1] in [0, 1], 1 is nearest.
+  The arguments are those of `raw`, but for the size of `image`.
   """
   shape = frame(predictor, image.shape[1:3])
   return disparity_lib.predict(lambda x: raw(predictor, variables, x), image, shape)

@@ -40,22 +40,15 @@ class FuseNet(nn.Module):
     mask_half, mask_quarter: [b h/2 w/2 1] and [b h/4 w/4 1] in [0, 1], the weights of the low
       features at these sizes (1 - Omega of the paper).
     half, quarter: with `side_outputs`, the disparity at these sizes, for training.
-
-  Fields:
-    stem, widths, depths: channels of the stem's stages, and channels and blocks of the backbone's.
-    attention: number of attention blocks across the streams.
-    drop: as in mit.MixTransformer.
-    remat: recomputes the stages of stem and decoder in the backward pass.
-    dtype: of the computation.
   """
 
-  stem: Sequence[int] = (8, 16, 32)
-  widths: Sequence[int] = mit.SIZES['b0'][0]
-  depths: Sequence[int] = mit.SIZES['b0'][1]
-  attention: int = 8
-  drop: float = 0.1
-  remat: bool = False
-  dtype: layers.Dtype = jnp.float32
+  stem: Sequence[int] = (8, 16, 32)  # Channels of the stem's stages.
+  widths: Sequence[int] = mit.SIZES['b0'][0]  # Channels of the backbone's stages.
+  depths: Sequence[int] = mit.SIZES['b0'][1]  # Blocks of the backbone's stages.
+  attention: int = 8  # Number of attention blocks across the streams.
+  drop: float = 0.1  # As in mit.MixTransformer.
+  remat: bool = False  # Recomputes the stages of stem and decoder in the backward pass.
+  dtype: layers.Dtype = jnp.float32  # Of the computation.
 
   @nn.compact
   def __call__(
@@ -216,9 +209,8 @@ class Upsampling(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     x = group_norm(self.groups, self.dtype, 'norm')(x)
     x = double_bicubic(x, self.kernel // 2)
-    return layers.PaddedConv(
-      self.width, self.kernel, 'VALID', _narrow, dtype=self.dtype, name='conv'
-    )(x)
+    fields = {'kernel_init': _narrow, 'dtype': self.dtype, 'name': 'conv'}
+    return layers.PaddedConv(self.width, self.kernel, 'VALID', **fields)(x)
 
 
 class Mask(nn.Module):
@@ -244,9 +236,8 @@ def _interleave(low: jax.Array, high: jax.Array) -> jax.Array:
 
 def group_norm(groups: int, dtype: layers.Dtype, name: str) -> nn.GroupNorm:
   """Group norm as in PyTorch, of at least one group."""
-  return nn.GroupNorm(
-    max(1, groups), epsilon=_EPSILON, dtype=dtype, use_fast_variance=False, name=name
-  )
+  fields = {'epsilon': _EPSILON, 'use_fast_variance': False}
+  return nn.GroupNorm(max(1, groups), dtype=dtype, name=name, **fields)
 
 
 def _encoding(h: int, w: int, c: int) -> np.ndarray:

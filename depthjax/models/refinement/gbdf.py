@@ -27,18 +27,12 @@ class GradientFusion(nn.Module):
   Returns `fusion` [b h w 1], disparity roughly in the range of `low`; with `side_outputs` also
   `half` [b h/2 w/2 1] and `quarter` [b h/4 w/4 1], for training; all float32. The arguments are
   those of fusenet.FuseNet; `train` and `keys` have no effect.
-
-  Fields:
-    levels: at least 3.
-    width: channels of the first level, doubled by each.
-    remat: recomputes the stages in the backward pass.
-    dtype: of the computation.
   """
 
-  levels: int = 10
-  width: int = 8
-  remat: bool = False
-  dtype: layers.Dtype = jnp.float32
+  levels: int = 10  # At least 3.
+  width: int = 8  # Channels of the first level, doubled by each.
+  remat: bool = False  # Recomputes the stages in the backward pass.
+  dtype: layers.Dtype = jnp.float32  # Of the computation.
 
   @nn.compact
   def __call__(

@@ -13,10 +13,6 @@ from depthjax.models.refinement import fusenet, gbdf
 
 # Height and width must be multiples of this, for GBDF with up to seven levels.
 STRIDE = fusenet.STRIDE
-_FIELDS = {
-  'fusenet': ('stem', 'widths', 'depths', 'attention', 'drop'),
-  'gbdf': ('levels', 'width'),
-}
 _NETWORKS = {'fusenet': fusenet.FuseNet, 'gbdf': gbdf.GradientFusion}
 
 
@@ -29,8 +25,8 @@ def network(fields: Mapping[str, Any]) -> nn.Module:
   name = fields.get('network', 'fusenet')
   if name not in _NETWORKS:
     raise ValueError(f'model.network is {name!r}; it can be {" or ".join(_NETWORKS)}')
-  known = (*_FIELDS[name], 'remat', 'dtype')
-  fields = {field: fields[field] for field in known if field in fields}
+  # A config has the fields of both networks.
+  fields = {x: value for x, value in fields.items() if x in _NETWORKS[name].__annotations__}
   return _NETWORKS[name](**module_fields(fields))
 
 
@@ -43,10 +39,7 @@ def from_config(config: Mapping[str, Any]) -> tuple[tuple[nn.Module, int, int], 
   """What a run trains, by its config: ((network, input size, enlarge), shapes of its variables).
 
   The input size is the long side of the run's maps, px; the network gets them `enlarge` times as
-  large.
-
-  Raises:
-    AttributeError, KeyError, TypeError, ValueError: the config is of another task.
+  large. Raises AttributeError, KeyError, TypeError or ValueError for a config of another task.
   """
   model, data = network(config['model']), config['data']
   size, enlarge = max(int(data['height']), int(data['width'])), config['model'].get('enlarge', 1)

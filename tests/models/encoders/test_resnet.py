@@ -1,5 +1,6 @@
 """The ResNet encoder: sizes, strides, dilation and shortcuts."""
 
+import collections
 import functools
 
 import jax
@@ -9,9 +10,6 @@ import pytest
 
 from depthjax.models import layers
 from depthjax.models.encoders import resnet
-
-# Parameters of each stage in the paper's width.
-_COUNTS = {'conv1': 9_600, 'res2': 215_808, 'res3': 1_219_584, 'res4': 7_098_368}
 
 
 @functools.cache
@@ -28,11 +26,10 @@ def _traced(width=2, **fields):
 
 
 def test_stages_have_the_published_numbers_of_parameters():
-  params = _traced(width=64)[0]['params']
-  counts = dict.fromkeys(_COUNTS, 0)
+  params, counts = _traced(width=64)[0]['params'], collections.Counter()
   for name, tree in params.items():
-    counts[name[:4] if name != 'conv1' else name] += sum(x.size for x in jax.tree.leaves(tree))
-  assert counts == _COUNTS
+    counts[name[:4]] += sum(x.size for x in jax.tree.leaves(tree))
+  assert counts == {'conv': 9_600, 'res2': 215_808, 'res3': 1_219_584, 'res4': 7_098_368}
   assert len(params) == 14
 
 
@@ -53,11 +50,6 @@ def test_stride_on_selects_the_strided_convolution(stride_on, rows):
   assert variables == _traced()[0]
 
 
-def test_an_unknown_stride_on_is_refused():
-  with pytest.raises(ValueError, match="stride_on is 'first'; it can be 'last' or 'middle'"):
-    _traced(stride_on='first')
-
-
 @pytest.mark.parametrize('dilation', [1, 2])
 def test_a_dilated_block_reads_pixels_at_that_distance(dilation):
   spot = np.zeros((1, 9, 9, 8), np.float32)
@@ -69,7 +61,7 @@ def test_a_dilated_block_reads_pixels_at_that_distance(dilation):
   assert list(rows) == [4 - dilation, 4, 4 + dilation]
 
 
-@pytest.mark.parametrize('act, expected', [(layers.identity, 0.7), (jax.nn.relu, 1.0)])
+@pytest.mark.parametrize('act, expected', [(jax.nn.identity, 0.7), (jax.nn.relu, 1.0)])
 def test_the_projected_shortcut_can_be_negative(act, expected):
   x = -np.ones((1, 4, 4, 3), np.float32)
   block = layers.Bottleneck(8, 2, project_act=act)

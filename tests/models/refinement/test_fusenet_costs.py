@@ -1,66 +1,27 @@
-"""Parameters and multiply-adds of the refinement network against the published numbers.
-
-Multiply-adds of convolutions, linear layers and attention; zero padding counts.
-"""
+"""Parameters and multiply-adds of the refinement network against the published numbers."""
 
 import functools
-import math
 
 import jax
-import jax.numpy as jnp
 import pytest
 
-from depthjax.models.encoders import mit
+from benchmarks import sddr_costs
 from depthjax.models.refinement import fusenet, refiners
-from depthjax.plan import work
-
-
-def _variables():
-  return jax.eval_shape(functools.partial(refiners.initial, fusenet.FuseNet()))
-
-
-def _macs(side, side_outputs):
-  x = jax.ShapeDtypeStruct((1, side, side, 1), jnp.float32)
-  apply = jax.jit(functools.partial(fusenet.FuseNet().apply, side_outputs=side_outputs))
-  jaxpr = apply.trace(_variables(), x, x).jaxpr.jaxpr
-  total = 0
-  for equation, _ in work._equations(jaxpr, 1):
-    size = sum(math.prod(x.aval.shape) for x in equation.outvars)
-    if equation.primitive.name == 'dot_general':
-      (contracted, _), _ = equation.params['dimension_numbers']
-      total += size * math.prod(equation.invars[0].aval.shape[i] for i in contracted)
-    elif equation.primitive.name == 'conv_general_dilated':
-      *kernel, _ = equation.invars[1].aval.shape  # [h w in out]
-      total += size * math.prod(kernel)
-  return total
-
-
-def _depthwise(side):
-  """Multiply-adds of the depthwise convolutions of both streams, sums of products in the trace."""
-  widths, depths = mit.SIZES['b0']
-  sides = [side // 4 // math.prod(mit.STRIDES[: i + 1]) for i in range(4)]
-  return 2 * sum(
-    d * 9 * 4 * width * s**2 for width, d, s in zip(widths, depths, sides, strict=True)
-  )
 
 
 def test_the_network_has_the_parameters_of_the_release():
-  variables = _variables()
-  count = lambda tree: sum(math.prod(x.shape) for x in jax.tree.leaves(tree))  # noqa: E731
-  assert count(variables) == 10_302_483
-  params = variables['params']
+  params = jax.eval_shape(functools.partial(refiners.initial, fusenet.FuseNet()))['params']
+  count = lambda tree: sum(x.size for x in jax.tree.leaves(tree))  # noqa: E731
+  assert count(params) == 10_302_483
   assert count(params['backbone']) == 3_339_776
   assert count(params['cross']) == 6_443_776
   assert sum(count(params[f'encoder_{i}']) for i in (1, 2, 3)) == 19_080
 
 
 @pytest.mark.parametrize('side, billions', [(1024, 4.90), (2048, 21.96)])
-def test_multiply_adds_with_side_outputs_are_the_published_ones(side, billions):
-  assert round((_macs(side, True) + _depthwise(side)) / 1e9, 2) == billions
-
-
-@pytest.mark.parametrize('side', [1024, 2048])
-def test_inference_omits_the_multiply_adds_of_the_side_outputs(side):
-  """3x3 convolutions to one channel, from 32 at a quarter and from 16 at half of the size."""
+def test_multiply_adds_are_the_published_ones_and_inference_omits_the_side_outputs(side, billions):
+  training = sddr_costs.macs(side, True)
+  assert round(training / 1e9, 2) == billions
+  # 3x3 convolutions to one channel, from 32 at a quarter and from 16 at half of the size.
   heads = 9 * (32 * (side // 4) ** 2 + 16 * (side // 2) ** 2)
-  assert _macs(side, True) - _macs(side, False) == heads
+  assert training - sddr_costs.macs(side, False) == heads

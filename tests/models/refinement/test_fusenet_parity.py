@@ -12,38 +12,31 @@ import pytest
 from depthjax.convert import sddr as convert
 from depthjax.models.refinement.fusenet import FuseNet
 
-_BENCHMARKS = pathlib.Path(__file__).parents[3] / 'benchmarks'
-_SEEDS = (0, 1, 2)
-
 
 @pytest.fixture(scope='module', name='twin')
 def fixture_twin():
   pytest.importorskip('torch', reason="torch is in the extra 'parity'")
   with pytest.MonkeyPatch.context() as patch:
-    patch.syspath_prepend(str(_BENCHMARKS))
+    patch.syspath_prepend(str(pathlib.Path(__file__).parents[3] / 'benchmarks'))
     yield importlib.import_module('sddr_twin')
 
 
 def _pair(twin, seed, shape):
-  """The twin, our variables of its weights, and two maps."""
+  """The twin, our variables of its weights, and two maps: for it and for our network."""
   net = twin.random(seed)
-  tensors = {name: x.numpy() for name, x in net.state_dict().items()}
+  weights = {name: x.numpy() for name, x in net.state_dict().items()}
   maps = np.random.default_rng(seed).random((2, 2, *shape, 1), np.float32)
-  return net, convert.convert(tensors, 'twin'), maps
-
-
-def _channels_first(twin, x):
-  return twin.torch.tensor(np.moveaxis(x, -1, 1).copy())
+  tensors = twin.torch.tensor(np.moveaxis(maps, -1, 2).copy())  # Contiguous.
+  return net, convert.convert(weights, 'twin'), tensors, maps
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('shape', [(128, 128), (256, 128)])
 def test_all_outputs_equal_the_twin(twin, shape):
   apply = jax.jit(FuseNet().apply)
-  for seed in _SEEDS:
-    net, variables, maps = _pair(twin, seed, shape)
-    ours = apply(variables, *maps)
-    theirs = net(*(_channels_first(twin, x) for x in maps))
+  for seed in range(3):
+    net, variables, tensors, maps = _pair(twin, seed, shape)
+    ours, theirs = apply(variables, *maps), net(*tensors)
     assert ours.keys() == theirs.keys()
     for name, x in theirs.items():
       x = np.moveaxis(x.numpy(), 1, -1)
@@ -54,9 +47,9 @@ def test_all_outputs_equal_the_twin(twin, shape):
 @pytest.mark.slow
 def test_gradients_equal_the_twin(twin):
   # With a single key in an attention, its queries would have no gradient.
-  net, variables, maps = _pair(twin, 0, (256, 128))
+  net, variables, tensors, maps = _pair(twin, 0, (256, 128))
   net.requires_grad_(True)
-  theirs = net(*(_channels_first(twin, x) for x in maps))
+  theirs = net(*tensors)
   rng = np.random.default_rng(3)
   weights = {name: rng.standard_normal(x.shape, np.float32) for name, x in theirs.items()}
   sum((x * twin.torch.tensor(weights[name])).sum() for name, x in theirs.items()).backward()
