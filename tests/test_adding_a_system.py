@@ -21,7 +21,7 @@ def fixture_folder(tmp_path, monkeypatch):
   for name, text in files:
     (tmp_path / name).write_text(text)
   assert sorted(name for name, _ in files) == ['config.py', 'denoise.py']
-  assert sum(text.count('\n') for _, text in files) <= 65
+  assert sum(text.count('\n') for _, text in files) <= 60
   monkeypatch.syspath_prepend(tmp_path)
   yield tmp_path
   sys.modules.pop('denoise', None)

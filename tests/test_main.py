@@ -81,7 +81,7 @@ def test_too_many_damaged_images_end_a_run_in_one_line(tmp_path):
   done = processes.run('depthjax', 'train', *arguments, timeout=300)
   lines = done.stderr.splitlines()
   last = next(line for line in lines if line.startswith('depthjax:'))
-  words = f'depthjax: {photos}: items cannot be read .png; a fraction of 0.05 is skipped'
+  words = f'depthjax: {photos}: items cannot be read .png; 5% of a source may be unreadable'
   others = [line for line in lines if line != last]
   messages.assert_one_line(f'{last}\n', words)
   assert done.returncode == 2 and all('skipped (' in line for line in others), done.stderr

@@ -31,7 +31,8 @@ class Options(NamedTuple):
   high: Annotated[_Path, Option(help='Sharp depth map; default: by --predictor, or DEPTH.')] = None
   weights: options.Weights = None
   predictor: Annotated[
-    _Path, Option(help='Run of a depth network, which predicts the sharp map and a missing DEPTH.')
+    _Path,
+    Option(help='Run, or weights, of a depth network, for the sharp map and a missing DEPTH.'),
   ] = None
   stages: Annotated[int, Option(min=1, max=2, help='1: the picture; 2: also its windows.')] = 1
   levels: Annotated[
@@ -46,9 +47,14 @@ class Options(NamedTuple):
     Scale | None, Option(help='Values of the input, or disparity in [0, 1]; default: unit for PNG.')
   ] = None
   input_size: Annotated[
-    int | None, Option(help='A multiple of 128; default: 3x the long side, at most 2048.')
+    int | None,
+    Option(
+      help='A multiple of 128; default: 3x the long side, at most 2048 (1024 for --stages=2).'
+    ),
   ] = None
-  ensemble: Annotated[int, Option(min=1, max=8, help='Flips to average over; 8 is 8x slower.')] = 1
+  ensemble: Annotated[
+    int, Option(min=1, max=8, help='Average over N flips and inversions; N is N times slower.')
+  ] = 1
   align: Annotated[
     Align, Option(help='Align to the consistent map in local windows, or by one scale and offset.')
   ] = Align.local

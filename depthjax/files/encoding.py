@@ -70,7 +70,8 @@ def _with_pillow(kind: str, pixels: np.ndarray, metadata: Metadata, **options) -
 
 
 def _with_opencv(extension: str, pixels: np.ndarray, metadata: Metadata = _NO_METADATA) -> bytes:
-  chunks = {cv2.IMAGE_METADATA_EXIF: metadata.exif, cv2.IMAGE_METADATA_ICCP: metadata.profile}
+  exif = (metadata.exif or b'').removeprefix(b'Exif\0\0')  # A prefix of JPEG only.
+  chunks = {cv2.IMAGE_METADATA_EXIF: exif, cv2.IMAGE_METADATA_ICCP: metadata.profile}
   chunks = {kind: np.frombuffer(data, np.uint8) for kind, data in chunks.items() if data}
   bgr = pixels[..., ::-1] if pixels.ndim == 3 else pixels
   done, data = cv2.imencodeWithMetadata(extension, bgr, list(chunks), list(chunks.values()))

@@ -31,7 +31,12 @@ def task(name: str) -> str:
 
 
 def config(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  """Translates a recorded config, or its table at the dotted path `prefix`, to current names."""
+  """Translates a recorded config, or its table at the dotted path `prefix`, to current names.
+
+  The fields of a user's task ('module:function') are its own and stay as they are.
+  """
+  if ':' in str(table.get('task', '')):
+    return dict(table)
   out = {}
   for old, value in table.items():
     name = FIELDS.get(prefix, {}).get(old, old)

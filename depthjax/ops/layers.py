@@ -185,7 +185,7 @@ def along_plane(disparity, plane, shift):
 
 
 def view(colour, alpha, planes, shift, pad, *, tilted=None, relief=None):
-  """View from a camera translated sideways: every layer is shifted by disparity * shift.
+  """View from a camera translated sideways, as of a stereo pair: layers shift by disparity * shift.
 
   Args:
     colour: linear light [l hp wp 3], straight.

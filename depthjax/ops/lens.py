@@ -73,7 +73,7 @@ def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted
 
   Args:
     colour: linear light [l hp wp 3], straight, complete behind nearer layers.
-    alpha: coverage [l hp wp] in [0, 1]; the last layer is opaque, whatever its alpha says.
+    alpha: coverage [l hp wp] in [0, 1]; the alpha of the last layer is taken as 1.
     planes: planes of disparity [l 3].
     samples: points of the aperture within the unit disc [s 2], the same for all layers.
     focus: disparity in focus.

@@ -58,7 +58,7 @@ def prepare(
   target: Path,
   *,
   long_side: int | None = None,
-  most_bad: float = 0.05,
+  max_bad: float = 0.05,
   track: Callable[[Iterable[Entry]], Iterable[Entry]] = iter,
 ) -> Prepared:
   """Reads a dataset of the catalogue and writes it to TARGET/NAME/1.0.0, completely or not at all.
@@ -71,7 +71,7 @@ def prepare(
     source: the dataset as it was downloaded and unpacked.
     target: folder of prepared datasets (TFDS_DATA_DIR); created if it does not exist.
     long_side: pixels to which larger records are reduced; None does not reduce.
-    most_bad: largest allowed fraction of bad records.
+    max_bad: largest allowed fraction of bad records.
     track: wraps the entries of a split while they are read, to show progress.
 
   Raises InputError: an unusable source or target, too many bad records, or a full disk.
@@ -86,7 +86,7 @@ def prepare(
   path = target / name / VERSION
   if path.exists():
     raise InputError(path, 'exists already', 'another --target, or remove it first')
-  loader = _Loader(source, len(found.entries), long_side, most_bad)
+  loader = _Loader(source, len(found.entries), long_side, max_bad)
   with _temporary(target, path) as temporary:
     records = {split: loader.records(track(entries), split) for split, entries in splits.items()}
     # TFDS takes the dataset's name from the class, and looks for files beside its module.
@@ -113,8 +113,8 @@ def _split(source: Path, found: Found) -> dict[str, list[Entry]]:
 class _Loader:
   """Loads entries one by one and counts bad ones."""
 
-  def __init__(self, source: Path, total: int, long_side: int | None, most_bad: float):
-    self.source, self.total, self.long_side, self.most_bad = source, total, long_side, most_bad
+  def __init__(self, source: Path, total: int, long_side: int | None, max_bad: float):
+    self.source, self.total, self.long_side, self.max_bad = source, total, long_side, max_bad
     self.counts, self.skipped = dict.fromkeys(SPLITS, 0), []
     # Written by the builder after all records.
     self.metadata = {'skipped': self.skipped, 'long_side': long_side, 'counts': self.counts}
@@ -135,10 +135,10 @@ class _Loader:
 
   def _skip(self, error: InputError) -> None:
     self.skipped.append(str(error))
-    if len(self.skipped) > self.most_bad * self.total:
+    if len(self.skipped) > self.max_bad * self.total:
       wrong = (
         f'{len(self.skipped)} of {self.total} records are bad, more than the fraction '
-        f'{self.most_bad:g}; the first: {_short(self.skipped[0])}'
+        f'{self.max_bad:g}; the first: {_short(self.skipped[0])}'
       )
       raise InputError(self.source, wrong, 'a complete dataset, or a larger --max-bad') from error
 

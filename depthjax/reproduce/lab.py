@@ -153,7 +153,8 @@ def _check_same(
   changes = record.changes(config, recorded, terms.defaults.to_dict())
   names = [name for name in changes if name not in terms.ignored]
   other = f'config (in {", ".join(names[:3])})' if names else ''
-  if not names and read_json(workdir / _HASHES) != hashes:
+  # Older runs have no record of some or all hashes.
+  if not names and {**hashes, **read_json(workdir / _HASHES)} != hashes:
     other = 'predictor or initial weights'
   if other:
     raise configuring.ConfigError(

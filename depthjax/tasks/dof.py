@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from depthjax.metrics import image as metrics_lib
 from depthjax.models.predictors import predictor as predictors
-from depthjax.ops import colour, layers, lens, resize, scatter
+from depthjax.ops import alignment, colour, layers, lens, resize, scatter
 from depthjax.tasks import scene
 from depthjax.tasks.task import Env, Frozen
 
@@ -77,6 +77,9 @@ def render_example(
     focus, aperture: scalars of the record; the focus is a disparity.
   """
   drawn = scene.unpack(record, geometry)
+  relief = relief and geometry.relief
+  if not relief:  # All outputs agree with what the lens renders.
+    drawn = drawn._replace(relief=None)
   limit = 2.0 * radius
   aperture = lens.aperture_shape(lens.vogel(samples), record['blades'], record['rotation'])
   target = lens.trace(
@@ -89,7 +92,7 @@ def render_example(
     limit=limit,
     pad=drawn.pad,
     tilted=range(len(drawn.planes)) if relief else geometry.tilted,
-    relief=drawn.relief if relief else None,
+    relief=drawn.relief,
   )
   image, disparity = scene.image(drawn), scene.disparity(drawn)
   observed = disparity
@@ -115,12 +118,9 @@ def aligned(prediction: jax.Array, truth: jax.Array) -> jax.Array:
   Predictions have an unknown scale and shift, but focus and aperture are in units of the scene. The
   scale is at least 0: constant predictions and those of inverted polarity become the true mean.
   """
-  axes = (1, 2, 3)
-  mean, true_mean = prediction.mean(axes, keepdims=True), truth.mean(axes, keepdims=True)
-  centred = prediction - mean
-  covariance = (centred * (truth - true_mean)).mean(axes, keepdims=True)
-  variance = (centred**2).mean(axes, keepdims=True)
-  return true_mean + jnp.maximum(covariance, 0) / jnp.maximum(variance, 1e-8) * centred
+  scale, _ = alignment.fit(prediction, truth)
+  mean, true_mean = (x.mean((1, 2, 3), keepdims=True) for x in (prediction, truth))
+  return true_mean + jnp.maximum(scale, 0) * (prediction - mean)
 
 
 def _defocus(disparity, focus, aperture, radius, steepness):

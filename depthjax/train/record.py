@@ -75,7 +75,10 @@ def write(
   """Writes config.json; before that, appends `changed` fields of `step` to changes.jsonl."""
   if changed:
     fields = {name: change._asdict() for name, change in changed.items()}
-    with open(workdir / 'changes.jsonl', 'a', encoding='utf-8') as file:
-      file.write(json.dumps({'step': step, 'changes': fields}) + '\n')
+    path = workdir / 'changes.jsonl'
+    text = path.read_text(encoding='utf-8') if path.exists() else ''
+    line = json.dumps({'step': step, 'changes': fields}) + '\n'
+    if not text.endswith(line):  # A run killed between the two files has written it already.
+      atomic.write_bytes(path, (text + line).encode(), ('.jsonl',))
   text = json.dumps(config.to_dict(), indent=2, default=str) + '\n'
   atomic.write_bytes(workdir / NAME, text.encode(), ('.json',))

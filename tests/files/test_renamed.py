@@ -26,6 +26,8 @@ def test_recorded_configs_are_translated():
   new = {'loss': {'fraction': 0.1, 'regions_by': 'position'}, 'data': {'tilted_background': 0.5}}
   assert renamed.config(old) == {**new, 'share': 3}
   assert renamed.config(new) == new
+  own = {'task': 'mine:make', 'model': {'start': 3}, 'loss': {'share': 0.1}}
+  assert renamed.config(own) == own  # A user's task has its own names.
 
 
 @pytest.mark.parametrize('name, field', [('lensblur', 'initialisation'), ('sddr', 'enlarge')])

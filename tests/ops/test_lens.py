@@ -222,15 +222,19 @@ def test_trace_is_the_mean_of_views(tilted):
   np.testing.assert_allclose(trace(colour, alpha, TILTED, samples, **options), expected, atol=1e-5)
 
 
-def test_trace_has_no_gather():
+@pytest.mark.parametrize('tilted', [(), (0, 2)])
+@pytest.mark.parametrize('raised', [False, True])
+def test_trace_and_view_have_no_gather(tilted, raised):
   batch = jax.tree.map(lambda x: np.stack([x, x]), (*scene(), FLAT))
 
-  def render(tilted, examples):
+  def render(example):
+    relief = jnp.zeros_like(example[1]) if raised else None
     options = {'focus': 0.5, 'strength': 12, 'limit': 6, 'pad': PAD, 'tilted': tilted}
-    return jax.lax.map(lambda example: lens.trace(*example, lens.vogel(8), **options), examples)
+    image = lens.trace(*example, lens.vogel(8), relief=relief, **options)
+    shift = jnp.array([3.0, 0.0])
+    return image, layers.view(*example, shift, PAD, tilted=tilted, relief=relief)
 
-  for tilted in ((), (0, 2)):
-    assert primitives(functools.partial(render, tilted), batch)['gather'] == 0
+  assert primitives(functools.partial(jax.lax.map, render), batch)['gather'] == 0
 
 
 def test_memory_does_not_grow_with_samples():

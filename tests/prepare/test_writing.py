@@ -110,7 +110,7 @@ def test_fraction_of_bad_records_is_limited(tmp_path):
   messages.refused(
     lambda: writing.prepare('ebb', source, tmp_path / 'b'), '2 of 20 records are bad'
   )
-  done = writing.prepare('ebb', source, tmp_path / 'b', most_bad=0.1)
+  done = writing.prepare('ebb', source, tmp_path / 'b', max_bad=0.1)
   assert sum(done.counts.values()) == 18
   files = [source / 'original' / '3.png', source / 'bokeh' / '4.png']
   assert [line.partition(': ')[0] for line in done.skipped] == list(map(str, files))
@@ -121,7 +121,7 @@ def test_split_without_good_records_is_refused(tmp_path):
   (number,) = holdout.members(['0', '1', '2'], 'val')
   made.truncate(source / 'bokeh' / f'{number}.png')
   words = 'no good record for the split val', f'bokeh/{number}.png'
-  messages.refused(lambda: writing.prepare('ebb', source, tmp_path / 'a', most_bad=1), *words)
+  messages.refused(lambda: writing.prepare('ebb', source, tmp_path / 'a', max_bad=1), *words)
   assert not (tmp_path / 'a').exists()
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from depthjax.data.scenes.config import SceneConfig
-from depthjax.tasks import scene
+from depthjax.tasks import dof, scene
 from tests.data import made
 
 FIELDS = {'layers': 4, 'tilted_foreground': 1.0, 'tilted_background': 1.0, 'relief': 0.7}
@@ -38,3 +38,20 @@ def test_geometry_names_the_layers_that_may_be_tilted():
   ):
     config = SceneConfig(layers=4, tilted_foreground=near, tilted_background=far)
     assert scene.geometry(config)[1:] == (expected, False)
+
+
+def test_a_lens_without_relief_gets_the_disparity_that_it_renders():
+  record = made.scene(0, **FIELDS)
+  geometry = scene.geometry(SceneConfig(**FIELDS, pad=6))
+  options = {'samples': 4, 'radius': 3, 'steepness': 2.0, 'corrupted': False}
+
+  def render(relief, geometry):
+    return dof.render_example(record, geometry=geometry, relief=relief, **options)
+
+  flat = render(False, geometry._replace(relief=False))
+  without, seen = render(False, geometry), render(True, geometry)
+  for name, x in flat.items():
+    np.testing.assert_array_equal(without[name], x)
+  for name in ('disparity', 'defocus', 'target'):
+    assert np.abs(seen[name] - flat[name]).max() > 0.005
+  np.testing.assert_allclose(seen['disparity'], scene.disparity(scene.unpack(record, geometry)))

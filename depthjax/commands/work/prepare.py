@@ -17,11 +17,11 @@ _SHOWN = 3  # Skipped records that are printed; metadata.json has all.
 
 
 def dataset(
-  name: str, source: pathlib.Path, target: pathlib.Path, long_side: int | None, most_bad: float
+  name: str, source: pathlib.Path, target: pathlib.Path, long_side: int | None, max_bad: float
 ) -> None:
   """Prepares a dataset of the catalogue; arguments as in writing.prepare."""
   track = functools.partial(progress.track, description=f'preparing {name}', transient=True)
-  done = writing.prepare(name, source, target, long_side=long_side, most_bad=most_bad, track=track)
+  done = writing.prepare(name, source, target, long_side=long_side, max_bad=max_bad, track=track)
   for line in done.skipped[:_SHOWN]:
     print(f'skipped: {line}')
   if len(done.skipped) > _SHOWN:

@@ -73,6 +73,9 @@ def _config(fields):
   if fields['scene_source']:
     wrong = f'scene_source is {fields["scene_source"]!r}'
     raise ValueError(f"{wrong}; it must be '' for predictions: set depth_source")
+  for name in ('tilted_foreground', 'relief', 'glass', 'mirror'):
+    if fields.get(name):
+      raise ValueError(f'{name} is {fields[name]}; predictions use data.predictions.relief only')
   return PredictionConfig(**fields['predictions'])
 
 

@@ -1,6 +1,7 @@
 """Tilt, relief and material of a scene's layers, drawn from the seed of the record.
 
-Each has its own random stream, so that changing one does not change the rest of the record.
+Each has its own random stream; tilt and relief share the disparity that is free between layers. The
+rest of the record does not depend on them.
 """
 
 from collections.abc import Mapping

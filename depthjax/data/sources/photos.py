@@ -98,7 +98,7 @@ class Skipping(Sequence):
     self.bad[at] = str(error)
     if len(self.bad) > max(1, MAX_SKIPPED * len(self)):
       wrong = f'{len(self.bad)} of {len(self)} items cannot be read (last: {error})'
-      right = f'intact files; at most a fraction of {MAX_SKIPPED} is skipped'
+      right = f'intact files; at most {MAX_SKIPPED:.0%} of a source may be unreadable'
       raise InputError(self.where, wrong, right) from error
     # Logged last: other reading threads would go on logging while the run stops.
     logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)

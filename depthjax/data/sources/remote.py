@@ -8,11 +8,11 @@ file, and don't keep the folder layout. Here a file is renamed into place once i
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import logging
 import os
 import pathlib
 import re
-import urllib.parse
 from collections.abc import Callable, Iterator
 from concurrent import futures
 
@@ -35,7 +35,10 @@ def cache_folder(url: str) -> pathlib.Path:
   """The local folder for copies of a URL, in DEPTHJAX_CACHE or else in the user's cache."""
   default = os.path.join(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'depthjax', 'data')
   root = pathlib.Path(os.environ.get('DEPTHJAX_CACHE') or default).expanduser()
-  return root / urllib.parse.quote(url.rstrip('/'), safe='')
+  url = url.rstrip('/')
+  # The end of the URL for people; the hash keeps names short and unique.
+  name = re.sub(r'[^A-Za-z0-9.]+', '-', url).strip('-')[-80:]
+  return root / f'{name}-{hashlib.blake2b(url.encode(), digest_size=6).hexdigest()}'
 
 
 def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> pathlib.Path:
@@ -88,6 +91,8 @@ def _is_stale(copy: pathlib.Path, info: dict) -> bool:
   if not copy.is_file() or copy.stat().st_size != info['size']:
     return True
   time = next((info[key] for key in _TIMES if info.get(key) is not None), 0)
+  if isinstance(time, str):
+    time = datetime.datetime.fromisoformat(time)
   return (time.timestamp() if isinstance(time, datetime.datetime) else time) > copy.stat().st_mtime
 
 
@@ -98,6 +103,9 @@ def _input_errors(where: str) -> Iterator[None]:
     yield
   except InputError:
     raise
+  except ImportError as error:
+    right = "pip install 'depthjax[cloud]' for gs://, or the package that fsspec names"
+    raise InputError(where, f'needs another package ({error})', right) from error
   except FileNotFoundError as error:
     raise InputError(where, 'does not exist', 'an existing file or folder') from error
   except Exception as error:  # Each package has its own types.

@@ -109,7 +109,7 @@ def test_unreadable_urls_are_errors_of_one_line(bucket, monkeypatch, tmp_path):
     ('gs://bucket/nothing', missing),
     ('gs://bucket/empty', missing),
     ('nonsense://x/y', r'cannot be read or copied \(Protocol not known: nonsense'),
-    ('abfs://x/y', r'cannot be read or copied \(.*adlfs'),
+    ('abfs://x/y', r'needs another package \(.*adlfs'),
   ):
     with pytest.raises(InputError, match=f'^{where}: {message}') as caught:
       remote.fetch(where)
