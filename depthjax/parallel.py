@@ -128,10 +128,10 @@ def jit_runner(
   layout = (shardings, of_frozen, split)
 
   def read(function: Callable) -> Callable:
-    def gathered(state: State, frozen: Any, batch: Batch) -> Any:
+    def on_replicated(state: State, frozen: Any, batch: Batch) -> Any:
       return function(*_replicated((state, frozen), mesh), batch)
 
-    return jax.jit(gathered, in_shardings=layout, out_shardings=replicated)
+    return jax.jit(on_replicated, in_shardings=layout, out_shardings=replicated)
 
   return Runner(
     **fields,

@@ -53,7 +53,7 @@ def torch_name(path: Sequence[str], rules: Rules) -> str:
 
 
 def to_torch(x: np.ndarray, dimensions: int = 0) -> np.ndarray:
-  """Returns a Flax array in the layout of PyTorch, with 1s appended up to so many dimensions."""
+  """Returns a Flax array in PyTorch's layout, with trailing 1s up to `dimensions` axes."""
   x = np.transpose(x, (3, 2, 0, 1) if np.ndim(x) == 4 else None)
   return np.reshape(x, x.shape + (1,) * (dimensions - x.ndim))
 

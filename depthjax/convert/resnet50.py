@@ -54,7 +54,7 @@ def convert(
 
 
 def layers() -> Iterator[tuple[str, str, tuple[str, ...], tuple[int, ...]]]:
-  """Yields for each convolution: its name, that of its norm, the Flax path, the kernel's shape."""
+  """Yields (name of a convolution, name of its norm, Flax path, kernel shape)."""
   yield 'conv1', 'bn1', ('conv1',), (_WIDTH, 3, 7, 7)
   before = middle = _WIDTH
   for number, stage in enumerate(resnet.STAGES, start=1):

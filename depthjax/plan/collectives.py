@@ -30,7 +30,7 @@ class Collective(NamedTuple):
 def within_slice(
   program: Program, instruction: Instruction, computation: Computation, count: int, devices: int
 ) -> Iterator[Collective]:
-  """The collective of an instruction that runs `count` times, or those inside a fusion.
+  """Yields the collectives of an instruction that runs `count` times: itself, or those in a fusion.
 
   `computation` holds the instruction and its operands; the program runs on `devices` devices.
   """

@@ -88,7 +88,7 @@ def _loader(
 
 
 def ambiguous(files: Sequence[Path]) -> Callable[[], NoReturn] | None:
-  """The `load` of a bad entry if there are several files, else None."""
+  """A loader that reports several files of one name, or None if there is at most one."""
   if len(files) < 2:
     return None
   names = ' and '.join(file.name for file in files)
@@ -96,7 +96,7 @@ def ambiguous(files: Sequence[Path]) -> Callable[[], NoReturn] | None:
 
 
 def refused(path: Path, wrong: str, right: str) -> Callable[[], NoReturn]:
-  """The `load` of a bad entry: raises InputError."""
+  """A loader that raises this InputError."""
 
   def load() -> NoReturn:
     raise InputError(path, wrong, right)

@@ -4,9 +4,6 @@ import numpy as np
 
 from depthjax.metrics import aligned, boundary, ordinal
 
-# Metrics for which larger is better; for all others smaller is.
-RISING = ('delta1', 'delta2', 'delta3', 'recall', 'f1')
-
 
 class Truth:
   """True disparity of a picture, with what the metrics compute from it once."""

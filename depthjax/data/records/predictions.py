@@ -119,7 +119,7 @@ def stored(
   *,
   train: bool,
 ) -> dict[str, np.ndarray]:
-  """A record as of `simulate`, with the predictions of a record of sources.depth.Stored."""
+  """As `simulate`, but with the predictions stored in a record of sources.depth.Stored."""
   flips, inverts, _ = _augmentation(rng, config, train)
   shape, known = maps['disparity'].shape, flipped(maps['valid'], flips)
   out = {'target': normalise(flipped(maps['disparity'], flips), known)}
@@ -208,7 +208,7 @@ def normalise(disparity: np.ndarray, valid: np.ndarray | None = None) -> np.ndar
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DrawPredictions(grain.transforms.RandomMap):
-  """Replaces a record by one of `simulate` of a drawn scene, a function of (seed, k) alone."""
+  """Draws a scene and simulates its predictions; a function of (seed, k)."""
 
   scene: SceneConfig
   config: PredictionConfig
@@ -223,7 +223,7 @@ class DrawPredictions(grain.transforms.RandomMap):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TakePredictions(grain.transforms.RandomMap):
-  """Makes a record of an item of sources.depth: `stored` if it has predictions, or `simulate`."""
+  """Makes a record from an item of sources.depth: stored predictions, or else simulated ones."""
 
   config: PredictionConfig
   train: bool

@@ -71,11 +71,11 @@ def draw(shape: Shape, radius: int) -> np.ndarray:
 def kernel_prior(
   widths: tuple[int, ...], radius: float, defocus: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """Kernels [b h w c] of the discs for a defocus [b h w 1], and the factor of the correction.
+  """Initial kernels [b h w c] that blur by a disc, and the weight [b h w 1] of their correction.
 
-  The factor [b h w 1] is 0 where everything nearby is in focus, so that the photograph stays as it
-  is there, and 1 where a pixel nearby is blurred over at least one other. `radius` is the blur
-  radius in pixels of a defocus of 1.
+  The weight is 0 where all pixels nearby are in focus, so that the photograph is unchanged there,
+  and 1 where a pixel nearby is blurred over at least one other. `radius` is the blur radius in
+  pixels of a defocus of 1.
   """
   kernels = mixture(radius * jnp.abs(defocus[..., 0]), widths, radius)
   return kernels, jnp.clip(radius * nearby_defocus(defocus, radius), 0, 1)
@@ -95,7 +95,7 @@ def prior_inputs(
 def upsampler_prior(
   widths: tuple[int, ...], radius: float, inputs: jax.Array, shape: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-  """Weights [b H W j] of a good upsampling to `shape`, and the factor of the correction there.
+  """Initial mixing weights [b H W j] at `shape`, and the weight of a learned correction.
 
   Small blurs are those of the sharp photograph, by the features of `widths` if there are any;
   larger ones those of the enlarged image. Maps 0 and 1 are the enlarged image and the photograph.

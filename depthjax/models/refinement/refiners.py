@@ -36,10 +36,10 @@ def stride(model: nn.Module) -> int:
 
 
 def from_config(config: Mapping[str, Any]) -> tuple[tuple[nn.Module, int, int], Any]:
-  """What a run trains, by its config: ((network, input size, enlarge), shapes of its variables).
+  """((network, long side of the training maps in px, factor that enlarges them), variable shapes).
 
-  The input size is the long side of the run's maps, px; the network gets them `enlarge` times as
-  large. Raises AttributeError, KeyError, TypeError or ValueError for a config of another task.
+  The shapes are those of the network's variables. Raises AttributeError, KeyError, TypeError or
+  ValueError for a config of another task.
   """
   model, data = network(config['model']), config['data']
   size, enlarge = max(int(data['height']), int(data['width'])), config['model'].get('enlarge', 1)

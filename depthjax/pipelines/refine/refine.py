@@ -33,7 +33,7 @@ class Refiner(NamedTuple):
   model: Any
   variables: dict[str, Any]
   trained_size: int  # Long side of the training pictures, px.
-  enlarged: int = 1  # Input size of the network in training over that side.
+  enlarged: int = 1  # Network input size divided by `trained_size`, in training.
 
 
 def load(path: str | os.PathLike) -> Refiner:

@@ -102,8 +102,8 @@ def render(
   upsample = functools.partial(upsample, learned.variables)
   margin, near = _head_radius(learned.model), _nearby(signed[0], radius=learned.radius)
   for i in range(count):
-    place = _place(signed[i], near, radius=learned.radius, scale=2**i)
-    low = np.concatenate([images[i], np.clip(blurred, 0, 1), signed[i], place], axis=-1)
+    prior = _prior_inputs(signed[i], near, radius=learned.radius, scale=2**i)
+    low = np.concatenate([images[i], np.clip(blurred, 0, 1), signed[i], prior], axis=-1)
     blurred = _doubled(upsample, low, images[i + 1], margin, core)
   return blurred[:h, :w]
 
@@ -126,8 +126,8 @@ def _doubled(upsample, low: np.ndarray, guide: np.ndarray, margin: int, core: in
       inner.append(slice(start, start + size))
       parts.append(slice(span.start, span.stop))
     corner = tuple(i.start - o.start for i, o in zip(inner, outer, strict=True))
-    image, blurred, defocus, place = np.split(low[*outer][None], (3, 6, 7), axis=-1)
-    made = upsample(image, blurred, defocus, guide[*_twice(inner)][None], corner, place)
+    image, blurred, defocus, prior = np.split(low[*outer][None], (3, 6, 7), axis=-1)
+    made = upsample(image, blurred, defocus, guide[*_twice(inner)][None], corner, prior)
     kept = [slice(p.start - i.start, p.stop - i.start) for p, i in zip(parts, inner, strict=True)]
     result[*_twice(parts)] = np.asarray(made[0])[*_twice(kept)]
   return result
@@ -163,8 +163,8 @@ def _nearby(defocus: jax.Array, radius: int) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames=('radius', 'scale'))
-def _place(defocus: jax.Array, near: jax.Array, radius: int, scale: int) -> jax.Array:
-  """discs.prior_inputs at a level `scale` times as large as the lowest, of which `near` is."""
+def _prior_inputs(defocus: jax.Array, near: jax.Array, radius: int, scale: int) -> jax.Array:
+  """Inputs of the upsampler's prior at `scale` times the lowest level, of which `near` is."""
   return discs.prior_inputs(defocus, resize.upsample(near, defocus.shape[:2]), radius, scale)
 
 
@@ -181,8 +181,8 @@ _half = jax.jit(functools.partial(resize.downsample, factor=2))
 def compiled(model: LensBlur):
   """The two parts of the network, blur and upsampler, compiled once for each shape."""
 
-  def upsample(variables, image, blurred, defocus, guide, corner, place):
+  def upsample(variables, image, blurred, defocus, guide, corner, prior):
     arrays = image, blurred, defocus, guide
-    return model.apply(variables, *arrays, corner=corner, prior_inputs=place, method='upsample')
+    return model.apply(variables, *arrays, corner=corner, prior_inputs=prior, method='upsample')
 
   return jax.jit(functools.partial(model.apply, method='blur')), jax.jit(upsample)
