@@ -12,9 +12,7 @@ from jax import lax
 
 from depthjax.ops.colour import srgb_to_linear
 
-# Tiles of `displaced` (rows, columns): small for the caches of CPUs, larger where each step of a
-# loop costs a kernel launch.
-_TILE_CPU, _TILE = (32, 128), (128, 128)
+_TILE = (128, 128)  # Rows and columns that `_summed` renders at once.
 _ITERATIONS = 6  # If each divides the error by 3, one of 20 px falls below 0.03 px.
 
 
@@ -99,52 +97,66 @@ def translated(planar, layer, offset, pad):
     start, size = (layer, 0, row + down, column + right), (1, c, hp - 2 * pad, wp - 2 * pad)
     return lax.dynamic_slice(planar, start, size, allow_negative_indices=False)[0]
 
-  near = tap(0, 0) * ((1 - x) * (1 - y)) + tap(0, 1) * (x * (1 - y))
-  return near + tap(1, 0) * ((1 - x) * y) + tap(1, 1) * (x * y)
+  return _bilinear(tap, x, y)
 
 
 def displaced(planar, layer, amount, direction, pad):
-  """Samples one layer bilinearly at pixel + amount * direction, one amount per pixel: no gather.
+  """Samples one layer bilinearly at pixel + amount * direction, one amount per pixel.
 
-  The result is a sum of shifted slices, each weighted per pixel by max(0, 1 - distance) along both
-  axes, which is exactly bilinear. All displacements are parallel, so few shifts have a weight: at
-  each integer shift along the larger component of the direction (major), four along the other
-  (minor). Each tile of the frame loops over its own range of shifts, short for smooth amounts.
+  A gather, except on a TPU, which gathers one element at a time: there it is a sum of slices. Both
+  agree to rounding.
 
   Args:
     planar: layers [l c hp wp].
     layer: index of the layer.
     amount: factor of the direction at each pixel [h w].
-    direction: (x, y) in pixels per unit of amount [2]. Displacements are clipped to +-pad.
+    direction: (x, y) in pixels per unit of amount [2]; displacements must not exceed `pad`.
     pad: padding of the layers.
 
   Returns:
-    The frame [c h w]. It has no reverse-mode derivative: the loops depend on the data.
+    The frame [c h w]. It has no reverse-mode derivative: loops of `_summed` depend on the data.
   """
+  on_tpu, elsewhere = (functools.partial(f, layer=layer, pad=pad) for f in (_summed, _gathered))
+  return lax.platform_dependent(planar, amount, direction, tpu=on_tpu, default=elsewhere)
+
+
+def _gathered(planar, amount, direction, *, layer, pad):
+  """`displaced` by a gather of four neighbours."""
+  c, hp, wp = planar.shape[1:]
+  x = jnp.clip(jnp.arange(pad, wp - pad) + amount * direction[0], 0, wp - 1)
+  y = jnp.clip(jnp.arange(pad, hp - pad)[:, None] + amount * direction[1], 0, hp - 1)
+  column, row = jnp.minimum(jnp.floor(x), wp - 2), jnp.minimum(jnp.floor(y), hp - 2)
+  corner = row.astype(jnp.int32) * wp + column.astype(jnp.int32)
+  pixels = jnp.asarray(planar)[layer].reshape(c, hp * wp)
+
+  def tap(down, right):
+    return pixels.at[:, corner + (down * wp + right)].get(mode='promise_in_bounds')
+
+  return _bilinear(tap, x - column, y - row)
+
+
+def _summed(planar, amount, direction, *, layer, pad):
+  """`displaced` by a sum of shifted slices.
+
+  Each slice is weighted per pixel by max(0, 1 - distance) along both axes, which is bilinear. All
+  displacements are parallel, so few shifts have a weight: at each integer shift along the larger
+  component of the direction (major), four along the other (minor). Each tile of the frame loops
+  over its own range of shifts, short for smooth amounts.
+  """
+  c, hp, wp = planar.shape[1:]
+  h, w = hp - 2 * pad, wp - 2 * pad
   vertical = jnp.abs(direction[1]) >= jnp.abs(direction[0])
   major, minor = (jnp.where(vertical, *pair) for pair in (direction[::-1], direction))
   ratio = minor / jnp.where(major == 0, 1, major)
   along = jnp.clip(amount * major, -pad, pad)
-  on_cpu, elsewhere = (
-    functools.partial(_displaced, layer=layer, pad=pad, tile=tile) for tile in (_TILE_CPU, _TILE)
-  )
-  return lax.platform_dependent(planar, along, ratio, vertical, cpu=on_cpu, default=elsewhere)
-
-
-def _displaced(planar, along, ratio, vertical, *, layer, pad, tile):
-  """`displaced` by along [h w] pixels on the major axis and ratio * along on the minor axis."""
-  c, hp, wp = planar.shape[1:]
-  h, w = hp - 2 * pad, wp - 2 * pad
-  th, tw = min(tile[0], h), min(tile[1], w)
+  th, tw = min(_TILE[0], h), min(_TILE[1], w)
   tile_rows, tile_columns = math.ceil(h / th), math.ceil(w / tw)
 
   def render(number, frame):
     row = jnp.minimum(number // tile_columns * th, h - th)
     column = jnp.minimum(number % tile_columns * tw, w - tw)
     major = lax.dynamic_slice(along, (row, column), (th, tw))
-    # Reduced in two steps, since XLA vectorises only the first on CPU.
-    low, high = (lax.optimization_barrier(x) for x in (major.min(axis=0), major.max(axis=0)))
-    first, last = jnp.floor(low.min()), jnp.ceil(high.max())
+    first, last = jnp.floor(major.min()), jnp.ceil(major.max())
     # Broadcast here: otherwise a TPU computes the weights of every step in a separate kernel.
     major = lax.optimization_barrier(jnp.broadcast_to(major, (c, th, tw)))
 
@@ -165,6 +177,12 @@ def _displaced(planar, along, ratio, vertical, *, layer, pad, tile):
 
   frame = jnp.zeros((c, h, w), planar.dtype)
   return lax.fori_loop(0, tile_rows * tile_columns, render, frame)
+
+
+def _bilinear(tap, x, y):
+  """Interpolates between the neighbours tap(down, right) at the fractions x and y."""
+  near = tap(0, 0) * ((1 - x) * (1 - y)) + tap(0, 1) * (x * (1 - y))
+  return near + tap(1, 0) * ((1 - x) * y) + tap(1, 1) * (x * y)
 
 
 def along_plane(disparity, plane, shift):

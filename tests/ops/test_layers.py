@@ -1,5 +1,7 @@
 """Layered scenes against slow NumPy and SciPy twins."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -73,8 +75,9 @@ def test_translated_and_displaced_equal_scipy_shift(offset):
   planar, offset = np.moveaxis(colour, -1, 1), np.float32(offset)
   expected = np.moveaxis(shifted(colour[1], -offset), -1, 0)
   np.testing.assert_allclose(layers.translated(planar, 1, offset, PAD), expected, atol=1e-5)
-  displaced = layers.displaced(planar, 1, np.ones((H, W), np.float32), offset, PAD)
-  np.testing.assert_allclose(displaced, expected, atol=1e-5)
+  for function in (layers._gathered, layers._summed):
+    displaced = function(planar, np.ones((H, W), np.float32), offset, layer=1, pad=PAD)
+    np.testing.assert_allclose(displaced, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('direction', [(3.0, -4.0), (-4.0, 3.0), (5.0, 0.0), (0.0, -5.0), (0, 0)])
@@ -88,8 +91,9 @@ def test_displaced_equals_bilinear_sampling_in_every_tile(direction):
   offset = amount * direction[:, None, None] + pad
   position = [np.arange(h)[:, None] + offset[1], np.arange(w) + offset[0]]
   expected = [scipy.ndimage.map_coordinates(channel, position, order=1) for channel in planar[1]]
-  displaced = jax.jit(layers.displaced, static_argnums=4)(planar, 1, amount, direction, pad)
-  np.testing.assert_allclose(displaced, expected, atol=1e-5)
+  for function in (layers._gathered, layers._summed):
+    sample = jax.jit(functools.partial(function, layer=1, pad=pad))
+    np.testing.assert_allclose(sample(planar, amount, direction), expected, atol=1e-5)
 
 
 def test_offsets_are_clipped_to_the_padding():

@@ -45,8 +45,7 @@ def test_every_config_has_a_plan(path):
   # refines four windows of each image.
   ratio = sum(plan.train.work.matrix.values()) / sum(plan.evaluate.work.matrix.values())
   assert 2 < ratio <= (12 if config.data.kind == 'predictions' else 3.1)
-  # The length of the loop that renders tilted layers depends on the data.
-  assert not plan.train.costs.collectives and plan.train.work.unknown_loops == bool(config.render)
+  assert not plan.train.costs.collectives and not plan.train.work.unknown_loops
   assert report.verdict(plan).startswith('FITS')
 
 
