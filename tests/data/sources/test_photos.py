@@ -140,7 +140,7 @@ def test_unreadable_items_are_replaced_and_logged_once(caplog):
 
 
 def test_too_many_unreadable_items_are_an_error():
-  with pytest.raises(InputError, match='^photos: 3 of 40 items cannot be read .last: 2.jpg.* 0.05'):
+  with pytest.raises(InputError, match='^photos: 3 of 40 items cannot be read .last: 2.jpg.* 5%'):
     skipping(40, range(10))[0][0]
   with pytest.raises(InputError, match=r'^photos: none of 1 items can be read \(0.jpg'):
     skipping(1, [0])[0][0]
