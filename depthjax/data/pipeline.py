@@ -1,6 +1,5 @@
 """From a source to batches: batch k is a pure function of (source, transforms, seed, k)."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,8 +13,6 @@ from depthjax.data.workers import end_with_parent
 # Threads and processes of grain draw one scene each. OpenCV's own threads would compete with them
 # for the CPUs, and deadlock in forked processes.
 cv2.setNumThreads(0)
-# The commands silence the root logger because of Orbax; skipped records are still reported.
-logging.getLogger('depthjax.data').setLevel(logging.WARNING)
 
 # Every index draws a new scene, so the length of an epoch is arbitrary; grain shuffles up to 2^32.
 EPOCH = 2**30
