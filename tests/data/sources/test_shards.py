@@ -160,6 +160,8 @@ def test_incomplete_folders_and_invalid_manifests_are_refused(copy, tmp_path):
 
 def test_scenes_of_format_1_are_read_as_flat_and_opaque(root, copy):
   scenes, form = opened(copy), shards.layout(scene.config(FIELDS), 1)
+  lens = ('focus', 'aperture', 'blades', 'rotation', 'highlight')
+  assert list(form) == ['layers', 'planes', 'observed', *lens, 'seed']
   records = list(scenes)
   for number, name in enumerate(scenes.manifest.names()):
     writer = array_record_module.ArrayRecordWriter(str(copy / name), shards.WRITER_OPTIONS)
