@@ -54,7 +54,8 @@ def test_a_killed_run_loses_no_saved_step(tmp_path, reference_of_two, phases):
     # Missing steps were replaced by newer ones.
     assert all(sum(new > step for new in after) >= _KEEP for step in set(before) - set(after))
   run = machines.trained(workdir)
-  assert f'resuming from step {max(after)}' in run.out
+  if after:  # Both kills may come before the first complete checkpoint.
+    assert f'resuming from step {max(after)}' in run.out
   machines.assert_same(workdir, reference_of_two)
   assert not _saving(workdir)
 
