@@ -53,19 +53,6 @@ def circle_of_confusion(disparity, focus, *, strength, limit):
   return jnp.clip(strength * (disparity - focus), -limit, limit)
 
 
-def thin_lens_strength(focal_length, f_number, focus_distance, pixel_pitch):
-  """Blur radius in pixels per unit of disparity (1/metre) of a thin lens.
-
-  K = f^2 z_f / (2 F (z_f - f) p): focal length f, f-number F, focus distance z_f from the lens, and
-  pitch p of the pixels on the sensor; lengths in metres.
-
-  Source: the circle of confusion of Potmesil and Chakravarty, "A lens and aperture camera model for
-  synthetic image generation", SIGGRAPH 1981.
-  """
-  magnified = focal_length**2 * focus_distance / (focus_distance - focal_length)
-  return magnified / (2 * f_number * pixel_pitch)
-
-
 def trace(colour, alpha, planes, samples, *, focus, strength, limit, pad, tilted=(), relief=None):
   """Image of a layered scene through a lens, with occlusion: the mean of pinhole views.
 

@@ -92,18 +92,6 @@ def test_circle_of_confusion_is_signed_and_clipped():
   np.testing.assert_allclose(defocus, [-6, -2, 0, 4], atol=1e-5)
 
 
-@pytest.mark.parametrize('distance', [0.9, 2.5, 30.0])
-def test_strength_equals_rays_traced_through_a_thin_lens(distance):
-  focal_length, f_number, focus_distance, pitch = 0.05, 1.8, 2.0, 6e-6
-  heights = np.linspace(-0.5, 0.5, 101) * focal_length / f_number
-  # A thin lens changes the slope of a ray by its height divided by the focal length.
-  slopes = heights / distance - heights / focal_length
-  sensor = 1 / (1 / focal_length - 1 / focus_distance)
-  radius = np.abs(heights + slopes * sensor).max() / pitch
-  strength = lens.thin_lens_strength(focal_length, f_number, focus_distance, pitch)
-  np.testing.assert_allclose(strength * abs(1 / distance - 1 / focus_distance), radius, rtol=1e-3)
-
-
 @pytest.mark.parametrize(
   'blades, limit, tilted, raised',
   [(0, 6, (), 0), (6, 6, (), 0), (0, 2.5, (), 0), (0, 5, (0, 1, 2), 0), (0, 5, (0, 2), 4)],
