@@ -33,7 +33,7 @@ _ALLOWED = {
   'processes': 'configuring jax numpy',
   'train': (
     'tasks parallel processes configuring rules data files '
-    'jax numpy flax optax orbax ml_collections rich tensorboardX'
+    'jax numpy flax optax orbax ml_collections rich tensorboardX wandb'
   ),
   'reproduce': 'configuring train files data ops pipelines scoring cv2 numpy ml_collections',
   'plan': 'configuring train data jax numpy ml_collections rich',
@@ -51,7 +51,7 @@ _PLACES = {
   'jax.sharding.PartitionSpec': ('depthjax/parallel.py',),
 }
 # Optional dependencies, imported inside the functions that use them.
-_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib', 'h5py', 'torch'}
+_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib', 'h5py', 'torch', 'wandb'}
 
 
 @functools.cache

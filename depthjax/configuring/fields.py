@@ -58,6 +58,8 @@ def defaults() -> ml_collections.ConfigDict:
     # multiples of `keep_every` steps are never deleted (0: none).
     'checkpoint': {'every': 500, 'keep': 3, 'keep_every': 0},
     'log_every': 50,
+    # Weights & Biases besides metrics.jsonl and TensorBoard; needs depthjax[wandb].
+    'log': {'wandb': False},
   }
   return ml_collections.ConfigDict(fields)
 

@@ -1,4 +1,4 @@
-"""The log of a run: WORKDIR/metrics.jsonl, TensorBoard events and a progress bar."""
+"""The log of a run: WORKDIR/metrics.jsonl, TensorBoard events, W&B and a progress bar."""
 
 import contextlib
 import json
@@ -10,20 +10,25 @@ from rich import progress
 
 from depthjax.files import atomic
 from depthjax.train.events import Events
+from depthjax.train.wandb_log import Wandb
 
 
 class Log:
-  """Writes metrics as JSON lines and TensorBoard events; for process 0.
+  """Writes metrics as JSON lines and TensorBoard events, and to W&B if `wandb`; for process 0.
 
   Lines after step `start`, which a killed run has left, are removed, so that the file equals that
-  of an uninterrupted run.
+  of an uninterrupted run. `wandb` is the config of the run, or None.
   """
 
-  def __init__(self, workdir: pathlib.Path, *, start: int, total: int):
+  def __init__(
+    self, workdir: pathlib.Path, *, start: int, total: int, wandb: dict[str, Any] | None = None
+  ):
+    # First: W&B may refuse the run.
+    self._writers: list[Events | Wandb] = [] if wandb is None else [Wandb(workdir, wandb)]
     self._path = workdir / 'metrics.jsonl'
     self._start, self._kinds = start, _truncate(self._path, start)
     self._file = open(self._path, 'a', encoding='utf-8')
-    self._events = Events(workdir / 'events', start=start)
+    self._writers.append(Events(workdir / 'events', start=start))
     columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
     self._bar = progress.Progress(*columns, '{task.fields[rate]}')
     self._task = self._bar.add_task('training', total=total, completed=start, rate='')
@@ -41,11 +46,14 @@ class Log:
     values = {k: v if math.isfinite(v) else None for k, v in scalars.items()}
     self._file.write(json.dumps({'step': step, 'kind': kind, **values}, allow_nan=False) + '\n')
     self._file.flush()
-    self._events.scalars(step, {f'{kind}/{name}': value for name, value in scalars.items()})
+    named = {f'{kind}/{name}': value for name, value in scalars.items()}
+    for writer in self._writers:
+      writer.scalars(step, named)
 
   def pictures(self, step: int, images: dict[str, Any]) -> None:
-    """Writes pictures [h w 3] in [0, 1] as TensorBoard events."""
-    self._events.images(step, images)
+    """Writes pictures [h w 3] in [0, 1] as TensorBoard events, and to W&B."""
+    for writer in self._writers:
+      writer.images(step, images)
 
   def advance(self, step: int, *, loss: float | None = None, rate: float | None = None) -> None:
     """Updates the progress bar; prints the numbers if the output is not a terminal."""
@@ -64,7 +72,8 @@ class Log:
     """Closes the files and stops the bar."""
     self._bar.stop()
     with contextlib.closing(self._file):
-      self._events.close()
+      for writer in self._writers:
+        writer.close()
 
 
 class Silent:

@@ -18,7 +18,7 @@ from depthjax import processes
 from depthjax.files import disk, weights
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
-from depthjax.train import lock, record, resume, stopping
+from depthjax.train import lock, provenance, record, resume, stopping
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.clock import Clock
 from depthjax.train.errors import NotFinite, Terminated
@@ -37,8 +37,9 @@ def train(
 ) -> dict[str, float]:
   """Trains to `config.steps` in `workdir`; resumes from its newest checkpoint if `terms` allow it.
 
-  Writes metrics.jsonl, config.json, events/, pictures/, checkpoints/, weights.safetensors (the
-  averaged variables) and, for the steps of `profile`, profile/. Returns the last evaluation.
+  Writes metrics.jsonl, config.json, provenance.jsonl, events/, pictures/, checkpoints/,
+  weights.safetensors (the averaged variables) and, for the steps of `profile`, profile/. Returns
+  the last evaluation.
 
   Raises:
     NotFinite: a loss or gradient was not finite.
@@ -59,16 +60,20 @@ def train(
     stack.enter_context(checkpoints)
     stops = stack.enter_context(stopping.on_sigterm())
     state, start, changed = resume.restore(experiment, config, checkpoints, workdir, terms)
+    log, origin = Silent(), {}
     if first:
       record.write(workdir, config, start, changed)
-    log = Log(workdir, start=start, total=config.steps) if first else Silent()
+      origin = provenance.describe(config)
+      provenance.append(workdir, origin)
+      wandb = config.to_dict() if config.log.wandb else None
+      log = Log(workdir, start=start, total=config.steps, wandb=wandb)
     with contextlib.closing(log):
       log.say(_summary(state, start, workdir))
       if changed:
         log.say(f'changed: {resume.describe(changed)}')
       traced = stack.enter_context(contextlib.closing(Profile(workdir / 'profile', profile)))
       clock = Clock(config.batch_size)
-      run = _Run(experiment, config, workdir, checkpoints, log, stops, traced, clock)
+      run = _Run(experiment, config, workdir, checkpoints, log, stops, traced, clock, origin)
       return run.to_end(state, start)
 
 
@@ -83,6 +88,7 @@ class _Run(NamedTuple):
   stops: stopping.Stops
   profile: Profile
   clock: Clock
+  origin: dict[str, Any]  # As provenance.describe, for the weights.
 
   def to_end(self, state: Any, start: int) -> dict[str, float]:
     with contextlib.closing(self.experiment.feed(start)) as batches:
@@ -171,7 +177,12 @@ class _Run(NamedTuple):
       variables = self.experiment.runner.replicate(state.ema)
       if jax.process_index() == 0:
         evaluate_lib.write_pictures(self.workdir / 'pictures', step, pictures)
-        metadata = {'task': config.task, 'step': step, 'config': config.to_dict()}
+        metadata = {
+          'task': config.task,
+          'step': step,
+          'config': config.to_dict(),
+          'provenance': self.origin,
+        }
         path = self.workdir / 'weights.safetensors'
         weights.save_weights(path, jax.device_get(variables), metadata)
       self.log.pictures(step, pictures)

@@ -12,7 +12,16 @@ from depthjax.files.errors import InputError
 
 NAME = 'config.json'
 # Tables and fields that do not affect the trained weights: hardware, speed, memory and logging.
-FREE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every', 'loss.chunk', 'loss.sequential')
+FREE = (
+  'parallel',
+  'input',
+  'eval',
+  'checkpoint',
+  'log',
+  'log_every',
+  'loss.chunk',
+  'loss.sequential',
+)
 
 
 class Change(NamedTuple):

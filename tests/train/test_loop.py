@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.train import checkpoint, evaluate, loop
 from depthjax.train import experiment as experiment_lib
@@ -37,7 +38,10 @@ def test_a_run_writes_metrics_checkpoints_config_and_weights(reference):
   assert [line['step'] for line in log_lib.read_metrics(workdir, 'eval')] == [3, 6]
   assert machines.steps(workdir) == [2, 4, 6]
   assert json.loads((workdir / 'config.json').read_text())['task'] == config.task
-  assert (workdir / 'weights.safetensors').exists() and any((workdir / 'events').iterdir())
+  (line,) = (workdir / 'provenance.jsonl').read_text().splitlines()
+  metadata = weights.load_weights(workdir)[1]
+  assert json.loads(line).items() >= metadata['provenance'].items() and metadata['step'] == 6
+  assert any((workdir / 'events').iterdir())
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(reference, tmp_path, monkeypatch):

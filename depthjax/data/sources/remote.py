@@ -31,6 +31,11 @@ def read(where: str, name: str) -> bytes:
     return file.read()
 
 
+def is_url(where: str) -> bool:
+  """Whether a location is a URL, such as gs://bucket/folder."""
+  return re.match(r'[a-z][a-z0-9+.-]*://', where) is not None
+
+
 def cache_folder(url: str) -> pathlib.Path:
   """The local folder for copies of a URL, in DEPTHJAX_CACHE or else in the user's cache."""
   default = os.path.join(os.environ.get('XDG_CACHE_HOME', '~/.cache'), 'depthjax', 'data')
@@ -51,7 +56,7 @@ def fetch(where: str, wanted: Callable[[str], bool] = lambda name: True) -> path
 
   Raises InputError: the URL cannot be read, has no wanted file, or fsspec lacks a package for it.
   """
-  if not re.match(r'[a-z][a-z0-9+.-]*://', where):
+  if not is_url(where):
     return pathlib.Path(where).expanduser()
   folder = cache_folder(where)
   with _input_errors(where):

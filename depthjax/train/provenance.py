@@ -1,0 +1,72 @@
+"""Where the numbers of a run come from: code, packages, devices, command and data."""
+
+import datetime
+import importlib.metadata
+import json
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import ml_collections
+
+from depthjax.data.sources import fingerprint
+
+NAME = 'provenance.jsonl'
+_PACKAGE = pathlib.Path(__file__).parents[2]  # The checkout, or site-packages.
+_VERSIONS = 'depthjax jax jaxlib flax optax orbax-checkpoint grain numpy opencv-python-headless'
+
+
+def describe(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """The provenance of a run with this config in this process, as JSON values.
+
+  Returns:
+    commit: git commit of the depthjax checkout, with '-dirty' if files differ from it; '' without.
+    project: the same for the repository of the current folder, '' if it is the same or none.
+    versions: of Python and packages.
+    devices: number and kind; processes: their number.
+    command: the command line.
+    data: hashes by location, as fingerprint.fingerprints.
+  """
+  here = revision(pathlib.Path.cwd())
+  commit = revision(_PACKAGE) if (_PACKAGE / '.git').exists() else ''
+  kinds = sorted({device.device_kind for device in jax.devices()})
+  return {
+    'commit': commit,
+    'project': here if here != commit else '',
+    'versions': {'python': platform.python_version(), **_versions()},
+    'devices': f'{jax.device_count()} x {", ".join(kinds)}',
+    'processes': jax.process_count(),
+    'command': shlex.join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]),
+    'data': fingerprint.fingerprints(config.data.to_dict()),
+  }
+
+
+def append(workdir: pathlib.Path, entry: dict[str, Any]) -> None:
+  """Appends a line to WORKDIR/provenance.jsonl: the time (UTC) of a start, and `describe`."""
+  time = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+  with open(workdir / NAME, 'a', encoding='utf-8') as file:
+    file.write(json.dumps({'time': time, **entry}) + '\n')
+
+
+def revision(folder: pathlib.Path) -> str:
+  """The git commit of a folder, with '-dirty' if tracked files differ; '' if there is none."""
+  command = ['git', '-C', str(folder), 'describe', '--always', '--abbrev=40', '--exclude=*']
+  try:
+    done = subprocess.run([*command, '--dirty'], capture_output=True, text=True, timeout=60)
+  except (OSError, subprocess.TimeoutExpired):
+    return ''
+  return done.stdout.strip() if done.returncode == 0 else ''
+
+
+def _versions() -> dict[str, str]:
+  found = {}
+  for name in _VERSIONS.split():
+    try:
+      found[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+      found[name] = ''
+  return found
