@@ -86,7 +86,6 @@ def parse(argv: list[str], values: flags.FlagValues) -> ml_collections.ConfigDic
     InputError: config.json of the run is damaged.
   """
   flags.DEFINE_string('config', None, 'Config of the run.', values)
-  values.set_gnu_getopt()
   try:
     rest = values(argv, known_only=True)  # Overrides are not known yet.
     config = configuring.load(_where(values))
