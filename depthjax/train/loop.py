@@ -93,6 +93,7 @@ class _Run(NamedTuple):
   def steps(self, state: Any, start: int, batches: Iterator) -> Any:
     config, compiled, pending = self.config, None, None
     frozen = self.experiment.frozen()
+    hyper = self.experiment.runner.replicate(self.experiment.hyper)
     # A run that was killed during an evaluation has saved the step but not evaluated it.
     unevaluated = processes.any_process(start > 0 and not self.log.has('eval'))
     for step in range(start, config.steps):
@@ -111,9 +112,9 @@ class _Run(NamedTuple):
         self.evaluate(state, step)
       with self.clock.timed('input'):
         batch = next(batches)
-      compiled = compiled or self.compile(state, frozen, batch)
+      compiled = compiled or self.compile(state, frozen, hyper, batch)
       with self.profile.step(step) as results:
-        state, scalars = compiled(state, frozen, batch)
+        state, scalars = compiled(state, frozen, hyper, batch)
         results.append(scalars)
       if pending:
         self.write(*pending, state)
@@ -122,7 +123,7 @@ class _Run(NamedTuple):
       self.write(*pending, state)
     return state
 
-  def compile(self, *arguments: Any) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+  def compile(self, *arguments: Any) -> Callable[..., tuple[Any, Any]]:
     """The compiled step; it accepts only arrays of these shapes and shardings."""
     with self.clock.timed('pause'):
       begin = time.perf_counter()

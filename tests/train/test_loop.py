@@ -67,7 +67,7 @@ def test_a_checkpoint_is_restored_on_other_devices(reference, fields):
   experiment = experiment_lib.build(tiny.config(**fields))
   state = _state(experiment, workdir, 4)
   batch = experiment.runner.put(next(experiment.batches('train', 4)))
-  state, scalars = experiment.runner.step(state, experiment.frozen(), batch)
+  state, scalars = experiment.runner.step(state, experiment.frozen(), experiment.hyper, batch)
   assert state.step == 5
   np.testing.assert_allclose(scalars['loss'], machines.record(workdir)[4]['loss'], rtol=1e-3)
 

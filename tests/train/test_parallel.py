@@ -22,7 +22,7 @@ def _trained(config=tiny.config, **fields):
   batches, losses = experiment.batches('train', 0), []
   for _ in range(_STEPS):
     batch = experiment.runner.put(next(batches))
-    state, scalars = experiment.runner.step(state, experiment.frozen(), batch)
+    state, scalars = experiment.runner.step(state, experiment.frozen(), experiment.hyper, batch)
     losses.append(jax.device_get(scalars))
   return losses, jax.device_get(state), state, experiment
 
