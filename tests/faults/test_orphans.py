@@ -8,11 +8,9 @@ from tests import processes
 
 _READS = """
 import multiprocessing, time
-from absl import flags
 from depthjax.data import pipeline
 
 if __name__ == '__main__':
-  flags.FLAGS.mark_as_parsed()
   ds = pipeline.batched(pipeline.examples(range(100), seed=0), batch_size=2)
   stream = pipeline.stream(ds, workers=1)
   next(stream)
