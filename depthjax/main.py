@@ -5,6 +5,7 @@ depthjax plan --config=configs/lensblur.py:base --topology=v5e:4x4 --batch_size=
 """
 
 import functools
+import signal
 import sys
 
 from absl import app, flags
@@ -19,6 +20,9 @@ flags.DEFINE_string('workdir', None, 'Folder for checkpoints, metrics, pictures 
 flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Split to evaluate.')
 flags.DEFINE_string('cluster', '', "'', auto, or host:port,count,index of this process.")
 flags.DEFINE_bool('change', False, 'Resume a run although its config changed.')
+flags.DEFINE_integer(
+  'resume', None, 'Resume from the checkpoint of this step; set later ones aside.', 0
+)
 flags.DEFINE_string('profile', '', 'Profile the training steps START:STOP.')
 flags.DEFINE_string('topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...')
 flags.DEFINE_integer('batch_size', None, "Batch size to plan for; default: the config's.", 1)
@@ -36,18 +40,21 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Exit codes:
     0: done.
-    1: the loss or a gradient was not finite; the last finite state is saved.
+    1: the loss or a gradient was not finite; the message names the checkpoint to go on from.
     2: the user must fix something, which one line names: a config, a file, a full disk, a folder in
       use by another run, too many unreadable records. The same command then resumes the run.
     70: an unexpected error, with its traceback, or the loss of another process of the run (134 if
       JAX detected it). A restart may help.
-    143: stopped by SIGTERM; the state is saved.
+    130: SIGINT came twice, or before the training had begun; nothing is saved.
+    143: stopped by SIGTERM or SIGINT; the state is saved.
 
   Raises ConfigError for invalid arguments, before jax is imported.
   """
   if '--help' in arguments:
     print(f'{__doc__}\n{FLAGS.module_help(__name__)}')
     return
+  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Without a traceback.
   argv = [f'depthjax {verb}', *arguments]
   app.run(functools.partial(_main, verb), argv=argv, flags_parser=parse)
 

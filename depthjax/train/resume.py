@@ -13,6 +13,7 @@ from depthjax.train import experiment as experiment_lib
 from depthjax.train import initialise, record
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.experiment import Experiment
+from depthjax.train.means import Means
 
 
 class Terms(NamedTuple):
@@ -31,10 +32,11 @@ STRICT = Terms()
 
 
 class Start(NamedTuple):
-  """A state, its step, and the fields that differ from the recorded config."""
+  """A state, its step, its means, and the fields that differ from the recorded config."""
 
   state: Any
   step: int
+  means: Means
   changed: Mapping[str, record.Change]
 
 
@@ -44,24 +46,34 @@ def restore(
   checkpoints: Checkpoints,
   workdir: pathlib.Path,
   terms: Terms = STRICT,
+  at: int | None = None,
 ) -> Start:
   """The newest undamaged checkpoint, or a new state and step 0 if there is no checkpoint.
 
+  With `at`, the checkpoint of that step; later ones are renamed to STEP.replaced.
+
   Raises:
-    ConfigError: the run has another config, or is already past `config.steps`.
+    ConfigError: the run has another config, is already past `config.steps`, or has no checkpoint of
+      step `at`.
     InputError: the checkpoint is of another model, all are damaged, or config.json is.
   """
-  newest = checkpoints.latest()
-  if newest is None:
+  records = checkpoints.records()
+  if at is not None and at not in records:
+    kept = ', '.join(map(str, records)) or 'none'
+    raise ConfigError(f'resume is {at}; it must be the step of a checkpoint: {kept}')
+  if not records:
     state = experiment.runner.init(experiment_lib.seed_key(config.seed))
     if config.initialise.weights:
       state = initialise.from_weights(state, config.initialise)
-    return Start(state, 0, {})
+    return Start(state, 0, Means({}), {})
   changed = same_run(config, workdir / record.NAME, terms)
+  newest = max(records) if at is None else at
   if newest > config.steps:
     raise ConfigError(f'steps is {config.steps}; the run in {workdir} is already at step {newest}')
-  state, step = checkpoints.restore_newest(experiment.runner.abstract)
-  return Start(state, step, changed)
+  state, step = checkpoints.restore_newest(experiment.runner.abstract, at)
+  if at is not None:
+    checkpoints.set_aside([later for later in records if later > at], 'replaced')
+  return Start(state, step, Means(records[step]), changed)
 
 
 def same_run(

@@ -44,10 +44,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(reference, tmp_pa
   config, workdir = reference
   save = checkpoint.Checkpoints.save
 
-  def dies(self, step, state):
+  def dies(self, step, *arguments):
     if step == 4:
       raise KeyboardInterrupt
-    save(self, step, state)
+    save(self, step, *arguments)
 
   monkeypatch.setattr(checkpoint.Checkpoints, 'save', dies)
   with pytest.raises(KeyboardInterrupt):

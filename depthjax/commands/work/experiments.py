@@ -46,7 +46,8 @@ def _train(values: flags.FlagValues) -> None:
   path, _, arg = config_flags.get_config_filename(values['config']).partition(':')
   defaults = configuring.load(pathlib.Path(path), arg)  # Without the command line's overrides.
   terms = resume.Terms(change=values.change, defaults=defaults)
-  loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
+  options = {'profile': profile.parse(values.profile), 'resume_step': values.resume}
+  loop.train(values.config, workdir, terms, **options)
   processes.barrier()
   if jax.process_index() == 0:
     print(f'done: {workdir}')
