@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
@@ -96,7 +97,15 @@ def averaged(gradients: Callable, mode: str) -> Callable:
   """
   if mode != 'pmap':
     return gradients
-  return lambda *arguments: jax.lax.pmean(gradients(*arguments), _PMAP)
+
+  def mean(state: State, frozen: Any, batch: Batch) -> Any:
+    grads, new, scalars = gradients(state, frozen, batch)
+    # Of the changes, because the mean of equal numbers is rounded: frozen statistics would drift.
+    changes = jax.tree.map(jnp.subtract, new, state.model_state)
+    grads, changes, scalars = jax.lax.pmean((grads, changes, scalars), _PMAP)
+    return grads, jax.tree.map(jnp.add, state.model_state, changes), scalars
+
+  return mean
 
 
 def all_gathered(gradients: Callable, mode: str, mesh: Mesh) -> Callable:

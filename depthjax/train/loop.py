@@ -144,7 +144,7 @@ class _Run(NamedTuple):
 
   def save(self, state: Any, step: int) -> None:
     """Saves a state and its record."""
-    self.checkpoints.save(step, state, self.means.record())
+    self.checkpoints.save(step, state, self.means.record(step))
 
   def stopped(self, state: Any, step: int) -> None:
     """Saves the state and ends the run."""
@@ -193,19 +193,20 @@ class _Run(NamedTuple):
   def diverged(self, state: Any) -> None:
     """Saves the last finite state unless its loss has run away, and ends the run."""
     self.checkpoints.wait()
-    last, record = int(jax.device_get(state.step)), self.means.record()
+    last = int(jax.device_get(state.step))
+    record = self.means.record(last)
     good = means_lib.good({last: record, **self.checkpoints.records()})
-    if good == last:
+    found = f'the loss had run away before; the newest checkpoint before that is of step {good}'
+    if good is None:
+      found = 'the loss had run away before, and no checkpoint is older'
+    elif good == last:
       self.checkpoints.save(last, state.replace(finite=np.ones((), bool)), record)
       self.checkpoints.wait()
-    found = (
-      f'the state of step {good} is saved'
-      if good == last
-      else (f'the loss had run away before; the newest checkpoint before that is of step {good}')
-    )
+      found = f'the state of step {good} is saved'
+    onward = 'Start another --workdir' if good is None else f'Go on with --resume={good}, --change'
     raise NotFinite(
-      f'the loss or its gradient was not finite at step {last + 1}; {found}. Go on with '
-      f'--resume={good}, a lower --config.optimizer.peak and --change'
+      f'the loss or its gradient was not finite at step {last + 1}; {found}. {onward} and a lower '
+      '--config.optimizer.peak'
     )
 
 

@@ -10,19 +10,19 @@ import collections
 from collections.abc import Mapping
 from typing import Any
 
-# As JSON: `terms`, names of the scalars that were not 0 in every step so far; `loss`, the mean
-# since the checkpoint before or, if it is later, since a term began; None without a step; `steps`
-# and `sums` of the line in progress.
+# As JSON: `since`, the step of the checkpoint before; `loss`, the mean since then or, if it is
+# later, since a term of the loss began (None without a step); `terms`, the names of the scalars
+# that have begun, which are not 0; `steps` and `sums` of the line in progress.
 Record = Mapping[str, Any]
 
-# A loss of more than this many times the lowest has run away.
-_FACTOR = 2.0
+_FACTOR = 2.0  # A loss of more than this many times the lowest has run away.
 
 
 class Means:
   """Adds up the scalars of steps, beginning with the record of a checkpoint or with nothing."""
 
-  def __init__(self, record: Record):
+  def __init__(self, record: Record, step: int = 0):
+    self._since = step
     self._steps = record.get('steps', 0)
     self._sums = collections.Counter(record.get('sums', {}))
     self._terms = set(record.get('terms', ()))
@@ -44,29 +44,38 @@ class Means:
     self._steps, self._sums = 0, collections.Counter()
     return means
 
-  def record(self) -> Record:
-    """The record of a checkpoint; begins the mean loss of the next."""
+  def record(self, step: int) -> Record:
+    """The record of the checkpoint of a step; begins the mean loss of the next."""
     loss = self._loss / self._loss_steps if self._loss_steps else None
-    self._loss, self._loss_steps = 0.0, 0
     line = {'steps': self._steps, 'sums': dict(self._sums)}
-    return {'terms': sorted(self._terms), 'loss': loss, **line}
+    record = {'since': self._since, 'loss': loss, 'terms': sorted(self._terms), **line}
+    self._since, self._loss, self._loss_steps = step, 0.0, 0
+    return record
 
 
 def losses(records: Mapping[int, Record]) -> dict[int, float]:
-  """The recorded losses that can be compared with the newest, by step.
+  """The losses of checkpoints, by step: the larger one of the means before and after it.
 
-  They have the same terms: a loss is larger once a term of it begins, as after SDDR's `loss.start`.
+  The mean before does not tell whether the last update was good. A loss is comparable with the
+  newest if it has the same terms: it is larger once a term begins, as at SDDR's `loss.start`.
   """
+  known = _comparable(records)
+  after = {records[step]['since']: loss for step, loss in known.items()}
+  both = {step: [x[step] for x in (known, after) if step in x] for step in records}
+  return {step: max(found) for step, found in both.items() if found}
+
+
+def good(records: Mapping[int, Record]) -> int | None:
+  """The newest step whose loss is at most twice the lowest mean; None if all have run away.
+
+  Checkpoints whose losses are unknown, those of older versions, count as good.
+  """
+  limit = _FACTOR * min(_comparable(records).values(), default=0.0)
+  found = losses(records)
+  return max((step for step in records if found.get(step, limit) <= limit), default=None)
+
+
+def _comparable(records: Mapping[int, Record]) -> dict[int, float]:
   known = {step: record for step, record in records.items() if record.get('loss') is not None}
   terms = known[max(known)]['terms'] if known else []
   return {step: record['loss'] for step, record in known.items() if record['terms'] == terms}
-
-
-def good(records: Mapping[int, Record]) -> int:
-  """The newest step whose loss had not run away: at most twice the lowest that is comparable.
-
-  Checkpoints without a record, of older versions, count as good.
-  """
-  known = losses(records)
-  limit = _FACTOR * min(known.values(), default=0.0)
-  return max(step for step in records if known.get(step, limit) <= limit)

@@ -73,7 +73,7 @@ def restore(
   state, step = checkpoints.restore_newest(experiment.runner.abstract, at)
   if at is not None:
     checkpoints.set_aside([later for later in records if later > at], 'replaced')
-  return Start(state, step, Means(records[step]), changed)
+  return Start(state, step, Means(records[step], step), changed)
 
 
 def same_run(

@@ -138,7 +138,9 @@ def train_step(
   updates, opt = optimizer(hyper).update(grads, state.opt, state.params)
   params = optax.apply_updates(state.params, updates)
   keep = jnp.minimum(hyper['ema'], (1 + state.step) / (10 + state.step))
-  ema = optax.incremental_update({'params': params, **model_state}, state.ema, 1 - keep)
+  # In this form the average of a frozen array equals it exactly.
+  average = lambda new, old: old + (1 - keep) * (new - old)  # noqa: E731
+  ema = jax.tree.map(average, {'params': params, **model_state}, state.ema)
   finite = state.finite & jnp.isfinite(scalars['loss']) & jnp.isfinite(norm)
   new = state.replace(step=state.step + 1, params=params, model_state=model_state, ema=ema, opt=opt)
   new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)

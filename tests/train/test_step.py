@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from depthjax import parallel
 from depthjax.plan import work
 from depthjax.tasks.task import Task
 from depthjax.train import experiment as experiment_lib
@@ -105,22 +106,40 @@ def test_the_state_is_frozen_after_a_loss_that_is_not_finite():
     jax.tree.map(np.testing.assert_array_equal, getattr(later, name), getattr(good, name))
 
 
-def test_untrained_parameters_do_not_change_and_are_not_in_the_gradient_norm():
+@pytest.mark.parametrize('parts', [1, 4])
+def test_untrained_parameters_do_not_change_and_are_not_in_the_gradient_norm(parts):
   batch, rates = _batch(), (('w', 0.0), ('.*', 1.0))
   trained = functools.partial(optimizer.trained, learning_rate_factors=rates)
   grads = functools.partial(step_lib.gradients, task=_TASK, trained=trained)
+  grads = step_lib.accumulate(grads, parts, trained=trained)
   step = functools.partial(step_lib.train_step, gradients=grads, optimizer=lambda hyper: _TX)
   state, scalars = jax.jit(step)(_state(), {}, {'ema': 0.9}, batch)
   slope = 2 * (batch['x'] - batch['y']).mean()
   np.testing.assert_allclose(scalars['grad_norm'], abs(slope), rtol=1e-5)
   assert state.params['w'] == 1 and state.params['b'] != 0
-  for parts in (1, 4):
-    accumulated = step_lib.accumulate(grads, parts, trained=trained)
-    found = jax.eval_shape(accumulated, _state(), {}, batch)[0]
-    assert found['w'] is None and found['b'].shape == ()
+  found = jax.eval_shape(grads, _state(), {}, batch)[0]
+  assert found['w'] is None and found['b'].shape == ()
+
+
+@pytest.mark.parametrize('mode, parts', [('jit', 4), ('pmap', 1)])
+def test_frozen_arrays_stay_exactly_the_same(mode, parts):
+  """The mean of equal numbers over devices, and of a number with itself, would be rounded."""
   trained = functools.partial(optimizer.trained, learning_rate_factors=(('.*', 0.0),))
-  _, statistics, _ = step_lib.gradients(_state(), {}, batch, task=_TASK, trained=trained)
-  assert statistics == {'stats': {'mean': 0}}
+  grads = functools.partial(step_lib.gradients, task=_TASK, trained=trained)
+  grads = parallel.averaged(step_lib.accumulate(grads, parts, trained=trained), mode)
+  step = functools.partial(step_lib.train_step, gradients=grads, optimizer=lambda hyper: _TX)
+  start = _state().replace(model_state={'stats': {'mean': jnp.float32(0.3)}})
+  start = start.replace(ema={'params': start.params, **start.model_state})
+  batch = _batch()
+  if mode == 'pmap':
+    step = jax.pmap(step, axis_name='batch', in_axes=(None, None, None, 0), out_axes=None)
+    batch = jax.tree.map(lambda x: x[:, None], batch)
+  state = start
+  for _ in range(3):
+    state, scalars = (step if mode == 'pmap' else jax.jit(step))(state, {}, {'ema': 0.9}, batch)
+  assert scalars['grad_norm'] == 0 and state.step == 3
+  for name in ('params', 'model_state', 'ema'):
+    jax.tree.map(np.testing.assert_array_equal, getattr(state, name), getattr(start, name))
 
 
 def test_statistics_are_trained_if_parameters_of_their_module_are():
