@@ -12,10 +12,9 @@ _BLOCKS = """
 import jax
 from depthjax.train import stopping
 with stopping.on_signals():
-  loop = jax.jit(lambda x: jax.lax.fori_loop(0, 10**12, lambda i, x: x * x, x))
-  result = loop(1.0)
   print('ready', flush=True)
-  result.block_until_ready()
+  loop = jax.jit(lambda x: jax.lax.fori_loop(0, 2**31 - 1, lambda i, x: x * x, x))
+  loop(1.0).block_until_ready()
 """
 
 
@@ -26,7 +25,7 @@ def test_a_second_interrupt_ends_a_blocked_process():
     try:
       assert process.stdout.readline() == 'ready\n'
       process.send_signal(signal.SIGINT)
-      time.sleep(0.2)
+      time.sleep(0.5)
       assert process.poll() is None
       process.send_signal(signal.SIGINT)
       assert process.wait(5) == 130 and process.stderr.read() == ''
