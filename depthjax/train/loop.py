@@ -199,7 +199,8 @@ class _Run(NamedTuple):
     found = f'the loss had run away before; the newest checkpoint before that is of step {good}'
     if good is None:
       found = 'the loss had run away before, and no checkpoint is older'
-    elif good == last:
+    if processes.any_process(good == last):  # Files of another process may be seen late.
+      good = last
       self.checkpoints.save(last, state.replace(finite=np.ones((), bool)), record)
       self.checkpoints.wait()
       found = f'the state of step {good} is saved'

@@ -60,7 +60,7 @@ def restore(
   records = checkpoints.records()
   if at is not None and at not in records:
     kept = ', '.join(map(str, records)) or 'none'
-    raise ConfigError(f'resume is {at}; it must be the step of a checkpoint: {kept}')
+    raise ConfigError(f'--resume is {at}; {workdir} has the checkpoints of steps: {kept}')
   if not records:
     state = experiment.runner.init(experiment_lib.seed_key(config.seed))
     if config.initialise.weights:

@@ -75,6 +75,8 @@ def _ended_by_two_interrupts() -> Iterator[None]:
     while number := os.read(read, 1):
       interrupts += number[0] == signal.SIGINT
       if interrupts == 2:
+        if os.isatty(1):
+          os.write(1, b'\x1b[?25h\n')  # Shows the cursor, which the progress bar hides.
         os._exit(128 + signal.SIGINT)  # As shells report it.
 
   watcher = threading.Thread(target=watch, daemon=True)
