@@ -11,6 +11,7 @@ config is that of the run in --workdir. Add --config.NAME=VALUE to replace its f
 
 import faulthandler
 import pathlib
+import signal
 import sys
 
 import ml_collections
@@ -25,6 +26,7 @@ _FLAGS = (
   (flags.DEFINE_enum, 'split', 'test', ['val', 'test'], 'Split to evaluate.'),
   (flags.DEFINE_string, 'cluster', '', "'', auto, or host:port,count,index of this process."),
   (flags.DEFINE_bool, 'change', False, 'Accept another config than that of the run or the scenes.'),
+  (flags.DEFINE_integer, 'resume', None, 'Train from the checkpoint of this step again.', 0),
   (flags.DEFINE_string, 'profile', '', 'Profile the training steps START:STOP.'),
   (flags.DEFINE_string, 'topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'),
   (flags.DEFINE_integer, 'batch_size', None, "Batch size to plan for; default: the config's.", 1),
@@ -47,12 +49,13 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Exit codes:
     0: done.
-    1: the loss or a gradient was not finite; the last finite state is saved.
+    1: the loss or a gradient was not finite; the message names the checkpoint to go on from.
     2: the user must fix something, which one line names: a config, a file, a full disk, a folder in
       use by another run, too many unreadable records. The same command then resumes the run.
     70: an unexpected error, with its traceback, or the loss of another process of the run (134 if
       JAX detected it). A restart may help.
-    143: stopped by SIGTERM; the state is saved.
+    130: SIGINT came twice, or before the training had begun; nothing is saved.
+    143: stopped by SIGTERM or SIGINT; the state is saved.
 
   Raises ConfigError for invalid arguments, before jax is imported.
   """
@@ -64,6 +67,8 @@ def run(verb: str, arguments: list[str]) -> None:
   if not getattr(values, _NEEDS[verb]):
     raise configuring.ConfigError(f'--{_NEEDS[verb]} is missing')
   runner.hush()
+  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Without a traceback.
   faulthandler.enable()  # Shows where a library in C++ crashed.
   try:
     work = runner.load('commands.work.experiments:run')

@@ -2,8 +2,8 @@
 
 
 class NotFinite(RuntimeError):
-  """A loss or gradient was NaN or infinite; the last finite state is saved."""
+  """A loss or gradient was NaN or infinite; the message names the checkpoint to go on from."""
 
 
 class Terminated(RuntimeError):
-  """The run was stopped by SIGTERM; its state is saved."""
+  """The run was stopped by SIGTERM or SIGINT; its state is saved."""

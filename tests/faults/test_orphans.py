@@ -1,18 +1,18 @@
-"""Worker processes of the input pipeline end when their parent is killed."""
+"""Worker processes of the input pipeline end when their parent is killed, and only then."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 
 from tests import processes
 
 _READS = """
 import multiprocessing, time
-from absl import flags
 from depthjax.data import pipeline
 
 if __name__ == '__main__':
-  flags.FLAGS.mark_as_parsed()
   ds = pipeline.batched(pipeline.examples(range(100), seed=0), batch_size=2)
   stream = pipeline.stream(ds, workers=1)
   next(stream)
@@ -21,13 +21,16 @@ if __name__ == '__main__':
 """
 
 
-def test_workers_of_a_killed_process_exit(tmp_path):
+def test_workers_ignore_interrupts_and_exit_with_their_parent(tmp_path):
   script = tmp_path / 'reads.py'
   script.write_text(_READS)
   with subprocess.Popen(
     [sys.executable, script], env=processes.ENVIRONMENT, stdout=subprocess.PIPE, text=True
   ) as reader:
     workers = reader.stdout.readline().split()
+    for worker in workers:
+      os.kill(int(worker), signal.SIGINT)  # As Ctrl-C in a terminal.
+    time.sleep(0.5)
     assert workers and processes.alive(*workers)
     reader.send_signal(signal.SIGKILL)
   processes.until(lambda: not processes.alive(*workers), 'for the workers to end', 30)
