@@ -66,7 +66,7 @@ def _plan(values: flags.FlagValues) -> None:
   if values.json:
     atomic.check_output(values.json, ('.json',))  # Compiling takes minutes.
   if values.batch_size:
-    config.batch_size = config.eval.examples = values.batch_size
+    config.batch_size = values.batch_size
   topology = topology_lib.find(values.topology)
   say, fields = Console(soft_wrap=True), {'search': values.search, 'quick': values.quick}
   plan = planning.plan(config, topology, **fields, progress=say.print)
