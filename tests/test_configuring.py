@@ -74,8 +74,8 @@ def test_arguments_are_values_by_name_or_of_the_first_field():
 @pytest.mark.parametrize(
   'text, message',
   [
-    ('def broken(', "not a config file: '.' was never closed in line 1"),
-    ('import no_such_module', "not a config file: No module named 'no_such_module'"),
+    ('def broken(', "SyntaxError in line 1: '.' was never closed; expected a config file"),
+    ('import no_such_module', "ModuleNotFoundError in line 1: No module named 'no_such_module'"),
     ('x = 1', 'has no function get_config'),
     (None, 'does not exist; expected a config such as'),
   ],

@@ -4,13 +4,7 @@ import operator
 
 import ml_collections
 
-
-class ConfigError(Exception):
-  """An invalid config; the message names the field, its value and what would be right.
-
-  Not a ValueError: absl would print a long message of its own for one that a config file raises.
-  """
-
+from depthjax.configuring.errors import ConfigError
 
 MINIMUM = {  # Bound -> fields that must be at least as large.
   0: (

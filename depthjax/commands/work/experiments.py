@@ -1,5 +1,6 @@
 """`depthjax train`, `evaluate` and `plan`: the commands that take a config."""
 
+import functools
 import json
 import pathlib
 import signal
@@ -7,11 +8,11 @@ import sys
 from typing import NoReturn
 
 import jax
+import ml_collections
 from absl import flags
-from ml_collections import config_flags
 from rich.console import Console
 
-from depthjax import configuring, processes
+from depthjax import processes
 from depthjax.commands import runner
 from depthjax.files import atomic
 from depthjax.files.errors import InputError
@@ -21,11 +22,15 @@ from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import loop, profile, resume
 
 
-def run(verb: str, values: flags.FlagValues) -> NoReturn:
-  """Trains, evaluates or plans; ends the process with the exit code documented in `main.run`."""
+def run(verb: str, values: flags.FlagValues, plain: ml_collections.ConfigDict) -> NoReturn:
+  """Trains, evaluates or plans; ends the process with the exit code documented in `main.run`.
+
+  `plain` is the config without the overrides of the command line.
+  """
   try:
     processes.start(values.cluster)
-    {'train': _train, 'evaluate': _evaluate, 'plan': _plan}[verb](values)
+    work = {'train': functools.partial(_train, plain), 'evaluate': _evaluate, 'plan': _plan}
+    work[verb](values)
     code = 0
   except Exception as error:
     code = runner.report(error)
@@ -41,11 +46,9 @@ def _workdir(values: flags.FlagValues) -> pathlib.Path:
   return workdir
 
 
-def _train(values: flags.FlagValues) -> None:
+def _train(plain: ml_collections.ConfigDict, values: flags.FlagValues) -> None:
   workdir = _workdir(values)
-  path, _, arg = config_flags.get_config_filename(values['config']).partition(':')
-  defaults = configuring.load(pathlib.Path(path), arg)  # Without the command line's overrides.
-  terms = resume.Terms(change=values.change, defaults=defaults)
+  terms = resume.Terms(change=values.change, defaults=plain)
   loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
   processes.barrier()
   if jax.process_index() == 0:
