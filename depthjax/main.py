@@ -19,8 +19,8 @@ from ml_collections import config_flags
 from depthjax import configuring
 from depthjax.commands import runner
 
-# The flag that each verb requires.
-_NEEDS = {'train': 'workdir', 'evaluate': 'workdir', 'plan': 'topology'}
+# The flags of which each verb requires one.
+_NEEDS = {'train': ('workdir',), 'evaluate': ('workdir', 'weights'), 'plan': ('topology',)}
 
 
 def run(verb: str, arguments: list[str]) -> None:
@@ -28,7 +28,8 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Exit codes:
     0: done.
-    1: the loss or a gradient was not finite; the last finite state is saved.
+    1: the loss or a gradient was not finite, and the last finite state is saved; or the evaluated
+      network returned NaN.
     2: the user must fix something, which one line names: a config, a file, a full disk, a folder in
       use by another run, too many unreadable records. The same command then resumes the run.
     70: an unexpected error, with its traceback, or the loss of another process of the run (134 if
@@ -42,8 +43,8 @@ def run(verb: str, arguments: list[str]) -> None:
     print(f'{__doc__}\n{values.module_help(__name__)}')
     return
   plain = parse([f'depthjax {verb}', *arguments], values)
-  if not getattr(values, _NEEDS[verb]):
-    raise configuring.ConfigError(f'--{_NEEDS[verb]} is missing')
+  if not any(getattr(values, name) for name in _NEEDS[verb]):
+    raise configuring.ConfigError(f'--{_NEEDS[verb][0]} is missing')
   runner.hush()
   try:
     work = runner.load('commands.work.experiments:run')
@@ -57,6 +58,12 @@ def define(values: flags.FlagValues) -> flags.FlagValues:
   text = 'Folder for checkpoints, metrics, pictures and weights.'
   flags.DEFINE_string('workdir', None, text, values)
   flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Split to evaluate.', values)
+  text = 'Checkpoint to evaluate; default: the newest.'
+  flags.DEFINE_integer('step', None, text, 0, flag_values=values)
+  text = 'Evaluate the parameters themselves too, beside their averages.'
+  flags.DEFINE_bool('raw', False, text, values)
+  text = 'Weights to evaluate instead of the checkpoint of a run.'
+  flags.DEFINE_string('weights', None, text, values)
   text = "'', auto, or host:port,count,index of this process."
   flags.DEFINE_string('cluster', '', text, values)
   text = 'Accept a config other than that of the run, or of prepared scenes.'
@@ -70,7 +77,7 @@ def define(values: flags.FlagValues) -> flags.FlagValues:
   flags.DEFINE_integer('search', 4, text, 0, flag_values=values)
   text = 'Compile faster, with a pessimistic memory estimate.'
   flags.DEFINE_boolean('quick', False, text, values)
-  flags.DEFINE_string('json', None, 'Write the plan to this JSON file.', values)
+  flags.DEFINE_string('json', None, 'Write the plan or the scores to this JSON file.', values)
   return values
 
 
@@ -107,6 +114,8 @@ def _where(values: flags.FlagValues) -> str:
   """The config to load: that of --config, or of the run in --workdir."""
   if values.config:
     return values.config
+  if 'weights' in values and values.weights:
+    return values.weights
   workdir = values.workdir if 'workdir' in values else ''
   if workdir and (pathlib.Path(workdir).expanduser() / configuring.RECORD).is_file():
     return workdir

@@ -9,11 +9,11 @@ from depthjax.configuring.errors import ConfigError
 MINIMUM = {  # Bound -> fields that must be at least as large.
   0: (
     'steps optimizer.warmup optimizer.clip optimizer.weight_decay optimizer.power eval.every '
-    'eval.examples eval.batch_size eval.pictures checkpoint.every checkpoint.keep_every parallel.devices input.workers'
+    'eval.examples eval.batch_size eval.pictures checkpoint.every checkpoint.keep_every '
+    'parallel.devices input.workers'
   ),
   1: (
-    'batch_size microbatches parallel.fsdp input.threads input.prefetch '
-    'checkpoint.keep log_every'
+    'batch_size microbatches parallel.fsdp input.threads input.prefetch checkpoint.keep log_every'
   ),
 }
 _CHOICES = {

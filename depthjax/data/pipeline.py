@@ -1,6 +1,5 @@
 """From a source to batches: batch k is a pure function of (source, transforms, seed, k)."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -141,18 +140,15 @@ def stream(
   return iter(out)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class _Once(Sequence):
-  ds: grain.MapDataset
-  count: int
-  length: int
-  filler: dict[str, Any]
+  def __init__(self, ds: grain.MapDataset, count: int, length: int, filler: dict[str, Any]):
+    self.ds, self.end, self.length, self.filler = ds, count, length, filler
 
   def __len__(self) -> int:
     return self.length
 
   def __getitem__(self, index: int) -> dict[str, Any]:
-    if index >= self.count:
+    if index >= self.end:
       return {**self.filler, 'index': PADDING}
     record = self.ds[index]
     if record is None:

@@ -103,6 +103,10 @@ class Checkpoints:
     """The newest step, complete or being saved; None if there is no checkpoint."""
     return self._manager.latest_step()
 
+  def steps(self) -> list[int]:
+    """The steps of all checkpoints, in order."""
+    return sorted(self._manager.all_steps())
+
   def save(self, step: int, state: Any) -> None:
     """Starts to save and returns once the arrays are copied; keeps a step that exists.
 

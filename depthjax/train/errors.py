@@ -2,7 +2,7 @@
 
 
 class NotFinite(RuntimeError):
-  """A loss or gradient was NaN or infinite, and the last finite state is saved; or a score was NaN."""
+  """A loss or gradient was not finite, and the last finite state is saved; or a score was NaN."""
 
 
 class Terminated(RuntimeError):

@@ -164,7 +164,7 @@ class _Run(NamedTuple):
     config = self.config
     with self.clock.timed('pause'):
       try:
-        scores = evaluate_lib.evaluate(self.experiment, config, state, 'val', each=self.stops.check)
+        scores = evaluate_lib.evaluate(self.experiment, state, 'val', each=self.stops.check)
       except stopping.Stopped:
         self.stopped(state, step)
       pictures = evaluate_lib.draw(self.experiment, config, state)
@@ -176,9 +176,11 @@ class _Run(NamedTuple):
         weights.save_weights(path, jax.device_get(variables), metadata)
       self.log.pictures(step, pictures)
       # Last, so that an evaluation in the log is complete.
-      self.log.write(step, scores, kind='eval')
-      self.log.say(f'step {step}  ' + '  '.join(f'{k} {v:.3f}' for k, v in scores.items()))
-    return scores
+      self.log.write(step, scores.means, kind='eval')
+      self.log.say(f'step {step}  ' + '  '.join(f'{k} {v:.3f}' for k, v in scores.means.items()))
+      if scores.faults:
+        self.log.say(f'step {step}  {scores.faults}')
+    return scores.means
 
   def diverged(self, state: Any) -> None:
     """Saves the last finite state and ends the run."""

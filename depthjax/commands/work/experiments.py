@@ -14,11 +14,11 @@ from rich.console import Console
 
 from depthjax import processes
 from depthjax.commands import runner
+from depthjax.commands.work import evaluate
 from depthjax.files import atomic
 from depthjax.files.errors import InputError
 from depthjax.plan import planning, report
 from depthjax.plan import topology as topology_lib
-from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import loop, profile, resume
 
 
@@ -58,10 +58,7 @@ def _train(plain: ml_collections.ConfigDict, values: flags.FlagValues) -> None:
 def _evaluate(values: flags.FlagValues) -> None:
   # The handler of jax.distributed would wait for the train loop.
   signal.signal(signal.SIGTERM, signal.SIG_DFL)
-  scores = evaluate_lib.newest(values.config, _workdir(values), values.split)
-  if jax.process_index() == 0:
-    for name, value in scores.items():
-      print(f'{name:24} {value:.4f}')
+  evaluate.run(values, _workdir(values) if values.workdir else None)
 
 
 def _plan(values: flags.FlagValues) -> None:
