@@ -28,7 +28,7 @@ def run(values: flags.FlagValues, workdir: pathlib.Path | None) -> None:
     ConfigError: flags that contradict each other, or a config that is not that of the training.
     files.errors.InputError: as evaluate.restore and evaluate.from_weights.
   """
-  config, path = values.config, values.weights
+  config, path = values.config, values.weights and weights.file_of(values.weights)
   if values.json:
     atomic.check_output(values.json, ('.json',))
   if path and (workdir or values.raw or values.step is not None):
