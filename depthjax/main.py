@@ -9,6 +9,7 @@ depthjax plan --config=lensblur:base --topology=v5e:4x4 --batch_size=64
 config is that of the run in --workdir. Add --config.NAME=VALUE to replace its fields.
 """
 
+import faulthandler
 import pathlib
 import sys
 
@@ -46,6 +47,7 @@ def run(verb: str, arguments: list[str]) -> None:
   if not any(getattr(values, name) for name in _NEEDS[verb]):
     raise configuring.ConfigError(f'--{_NEEDS[verb][0]} is missing')
   runner.hush()
+  faulthandler.enable()  # Shows where a library in C++ crashed.
   try:
     work = runner.load('commands.work.experiments:run')
   except Exception as error:

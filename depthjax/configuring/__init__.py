@@ -1,19 +1,21 @@
 """Configs: the fields of every run, arguments of config files, and checks.
 
 A config file returns `defaults()` with the values of its experiment, and fills the tables `model`,
-`loss` and `render` with the fields of its network, losses and renderer. The config is locked: an
-unknown field in an override is an error that suggests a known one.
+`loss` and `render` with the fields of its network, losses and renderer. `load` finds a config by
+the path of its file, by its name in the package, or by the folder of a run, and locks it. An
+unknown field, in the file or in an override, is an error that suggests a known one.
 """
 
 from depthjax.configuring.arguments import apply, parse_arg
 from depthjax.configuring.checks import check
 from depthjax.configuring.errors import ConfigError
 from depthjax.configuring.fields import defaults, lens, predictions, scenes
-from depthjax.configuring.files import RECORD, packaged, recorded
+from depthjax.configuring.files import PACKAGED, RECORD, packaged, recorded
 from depthjax.configuring.loading import load, parse_fields, with_fields
 from depthjax.configuring.names import check_names
 
 __all__ = [
+  'PACKAGED',
   'RECORD',
   'ConfigError',
   'apply',

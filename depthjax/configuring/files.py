@@ -25,9 +25,12 @@ def packaged() -> list[str]:
 def run_file(path: pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   """The config that `get_config(arg)` of a Python file returns.
 
-  Raises ConfigError: the file has no get_config or raises an exception, which is named with its
-  line.
+  Raises ConfigError: the file is not Python, has no get_config, or raises an exception, which is
+  named with its line.
   """
+  right = 'a config file such as configs/lensblur.py'
+  if path.suffix != '.py':
+    raise ConfigError(f'{path}: is not a Python file; expected {right}')
   spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
   module = importlib.util.module_from_spec(spec)
   try:
@@ -37,10 +40,9 @@ def run_file(path: pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   except ConfigError:
     raise
   except Exception as error:
-    text, right = _described(error, path), 'a config file such as configs/lensblur.py'
-    raise ConfigError(f'{path}: {text}; expected {right}') from error
+    raise ConfigError(f'{path}: {_described(error, path)}; expected {right}') from error
   if get_config is None:
-    raise ConfigError(f'{path}: has no function get_config; expected one, as configs/lensblur.py')
+    raise ConfigError(f'{path}: has no function get_config; expected {right}')
   if not isinstance(config, ml_collections.ConfigDict):
     raise ConfigError(f'{path}: get_config returned {config!r:.60}; expected a ConfigDict')
   return config

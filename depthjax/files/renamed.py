@@ -23,6 +23,8 @@ FIELDS = {
 }
 # By field, in current names: old value -> current value.
 VALUES = {'loss.regions_by': {'place': 'position'}}
+# Fields that no longer exist, in current names of tables.
+REMOVED = ('loss.sequential',)
 
 
 def task(name: str) -> str:
@@ -41,6 +43,8 @@ def config(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   for old, value in table.items():
     name = FIELDS.get(prefix, {}).get(old, old)
     path = f'{prefix}.{name}'.removeprefix('.')
+    if path in REMOVED:
+      continue
     if isinstance(value, Mapping):
       value = config(value, path)
     elif path in VALUES and isinstance(value, str):

@@ -21,7 +21,10 @@ from depthjax.train.experiment import Experiment
 from depthjax.train.step import TrainState
 
 # Fields that affect the trained weights, but not the scores of given weights.
-_TRAINING = ('steps', 'seed', 'batch_size', 'microbatches', 'ema', 'optimizer', 'initialise')
+_TRAINING = (
+  *('steps', 'seed', 'batch_size', 'microbatches', 'ema', 'optimizer', 'initialise'),
+  'data.scene_source',
+)
 
 
 class Scores(NamedTuple):
@@ -40,8 +43,8 @@ class Scores(NamedTuple):
     """One line about unreadable records and NaN, '' if there are none."""
     lines = [f'{self.unreadable} record(s) cannot be read'] if self.unreadable else []
     if self.nans:
-      counts = ', '.join(f'{name} {count}' for name, count in self.nans.items())
-      lines.append(f'NaN output in so many of {self.examples} examples: {counts}')
+      counts = ', '.join(f'{name} in {count}' for name, count in self.nans.items())
+      lines.append(f'NaN output: {counts} of {self.examples} examples')
     return '; '.join(lines)
 
 
@@ -164,13 +167,20 @@ def with_parameters(state: TrainState) -> TrainState:
   )
 
 
-def differences(config: ml_collections.ConfigDict, path: pathlib.Path) -> dict[str, record.Change]:
+def differences(
+  config: ml_collections.ConfigDict, path: pathlib.Path, terms: resume.Terms
+) -> dict[str, record.Change]:
   """The fields that matter in evaluation and differ from those recorded in a file, by dotted name.
 
-  The file is config.json of a run or weights; errors as resume.same_run.
+  The file is config.json of a run, or weights. Arguments and errors as resume.same_run, except that
+  no difference is refused.
   """
-  found = resume.same_run(config, path, resume.Terms(change=True))
-  return {name: x for name, x in found.items() if name.partition('.')[0] not in _TRAINING}
+  found = resume.same_run(config, path, terms._replace(change=True))
+  return {
+    name: change
+    for name, change in found.items()
+    if not {name, name.partition('.')[0]} & set(_TRAINING)
+  }
 
 
 def _build(config: ml_collections.ConfigDict) -> Experiment:

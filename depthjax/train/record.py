@@ -12,7 +12,7 @@ from depthjax.files import atomic
 
 NAME = configuring.RECORD
 # Tables and fields that do not affect the trained weights: hardware, speed, memory and logging.
-FREE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every', 'loss.chunk', 'loss.sequential')
+FREE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every', 'loss.chunk')
 
 
 class Change(NamedTuple):

@@ -61,7 +61,7 @@ def test_nan_output_is_counted_and_fails(scores, monkeypatch):
   nan = lambda state: state.replace(ema={'params': {'scale': jnp.float32(jnp.nan)}})  # noqa: E731
   monkeypatch.setattr(evaluate, 'with_parameters', nan)
   code, _, err, found = scores('--workdir={root}/run --raw')
-  assert code == 1 and 'NaN output in so many of 3 examples: error 3, even 2' in err
+  assert code == 1 and 'NaN output: error in 3, even in 2 of 3 examples' in err
   parameters = found['parameters']
   assert parameters['means'] == {'error': None, 'even': None, 'index': 1}
   assert parameters['nans'] == {'error': 3, 'even': 2}

@@ -60,7 +60,7 @@ def test_a_metric_without_weight_is_left_out_and_nan_output_stays(sources):
   found = evaluated(sources[1], nan)
   assert found.nans == {'error': 3, 'even': 2} and np.isnan(found.means['even'])
   assert found.means['index'] == 1
-  assert found.faults == 'NaN output in so many of 3 examples: error 3, even 2'
+  assert found.faults == 'NaN output: error in 3, even in 2 of 3 examples'
 
 
 def test_unreadable_records_are_counted_and_left_out(tmp_path):

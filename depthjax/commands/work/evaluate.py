@@ -2,7 +2,6 @@
 
 import json
 import math
-import pathlib
 from typing import Any
 
 import jax
@@ -11,17 +10,17 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from depthjax import configuring
 from depthjax.configuring import ConfigError
 from depthjax.files import atomic, weights
 from depthjax.train import evaluate as evaluate_lib
-from depthjax.train import resume
+from depthjax.train import record, resume
+from depthjax.train import workdir as workdir_lib
 from depthjax.train.errors import NotFinite
 from depthjax.train.evaluate import Scores
 
 
-def run(values: flags.FlagValues, workdir: pathlib.Path | None) -> None:
-  """Prints and writes the scores; `workdir` is None with --weights.
+def run(values: flags.FlagValues, terms: resume.Terms) -> None:
+  """Prints and writes the scores.
 
   Raises:
     NotFinite: the network returned NaN for a record; the scores are written.
@@ -31,10 +30,11 @@ def run(values: flags.FlagValues, workdir: pathlib.Path | None) -> None:
   config, path = values.config, values.weights and weights.file_of(values.weights)
   if values.json:
     atomic.check_output(values.json, ('.json',))
-  if path and (workdir or values.raw or values.step is not None):
+  if path and (values.workdir or values.raw or values.step is not None):
     raise ConfigError('--weights is given; omit --workdir, --step and --raw, which need a run')
-  changed = evaluate_lib.differences(config, path or workdir / configuring.RECORD)
-  if changed and not values.change:
+  workdir = None if path else workdir_lib.resolve(values.workdir)
+  changed = evaluate_lib.differences(config, path or workdir / record.NAME, terms)
+  if changed and not terms.change:
     raise ConfigError(
       f'{path or workdir} was trained with another config: {resume.describe(changed)}; omit '
       '--config, or add --change to evaluate with this config'

@@ -1,8 +1,6 @@
 """`depthjax train`, `evaluate` and `plan`: the commands that take a config."""
 
-import functools
 import json
-import pathlib
 import signal
 import sys
 from typing import NoReturn
@@ -16,10 +14,10 @@ from depthjax import processes
 from depthjax.commands import runner
 from depthjax.commands.work import evaluate
 from depthjax.files import atomic
-from depthjax.files.errors import InputError
 from depthjax.plan import planning, report
 from depthjax.plan import topology as topology_lib
-from depthjax.train import loop, profile, resume
+from depthjax.train import loop, profile, record, resume
+from depthjax.train import workdir as workdir_lib
 
 
 def run(verb: str, values: flags.FlagValues, plain: ml_collections.ConfigDict) -> NoReturn:
@@ -29,8 +27,8 @@ def run(verb: str, values: flags.FlagValues, plain: ml_collections.ConfigDict) -
   """
   try:
     processes.start(values.cluster)
-    work = {'train': functools.partial(_train, plain), 'evaluate': _evaluate, 'plan': _plan}
-    work[verb](values)
+    terms = resume.Terms(change=values.change, defaults=plain)
+    {'train': _train, 'evaluate': _evaluate, 'plan': _plan}[verb](values, terms)
     code = 0
   except Exception as error:
     code = runner.report(error)
@@ -39,30 +37,24 @@ def run(verb: str, values: flags.FlagValues, plain: ml_collections.ConfigDict) -
   sys.exit(code)
 
 
-def _workdir(values: flags.FlagValues) -> pathlib.Path:
-  workdir = pathlib.Path(values.workdir).absolute()
-  if workdir.exists() and not workdir.is_dir():
-    raise InputError(workdir, 'is not a folder', 'a folder or a new name')
-  return workdir
-
-
-def _train(plain: ml_collections.ConfigDict, values: flags.FlagValues) -> None:
-  workdir = _workdir(values)
-  terms = resume.Terms(change=values.change, defaults=plain)
+def _train(values: flags.FlagValues, terms: resume.Terms) -> None:
+  workdir = workdir_lib.resolve(values.workdir)
   loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
   processes.barrier()
   if jax.process_index() == 0:
     print(f'done: {workdir}')
 
 
-def _evaluate(values: flags.FlagValues) -> None:
+def _evaluate(values: flags.FlagValues, terms: resume.Terms) -> None:
   # The handler of jax.distributed would wait for the train loop.
   signal.signal(signal.SIGTERM, signal.SIG_DFL)
-  evaluate.run(values, _workdir(values) if values.workdir else None)
+  evaluate.run(values, terms)
 
 
-def _plan(values: flags.FlagValues) -> None:
+def _plan(values: flags.FlagValues, terms: resume.Terms) -> None:
   config = values.config
+  if values.workdir:
+    resume.same_run(config, workdir_lib.resolve(values.workdir) / record.NAME, terms)
   if values.json:
     atomic.check_output(values.json, ('.json',))  # Compiling takes minutes.
   if values.batch_size:

@@ -25,9 +25,9 @@ def run(options: Options) -> None:
   paper, change = _PAPERS[name.partition('/')[0]], change or []
   _check_paths(document, root)
   weights = _weights(given or [], paper.EXPERIMENTS)
-  lab = Lab(
-    root.absolute(), configs, size, configuring.parse_fields(change), paper.EXPERIMENTS, weights
-  )
+  fields = configuring.parse_fields(change)
+  configs = configs or configuring.PACKAGED
+  lab = Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS, weights)
   for experiment in paper.EXPERIMENTS:  # Refuses unknown fields before hours of training.
     lab.config(experiment)
   runner.hush()
