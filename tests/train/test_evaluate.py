@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from depthjax.data.sources import holdout
-from depthjax.train import evaluate
+from depthjax.train import evaluate, log, loop
 from depthjax.train import experiment as experiment_lib
 from tests import processes as commands
 from tests import toy
@@ -61,6 +61,16 @@ def test_a_metric_without_weight_is_left_out_and_nan_output_stays(sources):
   assert found.nans == {'error': 3, 'even': 2} and np.isnan(found.means['even'])
   assert found.means['index'] == 1
   assert found.faults == 'NaN output: error in 3, even in 2 of 3 examples'
+
+
+def test_nan_output_is_null_in_the_log_and_counted(tmp_path, monkeypatch, capsys):
+  config = toy.config(made.stored(tmp_path / 'maps', 1), steps=1, batch_size=8)
+  scores = evaluate.Scores({'error': np.nan, 'index': 2.0}, 5, 0, {'error': 4})
+  monkeypatch.setattr(evaluate, 'evaluate', lambda *_, **__: scores)
+  loop.train(config, tmp_path / 'run')
+  assert 'step 1  NaN output: error in 4 of 5 examples' in capsys.readouterr().out
+  (line,) = log.read_metrics(tmp_path / 'run', 'eval')
+  assert line['error'] is None and line['index'] == 2
 
 
 def test_unreadable_records_are_counted_and_left_out(tmp_path):
