@@ -41,7 +41,8 @@ def run(folder: pathlib.Path, config_name: str | pathlib.Path) -> pathlib.Path:
   photo, disparity = motorcycle()
   pictures = _refocused(folder, photo, disparity, refocus.load(workdir))
   _show_photograph(report, photo, disparity, pictures)
-  _show_scores(report, config, workdir, evaluate.newest(config, workdir, 'test'))
+  scores = evaluate.evaluate(*evaluate.restore(config, workdir), 'test')
+  _show_scores(report, config, workdir, scores)
   _show_training(report, workdir, config, seconds)
   path = report.write(folder / 'report.html')
   print(f'report    {path}\npictures  {folder}/*.png\nweights   {workdir}')
@@ -88,17 +89,17 @@ def _show_photograph(
 
 
 def _show_scores(
-  report: Report, config: ml_collections.ConfigDict, workdir: pathlib.Path, scores: dict[str, float]
+  report: Report, config: ml_collections.ConfigDict, workdir: pathlib.Path, scores: evaluate.Scores
 ) -> None:
   report.heading('Test scenes')
   report.paragraph(
-    f'Means over {config.eval.examples} scenes, ray traced through a lens, with photographs and '
+    f'Means over {scores.examples} scenes, ray traced through a lens, with photographs and '
     f'seeds that are not used in training. In {config.data.corruption:.0%} of the objects the '
     'input disparity has the errors of a depth predictor at edges.'
   )
   form = {'psnr': '{:.2f}', 'ssim': '{:.3f}'}
   rows = [
-    (title, *(form[column[:4]].format(scores[f'{column}/{name}']) for column in _COLUMNS))
+    (title, *(form[column[:4]].format(scores.means[f'{column}/{name}']) for column in _COLUMNS))
     for name, title in _RENDERERS.items()
   ]
   report.table(rows, ('Renderer', *_COLUMNS.values()))

@@ -24,24 +24,21 @@ from depthjax.commands import runner
 _FLAGS = (
   (flags.DEFINE_string, 'workdir', None, 'Folder for checkpoints, metrics, pictures and weights.'),
   (flags.DEFINE_enum, 'split', 'test', ['val', 'test'], 'Split to evaluate.'),
+  (flags.DEFINE_integer, 'step', None, 'Checkpoint to evaluate; default: the newest.', 0),
+  (flags.DEFINE_bool, 'raw', False, 'Evaluate the parameters too, beside their averages.'),
+  (flags.DEFINE_string, 'weights', None, 'Weights to evaluate instead of a checkpoint.'),
   (flags.DEFINE_string, 'cluster', '', "'', auto, or host:port,count,index of this process."),
   (flags.DEFINE_bool, 'change', False, 'Accept another config than that of the run or the scenes.'),
   (flags.DEFINE_integer, 'resume', None, 'Train from the checkpoint of this step again.', 0),
   (flags.DEFINE_string, 'profile', '', 'Profile the training steps START:STOP.'),
   (flags.DEFINE_string, 'topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'),
   (flags.DEFINE_integer, 'batch_size', None, "Batch size to plan for; default: the config's.", 1),
-  (
-    flags.DEFINE_integer,
-    'search',
-    4,
-    'Maximum number of compilations to find the largest batch.',
-    0,
-  ),
+  (flags.DEFINE_integer, 'search', 4, 'Maximum number of compilations for the largest batch.', 0),
   (flags.DEFINE_bool, 'quick', False, 'Compile faster, with a pessimistic memory estimate.'),
-  (flags.DEFINE_string, 'json', None, 'Write the plan to this JSON file.'),
+  (flags.DEFINE_string, 'json', None, 'JSON file for the plan or the scores.'),
 )
-# The flag that each verb requires.
-_NEEDS = {'train': 'workdir', 'evaluate': 'workdir', 'plan': 'topology'}
+# The flags of which each verb requires one.
+_NEEDS = {'train': ('workdir',), 'evaluate': ('workdir', 'weights'), 'plan': ('topology',)}
 
 
 def run(verb: str, arguments: list[str]) -> None:
@@ -49,7 +46,8 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Exit codes:
     0: done.
-    1: the loss or a gradient was not finite; the message names the checkpoint to go on from.
+    1: the loss or a gradient was not finite; the message names the checkpoint to go on from. Or
+      the evaluated network returned NaN.
     2: the user must fix something, which one line names: a config, a file, a full disk, a folder in
       use by another run, too many unreadable records. The same command then resumes the run.
     70: an unexpected error, with its traceback, or the loss of another process of the run (134 if
@@ -64,8 +62,8 @@ def run(verb: str, arguments: list[str]) -> None:
     print(f'{__doc__}\n{values.module_help(__name__)}')
     return
   plain = parse([f'depthjax {verb}', *arguments], values)
-  if not getattr(values, _NEEDS[verb]):
-    raise configuring.ConfigError(f'--{_NEEDS[verb]} is missing')
+  if not any(getattr(values, name) for name in _NEEDS[verb]):
+    raise configuring.ConfigError(f'--{_NEEDS[verb][0]} is missing')
   runner.hush()
   if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Without a traceback.
@@ -79,8 +77,29 @@ def run(verb: str, arguments: list[str]) -> None:
 
 def define(values: flags.FlagValues) -> flags.FlagValues:
   """Adds the flags besides --config."""
-  for function, *arguments in _FLAGS:
-    function(*arguments, flag_values=values)
+  text = 'Folder for checkpoints, metrics, pictures and weights.'
+  flags.DEFINE_string('workdir', None, text, values)
+  flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Split to evaluate.', values)
+  text = 'Checkpoint to evaluate; default: the newest.'
+  flags.DEFINE_integer('step', None, text, 0, flag_values=values)
+  text = 'Evaluate the parameters themselves too, beside their averages.'
+  flags.DEFINE_bool('raw', False, text, values)
+  text = 'Weights to evaluate instead of the checkpoint of a run.'
+  flags.DEFINE_string('weights', None, text, values)
+  text = "'', auto, or host:port,count,index of this process."
+  flags.DEFINE_string('cluster', '', text, values)
+  text = 'Accept a config other than that of the run, or of prepared scenes.'
+  flags.DEFINE_bool('change', False, text, values)
+  flags.DEFINE_string('profile', '', 'Profile the training steps START:STOP.', values)
+  text = 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'
+  flags.DEFINE_string('topology', None, text, values)
+  text = "Batch size to plan for; default: the config's."
+  flags.DEFINE_integer('batch_size', None, text, 1, flag_values=values)
+  text = 'Maximum number of compilations to find the largest batch.'
+  flags.DEFINE_integer('search', 4, text, 0, flag_values=values)
+  text = 'Compile faster, with a pessimistic memory estimate.'
+  flags.DEFINE_boolean('quick', False, text, values)
+  flags.DEFINE_string('json', None, 'Write the plan or the scores to this JSON file.', values)
   return values
 
 
@@ -116,6 +135,8 @@ def _where(values: flags.FlagValues) -> str:
   """The config to load: that of --config, or of the run in --workdir."""
   if values.config:
     return values.config
+  if 'weights' in values and values.weights:
+    return values.weights
   workdir = values.workdir if 'workdir' in values else ''
   if workdir and (pathlib.Path(workdir).expanduser() / configuring.RECORD).is_file():
     return workdir

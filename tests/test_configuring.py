@@ -207,7 +207,7 @@ def test_numbers_below_their_minimum_are_refused(field, bound):
     ({'parallel__mode': 'pmap'}, {'devices': 2, 'processes': 2}, 'must be jit with 2 processes'),
     ({'parallel__fsdp': 4, 'parallel__devices': 2}, {'devices': 8}, 'fsdp is 4; it must divide 2'),
     ({'batch_size': 12, 'microbatches': 2}, {'devices': 4}, 'multiple of 8 (4 devices x 2 microb'),
-    ({'eval__examples': 12}, {}, 'eval.examples is 12; it must be a multiple of 8 (batch_size)'),
+    ({'eval__examples': -1}, {}, 'eval.examples is -1; it must be at least 0'),
   ],
 )
 def test_configs_that_cannot_run_are_refused(fields, machine, message):

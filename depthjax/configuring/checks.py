@@ -14,12 +14,11 @@ from depthjax.configuring.names import check_names
 MINIMUM = {  # Bound -> fields that must be at least as large.
   0: (
     'seed steps optimizer.peak optimizer.end optimizer.warmup optimizer.clip '
-    'optimizer.weight_decay optimizer.power eval.every eval.pictures checkpoint.every '
-    'checkpoint.keep_every parallel.devices input.workers'
+    'optimizer.weight_decay optimizer.power eval.every eval.examples eval.batch_size eval.pictures '
+    'checkpoint.every checkpoint.keep_every parallel.devices input.workers'
   ),
   1: (
-    'batch_size microbatches parallel.fsdp eval.examples input.threads input.prefetch '
-    'checkpoint.keep log_every'
+    'batch_size microbatches parallel.fsdp input.threads input.prefetch checkpoint.keep log_every'
   ),
 }
 _CHOICES = {
@@ -55,9 +54,6 @@ def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int
   if batch % parts:
     product = f'{devices} devices x {config.microbatches} microbatches'
     raise ConfigError(f'batch_size is {batch}; it must be a multiple of {parts} ({product})')
-  if config.eval.examples % batch:
-    wrong = f'eval.examples is {config.eval.examples}'
-    raise ConfigError(f'{wrong}; it must be a multiple of {batch} (batch_size)')
 
 
 def _check_ranges(config: ml_collections.ConfigDict) -> None:

@@ -52,8 +52,12 @@ def defaults() -> ml_collections.ConfigDict:
     },
     # Worker processes (0: threads only), threads of each, batches sent to devices in advance.
     'input': {'workers': 0, 'threads': 2, 'prefetch': 2},
-    # Steps between evaluations (0: only at the end), examples, and those with saved pictures.
-    'eval': {'every': 500, 'examples': 64, 'pictures': 4},
+    'eval': {
+      'every': 500,  # Steps between evaluations; 0: only at the end.
+      'examples': 0,  # At most so many of a split; 0: all, or 64 of scenes drawn without end.
+      'batch_size': 0,  # Rounded up to a multiple of the devices; 0: that of training.
+      'pictures': 4,  # Examples with saved pictures.
+    },
     # Steps between checkpoints (0: only at the end), number of newest ones that are kept; those at
     # multiples of `keep_every` steps are never deleted (0: none).
     'checkpoint': {'every': 500, 'keep': 3, 'keep_every': 0},

@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 
 from depthjax.configuring.errors import ConfigError
-from depthjax.files import renamed
+from depthjax.files import renamed, weights
 from depthjax.files.errors import InputError
 
 PACKAGED = pathlib.Path(__file__).parents[1] / 'configs'  # In a checkout a link to configs/.
@@ -60,12 +60,16 @@ def _described(error: Exception, path: pathlib.Path) -> str:
 
 
 def recorded(path: pathlib.Path) -> dict[str, Any]:
-  """The recorded config of a run, in the current names of fields and tasks.
+  """The recorded config of a run or of weights, in the current names of fields and tasks.
 
   Raises InputError if the file is damaged or holds something else.
   """
   try:
-    table = renamed.config(json.loads(path.read_text(encoding='utf-8')))
+    if path.suffix == '.safetensors':
+      table = weights.load_weights(path)[1]['config']
+    else:
+      table = json.loads(path.read_text(encoding='utf-8'))
+    table = renamed.config(table)
     kind = 'predictions' if 'predictions' in table['data'] else 'scene'
     return {
       **table,
@@ -74,6 +78,8 @@ def recorded(path: pathlib.Path) -> dict[str, Any]:
       'data': {'kind': kind, **table['data']},
       'optimizer': {'name': 'adamw', 'schedule': 'cosine', 'power': 1.0, **table['optimizer']},
     }
+  except InputError:
+    raise
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     wrong = 'does not hold the config of the run'
     raise InputError(path, wrong, 'the file that the run wrote, or no file') from error

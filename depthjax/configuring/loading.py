@@ -16,8 +16,9 @@ def load(where: str | pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   """The locked config of a file, of the package, or of a run.
 
   Args:
-    where: PATH.py, the name of a packaged config such as 'lensblur', the folder of a run, or its
-      config.json. A file or a name may be followed by ':' and its argument: 'lensblur:small'.
+    where: PATH.py, the name of a packaged config such as 'lensblur', the folder of a run, its
+      config.json, or weights. A file or a name may be followed by ':' and its argument:
+      'lensblur:small'.
     arg: the argument, if it is not in `where`.
 
   Fields that an older run did not record have the values of the task's packaged config.
@@ -28,7 +29,7 @@ def load(where: str | pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
     files.errors.InputError: a run's config.json is damaged.
   """
   path, arg = _find(str(where), arg)
-  if path.suffix == '.json':
+  if path.suffix in ('.json', '.safetensors'):
     table = files.recorded(path)
     config = ml_collections.ConfigDict(_filled(_tuples(table), base(table['task'])))
   else:

@@ -17,7 +17,10 @@ cv2.setNumThreads(0)
 
 # Every index draws a new scene, so the length of an epoch is arbitrary; grain shuffles up to 2^32.
 EPOCH = 2**30
+DRAWN = 64  # Number of records of an endless source in evaluation, unless a config asks for others.
 MIX = 1024  # Examples of a mixture that are shuffled together.
+# `index` of examples that don't count in evaluation: of unreadable records, and of padding.
+UNREADABLE, PADDING = np.uint32(2**32 - 2), np.uint32(2**32 - 1)
 
 
 def examples(
@@ -41,16 +44,23 @@ def examples(
 
 
 def mixture(
-  parts: Sequence[Part], seed: int, opened: Callable[[str, int], grain.MapDataset]
+  parts: Sequence[Part],
+  seed: int,
+  opened: Callable[[str, int], grain.MapDataset],
+  *,
+  train: bool = True,
 ) -> grain.MapDataset:
   """Endless, shuffled examples of all parts in proportion to their weights.
 
   Each part is read in its usual order, and every MIX consecutive examples are shuffled. Their
   proportions are those of the weights, within 1 % of the smallest weight.
 
+  For evaluation the parts follow one another and the weights are ignored. Of several parts, an
+  endless one has DRAWN examples.
+
   Args:
     seed: seed of the parts, and of the shuffle within each MIX examples.
-    opened: (where, seed) -> endless examples of one part.
+    opened: (where, seed) -> examples of one part, for training endless.
   """
   if len(parts) == 1:
     return opened(parts[0].where, seed)
@@ -58,6 +68,8 @@ def mixture(
   sequence = np.random.SeedSequence(seed)
   seeds = sequence.generate_state(len(parts)).tolist()
   datasets = [opened(part.where, part_seed) for part, part_seed in zip(parts, seeds, strict=True)]
+  if not train:
+    return grain.MapDataset.concatenate([ds[:DRAWN] if len(ds) >= EPOCH else ds for ds in datasets])
   # grain.MapDataset.mix has a fixed period: a process that reads every second example could get
   # only one of the parts.
   ds = grain.MapDataset.mix(datasets, [part.weight for part in parts])
@@ -66,8 +78,19 @@ def mixture(
   return grain.experimental.WindowShuffleMapDataset(ds, window_size=MIX, seed=half)
 
 
+def once(
+  ds: grain.MapDataset, *, count: int, length: int, filler: dict[str, Any]
+) -> grain.MapDataset:
+  """The first `count` records, each once, and padding up to `length` examples.
+
+  Adds `index`: the number of the record, UNREADABLE for a record that is None, or PADDING. The
+  values of the latter two are those of the record `filler`.
+  """
+  return grain.MapDataset.source(_Once(ds, count, length, filler))
+
+
 def batched(
-  ds: grain.MapDataset, *, batch_size: int, shard: tuple[int, int] = (0, 1), train: bool = True
+  ds: grain.MapDataset, *, batch_size: int, shard: tuple[int, int] = (0, 1)
 ) -> grain.MapDataset:
   """Random-access batches of one process.
 
@@ -86,8 +109,6 @@ def batched(
   if batch_size < 1 or batch_size % count:
     right = f'it must be a positive multiple of {count} processes'
     raise ValueError(f'batch_size is {batch_size}; {right}')
-  if not train:  # Full batches only: all processes must have equally many.
-    ds = ds[: len(ds) // batch_size * batch_size]
   return ds[index::count].batch(batch_size // count, drop_remainder=True)
 
 
@@ -120,6 +141,22 @@ def stream(
     out = out.map(transfer)
     out = grain.experimental.ThreadPrefetchIterDataset(out, prefetch_buffer_size=ahead)
   return iter(out)
+
+
+class _Once(Sequence):
+  def __init__(self, ds: grain.MapDataset, count: int, length: int, filler: dict[str, Any]):
+    self.ds, self.end, self.length, self.filler = ds, count, length, filler
+
+  def __len__(self) -> int:
+    return self.length
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    if index >= self.end:
+      return {**self.filler, 'index': PADDING}
+    record = self.ds[index]
+    if record is None:
+      return {**self.filler, 'index': UNREADABLE}
+    return {**record, 'index': np.uint32(index)}
 
 
 class Number(grain.transforms.MapWithIndex):

@@ -25,24 +25,39 @@ def batches(
   seed: int,
   batch_size: int,
   shard: tuple[int, int] = (0, 1),
-  count: int | None = None,
+  count: int = 0,
+  multiple: int = 1,
 ) -> grain.MapDataset:
   """Batches of a split 'train', 'val' or 'test'; no photo is in two splits.
+
+  Of 'val' and 'test' each record comes once, in order, as a function of its number alone. The last
+  batch is padded, see pipeline.once.
 
   Args:
     fields: a config's `data`, as in configuring.scenes.
     seed: seed of the training records; other splits have fixed seeds.
     batch_size, shard: as in pipeline.batched.
-    count: number of records for evaluation, rounded down to full batches; None for training.
+    count: number of records of 'val' or 'test', at most all; 0 is all, or pipeline.DRAWN of an
+      endless source.
+    multiple: batches of 'val' and 'test' are rounded up to a multiple of it; those that are larger
+      than the split are reduced.
 
   Raises ValueError: a field out of range, or a source that cannot be read.
   """
-  if count is not None and count < batch_size:
-    raise ValueError(f'{count} records do not fill one batch of {batch_size}')
-  ds = _kind(fields).records(fields, split, seed if split == 'train' else _SEEDS[split])
-  ds = ds.apply(pipeline.Number())
-  train, ds = count is None, ds if count is None else ds[:count]
-  return pipeline.batched(ds, batch_size=batch_size, shard=shard, train=train)
+  if split == 'train':
+    ds = _kind(fields).records(fields, split, seed).apply(pipeline.Number())
+    return pipeline.batched(ds, batch_size=batch_size, shard=shard)
+  ds = _kind(fields).records(fields, split, _SEEDS[split])
+  count = min(count or (pipeline.DRAWN if len(ds) >= pipeline.EPOCH else len(ds)), len(ds))
+  batch_size = rounded(min(batch_size, count), multiple)
+  filler = _kind(fields).example(fields)
+  ds = pipeline.once(ds, count=count, length=rounded(count, batch_size), filler=filler)
+  return pipeline.batched(ds, batch_size=batch_size, shard=shard)
+
+
+def rounded(count: int, multiple: int) -> int:
+  """The smallest multiple that is at least `count`."""
+  return -(-count // multiple) * multiple
 
 
 def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:

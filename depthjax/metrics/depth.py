@@ -1,13 +1,15 @@
-"""Metrics of predicted disparity and foreground: batches [b h w 1] in, one value per example [b].
+"""Metrics of predicted disparity and foreground: batches [b h w 1] in, `Weighted` [b] out.
 
 All take an optional mask of valid pixels [b h w 1]. Other pixels may hold any value, NaN included.
-The value of an example without a valid pixel is NaN.
+An example without a valid pixel has weight 0. NaN in a valid pixel of the prediction makes the
+value NaN.
 """
 
 import jax
 import jax.numpy as jnp
 
 from depthjax.metrics import image
+from depthjax.metrics.weighted import Weighted
 
 KNOTS = 5
 LEAST = 0.05  # `rel` and `delta1` ignore pixels whose normalised disparity is below this.
@@ -20,10 +22,8 @@ def mae_spline(prediction, target, valid=None):
   Source: DeepLens (SIGGRAPH Asia 2018), section 5; Srinivasan et al., "Aperture supervision for
   monocular depth estimation", CVPR 2018.
   """
-  if valid is None:
-    return image.mae(fit_spline(prediction, target), target)
-  kept = valid > 0
-  return image.mae(fit_spline(prediction, target, valid), jnp.where(kept, target, 0), kept * 1.0)
+  (x, y), kept = _kept(prediction, target, valid=valid)
+  return _with_nan(image.mae(fit_spline(x, y, kept), y, kept * 1.0), x)
 
 
 def fit_spline(prediction, target, valid=None):
@@ -44,7 +44,8 @@ def fit_spline(prediction, target, valid=None):
 def rmse(prediction, target, valid=None):
   """Root mean squared error [b], in the unit of the target."""
   (x, y), kept = _kept(prediction, target, valid=valid)
-  return jnp.sqrt(_mean((x - y) ** 2, kept))
+  squared = _mean((x - y) ** 2, kept)
+  return squared._replace(value=jnp.sqrt(squared.value))
 
 
 def rel(prediction, target, valid=None):
@@ -63,7 +64,7 @@ def delta1(prediction, target, valid=None):
   """
   (x, y), kept = _kept(prediction, target, valid=valid)
   right = (x < 1.25 * y) & (y < 1.25 * x)
-  return _mean(right * 1.0, kept & (y >= LEAST))
+  return _with_nan(_mean(right * 1.0, kept & (y >= LEAST)), x)
 
 
 def iou(prediction, target, valid=None):
@@ -73,7 +74,7 @@ def iou(prediction, target, valid=None):
   axes = (1, 2, 3)
   both, either = (a & b).sum(axis=axes), (a | b).sum(axis=axes)
   score = jnp.where(either > 0, both / jnp.maximum(either, 1), 1.0)
-  return jnp.where(kept.any(axis=axes), score, jnp.nan)
+  return _with_nan(Weighted(score, kept.any(axis=axes) * 1.0), maps[0])
 
 
 def _kept(*maps, valid):
@@ -83,10 +84,15 @@ def _kept(*maps, valid):
 
 
 def _mean(x, kept):
-  """Mean [b] over valid pixels; NaN if there are none."""
+  """Means [b] over valid pixels; weight 0 if there are none."""
   count = kept.sum(axis=(1, 2, 3))
   mean = jnp.where(kept, x, 0).sum(axis=(1, 2, 3)) / jnp.maximum(count, 1)
-  return jnp.where(count > 0, mean, jnp.nan)
+  return Weighted(mean, (count > 0) * 1.0)
+
+
+def _with_nan(score, x):
+  """The score with NaN where the map x [b h w 1] has NaN, which comparisons and sorting hide."""
+  return score._replace(value=jnp.where(jnp.isnan(x).any(axis=(1, 2, 3)), jnp.nan, score.value))
 
 
 def _fit(x, y, kept):

@@ -1,11 +1,14 @@
-"""Image and edge metrics: batches [b h w c] in, one value per example [b] out.
+"""Image and edge metrics: batches [b h w c] in, `Weighted` [b] out.
 
-All take optional weights of the pixels [b h w 1]. The value of an example of total weight 0 is NaN.
+All take optional weights of the pixels [b h w 1]; an example whose pixels all have weight 0 has
+weight 0.
 """
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from depthjax.metrics.weighted import Weighted
 
 # Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
 SSIM_WINDOW = 11
@@ -16,13 +19,13 @@ PSNR_CAP = 100.0
 
 
 def _mean(x, weight):
-  """Weighted mean [b] of values [b h w c]."""
+  """Weighted means [b] of values [b h w c]."""
   if weight is None:
-    return x.mean(axis=(1, 2, 3))
+    return Weighted(x.mean(axis=(1, 2, 3)), jnp.ones(len(x)))
   weight = jnp.broadcast_to(weight, x.shape)
   total = weight.sum(axis=(1, 2, 3))
   mean = (x * weight).sum(axis=(1, 2, 3)) / jnp.where(total > 0, total, 1)
-  return jnp.where(total > 0, mean, jnp.nan)
+  return Weighted(mean, (total > 0) * 1.0)
 
 
 def mae(prediction, target, weight=None):
@@ -36,7 +39,9 @@ def psnr(prediction, target, weight=None):
   Both images are clipped to [0, 1] first.
   """
   error = jnp.clip(prediction, 0, 1) - jnp.clip(target, 0, 1)
-  return -10 * jnp.log10(jnp.maximum(_mean(error**2, weight), 10 ** (-PSNR_CAP / 10)))
+  squared = _mean(error**2, weight)
+  decibels = -10 * jnp.log10(jnp.maximum(squared.value, 10 ** (-PSNR_CAP / 10)))
+  return squared._replace(value=decibels)
 
 
 def _blurred(x):

@@ -111,8 +111,10 @@ def plan(
   progress(f'compiling the train step, batch {config.batch_size}')
   compiled = functools.partial(_compiled, config=config, topology=topology, quick=quick)
   train = compiled(experiment.runner.step, arguments)
-  progress(f'compiling the evaluation step, batch {config.batch_size}')
-  evaluate = compiled(experiment.evaluate, (*arguments[:2], arguments[-1]))
+  size = experiment_lib.evaluation_batch_size(config, len(devices))
+  progress(f'compiling the evaluation step, batch {size}')
+  batch = experiment_lib.placeholder_batch(config, size)
+  evaluate = compiled(experiment.evaluate, (*arguments[:2], batch))
   reusable = search and (quick or not topology.exact)  # The step was compiled as in the search.
   trials = {config.batch_size: Trial(train.fits, train.required)} if reusable else {}
   multiple = len(devices) * config.microbatches
@@ -162,7 +164,7 @@ def _experiment(config: ml_collections.ConfigDict, topology: Topology) -> tuple[
 def _trial(config: ml_collections.ConfigDict, topology: Topology, size: int) -> Trial:
   config = config.copy_and_resolve_references()
   with config.unlocked():
-    config.batch_size = config.eval.examples = size
+    config.batch_size = size
   experiment, arguments = _experiment(config, topology)
   step = _compiled(experiment.runner.step, arguments, config=config, topology=topology, quick=True)
   return Trial(step.fits, step.required)
@@ -172,6 +174,7 @@ def _compiled(
   step: Any, arguments: tuple, *, config: ml_collections.ConfigDict, topology: Topology, quick: bool
 ) -> Compiled:
   begin, count = time.perf_counter(), len(topology.devices)
+  size = jax.tree.leaves(arguments[-1])[0].shape[0]
   traced = step.trace(*arguments)
   work = work_lib.work(traced.jaxpr)
   options = _QUICK if quick and topology.exact else None
@@ -182,7 +185,7 @@ def _compiled(
     if not required:
       raise
     seconds = time.perf_counter() - begin
-    return Compiled(config.batch_size, seconds, work, required, available, None, None)
+    return Compiled(size, seconds, work, required, available, None, None)
   batch = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(arguments[-1]))
   sizes = compiled.memory_analysis()
   memory = Memory(
@@ -195,7 +198,7 @@ def _compiled(
   slices = count // topology.domain if topology.exact else 1
   costs = costs_lib.costs(program_lib.parse(compiled.as_text()), count // slices, slices)
   seconds, available = time.perf_counter() - begin, topology.chip.hbm * topology.chip.usable
-  return Compiled(config.batch_size, seconds, work, sum(memory), available, memory, costs)
+  return Compiled(size, seconds, work, sum(memory), available, memory, costs)
 
 
 def _device_bytes(abstract: Any) -> int:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from depthjax import configuring
-from depthjax.data import splits
+from depthjax.data import pipeline, splits
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import baselines, refine, two_stage
 from depthjax.reproduce import lab as lab_lib
@@ -71,6 +71,8 @@ def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[map_scoring.
   batches = splits.batches(data, 'test', seed=0, batch_size=1, count=count)
   for number in range(len(batches)):
     record = {name: x[0] for name, x in batches[number].items()}
+    if record['index'] == pipeline.UNREADABLE:
+      continue
     disparity = _FARTHEST + (1 - _FARTHEST) * record['target'][..., 0]
     yield map_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=number), record
 

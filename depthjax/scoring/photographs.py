@@ -67,8 +67,8 @@ def score_pair(
 
   Returns:
     By name, 'untouched' (the photograph itself) first: 'psnr' (dB) and 'ssim'; if the record has a
-    disparity, 'psnr_edge' and 'ssim_edge' within its `near_edges` (NaN without edges); for
-    renderers also 'focus' and 'radius' of the lens.
+    disparity with edges, 'psnr_edge' and 'ssim_edge' within its `near_edges`; for renderers also
+    'focus' and 'radius' of the lens. NaN means that a renderer returned NaN.
 
   Raises:
     ValueError: no or constant disparity, sizes that differ, fewer than 11 pixels on a side, or a
@@ -109,22 +109,28 @@ def score_depth(record: Mapping[str, Any], prediction: np.ndarray) -> dict[str, 
     raise ValueError(f'prediction {prediction.shape} and truth {truth.shape} differ in size')
   rest = truth[None], record['valid'][None]
   return {
-    name: {'mae_spline': float(_mae_spline(values[None], *rest)[0])}
+    name: {'mae_spline': float(_mae_spline(values[None], *rest).value[0])}
     for name, values in (('predicted', prediction), ('constant', np.zeros_like(truth)))
   }
 
 
 def compare(picture: np.ndarray, target: np.ndarray, band: np.ndarray | None = None) -> Scores:
-  """'psnr' (dB) and 'ssim' of sRGB values; within a band [h w 1] also 'psnr_edge', 'ssim_edge'.
+  """'psnr' (dB) and 'ssim' of sRGB values; with a band [h w 1] also 'psnr_edge', 'ssim_edge'.
+
+  The latter two are of the pixels within the band, and absent if it contains none of them.
 
   Raises:
     ValueError: fewer than 11 pixels on a side.
   """
-  scores = {name: float(x[0]) for name, x in _similarity(picture[None], target[None]).items()}
+  scores = {'': _similarity(picture[None], target[None])}
   if band is not None:
-    inside = _similarity(picture[None], target[None], band[None])
-    scores |= {f'{name}_edge': float(x[0]) for name, x in inside.items()}
-  return scores
+    scores['_edge'] = _similarity(picture[None], target[None], band[None])
+  return {
+    f'{name}{where}': float(x.value[0])
+    for where, found in scores.items()
+    for name, x in found.items()
+    if x.weight[0]
+  }
 
 
 def near_edges(disparity: np.ndarray) -> np.ndarray:

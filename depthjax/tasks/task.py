@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
+from depthjax.metrics.weighted import Weighted
 from depthjax.models.predictors.predictor import Predictor
 
 Variables = dict[str, Any]
@@ -46,7 +48,8 @@ class Task(NamedTuple):
   inputs: Callable[[Frozen, Any], Any]  # (frozen, batch of records); renders the records.
   # (variables, frozen, inputs, key, step).
   loss: Callable[[Variables, Frozen, Any, jax.Array, jax.Array], tuple[Scalars, Variables]]
-  metrics: Callable[[Any, Any], Scalars]  # (outputs, inputs) -> {name: [b]}.
+  # (outputs, inputs) -> {name: [b], or metrics.weighted.Weighted if undefined for some examples}.
+  metrics: Callable[[Any, Any], dict[str, jax.Array | Weighted]]
   pictures: Callable[[Any, Any], dict[str, jax.Array]]  # -> {name: [b h w 3]}, sRGB in [0, 1].
   # (variables, frozen, inputs) -> outputs for metrics and pictures; None means `apply`.
   predict: Callable[[Variables, Frozen, Any], Any] | None = None
@@ -56,6 +59,13 @@ class Task(NamedTuple):
     if self.predict is None:
       return self.apply(variables, inputs)
     return self.predict(variables, frozen, inputs)
+
+  def scores(self, outputs: Any, inputs: Any) -> dict[str, Weighted]:
+    """The metrics; those without weights have weight 1."""
+    return {
+      name: x if isinstance(x, Weighted) else Weighted(x, jnp.ones_like(x))
+      for name, x in self.metrics(outputs, inputs).items()
+    }
 
 
 def forward(model: Any, variables: Variables, *arguments: Any, **options: Any) -> tuple[Any, Any]:

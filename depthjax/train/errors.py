@@ -2,7 +2,7 @@
 
 
 class NotFinite(RuntimeError):
-  """A loss or gradient was NaN or infinite; the message names the checkpoint to go on from."""
+  """A loss, gradient or score was NaN or infinite; the message says how to go on."""
 
 
 class Terminated(RuntimeError):

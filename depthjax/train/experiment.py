@@ -14,7 +14,7 @@ import optax
 from depthjax import configuring, parallel, tasks
 from depthjax.data import pipeline, splits
 from depthjax.files import weights
-from depthjax.tasks.task import Env, Task
+from depthjax.tasks.task import Env, Task, Weighted
 from depthjax.train import optimizer
 from depthjax.train import step as step_lib
 
@@ -22,15 +22,15 @@ from depthjax.train import step as step_lib
 class Experiment(NamedTuple):
   """The functions that the training loop and the evaluation call.
 
-  `evaluate` and `pictures` map (state, frozen, batch) to arrays by name. `batches` and `feed` begin
-  with batch number `start`.
+  `evaluate` and `pictures` are step.evaluate_step, compiled. `batches` and `feed` begin with batch
+  number `start`; those of 'val' and 'test' end.
   """
 
   task: Task
   runner: parallel.Runner
   frozen: Callable[[], Any]  # Variables of the frozen networks on the devices.
-  evaluate: Callable[[Any, Any, Any], dict[str, jax.Array]]
-  pictures: Callable[[Any, Any, Any], dict[str, jax.Array]]
+  evaluate: Callable[[Any, Any, Any], tuple[dict[str, Weighted], jax.Array]]
+  pictures: Callable[[Any, Any, Any], tuple[dict[str, jax.Array], jax.Array]]
   hyper: dict[str, np.ndarray]  # Scalars that the train step takes, on the host.
   schedule: optax.Schedule  # Learning rate by step.
   batches: Callable[[str, int], Iterator[dict[str, np.ndarray]]]  # (split, start); on the host.
@@ -75,13 +75,18 @@ def build(
     task=task,
     runner=runner,
     frozen=functools.cache(lambda: runner.put_frozen(frozen)),
-    evaluate=runner.read(functools.partial(evaluate, function=task.metrics)),
+    evaluate=runner.read(functools.partial(evaluate, function=task.scores)),
     pictures=runner.read(functools.partial(evaluate, function=task.pictures)),
     hyper=hyper,
     schedule=optimizer.schedule(config.optimizer.schedule, hyper),
     batches=functools.partial(_batches, config),
     feed=functools.partial(_batches, config, 'train', transfer=runner.put),
   )
+
+
+def evaluation_batch_size(config: ml_collections.ConfigDict, devices: int) -> int:
+  """Examples of a batch of 'val' and 'test', if the split has so many."""
+  return splits.rounded(config.eval.batch_size or config.batch_size, devices)
 
 
 def placeholder_batch(config: ml_collections.ConfigDict, size: int | None = None) -> Any:
@@ -125,9 +130,10 @@ def _batches(
       config.data.to_dict(),
       split,
       seed=config.seed,
-      batch_size=config.batch_size,
+      batch_size=config.batch_size if train else config.eval.batch_size or config.batch_size,
       shard=(jax.process_index(), jax.process_count()),
-      count=None if train else config.eval.examples,
+      count=config.eval.examples,
+      multiple=config.parallel.devices or jax.device_count(),
     )
   return pipeline.stream(
     dataset,

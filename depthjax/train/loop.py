@@ -20,9 +20,8 @@ from depthjax.files import disk, weights
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import lock, provenance, record, resume, stopping
-from depthjax.train import workdir as workdir_lib
-from depthjax.train import lock, record, resume, stopping
 from depthjax.train import means as means_lib
+from depthjax.train import workdir as workdir_lib
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.clock import Clock
 from depthjax.train.errors import NotFinite, Terminated
@@ -183,7 +182,7 @@ class _Run(NamedTuple):
     config = self.config
     with self.clock.timed('pause'):
       try:
-        scores = evaluate_lib.evaluate(self.experiment, config, state, 'val', each=self.stops.check)
+        scores = evaluate_lib.evaluate(self.experiment, state, 'val', each=self.stops.check)
       except stopping.Stopped:
         self.stopped(state, step)
       pictures = evaluate_lib.draw(self.experiment, config, state)
@@ -200,9 +199,11 @@ class _Run(NamedTuple):
         weights.save_weights(path, jax.device_get(variables), metadata)
       self.log.pictures(step, pictures)
       # Last, so that an evaluation in the log is complete.
-      self.log.write(step, scores, kind='eval')
-      self.log.say(f'step {step}  ' + '  '.join(f'{k} {v:.3f}' for k, v in scores.items()))
-    return scores
+      self.log.write(step, scores.means, kind='eval')
+      self.log.say(f'step {step}  ' + '  '.join(f'{k} {v:.3f}' for k, v in scores.means.items()))
+      if scores.faults:
+        self.log.say(f'step {step}  {scores.faults}')
+    return scores.means
 
   def diverged(self, state: Any) -> None:
     """Saves the last finite state unless its loss has run away, and ends the run."""

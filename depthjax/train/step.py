@@ -149,10 +149,14 @@ def train_step(
 
 def evaluate_step(
   state: TrainState, frozen: Any, batch: Any, *, task: Task, function: Callable
-) -> dict[str, jax.Array]:
-  """`task.metrics` [b] or `task.pictures` [b h w 3] of a batch, for the averaged variables."""
+) -> tuple[dict[str, Any], jax.Array]:
+  """`task.scores` [b] or `task.pictures` [b h w 3] of a batch, for the averaged variables.
+
+  Returns also `index` [b] of the records, as data.pipeline.once gives it: with several processes
+  the order is not that of the records.
+  """
   inputs = task.inputs(frozen, batch)
-  return function(task.outputs(state.ema, frozen, inputs), inputs)
+  return function(task.outputs(state.ema, frozen, inputs), inputs), batch['index']
 
 
 def _is_none(x: Any) -> bool:

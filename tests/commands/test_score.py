@@ -139,13 +139,15 @@ def test_failed_records_are_named_and_the_others_are_scored(score, root):
   assert (code, out, found) == (2, '', None) and '3 of 3 records failed' in err
 
 
-def test_nan_is_null_in_json_and_ignored_in_means(score, monkeypatch):
-  rows = ({'photo': {'psnr': 20.0, 'psnr_edge': x, 'ssim_edge': np.nan}} for x in (np.nan, 30, 40))
-  monkeypatch.setattr(photographs, 'score_pair', lambda *_, **__: next(rows))
-  _, out, _, found = score('data/blb --split=all --method=classical')
-  assert found['means']['photo'] == {'psnr': 20, 'psnr_edge': 35, 'ssim_edge': None}
-  assert [row['photo']['psnr_edge'] for row in found['records'].values()] == [None, 30, 40]
-  assert _rows(out)['photo'] == ['20.00', '35.00', '-']
+def test_absent_scores_are_left_out_and_nan_stays_and_fails(score, monkeypatch):
+  rows = ({'psnr': 20.0}, {'psnr': 20.0, 'psnr_edge': 30.0}, {'psnr': np.nan, 'psnr_edge': 40.0})
+  scores = ({'photo': row, 'blank': {'psnr': 1.0}} for row in rows)
+  monkeypatch.setattr(photographs, 'score_pair', lambda *_, **__: next(scores))
+  code, out, err, found = score('data/blb --split=all --method=classical')
+  assert code == 1 and '1 of 3 records have NaN scores' in err
+  assert found['means']['photo'] == {'psnr': None, 'psnr_edge': 35}
+  assert found['records'].popitem()[1]['photo'] == {'psnr': None, 'psnr_edge': 40}
+  assert _rows(out) == {'photo': ['nan', '35.00'], 'blank': ['1.00', '-']}
 
 
 _BAD = {

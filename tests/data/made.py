@@ -1,10 +1,13 @@
 """Small images, disparities and scenes for the tests of data."""
 
+import itertools
+
 import numpy as np
 from PIL import Image
 
 from depthjax.data.scenes import draw
 from depthjax.data.scenes.config import SceneConfig
+from depthjax.data.sources import holdout
 
 
 def write(path, image):
@@ -24,6 +27,21 @@ def truth(side=96):
   disparity[(x * 4 % 1 < 0.35) & (y > 0.5)] = 0.5
   disparity[(x - 0.4) ** 2 + (y - 0.35) ** 2 < 0.06] = 1.0
   return disparity.astype(np.float32)
+
+
+def stored(folder, count):
+  """Writes different predictions: `count` of the split 'test', one of 'val', one of 'train'."""
+  left, names = {'test': count, 'val': 1, 'train': 1}, map('scene{}'.format, itertools.count())
+  while any(left.values()):
+    split = holdout.split_of(name := next(names))
+    if left[split]:
+      target = truth(32) + 1
+      target[left[split] % 32, left[split] // 32 :] += 1
+      (folder / name).mkdir(parents=True)
+      for kind, scale in {'target': 1, 'low': 0.5, 'high': 2}.items():
+        np.save(folder / name / f'{kind}.npy', target**scale)
+      left[split] -= 1
+  return str(folder)
 
 
 def assert_same(one, two):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from depthjax.data import pipeline, splits
+from depthjax.data.sources import mixtures
 from tests import tiny
 from tests.data.made import assert_same
 
@@ -16,7 +17,7 @@ FIELDS = {**tiny.config().data.to_dict(), 'photo_source': 'builtin'}
 
 def batches(source, transforms=(), *, seed=0, train=True, **fields):
   ds = pipeline.examples(source, transforms, seed=seed, train=train)
-  return pipeline.batched(ds, train=train, **fields)
+  return pipeline.batched(ds, **fields)
 
 
 def drawn(*, seed, count=None, **options):
@@ -76,10 +77,16 @@ def test_training_reshuffles_and_redraws_every_epoch():
 
 
 def test_evaluation_reads_every_record_once_in_order():
-  ds = numbers(count=10, batch_size=4, train=False)
-  assert len(ds) == 2 and np.concatenate([x['number'] for x in ds]).tolist() == list(range(8))
-  parts = [numbers(count=11, batch_size=4, train=False, shard=(i, 4)) for i in range(4)]
-  assert [len(part) for part in parts] == [2, 2, 2, 2]
+  """Of several parts one after another; of an endless one the first records."""
+  ends = {'a': 3, 'b': pipeline.EPOCH, 'c': 2}
+
+  def opened(where, seed):
+    return pipeline.examples(range(ends[where]), [Noise()], seed=seed, train=False)
+
+  ds = pipeline.mixture([mixtures.Part(name, 1) for name in ends], 0, opened, train=False)
+  numbers = [record['number'] for record in ds]
+  assert numbers == [*range(3), *range(pipeline.DRAWN), *range(2)]
+  assert len({record['drawn'] for record in ds}) == len(numbers)
 
 
 @pytest.mark.parametrize('kind', ['scene', 'predictions'])
@@ -89,7 +96,8 @@ def test_evaluation_records_do_not_depend_on_seed_and_count(kind):
   for split in ('val', 'test'):
     one = splits.batches(fields, split, seed=3, batch_size=2, count=4)
     two = splits.batches(fields, split, seed=8, batch_size=2, count=9)
-    assert (len(one), len(two)) == (2, 4)
+    assert (len(one), len(two)) == (2, 5)
+    assert len(splits.batches(fields, split, seed=0, batch_size=6)) == 11  # Of 64 records.
     assert_same(one[1], two[1])
     found.append(one[1]['layers' if kind == 'scene' else 'low'])
   assert (found[0] != found[1]).any()
@@ -103,8 +111,6 @@ def test_invalid_batches_are_refused():
   ):
     with pytest.raises(ValueError, match=message):
       numbers(**fields)
-  with pytest.raises(ValueError, match='3 records do not fill one batch of 4'):
-    drawn(seed=0, batch_size=4, count=3)
 
 
 def test_batches_are_transferred_before_they_are_requested():

@@ -35,7 +35,7 @@ def test_spline_equals_a_numpy_twin():
   expected = _expected(_X, _Y)
   np.testing.assert_allclose(_fit(_X, _Y), expected, atol=1e-4)
   error = np.abs(expected - _Y).mean(axis=(1, 2, 3))
-  np.testing.assert_allclose(_mae(_X, _Y), error, rtol=1e-4)
+  np.testing.assert_allclose(_mae(_X, _Y).value, error, rtol=1e-4)
 
 
 @pytest.mark.parametrize('levels', [1, 2, 3, 4, 6])
@@ -56,14 +56,14 @@ def test_constant_prediction_becomes_the_mean():
 def test_inverted_disparity_and_depth_have_no_error():
   target = np.random.default_rng(0).uniform(0.2, 1, (2, 16, 16, 1)).astype(np.float32)
   for prediction in (-target, 3 - 2 * target, 100 * target):
-    assert np.all(_mae(prediction, target) < 1e-4)
-  assert np.all(_mae(1 / target, target) < 0.02)
+    assert np.all(_mae(prediction, target).value < 1e-4)
+  assert np.all(_mae(1 / target, target).value < 0.02)
 
 
 def test_spline_ignores_invalid_pixels():
   marred, spoilt = np.where(_VALID, _X, np.nan), np.where(_VALID, _Y, np.nan)
   result = np.asarray(_fit(marred, spoilt, _VALID))
-  errors = np.asarray(_mae(marred, spoilt, _VALID.astype(np.float32)))
+  errors = np.asarray(_mae(marred, spoilt, _VALID.astype(np.float32)).value)
   for i, valid in enumerate(_VALID):
     expected = _twin(_X[i][valid], _Y[i][valid])
     np.testing.assert_allclose(result[i][valid], expected, atol=1e-4)
@@ -71,10 +71,14 @@ def test_spline_ignores_invalid_pixels():
   assert np.isfinite(result).all()
 
 
-def test_example_without_a_valid_pixel_is_nan():
+def test_an_example_without_a_valid_pixel_has_weight_0_and_nan_output_stays():
   valid = np.float32([1, 0, 1])[:, None, None, None] * np.ones_like(_Y)
   for metric in (_mae, metrics.iou, metrics.rmse, metrics.rel, metrics.delta1):
-    assert list(np.isnan(metric(_X, _Y, valid))) == [False, True, False]
+    score = metric(_X, _Y, valid)
+    assert list(score.weight) == [1, 0, 1] and np.isfinite(score.value).all()
+    for spoilt in (_X * np.nan, np.where(_X == _X[0].max(), np.nan, _X)):
+      score = metric(spoilt, _Y, valid)
+      assert np.isnan(score.value[0]) and list(score.weight) == [1, 0, 1], metric
 
 
 def test_iou_counts_pixels():
@@ -83,15 +87,19 @@ def test_iou_counts_pixels():
   prediction[0] = target[0]
   prediction[1, :, 1:3] = 0.51
   prediction[2, :, 1:3] = 0.49
-  np.testing.assert_allclose(metrics.iou(prediction, target), [1, 1 / 3, 0, 1], rtol=1e-6)
+  np.testing.assert_allclose(metrics.iou(prediction, target).value, [1, 1 / 3, 0, 1], rtol=1e-6)
   valid = np.ones_like(target)
   valid[1, :, 2:] = 0
-  np.testing.assert_allclose(metrics.iou(prediction, target, valid), [1, 1 / 2, 0, 1], rtol=1e-6)
+  np.testing.assert_allclose(
+    metrics.iou(prediction, target, valid).value, [1, 1 / 2, 0, 1], rtol=1e-6
+  )
 
 
 def _aligned_scores(prediction, target, valid=None):
   fitted = alignment.align(prediction, target, valid)
-  return [metric(fitted, target, valid) for metric in (metrics.rmse, metrics.rel, metrics.delta1)]
+  return [
+    metric(fitted, target, valid).value for metric in (metrics.rmse, metrics.rel, metrics.delta1)
+  ]
 
 
 def test_the_line_leaves_no_error_of_scale_and_shift():
@@ -119,8 +127,8 @@ def test_scores_of_masked_pixels_equal_those_of_the_host():
 def test_small_targets_are_ignored_by_ratios():
   target = np.float32([0, 0.04, 0.06, 1]).reshape(1, 2, 2, 1)
   prediction = np.float32([1, 1, 0.03, -2]).reshape(target.shape)
-  assert metrics.rel(prediction, target) == pytest.approx((0.5 + 3) / 2)
-  assert metrics.delta1(prediction, target) == 0
+  assert metrics.rel(prediction, target).value == pytest.approx((0.5 + 3) / 2)
+  assert metrics.delta1(prediction, target).value == 0
   prediction = np.float32([1, 1, 0.06 * 1.24, -2]).reshape(target.shape)
-  assert metrics.delta1(prediction, target) == 0.5
-  assert np.isnan(metrics.rel(prediction, 0 * target)).all()
+  assert metrics.delta1(prediction, target).value == 0.5
+  assert metrics.rel(prediction, 0 * target).weight == 0

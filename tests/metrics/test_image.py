@@ -26,48 +26,52 @@ def test_psnr_and_ssim_equal_scikit_image():
   prediction, target = images()
   pairs = list(zip(target, prediction, strict=True))
   expected = [skimage.metrics.peak_signal_noise_ratio(*pair, data_range=1) for pair in pairs]
-  np.testing.assert_allclose(metrics.psnr(prediction, target), expected, rtol=1e-5)
+  np.testing.assert_allclose(metrics.psnr(prediction, target).value, expected, rtol=1e-5)
   options = {'channel_axis': -1, 'gaussian_weights': True, 'use_sample_covariance': False}
   similarity = functools.partial(
     skimage.metrics.structural_similarity, data_range=1, full=True, **options
   )
   expected, maps = zip(*(similarity(*pair) for pair in pairs), strict=True)
-  np.testing.assert_allclose(jax.jit(metrics.ssim)(prediction, target), expected, atol=1e-5)
+  np.testing.assert_allclose(jax.jit(metrics.ssim)(prediction, target).value, expected, atol=1e-5)
   expected = [x[5:-5, 5:15].mean() for x in maps]
-  np.testing.assert_allclose(metrics.ssim(prediction, target, _HALF), expected, atol=1e-5)
+  np.testing.assert_allclose(metrics.ssim(prediction, target, _HALF).value, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('metric', [metrics.mae, metrics.psnr])
 def test_mask_equals_crop(metric):
   prediction, target = images()
-  expected = metric(prediction[:, :, :15], target[:, :, :15])
-  np.testing.assert_allclose(metric(prediction, target, _HALF), expected, rtol=1e-5)
+  expected = metric(prediction[:, :, :15], target[:, :, :15]).value
+  np.testing.assert_allclose(metric(prediction, target, _HALF).value, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize('metric', [metrics.mae, metrics.psnr, metrics.ssim])
-def test_constant_weight_has_no_effect_and_zero_weight_gives_nan(metric):
+def test_constant_weight_has_no_effect_and_zero_weight_is_that_of_the_example(metric):
   prediction, target = images()
   weight = np.full((2, 24, 30, 1), 0.3, np.float32)
   weight[1] = 0
-  value = metric(prediction, target, weight)
-  np.testing.assert_allclose(value[0], metric(prediction, target)[0], rtol=1e-5)
-  assert np.isnan(value[1])
+  score, plain = metric(prediction, target, weight), metric(prediction, target)
+  np.testing.assert_allclose(score.value[0], plain.value[0], rtol=1e-5)
+  assert list(score.weight) == [1, 0] and list(plain.weight) == [1, 1]
 
 
 def test_equal_images_score_best():
   _, target = images()
-  np.testing.assert_allclose(metrics.psnr(target, target), 100, rtol=1e-6)
-  np.testing.assert_allclose(metrics.ssim(target, target), 1, atol=1e-5)
-  np.testing.assert_array_equal(metrics.mae(target, target), 0)
+  np.testing.assert_allclose(metrics.psnr(target, target).value, 100, rtol=1e-6)
+  np.testing.assert_allclose(metrics.ssim(target, target).value, 1, atol=1e-5)
+  np.testing.assert_array_equal(metrics.mae(target, target).value, 0)
 
 
 def test_values_above_one_are_clipped():
   prediction, target = images()
   beyond = np.where(target > 0.55, target + 5, target)
   clipped = np.minimum(beyond, 1)
-  np.testing.assert_array_equal(metrics.psnr(prediction, beyond), metrics.psnr(prediction, clipped))
-  np.testing.assert_array_equal(metrics.ssim(beyond, prediction), metrics.ssim(clipped, prediction))
-  assert np.all(metrics.mae(beyond, target) > 0.5)
+  np.testing.assert_array_equal(
+    metrics.psnr(prediction, beyond).value, metrics.psnr(prediction, clipped).value
+  )
+  np.testing.assert_array_equal(
+    metrics.ssim(beyond, prediction).value, metrics.ssim(clipped, prediction).value
+  )
+  assert np.all(metrics.mae(beyond, target).value > 0.5)
 
 
 def test_ssim_rejects_images_below_its_window():

@@ -112,6 +112,8 @@ def test_scores_at_edges_are_those_of_the_band():
   photo, target, disparity = _pictures(record)
   expected = photographs.compare(photo, target, photographs.near_edges(disparity))
   assert _score(record)['untouched'] == expected
+  nothing = np.zeros_like(disparity)  # No score at edges, which is not NaN.
+  assert photographs.compare(photo, target, nothing) == photographs.compare(photo, target)
 
 
 def test_the_band_is_a_fraction_of_the_long_side_at_any_resolution(monkeypatch):

@@ -97,7 +97,7 @@ def test_only_mae_spline_ignores_a_monotonic_error():
   wrong = {'disparity': -inputs['disparity'], 'segmentation': 1 - inputs['foreground']}
   distance = np.abs(1 - 2 * inputs['disparity']).mean(axis=(1, 2, 3))
   for outputs, mae, iou in ((right, [0, 0], [1, 1]), (wrong, distance, [0, 0])):
-    scores = deeplens_depth.metrics(outputs, inputs)
+    scores = {name: x.value for name, x in deeplens_depth.metrics(outputs, inputs).items()}
     np.testing.assert_allclose(scores['iou'], iou)
     np.testing.assert_allclose(scores['mae'], mae, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(scores['mae_spline'], [0, 0], atol=1e-5)

@@ -120,6 +120,7 @@ def test_metrics_are_of_the_network_the_classical_renderer_and_the_photograph():
   assert scores.keys() == expected.keys()
   for name, x in expected.items():
     np.testing.assert_allclose(scores[name], x, rtol=1e-3, err_msg=name)
+  scores = {name: x.value for name, x in scores.items()}
   np.testing.assert_allclose(scores['psnr/learned'], [100, 100], rtol=1e-5)
   assert np.all(scores['psnr/classical'] > scores['psnr/input'] + 3)
   assert np.all(np.abs(scores['psnr/input'] - scores['psnr_edge/input']) > 0.01)

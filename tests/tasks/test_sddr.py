@@ -109,10 +109,11 @@ def test_the_truth_loss_includes_the_side_outputs():
 
 def test_metrics_are_of_the_aligned_result_and_of_the_low_input():
   batch = _batch()
-  perfect = sddr.metrics({'fusion': 5 * batch['target'] - 3}, batch)
+  metrics = lambda x: {name: y.value for name, y in sddr.metrics({'fusion': x}, batch).items()}  # noqa: E731
+  perfect = metrics(5 * batch['target'] - 3)
   for name in ('rmse', 'edge_rmse', 'rel'):
     np.testing.assert_allclose(perfect[name], 0, atol=1e-5)
-  same = sddr.metrics({'fusion': batch['low']}, batch)
+  same = metrics(batch['low'])
   np.testing.assert_allclose(same['rmse'], same['low_rmse'])
   np.testing.assert_allclose(perfect['low_edge_rmse'], same['edge_rmse'])
   assert (same['edge_rmse'] > 1.5 * same['rmse']).all()

@@ -117,11 +117,11 @@ def test_every_mode_uses_the_frozen_network_like_one_device(built, tmp_path):
   one = built(parallel__devices=1)
   predicted, state = _losses(one)
   batch = one.runner.put(next(one.batches('val', 0)))
-  seen = [function(state, one.frozen(), batch) for function in (one.evaluate, one.pictures)]
-  np.testing.assert_array_equal(*(x['defocus'] for x in seen))
+  seen = [function(state, one.frozen(), batch)[0] for function in (one.evaluate, one.pictures)]
+  np.testing.assert_array_equal(seen[0]['defocus'].value, seen[1]['defocus'])
   nothing = jax.tree.map(jnp.zeros_like, one.frozen())
-  other = one.evaluate(state, nothing, batch)['defocus']
-  assert np.abs(seen[0]['defocus'] - other).max() > 1e-3
+  other = one.pictures(state, nothing, batch)[0]['defocus']
+  assert np.abs(seen[1]['defocus'] - other).max() > 1e-3
   true = built(parallel__devices=1, render__disparity='true')
   assert np.abs(np.subtract(predicted, _losses(true)[0])).min() > 1e-3
   # The frozen network is not part of the state.

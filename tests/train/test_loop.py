@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from depthjax.files import weights
 from depthjax.configuring import ConfigError
+from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.train import checkpoint, evaluate, loop, resume
 from depthjax.train import experiment as experiment_lib

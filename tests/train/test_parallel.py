@@ -100,7 +100,9 @@ def test_metrics_are_equal_in_every_mode():
     _, _, state, experiment = _trained(**fields)
     batch = experiment.runner.put(next(experiment.batches('val', 0)))
     state = jax.tree.map(lambda x, like: jax.device_put(x, like.sharding), one, state)
-    results.append(jax.device_get(experiment.evaluate(state, experiment.frozen(), batch)))
+    scores, index = jax.device_get(experiment.evaluate(state, experiment.frozen(), batch))
+    np.testing.assert_array_equal(index, range(8))
+    results.append({name: x.value for name, x in scores.items()})
   for other in results[1:]:
     assert other.keys() == results[0].keys()
     for name, value in results[0].items():

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from depthjax import processes
 from depthjax.commands import runner
+from depthjax.commands.work import evaluate
 from depthjax.files import atomic
 from depthjax.plan import planning, report
 from depthjax.plan import topology as topology_lib
-from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import loop, profile, record, resume
 from depthjax.train import workdir as workdir_lib
 
@@ -49,12 +49,7 @@ def _train(values: flags.FlagValues, terms: resume.Terms) -> None:
 def _evaluate(values: flags.FlagValues, terms: resume.Terms) -> None:
   # The handler of jax.distributed would wait for the train loop.
   signal.signal(signal.SIGTERM, signal.SIG_DFL)
-  workdir = workdir_lib.resolve(values.workdir)
-  resume.same_run(values.config, workdir / record.NAME, terms)
-  scores = evaluate_lib.newest(values.config, workdir, values.split)
-  if jax.process_index() == 0:
-    for name, value in scores.items():
-      print(f'{name:24} {value:.4f}')
+  evaluate.run(values, terms)
 
 
 def _plan(values: flags.FlagValues, terms: resume.Terms) -> None:
@@ -64,7 +59,7 @@ def _plan(values: flags.FlagValues, terms: resume.Terms) -> None:
   if values.json:
     atomic.check_output(values.json, ('.json',))  # Compiling takes minutes.
   if values.batch_size:
-    config.batch_size = config.eval.examples = values.batch_size
+    config.batch_size = values.batch_size
   topology = topology_lib.find(values.topology)
   say, fields = Console(soft_wrap=True), {'search': values.search, 'quick': values.quick}
   plan = planning.plan(config, topology, **fields, progress=say.print)

@@ -23,6 +23,7 @@ from depthjax.files.errors import InputError
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines.refocus import refocus as refocus_lib
 from depthjax.scoring import photographs
+from depthjax.train.errors import NotFinite
 
 Record = dict[str, Any]
 # Renderer or prediction -> metric -> value.
@@ -72,6 +73,9 @@ def run(options: Options) -> None:
       _write(output, {**result, 'records': scores, 'failed': failed})
   if failed:
     raise ConfigError(f'{len(failed)} of {total} records failed')
+  if broken := [name for name, rows in scores.items() if _has_nan(rows)]:
+    wrong = f'{len(broken)} of {total} records have NaN scores, such as {broken[0]}'
+    raise NotFinite(f'{wrong}; the renderer or network must return finite values')
 
 
 def _open(dataset: str, split: str) -> records_lib.Records:
@@ -167,15 +171,17 @@ def _score_all(
   return scores, failed
 
 
+def _has_nan(rows: Scores) -> bool:
+  return any(math.isnan(value) for row in rows.values() for value in row.values())
+
+
 def _means(scores: dict[str, Scores]) -> Scores:
-  """Means over the records, ignoring NaN: scores at edges of a record without edges."""
+  """Means over the records that have a score: those without edges have none at edges."""
   result: Scores = {}
-  for name, first in next(iter(scores.values())).items():
-    result[name] = {}
-    for metric in (metric for metric in first if metric in _COLUMNS):
-      values = [record[name][metric] for record in scores.values()]
-      known = [value for value in values if not math.isnan(value)]
-      result[name][metric] = float(np.mean(known)) if known else math.nan
+  for name in next(iter(scores.values())):
+    rows = [record[name] for record in scores.values()]
+    known = {metric: [row[metric] for row in rows if metric in row] for metric in _COLUMNS}
+    result[name] = {metric: float(np.mean(values)) for metric, values in known.items() if values}
   return result
 
 
@@ -187,8 +193,8 @@ def _print(title: str, means: Scores, note: str) -> None:
   for metric in shown:
     table.add_column(_COLUMNS[metric][0], justify='right')
   for name, row in means.items():
-    values = ((row.get(metric, math.nan), _COLUMNS[metric][1]) for metric in shown)
-    table.add_row(name, *('-' if math.isnan(x) else f'{x:{form}}' for x, form in values))
+    values = ((row.get(metric), _COLUMNS[metric][1]) for metric in shown)
+    table.add_row(name, *('-' if x is None else f'{x:{form}}' for x, form in values))
   print(title)
   console = Console()
   console.print(table)

@@ -38,7 +38,9 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
-  """Endless records of a split from `depth_source`.
+  """Records of a split from `depth_source`, for training endless.
+
+  Those of 'val' and 'test' come once, in order; None cannot be read.
 
   Raises ValueError: a field out of range, or a source that cannot be read.
   """
@@ -58,10 +60,12 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
     else:
       sizes = {'levels': config.levels, 'window_size': config.window_size}
       source = depth_sources.Stored(where, split, scene.height, **sizes)
-    source = photo_sources.Skipping(source, where)
-    return pipeline.examples(source, [TakePredictions(config, train=train)], seed=part_seed)
+    source = photo_sources.Skipping(source, where, replace=train)
+    take = TakePredictions(config, train=train)
+    return pipeline.examples(source, [take], seed=part_seed, train=train)
 
-  return pipeline.mixture(scene_records.parts(fields.get('depth_source', '')), seed, opened)
+  parts = scene_records.parts(fields.get('depth_source', ''))
+  return pipeline.mixture(parts, seed, opened, train=train)
 
 
 def _config(fields):

@@ -69,7 +69,7 @@ class Source(Sequence):
 
 
 class Skipping(Sequence):
-  """Replaces each item that cannot be read by the next one that can.
+  """Replaces each item that cannot be read by the next one that can, or by None.
 
   Each failed item is logged once. Its replacement depends on the files alone, so an example remains
   a function of its number. `where` names the source in messages.
@@ -77,20 +77,22 @@ class Skipping(Sequence):
   Raises InputError: on access, if more than MAX_SKIPPED of the items failed in this process.
   """
 
-  def __init__(self, source: Sequence, where: str):
-    self.source, self.where, self.bad = source, where, {}
+  def __init__(self, source: Sequence, where: str, *, replace: bool = True):
+    self.source, self.where, self.replace, self.bad = source, where, replace, {}
 
   def __len__(self) -> int:
     return len(self.source)
 
   def __getitem__(self, index: int) -> Any:
-    for step in range(len(self)):
+    for step in range(len(self) if self.replace else 1):
       at = (index + step) % len(self)
       if at not in self.bad:
         try:
           return self.source[at]
         except ValueError as error:
           self._skip(at, error)
+    if len(self.bad) < len(self):
+      return None
     first = next(iter(self.bad.values()))
     raise InputError(self.where, f'none of {len(self)} items can be read ({first})', 'intact files')
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from depthjax import configuring, windows
-from depthjax.data import splits
+from depthjax.data import pipeline, splits
 from depthjax.data.records import predictions
 from depthjax.data.sources import depth as depth_sources
 from depthjax.files import depth
@@ -31,7 +31,7 @@ def fields(**changes):
   return data.to_dict()
 
 
-def batch(split='train', *, batch_size=2, seed=0, count=None, **changes):
+def batch(split='train', *, batch_size=2, seed=0, count=0, **changes):
   ds = splits.batches(fields(**changes), split, seed=seed, batch_size=batch_size, count=count)
   return pickle.loads(pickle.dumps(ds))[0]
 
@@ -111,11 +111,11 @@ def test_splits_of_a_folder_are_disjoint_and_complete(root):
 
 def test_batches_of_a_folder_have_the_shapes_of_the_example(root):
   example = splits.example(fields(depth_source=str(root)))
-  for split, count in (('train', None), ('val', 2)):
-    found = batch(split, count=count, depth_source=str(root))
+  for split, count in (('train', 2), ('val', 1)):  # The split 'val' has one record.
+    found = batch(split, depth_source=str(root))
     assert found.keys() == example.keys()
     for name, x in example.items():
-      assert found[name].shape == (2, *x.shape) and found[name].dtype == x.dtype
+      assert found[name].shape == (count, *x.shape) and found[name].dtype == x.dtype
     assert (found['stereo_target'] == 0).all() and (found['valid'] == 1).all()
 
 
@@ -147,6 +147,40 @@ def test_damaged_record_is_skipped(root, caplog):
   assert batch(batch_size=12, depth_source=str(root))['low'].shape[0] == 12
   assert [r.levelno for r in caplog.records] == [logging.WARNING]
   assert 'high.npy' in caplog.text
+
+
+def _evaluated(processes=1, count=0, **changes):
+  """The batches of the split 'test', of two examples each, and all indices."""
+  options = {'seed': 0, 'batch_size': 2, 'count': count}
+  parts = [
+    splits.batches(fields(**changes), 'test', shard=(i, processes), multiple=2, **options)
+    for i in range(processes)
+  ]
+  found = [part[k] for k in range(len(parts[0])) for part in parts]
+  return found, np.concatenate([batch['index'] for batch in found])
+
+
+@pytest.mark.parametrize('count', [1, 3, 4])
+def test_evaluation_reads_each_record_once_and_pads_the_last_batch(tmp_path, count):
+  source = made.stored(tmp_path, count)
+  found, index = _evaluated(depth_source=source)
+  padding = [pipeline.PADDING] * (count % 2)
+  assert index.tolist() == [*range(count), *padding]
+  targets = np.concatenate([batch['target'] for batch in found])[:count]
+  assert len({target.tobytes() for target in targets}) == count
+  assert _evaluated(processes=2, depth_source=source)[1].tolist() == index.tolist()
+  fewer, index = _evaluated(count=2, depth_source=source)
+  made.assert_same(fewer[0], found[0])
+  assert np.sum(index < count) == min(2, count)
+
+
+def test_unreadable_records_are_skipped_in_evaluation(tmp_path):
+  source = made.stored(tmp_path, 3)
+  (opened(tmp_path, 'test').folders[1] / 'high.npy').write_bytes(b'nothing')
+  found, index = _evaluated(depth_source=f'{source}=1,drawn=1')
+  skipped = int(pipeline.UNREADABLE)
+  assert index.tolist() == [0, skipped, *range(2, 67), pipeline.PADDING]
+  assert all(np.isfinite(batch['low']).all() for batch in found)
 
 
 @pytest.mark.parametrize(
