@@ -1,6 +1,7 @@
 """Batches and examples of the record kinds that a config's `data` names.
 
-A record kind is one module of data/records: `example` and `records`, and `drawn` if it is stored.
+A record kind is one module, of data/records or as in `plugins`: `example` and `records`, and
+`drawn` if it is stored.
 """
 
 import types
@@ -9,6 +10,7 @@ from typing import Any
 import grain
 import numpy as np
 
+from depthjax import plugins
 from depthjax.data import pipeline
 from depthjax.data.records import predictions, scene
 
@@ -65,6 +67,4 @@ def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str
 
 
 def _kind(fields: dict[str, Any]) -> types.ModuleType:
-  if fields['kind'] not in _KINDS:
-    raise ValueError(f'data.kind is {fields["kind"]!r}; it must be {" or ".join(_KINDS)}')
-  return _KINDS[fields['kind']]
+  return plugins.find('records', fields['kind'], 'data.kind', _KINDS)
