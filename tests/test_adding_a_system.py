@@ -80,6 +80,9 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path):
     predictor = depth.load(workdir)
     assert predictor.name == 'shading 0.1'
     assert depth.predict(image, predictor).shape == (20, 30, 1)
+  entries = tmp_path / 'shading-1.0.dist-info' / 'entry_points.txt'
+  entries.write_text(entries.read_text().replace('depthjax.models', 'depthjax.nothing'))
+  assert tasks.PREDICTORS['shade'] is tasks.PREDICTORS['shading:make'] is not None
   assert scores[0] == scores[1] and scores[0]['squared'] > 0
   assert plugins.names('records', ('scene',)) == ['scene', 'shade']
   assert 'index' in splits.example(configuring.defaults().data.to_dict())
