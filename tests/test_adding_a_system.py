@@ -58,11 +58,12 @@ def fixture_outside(tmp_path, monkeypatch):
   info = tmp_path / 'shading-1.0.dist-info'
   info.mkdir()
   (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: shading\nVersion: 1.0\n')
-  groups = {'tasks': 'make', 'records': '', 'models': 'from_config', 'configs': 'get_config'}
+  groups = {'tasks': 'make', 'records': '', 'configs': 'get_config', 'models': 'from_config'}
   lines = [
     f'[depthjax.{group}]\nshade = shading{":" * bool(name)}{name}\nscene = nothing'
     for group, name in groups.items()
   ]
+  lines.append('another = shading:from_config')
   (info / 'entry_points.txt').write_text('\n'.join(lines))
   monkeypatch.syspath_prepend(pathlib.Path(__file__).parent / 'outside')
   monkeypatch.syspath_prepend(tmp_path)
@@ -80,9 +81,10 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path):
     predictor = depth.load(workdir)
     assert predictor.name == 'shading 0.1'
     assert depth.predict(image, predictor).shape == (20, 30, 1)
+  assert tasks.PREDICTORS['another'] is tasks.PREDICTORS['shade']
   entries = tmp_path / 'shading-1.0.dist-info' / 'entry_points.txt'
   entries.write_text(entries.read_text().replace('depthjax.models', 'depthjax.nothing'))
-  assert tasks.PREDICTORS['shade'] is tasks.PREDICTORS['shading:make'] is not None
+  assert tasks.PREDICTORS['shade'] is tasks.PREDICTORS['shading:make']
   assert scores[0] == scores[1] and scores[0]['squared'] > 0
   assert plugins.names('records', ('scene',)) == ['scene', 'shade']
   assert 'index' in splits.example(configuring.defaults().data.to_dict())
