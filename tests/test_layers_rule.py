@@ -36,6 +36,7 @@ _ALLOWED = {
     'tasks parallel processes configuring rules data files '
     'jax numpy flax optax orbax ml_collections rich tensorboardX'
   ),
+  'study': 'configuring train files ml_collections',
   'reproduce': 'configuring train files data ops pipelines scoring cv2 numpy ml_collections',
   'plan': 'configuring train data jax numpy ml_collections rich',
   'convert': 'models files jax numpy safetensors torch',
