@@ -69,7 +69,10 @@ def _axis(change: str) -> tuple[str, list[Any]]:
     raise ConfigError(f'--set is {change!r}; it must be {right}')
   try:
     return name, ast.literal_eval(f'[{text}]') or ['']
-  except (SyntaxError, ValueError):
+  except (SyntaxError, ValueError) as error:
+    if set(text) & set('\'"([{'):
+      right = 'its values must be Python literals, or strings without quotes and brackets'
+      raise ConfigError(f'--set is {change!r}; {right}') from error
     return name, text.split(',')
 
 

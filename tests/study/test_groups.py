@@ -19,11 +19,8 @@ def _groups(tmp_path, *runs):
 def test_runs_that_differ_in_the_seed_or_in_logging_are_a_group(tmp_path):
   other = [{'seed': 1}, {'log_every': 3, 'seed': 2}, {'ema': 0.5}, {'eval__examples': 16}]
   found = _groups(tmp_path, *(((), fields) for fields in [{}, *other]))
-  assert [[run.path.name for run in group.runs] for group in found] == [
-    ['0', '1', '2'],
-    ['3'],
-    ['4'],
-  ]
+  names = [''.join(run.path.name for run in group.runs) for group in found]
+  assert names == ['012', '3', '4']
   assert groups.differing(found) == ['ema', 'eval.examples']
   assert groups.differing(found[:1]) == []
 
