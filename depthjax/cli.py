@@ -46,8 +46,8 @@ def _experiment(context: typer.Context) -> None:
 
 
 for _name, _help in {
-  'train': 'Train a network: --config=configs/lensblur.py:small --workdir=runs/x.',
-  'evaluate': 'Evaluate the newest checkpoint of a run: --config=... --workdir=... [--split=test].',
+  'train': 'Train a network: --config=lensblur:small --workdir=runs/x.',
+  'evaluate': 'Evaluate the newest checkpoint of a run: --workdir=runs/x [--split=test].',
   'plan': 'Estimate a training step on other devices: --config=... --topology=v5e:4x4.',
 }.items():
   app.command(_name, context_settings=_FLAGS, help=_help)(_experiment)
@@ -56,7 +56,7 @@ for _name, _help in {
 @app.command()
 def demo(
   folder: Annotated[Path, typer.Option(help='Output folder.')] = Path('demo'),
-  config: Annotated[Path, typer.Option(help='Config file.')] = Path('configs/lensblur.py'),
+  config: Annotated[str, typer.Option(help='Config, as in train.')] = 'lensblur',
 ) -> None:
   """Train the smallest lens blur, refocus a photograph with it, and write a report."""
   runner.hush()

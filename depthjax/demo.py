@@ -28,10 +28,10 @@ _COLUMNS = {
 _Pictures = dict[tuple[str, str], np.ndarray]
 
 
-def run(folder: pathlib.Path, config_file: pathlib.Path) -> pathlib.Path:
+def run(folder: pathlib.Path, config_name: str | pathlib.Path) -> pathlib.Path:
   """Trains, evaluates, refocuses and writes FOLDER/report.html; prints and returns its path."""
   begin = time.perf_counter()
-  config = configuring.load(config_file, 'smoke')
+  config = configuring.load(config_name, 'smoke')
   folder.mkdir(parents=True, exist_ok=True)
   workdir = folder / 'run'
   shutil.rmtree(workdir, ignore_errors=True)  # Otherwise a finished run would be resumed.

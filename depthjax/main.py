@@ -1,33 +1,25 @@
 """Flags of `depthjax train`, `evaluate` and `plan`.
 
-depthjax train --config=configs/lensblur.py:smoke --workdir=runs/smoke --config.steps=100
-depthjax plan --config=configs/lensblur.py:base --topology=v5e:4x4 --batch_size=64
+depthjax train --config=lensblur:smoke --workdir=runs/smoke --config.steps=100
+depthjax train --config=my/config.py --workdir=runs/mine
+depthjax evaluate --workdir=runs/smoke
+depthjax plan --config=lensblur:base --topology=v5e:4x4 --batch_size=64
+
+--config is a file, a packaged config, the folder of a run, or its config.json; without it, the
+config is that of the run in --workdir. Add --config.NAME=VALUE to replace its fields.
 """
 
-import functools
+import pathlib
 import sys
 
-from absl import app, flags
+import ml_collections
+from absl import flags
 from ml_collections import config_flags
 
 from depthjax import configuring
 from depthjax.commands import runner
 
-FLAGS = flags.FLAGS
-config_flags.DEFINE_config_file('config', None, 'Config file of the run.', lock_config=True)
-flags.DEFINE_string('workdir', None, 'Folder for checkpoints, metrics, pictures and weights.')
-flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Split to evaluate.')
-flags.DEFINE_string('cluster', '', "'', auto, or host:port,count,index of this process.")
-flags.DEFINE_bool('change', False, 'Resume a run although its config changed.')
-flags.DEFINE_string('profile', '', 'Profile the training steps START:STOP.')
-flags.DEFINE_string('topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...')
-flags.DEFINE_integer('batch_size', None, "Batch size to plan for; default: the config's.", 1)
-flags.DEFINE_integer('search', 4, 'Maximum number of compilations to find the largest batch.', 0)
-flags.DEFINE_boolean('quick', False, 'Compile faster, with a pessimistic memory estimate.')
-flags.DEFINE_string('json', None, 'Write the plan to this JSON file.')
-flags.mark_flag_as_required('config')
-
-# The flag that each verb requires besides --config.
+# The flag that each verb requires.
 _NEEDS = {'train': 'workdir', 'evaluate': 'workdir', 'plan': 'topology'}
 
 
@@ -45,45 +37,81 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Raises ConfigError for invalid arguments, before jax is imported.
   """
+  values = define(flags.FlagValues())
   if '--help' in arguments:
-    print(f'{__doc__}\n{FLAGS.module_help(__name__)}')
+    print(f'{__doc__}\n{values.module_help(__name__)}')
     return
-  argv = [f'depthjax {verb}', *arguments]
-  app.run(functools.partial(_main, verb), argv=argv, flags_parser=parse)
-
-
-def parse(argv: list[str], values: flags.FlagValues = FLAGS) -> list[str]:
-  """Parses the flags and reads the config file; returns the remaining arguments.
-
-  Raises ConfigError for an invalid flag, an unreadable config file, or a positional argument.
-  """
-  try:
-    rest = values(argv)
-    values.config.task  # noqa: B018  Raises here if the config file could not be read.
-  except (AttributeError, KeyError) as error:
-    wrong = f'--config: unknown name: {_innermost(error)}'
-  except OSError as error:
-    wrong = f'--config: {_last_line(error)}; expected a file such as configs/lensblur.py'
-  except flags.Error as error:
-    wrong = _last_line(error)
-  except (SyntaxError, ImportError, NameError) as error:
-    wrong = f'--config: {configuring.describe_error(error)}'
-  else:
-    if len(rest) == 1:
-      return rest
-    wrong = f'unexpected argument {rest[1]!r}; set config fields by --config.NAME=VALUE'
-  raise configuring.ConfigError(wrong)
-
-
-def _main(verb: str, _: list[str]) -> None:
-  if not getattr(FLAGS, _NEEDS[verb]):
+  plain = parse([f'depthjax {verb}', *arguments], values)
+  if not getattr(values, _NEEDS[verb]):
     raise configuring.ConfigError(f'--{_NEEDS[verb]} is missing')
   runner.hush()
   try:
     work = runner.load('commands.work.experiments:run')
   except Exception as error:
     sys.exit(runner.report(error))
-  work(verb, FLAGS)
+  work(verb, values, plain)
+
+
+def define(values: flags.FlagValues) -> flags.FlagValues:
+  """Adds the flags besides --config."""
+  text = 'Folder for checkpoints, metrics, pictures and weights.'
+  flags.DEFINE_string('workdir', None, text, values)
+  flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Split to evaluate.', values)
+  text = "'', auto, or host:port,count,index of this process."
+  flags.DEFINE_string('cluster', '', text, values)
+  text = 'Accept a config other than that of the run, or of prepared scenes.'
+  flags.DEFINE_bool('change', False, text, values)
+  flags.DEFINE_string('profile', '', 'Profile the training steps START:STOP.', values)
+  text = 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'
+  flags.DEFINE_string('topology', None, text, values)
+  text = "Batch size to plan for; default: the config's."
+  flags.DEFINE_integer('batch_size', None, text, 1, flag_values=values)
+  text = 'Maximum number of compilations to find the largest batch.'
+  flags.DEFINE_integer('search', 4, text, 0, flag_values=values)
+  text = 'Compile faster, with a pessimistic memory estimate.'
+  flags.DEFINE_boolean('quick', False, text, values)
+  flags.DEFINE_string('json', None, 'Write the plan to this JSON file.', values)
+  return values
+
+
+def parse(argv: list[str], values: flags.FlagValues) -> ml_collections.ConfigDict:
+  """Parses flags into `values`, whose `config` is then the config with its overrides.
+
+  Returns the config without overrides.
+
+  Raises:
+    ConfigError: an invalid flag, config or override, or a positional argument.
+    InputError: config.json of the run is damaged.
+  """
+  flags.DEFINE_string('config', None, 'Config of the run.', values)
+  values.set_gnu_getopt()
+  try:
+    rest = values(argv, known_only=True)  # Overrides are not known yet.
+    config = configuring.load(_where(values))
+    plain = config.copy_and_resolve_references().lock()
+    values.remove_flag_values(['config'])
+    config_flags.DEFINE_config_dict('config', config, flag_values=values, sys_argv=rest)
+    rest = values(rest)
+  except (AttributeError, KeyError) as error:
+    wrong = f'--config: unknown name: {_innermost(error)}'
+  except flags.Error as error:
+    wrong = str(error).strip().splitlines()[-1].strip()
+  else:
+    if len(rest) == 1:
+      return plain
+    wrong = f'unexpected argument {rest[1]!r}; set config fields by --config.NAME=VALUE'
+  raise configuring.ConfigError(wrong)
+
+
+def _where(values: flags.FlagValues) -> str:
+  """The config to load: that of --config, or of the run in --workdir."""
+  if values.config:
+    return values.config
+  workdir = values.workdir if 'workdir' in values else ''
+  if workdir and (pathlib.Path(workdir).expanduser() / configuring.RECORD).is_file():
+    return workdir
+  right = 'a file or a name such as lensblur:small, or --workdir the folder of a run'
+  raise configuring.ConfigError(f'--config is missing; it must be {right}')
 
 
 def _innermost(error: Exception) -> str:
@@ -91,7 +119,3 @@ def _innermost(error: Exception) -> str:
   while error.args and isinstance(error.args[0], Exception):
     error = error.args[0]
   return str(error.args[0])
-
-
-def _last_line(error: Exception) -> str:
-  return str(error).strip().splitlines()[-1].strip()

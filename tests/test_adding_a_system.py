@@ -11,7 +11,7 @@ from depthjax import configuring, plugins, tasks
 from depthjax.data import splits
 from depthjax.pipelines import depth
 from depthjax.tasks.task import Env
-from depthjax.train import log, loop, record
+from depthjax.train import log, loop
 
 _PAGE = pathlib.Path(__file__).parents[1] / 'docs' / 'adding_a_system.md'
 
@@ -67,7 +67,7 @@ def fixture_outside(tmp_path, monkeypatch):
   (info / 'entry_points.txt').write_text('\n'.join(lines))
   monkeypatch.syspath_prepend(pathlib.Path(__file__).parent / 'outside')
   monkeypatch.syspath_prepend(tmp_path)
-  yield plugins.find('configs', 'shade', '--config', {})
+  yield
   sys.modules.pop('shading', None)
 
 
@@ -76,8 +76,8 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path):
   image, scores = np.random.default_rng(0).random((20, 30, 3)), []
   for task, kind in (('shading:make', 'shading'), ('shade', 'shade')):
     workdir = tmp_path / kind
-    scores.append(loop.train(outside(f'task={task},kind={kind}').lock(), workdir))
-    assert record.read(workdir / 'config.json')['model'] == {'start': 0.1}
+    scores.append(loop.train(configuring.load(f'shade:task={task},kind={kind}'), workdir))
+    assert configuring.load(workdir).model.to_dict() == {'start': 0.1}
     predictor = depth.load(workdir)
     assert predictor.name == 'shading 0.1'
     assert depth.predict(image, predictor).shape == (20, 30, 1)
@@ -88,5 +88,9 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path):
   assert scores[0] == scores[1] and scores[0]['squared'] > 0
   assert plugins.names('records', ('scene',)) == ['scene', 'shade']
   assert 'index' in splits.example(configuring.defaults().data.to_dict())
+  with pytest.raises(
+    configuring.ConfigError, match='one of aperture, .*sddr, shade, or the folder'
+  ):
+    configuring.load('shading')
   with pytest.raises(ValueError, match='data.kind is .*; it can be predictions, scene, shade, or'):
     splits.example({'kind': 'scenery'})

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 import re
 
 import ml_collections
@@ -16,6 +17,7 @@ from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.deeplens.lensblur import LensBlur
 from depthjax.tasks import deeplens_depth, dof, lensblur
 from depthjax.tasks.task import Env
+from depthjax.train import record
 from tests import tiny
 
 _CONFIGS = sorted((tiny.ROOT / 'configs').glob('*.py'))
@@ -71,12 +73,24 @@ def test_arguments_are_values_by_name_or_of_the_first_field():
       configuring.parse_arg(arg, size='base', stage='both')
 
 
+def _file(folder, body):
+  """A config file whose get_config has these lines, after the regression config `c`."""
+  lines = ['c = configuring.load("regression:smoke").unlock()', *body, 'return c']
+  text = '\n  '.join(['def get_config(arg):', *lines])
+  (folder / 'config.py').write_text(f'from depthjax import configuring\n\n{text}\n')
+  return folder / 'config.py'
+
+
 @pytest.mark.parametrize(
   'text, message',
   [
-    ('def broken(', "not a config file: '.' was never closed in line 1"),
-    ('import no_such_module', "not a config file: No module named 'no_such_module'"),
+    ('def broken(', "SyntaxError in line 1: '.' was never closed; expected a config file"),
+    ('\nimport no_such', "ModuleNotFoundError in line 2: No module named 'no_such'; expected"),
     ('x = 1', 'has no function get_config'),
+    ('def get_config(arg):\n  return 3', 'get_config returned 3; expected a ConfigDict'),
+    ('def get_config(arg):\n\n  {}[arg]', "KeyError in line 3: ''; expected a config file"),
+    ('def get_config(arg):\n  f()\ndef f():\n  1 / 0', 'ZeroDivisionError in line 4: division by'),
+    ('def get_config():\n  return 3', 'TypeError: get_config.* takes 0'),
     (None, 'does not exist; expected a config such as'),
   ],
 )
@@ -85,8 +99,66 @@ def test_files_that_are_not_configs_are_refused(tmp_path, text, message):
   if text:
     path.write_text(text)
   with pytest.raises(ConfigError, match=f'^{path}: {message}'):
-    configuring.load(path, '')
-  assert not issubclass(ConfigError, ValueError)  # absl would replace its message.
+    configuring.load(path)
+
+
+def test_unknown_fields_of_a_file_are_named_with_the_nearest_ones(tmp_path):
+  """In all tables, and all of them at once."""
+  wrong = {
+    'optimizer.peek': 'optimizer.peak',
+    'optimiser': 'optimizer',
+    'model.widht': 'model.width',
+  }
+  wrong |= {'eval.exemples': 'eval.examples', 'data.predictions': ''}
+  path = _file(tmp_path, [f'c.{name} = 1' for name in wrong])
+  with pytest.raises(ConfigError) as caught:
+    configuring.load(path)
+  hints = (f'no field {x}' + (f' (did you mean {y}?)' if y else '') for x, y in wrong.items())
+  assert set(str(caught.value).removeprefix(f'{path}: ').split(', ')) == set(hints)
+
+
+def test_values_of_other_types_are_refused(tmp_path):
+  path = _file(tmp_path, ['c.eval = {"every": 0.5, "examples": True}'])
+  with pytest.raises(ConfigError) as caught:
+    configuring.load(path)
+  words = 'eval.every is 0.5 (expected int), eval.examples is True (expected int)'
+  assert str(caught.value) == f'{path}: {words}'
+
+
+def test_tables_of_a_task_of_ones_own_are_free_and_others_are_not(tmp_path):
+  own = [
+    'c.task = "mine:make"',
+    'c.model = {"anything": 1}',
+    'c.data.kind = "mine"',
+    'c.data.x = 1',
+  ]
+  assert configuring.load(_file(tmp_path, own)).model.anything == 1
+  with pytest.raises(ConfigError, match=r'no field stepz \(did you mean steps\?\)$'):
+    configuring.load(_file(tmp_path, [*own, 'c.stepz = 1']))
+
+
+@pytest.mark.parametrize('path', _CONFIGS, ids=lambda path: path.stem)
+def test_a_config_is_found_by_path_name_and_run(path, tmp_path, monkeypatch):
+  config = configuring.load(path, 'smoke')
+  (tmp_path / 'run').mkdir()
+  record.write(tmp_path / 'run', config, 0, {})
+  monkeypatch.setenv('HOME', str(tmp_path))
+  for where in (f'{path}:smoke', f'{path.stem}:smoke', '~/run', tmp_path / 'run' / 'config.json'):
+    found = configuring.load(where)
+    assert found.to_dict() == config.to_dict() and found.is_locked, where
+
+
+def test_records_of_older_versions_have_current_names_and_all_fields(tmp_path):
+  config = configuring.load('sddr:smoke')
+  table = config.to_dict()
+  table['loss']['share'], table['loss']['sequential'] = table['loss'].pop('fraction'), True
+  del table['model']['drop'], table['optimizer']['clip'], table['data']['predictions']['noise']
+  path = tmp_path / 'config.json'
+  path.write_text(json.dumps(table))
+  assert configuring.load(path).to_dict() == config.to_dict()
+  path.write_text(json.dumps({**table, 'steps': 'many', 'stepz': 1}))
+  with pytest.raises(ConfigError, match="steps is 'many' .expected int., no field stepz"):
+    configuring.load(path)
 
 
 def _changed(**fields):
@@ -103,14 +175,26 @@ def test_numbers_below_their_minimum_are_refused(field, bound):
   message = rf'^{re.escape(field)} is {bound - 1}(\.0)?; it must be at least {bound}'
   with pytest.raises(ConfigError, match=message):
     configuring.check(_changed(**{field: bound - 1}))
-  configuring.check(_changed(**{'batch_size': 1, field: bound}))
+  configuring.check(_changed(**{'batch_size': 1, 'optimizer.end': 0.0, field: bound}))
 
 
 @pytest.mark.parametrize(
   'fields, machine, message',
   [
     ({'task': ''}, {}, "task is ''; it must be the name of a module"),
-    ({'ema': float('nan')}, {}, 'ema is nan; it must be in [0, 1)'),
+    ({'ema': float('nan')}, {}, 'ema is nan; it must be a number'),
+    ({'data__covers': (0.1, float('nan'))}, {}, 'data.covers is nan; it must be a number'),
+    ({'ema': 1.0}, {}, 'ema is 1.0; it must be in [0, 1)'),
+    ({'optimizer__beta1': 1.0}, {}, 'optimizer.beta1 is 1.0; it must be in [0, 1)'),
+    ({'optimizer__beta2': -0.1}, {}, 'optimizer.beta2 is -0.1; it must be in [0, 1)'),
+    ({'optimizer__end': 2e-4}, {}, 'optimizer.end is 0.0002; it must be at most 0.0001 (optim'),
+    ({'seed': 2**32}, {}, 'seed is 4294967296; it must be below 2**32'),
+    ({'parallel__layouts': ()}, {}, 'parallel.layouts is empty; it must be pairs (regular expr'),
+    ({'parallel__layouts': ('.*', 'fsdp')}, {}, "parallel.layouts has '.*'; it must be pairs"),
+    ({'parallel__layouts': (('(a', 'fsdp'),)}, {}, "parallel.layouts has ('(a', 'fsdp'); it"),
+    ({'initialise__rules': (('.*', 'lod'),)}, {}, "(regular expression, 'load' or 'fresh')"),
+    ({'optimizer__weight_decay_factors': ((1, 1.0),)}, {}, 'weight_decay_factors has (1, 1.0);'),
+    ({'optimizer__learning_rate_factors': (('.*', -1.0),)}, {}, 'number of at least 0)'),
     ({'parallel__mode': 'spmd'}, {}, "parallel.mode is 'spmd'; it can be jit, pmap"),
     ({'optimizer__name': 'lion'}, {}, "optimizer.name is 'lion'; it can be adam, adamw"),
     ({'optimizer__schedule': 'step'}, {}, "optimizer.schedule is 'step'; it can be cosine"),

@@ -28,7 +28,7 @@ _ALLOWED = {
   'scoring': 'pipelines metrics ops data files jax numpy',
   'files': 'numpy cv2 PIL jinja2 safetensors OpenEXR imageio_ffmpeg matplotlib',
   'data': 'plugins files windows numpy grain cv2 PIL skimage scipy tensorflow_datasets fsspec',
-  'configuring': 'data ml_collections',
+  'configuring': 'plugins data files ml_collections',
   'rules': 'configuring jax',
   'parallel': 'configuring rules jax numpy',
   'processes': 'configuring jax numpy',

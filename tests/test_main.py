@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from absl import flags
 from PIL import Image
 
+from depthjax import configuring, main
+from depthjax.configuring import ConfigError
+from depthjax.train import record
 from tests import messages, processes, tiny
 
 _TRAIN = 'train --workdir={here}/run --config={config}:smoke'
@@ -20,7 +24,9 @@ _REFUSED = {
   'train --workdir={here}/run --config={aperture}:smoke --config.loss.levels=1': 'levels is 1; 2',
   'train --workdir={here}/run --config={config}:huge': "size is 'huge'; smoke, small, base",
   'train --workdir={here}/run --config={here}/no.py': 'no.py; expected configs/lensblur.py',
-  'train --workdir={here}/run --config={here}/text.md': '--config: not a config file line 1;',
+  'train --workdir={here}/run --config={here}/text.md': 'text.md: not a Python file; expected',
+  'train --config={config}:smoke --workdir=gs://bucket/run': 'gs://bucket/run: is a URL; mounted',
+  'evaluate --workdir={here}': '--config is missing; --workdir the folder of a run',
   'train --workdir={here}/file --config={config}:smoke': 'file: is not a folder; expected',
   'train --config={config}:smoke': '--workdir is missing',
   'evaluate --workdir={here} --config={config}:smoke': '{here}: holds no checkpoint; expected',
@@ -50,6 +56,41 @@ for number, line in enumerate(open('lines').read().splitlines()):
     sys.exit('not refused')
   print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
+
+
+def _parsed(*arguments):
+  values = main.define(flags.FlagValues())
+  return values, main.parse(['depthjax train', *arguments], values)
+
+
+def test_overrides_are_parsed_and_the_config_without_them_is_returned(tmp_path):
+  for arguments in (['--config=sddr:smoke'], ['--config', f'{tiny.ROOT}/configs/sddr.py:smoke']):
+    fields = ['--config.steps', '7', '--config.model.stem=(1, 2)', '--noconfig.model.remat']
+    values, plain = _parsed(*fields, *arguments, '--workdir=x')
+    assert plain.to_dict() == configuring.load('sddr:smoke').to_dict()
+    changes = {'steps': 7, 'model.stem': (1, 2), 'model.remat': False}
+    assert values.config.to_dict() == configuring.with_fields(plain, changes).to_dict()
+    assert values.workdir == 'x' and values.config.is_locked
+  record.write(tmp_path, values.config, 0, {})
+  again, plain = _parsed(f'--workdir={tmp_path}', '--config.steps=8')
+  assert (again.config.steps, plain.to_dict()) == (8, values.config.to_dict())
+
+
+@pytest.mark.parametrize(
+  'arguments, words',
+  [
+    (['--workdir=nowhere'], '--config is missing; it must be a file or a name'),
+    (['--config=sddr', '--workdirr=x'], "flag 'workdirr'. Did you mean: workdir"),
+    (['--config=sddr', '--config.stepz=1'], "unknown name: 'stepz'"),
+    (['--config=sddr', '--config.steps=many'], '--config.steps=many: invalid literal for int'),
+    (['--config=sddr', 'steps=3'], "unexpected argument 'steps=3'; set config fields by"),
+    (['--config=sdr'], 'sdr: does not exist; expected a config such as configs/lensblur.py, a'),
+  ],
+)
+def test_invalid_arguments_are_refused(arguments, words):
+  with pytest.raises(ConfigError) as caught:
+    _parsed(*arguments)
+  assert words in str(caught.value)
 
 
 @pytest.mark.slow

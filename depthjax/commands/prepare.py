@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 from absl import flags
-from ml_collections import config_flags
 from typer import Option
 
 from depthjax import main as main_lib
@@ -66,7 +65,6 @@ def scenes(
 ) -> None:
   """Draw the scenes of a config in advance, for --config.data.scene_source=TARGET in train."""
   values = flags.FlagValues()
-  config_flags.DEFINE_config_file('config', None, flag_values=values, lock_config=True)
   main_lib.parse(['depthjax prepare scenes', f'--config={config}', *context.args], values)
   draw = runner.load('commands.work.prepare:scenes')
   draw(values.config, target, workers, count=count, count_shards=shards, part=_part(part))

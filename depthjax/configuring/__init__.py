@@ -5,19 +5,29 @@ A config file returns `defaults()` with the values of its experiment, and fills 
 unknown field in an override is an error that suggests a known one.
 """
 
-from depthjax.configuring.arguments import apply, describe_error, load, parse_arg
-from depthjax.configuring.checks import ConfigError, check
+from depthjax.configuring.arguments import apply, parse_arg
+from depthjax.configuring.checks import check
+from depthjax.configuring.errors import ConfigError
 from depthjax.configuring.fields import defaults, lens, predictions, scenes
+from depthjax.configuring.files import PACKAGED, RECORD, packaged, recorded
+from depthjax.configuring.loading import load, parse_fields, with_fields
+from depthjax.configuring.names import check_names
 
 __all__ = [
+  'PACKAGED',
+  'RECORD',
   'ConfigError',
   'apply',
   'check',
+  'check_names',
   'defaults',
-  'describe_error',
   'lens',
   'load',
+  'packaged',
   'parse_arg',
+  'parse_fields',
   'predictions',
+  'recorded',
   'scenes',
+  'with_fields',
 ]

@@ -1,36 +1,10 @@
-"""Config files, their arguments and their variants."""
+"""Arguments of config files, and their variants."""
 
-import importlib.util
-import pathlib
 from collections.abc import Callable
 
 import ml_collections
 
-from depthjax.configuring.checks import ConfigError
-
-
-def load(path: pathlib.Path, arg: str) -> ml_collections.ConfigDict:
-  """The config that `get_config(arg)` of a file returns, locked.
-
-  Raises ConfigError: the file does not exist or is not a config file, or it does not accept `arg`.
-  """
-  if not path.is_file():
-    raise ConfigError(f'{path}: does not exist; expected a config such as configs/lensblur.py')
-  spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
-  module = importlib.util.module_from_spec(spec)
-  try:
-    spec.loader.exec_module(module)
-  except (SyntaxError, ImportError, NameError) as error:
-    raise ConfigError(f'{path}: {describe_error(error)}') from error
-  if not hasattr(module, 'get_config'):
-    raise ConfigError(f'{path}: has no function get_config; expected one, as configs/lensblur.py')
-  return module.get_config(arg).lock()
-
-
-def describe_error(error: Exception) -> str:
-  """The error of a config file that Python cannot run, as one line."""
-  text = f'{error.msg} in line {error.lineno}' if isinstance(error, SyntaxError) else error
-  return f'not a config file: {text}; expected Python such as configs/lensblur.py'
+from depthjax.configuring.errors import ConfigError
 
 
 def apply(

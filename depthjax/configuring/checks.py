@@ -1,21 +1,21 @@
 """Checks of a config before anything is built."""
 
+import math
 import operator
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 
-
-class ConfigError(Exception):
-  """An invalid config; the message names the field, its value and what would be right.
-
-  Not a ValueError: absl would print a long message of its own for one that a config file raises.
-  """
-
+from depthjax.configuring.errors import ConfigError
+from depthjax.configuring.names import check_names
 
 MINIMUM = {  # Bound -> fields that must be at least as large.
   0: (
-    'steps optimizer.warmup optimizer.clip optimizer.weight_decay optimizer.power eval.every '
-    'eval.pictures checkpoint.every checkpoint.keep_every parallel.devices input.workers'
+    'seed steps optimizer.peak optimizer.end optimizer.warmup optimizer.clip '
+    'optimizer.weight_decay optimizer.power eval.every eval.pictures checkpoint.every '
+    'checkpoint.keep_every parallel.devices input.workers'
   ),
   1: (
     'batch_size microbatches parallel.fsdp eval.examples input.threads input.prefetch '
@@ -27,26 +27,28 @@ _CHOICES = {
   'optimizer.name': ('adam', 'adamw', 'nadam', 'sgd'),
   'optimizer.schedule': ('cosine', 'polynomial', 'exponential', 'onecycle', 'constant'),
 }
+_BELOW_1 = ('ema', 'optimizer.beta1', 'optimizer.beta2')
+# Fields that are (regex, value) pairs, and the values; numbers of at least 0 where there are none.
+_RULES = {
+  'optimizer.weight_decay_factors': (),
+  'optimizer.learning_rate_factors': (),
+  'initialise.rules': ('load', 'fresh'),
+  'parallel.layouts': ('fsdp', 'replicated'),
+}
 
 
 def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int = 1) -> None:
   """Checks the fields of `defaults()`, for a number of devices over all processes.
 
-  Raises ConfigError: a field out of range, or fields that contradict each other or the devices.
+  Raises ConfigError: as `check_names`, a field that is NaN or out of range, or fields that
+  contradict each other or the devices.
   """
-  for bound, fields in MINIMUM.items():
-    for field in fields.split():
-      value = operator.attrgetter(field)(config)
-      if not value >= bound:
-        raise ConfigError(f'{field} is {value}; it must be at least {bound}')
-  for field, choices in _CHOICES.items():
-    value = operator.attrgetter(field)(config)
-    if value not in choices:
-      raise ConfigError(f'{field} is {value!r}; it can be {", ".join(choices)}')
+  check_names(config)
+  _refuse_nan(config.to_dict())
+  _check_ranges(config)
   if not config.task:
     raise ConfigError("task is ''; it must be the name of a module in depthjax.tasks")
-  if not 0 <= config.ema < 1:
-    raise ConfigError(f'ema is {config.ema}; it must be in [0, 1)')
+  _check_rules(config)
   _check_optimizer(config.optimizer)
   devices = _check_parallel(config.parallel, devices, processes)
   batch, parts = config.batch_size, devices * config.microbatches
@@ -58,10 +60,60 @@ def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int
     raise ConfigError(f'{wrong}; it must be a multiple of {batch} (batch_size)')
 
 
+def _check_ranges(config: ml_collections.ConfigDict) -> None:
+  for bound, fields in MINIMUM.items():
+    for field in fields.split():
+      value = operator.attrgetter(field)(config)
+      if not value >= bound:
+        raise ConfigError(f'{field} is {value}; it must be at least {bound}')
+  for field, choices in _CHOICES.items():
+    value = operator.attrgetter(field)(config)
+    if value not in choices:
+      raise ConfigError(f'{field} is {value!r}; it can be {", ".join(choices)}')
+  for field in _BELOW_1:
+    value = operator.attrgetter(field)(config)
+    if not 0 <= value < 1:
+      raise ConfigError(f'{field} is {value}; it must be in [0, 1)')
+  if config.seed >= 2**32:
+    raise ConfigError(f'seed is {config.seed}; it must be below 2**32')
+
+
+def _refuse_nan(table: Mapping[str, Any], prefix: str = '') -> None:
+  for name, value in table.items():
+    if isinstance(value, Mapping):
+      _refuse_nan(value, f'{prefix}{name}.')
+    elif any(
+      isinstance(x, float) and math.isnan(x)
+      for x in (value if isinstance(value, tuple) else (value,))
+    ):
+      raise ConfigError(f'{prefix}{name} is nan; it must be a number')
+
+
+def _check_rules(config: ml_collections.ConfigDict) -> None:
+  for field, words in _RULES.items():
+    right = ' or '.join(map(repr, words)) or 'number of at least 0'
+    right = f'it must be pairs (regular expression, {right})'
+    rules = operator.attrgetter(field)(config)
+    if not rules:
+      raise ConfigError(f'{field} is empty; {right}')
+    for rule in rules:
+      try:
+        pattern, value = rule
+        re.compile(pattern)
+        good = value in words if words else value >= 0
+      except (TypeError, ValueError, re.error):
+        good = False
+      if not good:
+        raise ConfigError(f'{field} has {rule!r}; {right}')
+
+
 def _check_optimizer(fields: ml_collections.ConfigDict) -> None:
   if fields.name == 'adam' and fields.weight_decay:
     wrong = f'optimizer.weight_decay is {fields.weight_decay}'
     raise ConfigError(f'{wrong}; it must be 0 with adam (adamw has weight decay)')
+  if fields.schedule != 'constant' and fields.end > fields.peak:
+    wrong = f'optimizer.end is {fields.end}'
+    raise ConfigError(f'{wrong}; it must be at most {fields.peak} (optimizer.peak)')
   if fields.schedule == 'onecycle' and not fields.warmup:
     raise ConfigError('optimizer.warmup is 0; it must be at least 1 with onecycle')
   if fields.schedule == 'exponential' and not fields.end > 0:

@@ -1,7 +1,7 @@
 """Batches and examples of the record kinds that a config's `data` names.
 
-A record kind is one module, of data/records or as in `plugins`: `example` and `records`, and
-`drawn` if it is stored.
+A record kind is one module, of data/records or as in `plugins`: `example` and `records`, and `drawn`
+and `differences` if it is stored.
 """
 
 import types
@@ -64,6 +64,15 @@ def drawn(fields: dict[str, Any], seed: int) -> tuple[grain.MapDataset, dict[str
   if not hasattr(kind, 'drawn'):
     raise ValueError(f'data.kind is {fields["kind"]!r}; only scenes can be prepared')
   return kind.drawn(fields, seed)
+
+
+def differences(fields: dict[str, Any]) -> dict[str, dict[str, tuple[Any, Any]]]:
+  """For each prepared source, its value and that of `fields` where drawing would differ.
+
+  Raises InputError: a source without a valid manifest.
+  """
+  kind = _kind(fields)
+  return kind.differences(fields) if hasattr(kind, 'differences') else {}
 
 
 def _kind(fields: dict[str, Any]) -> types.ModuleType:

@@ -25,6 +25,8 @@ FIELDS = {
 VALUES = {'loss.regions_by': {'place': 'position'}}
 # The tasks whose configs had these old names.
 _TRANSLATED = {'aperture', 'lensblur', 'regression', 'sddr', *TASKS, *TASKS.values()}
+# Fields that no longer exist, in current names of tables.
+REMOVED = ('loss.sequential',)
 
 
 def task(name: str) -> str:
@@ -43,6 +45,8 @@ def config(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   for old, value in table.items():
     name = FIELDS.get(prefix, {}).get(old, old)
     path = f'{prefix}.{name}'.removeprefix('.')
+    if path in REMOVED:
+      continue
     if isinstance(value, Mapping):
       value = config(value, path)
     elif path in VALUES and isinstance(value, str):

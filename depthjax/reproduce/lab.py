@@ -60,7 +60,7 @@ class Lab:
     """
     experiment = self.experiments[name]
     paths = {field: str(self.path(other)) for field, other in experiment.dependencies.items()}
-    return with_fields(self._plain(name), {**experiment.fields, **self.fields, **paths})
+    return configuring.with_fields(self._plain(name), {**experiment.fields, **self.fields, **paths})
 
   def _plain(self, name: str) -> ml_collections.ConfigDict:
     """The config of an experiment's file, without overrides."""
@@ -92,7 +92,7 @@ class Lab:
       overrides['render.disparity'] = 'predicted'
       overrides['predictor.weights'] = str(self.path(predictor))
     workdir = self.train(name)
-    config = with_fields(self.config(name), overrides)
+    config = configuring.with_fields(self.config(name), overrides)
     predictor_hash = weights_hash(self.path(predictor)) if predictor else ''
     path = workdir / 'scores.json'
     key, known = json.dumps([overrides, config.eval.examples, predictor_hash]), read_json(path)
@@ -149,7 +149,7 @@ def _check_same(
   hashes: Mapping[str, str],
   workdir: pathlib.Path,
 ) -> None:
-  recorded = record.read(workdir / record.NAME)
+  recorded = configuring.recorded(workdir / record.NAME)
   changes = record.changes(config, recorded, terms.defaults.to_dict())
   names = [name for name in changes if name not in terms.ignored]
   other = f'config (in {", ".join(names[:3])})' if names else ''
@@ -167,24 +167,6 @@ def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
     return False
   _, metadata = weights.load_weights(workdir, config.task)
   return metadata.get('step') == config.steps
-
-
-def with_fields(
-  config: ml_collections.ConfigDict, fields: Mapping[str, Any]
-) -> ml_collections.ConfigDict:
-  """A locked copy of a config with fields replaced, by dotted name.
-
-  Raises configuring.ConfigError: no such field, or a value of another type.
-  """
-  config = config.copy_and_resolve_references().lock()
-  try:
-    for name, value in fields.items():
-      config.update_from_flattened_dict({name: value})
-  except KeyError as error:
-    raise configuring.ConfigError(f'{config.task} has no field {name!r}') from error
-  except (TypeError, AttributeError) as error:
-    raise configuring.ConfigError(f'{name}={value!r}: {error}') from error
-  return config.lock()
 
 
 def weights_hash(run: pathlib.Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from depthjax import configuring
 from depthjax.data import splits
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import baselines, refine, two_stage
@@ -47,7 +48,7 @@ def scores(
   Raises files.errors.InputError and configuring.ConfigError as Lab.train.
   """
   overrides = {key.replace('__', '.'): value for key, value in fields.items()}
-  config = lab_lib.with_fields(lab.config(_SCENES), overrides)
+  config = configuring.with_fields(lab.config(_SCENES), overrides)
   run_hash = lab_lib.weights_hash(lab.train(method.run)) if method.run else ''
   data, count = config.data.to_dict(), config.eval.examples
   # Windows are drawn last: more levels change nothing else.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
+from depthjax import configuring
 from depthjax.files.errors import InputError
 from depthjax.train import record
 
@@ -57,9 +58,11 @@ def read(path: pathlib.Path) -> Run:
 
   Raises InputError: no run, or a damaged config.json or metrics.jsonl.
   """
-  if not (path / record.NAME).is_file():
-    raise InputError(path, f'has no {record.NAME}', 'the folder of a run, or a folder of runs')
-  table = record.read(path / record.NAME)
+  if not (path / configuring.RECORD).is_file():
+    raise InputError(
+      path, f'has no {configuring.RECORD}', 'the folder of a run, or a folder of runs'
+    )
+  table = configuring.recorded(path / configuring.RECORD)
   lines = _lines(path / 'metrics.jsonl')
   # Metrics depend on the number of examples.
   fields = {**record.deciding(table), 'eval.examples': table.get('eval', {}).get('examples')}
@@ -69,15 +72,15 @@ def read(path: pathlib.Path) -> Run:
 
 def folders(path: pathlib.Path) -> list[pathlib.Path]:
   """The folder of a run itself, or the runs in a folder of runs."""
-  inside = sorted(x.parent for x in path.glob(f'*/{record.NAME}'))
-  return [path] if (path / record.NAME).exists() or not inside else inside
+  inside = sorted(x.parent for x in path.glob(f'*/{configuring.RECORD}'))
+  return [path] if (path / configuring.RECORD).exists() or not inside else inside
 
 
 def finished(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
   """Whether a folder has a finished run of this config; errors as `read`."""
-  if not (path / record.NAME).exists():
+  if not (path / configuring.RECORD).exists():
     return False
-  recorded = record.deciding(record.read(path / record.NAME))
+  recorded = record.deciding(configuring.recorded(path / configuring.RECORD))
   return recorded == record.deciding(config.to_dict()) and read(path).finished
 
 

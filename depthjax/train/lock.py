@@ -1,6 +1,7 @@
 """A file lock that allows one run at a time in a folder."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -29,6 +30,8 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
     refusal = None
     try:
       workdir.mkdir(parents=True, exist_ok=True)
+      if not os.access(workdir, os.W_OK):  # The file may be writable in a folder that is not.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
       if jax.process_index() == 0:
         file = stack.enter_context(open(workdir / 'lock', 'a+', encoding='utf-8'))
         if holder := _taken(file):

@@ -19,6 +19,7 @@ from depthjax.files import disk, weights
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import lock, record, resume, stopping
+from depthjax.train import workdir as workdir_lib
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.clock import Clock
 from depthjax.train.errors import NotFinite, Terminated
@@ -44,10 +45,10 @@ def train(
     NotFinite: a loss or gradient was not finite.
     Terminated: the process received SIGTERM.
     files.errors.InputError: too many images cannot be decoded, the disk is full, the folder is in
-      use or not writable; and as `resume.restore`.
+      use or not writable; and as `workdir.resolve` and `resume.restore`.
     configuring.ConfigError: as `experiment.build` and `resume.restore`.
   """
-  workdir = pathlib.Path(workdir)
+  workdir = workdir_lib.resolve(workdir)
   experiment = experiment_lib.build(config)
   for split in ('train', 'val'):
     experiment.batches(split, 0).close()  # Too few images are an error now, not after hours.

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
-from depthjax.files import atomic, renamed
-from depthjax.files.errors import InputError
+from depthjax import configuring
+from depthjax.files import atomic
 
-NAME = 'config.json'
+NAME = configuring.RECORD
 # Tables and fields that do not affect the trained weights: hardware, speed, memory and logging.
-FREE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every', 'loss.chunk', 'loss.sequential')
+FREE = ('parallel', 'input', 'eval', 'checkpoint', 'log_every', 'loss.chunk')
 
 
 class Change(NamedTuple):
@@ -20,26 +20,6 @@ class Change(NamedTuple):
 
   was: Any
   now: Any
-
-
-def read(path: pathlib.Path) -> dict[str, Any]:
-  """The recorded config of a run, in the current names of fields and tasks.
-
-  Raises InputError if the file is damaged or holds something else.
-  """
-  try:
-    table = renamed.config(json.loads(path.read_text(encoding='utf-8')))
-    kind = 'predictions' if 'predictions' in table['data'] else 'scene'
-    return {
-      **table,
-      'task': renamed.task(table['task']),
-      # Fields that older versions did not record.
-      'data': {'kind': kind, **table['data']},
-      'optimizer': {'name': 'adamw', 'schedule': 'cosine', 'power': 1.0, **table['optimizer']},
-    }
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
-    wrong = 'does not hold the config of the run'
-    raise InputError(path, wrong, 'the file that the run wrote, or no file') from error
 
 
 def deciding(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

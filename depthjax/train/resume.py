@@ -9,6 +9,7 @@ import ml_collections
 
 from depthjax import configuring
 from depthjax.configuring import ConfigError
+from depthjax.data import splits
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import initialise, record
 from depthjax.train.checkpoint import Checkpoints
@@ -48,9 +49,12 @@ def restore(
   """The newest undamaged checkpoint, or a new state and step 0 if there is no checkpoint.
 
   Raises:
-    ConfigError: the run has another config, or is already past `config.steps`.
+    ConfigError: the run has another config, or is already past `config.steps`; or prepared scenes
+      were drawn with other fields.
     InputError: the checkpoint is of another model, all are damaged, or config.json is.
   """
+  if not terms.change:
+    _same_scenes(config)
   newest = checkpoints.latest()
   if newest is None:
     state = experiment.runner.init(experiment_lib.seed_key(config.seed))
@@ -62,6 +66,15 @@ def restore(
     raise ConfigError(f'steps is {config.steps}; the run in {workdir} is already at step {newest}')
   state, step = checkpoints.restore_newest(experiment.runner.abstract)
   return Start(state, step, changed)
+
+
+def _same_scenes(config: ml_collections.ConfigDict) -> None:
+  for where, fields in splits.differences(config.data.to_dict()).items():
+    changed = {f'data.{name}': record.Change(*values) for name, values in fields.items()}
+    raise ConfigError(
+      f'data.scene_source: the scenes in {where} were prepared with other fields: '
+      f'{describe(changed)}; use those values, other scenes, or --change to train on these'
+    )
 
 
 def same_run(
@@ -76,13 +89,13 @@ def same_run(
   defaults = record.deciding(config.to_dict()) | record.deciding(configuring.defaults().to_dict())
   if terms.defaults is not None:
     defaults = terms.defaults.to_dict()
-  changed = record.changes(config, record.read(path), defaults)
+  changed = record.changes(config, configuring.recorded(path), defaults)
   changed = {name: change for name, change in changed.items() if name not in terms.ignored}
   refused = {name: change for name, change in changed.items() if name != 'steps'}
   if refused and not terms.change:
     raise ConfigError(
       f'{path.parent} was trained with another config: {describe(refused)}; use that config, '
-      'another workdir, or --change to resume with this config'
+      'another workdir, or --change to use this config'
     )
   return changed
 

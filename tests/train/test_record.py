@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from depthjax import configuring
 from depthjax.configuring import ConfigError
 from depthjax.train import record, resume
 from tests import tiny
@@ -32,4 +33,4 @@ def test_a_damaged_record_is_refused(tmp_path):
   changed = (json.dumps({**table, **fields}) for fields in ({'data': None}, {'task': ['a']}))
   for text in ('', '[]', '{"task', '{"task": "lensblur"}', *changed):
     path.write_text(text)
-    refused(lambda: record.read(path), path, 'does not hold the config of the run')
+    refused(lambda: configuring.recorded(path), path, 'does not hold the config of the run')

@@ -1,31 +1,34 @@
 """`depthjax train`, `evaluate` and `plan`: the commands that take a config."""
 
 import json
-import pathlib
 import signal
 import sys
 from typing import NoReturn
 
 import jax
+import ml_collections
 from absl import flags
-from ml_collections import config_flags
 from rich.console import Console
 
-from depthjax import configuring, processes
+from depthjax import processes
 from depthjax.commands import runner
 from depthjax.files import atomic
-from depthjax.files.errors import InputError
 from depthjax.plan import planning, report
 from depthjax.plan import topology as topology_lib
 from depthjax.train import evaluate as evaluate_lib
-from depthjax.train import loop, profile, resume
+from depthjax.train import loop, profile, record, resume
+from depthjax.train import workdir as workdir_lib
 
 
-def run(verb: str, values: flags.FlagValues) -> NoReturn:
-  """Trains, evaluates or plans; ends the process with the exit code documented in `main.run`."""
+def run(verb: str, values: flags.FlagValues, plain: ml_collections.ConfigDict) -> NoReturn:
+  """Trains, evaluates or plans; ends the process with the exit code documented in `main.run`.
+
+  `plain` is the config without the overrides of the command line.
+  """
   try:
     processes.start(values.cluster)
-    {'train': _train, 'evaluate': _evaluate, 'plan': _plan}[verb](values)
+    terms = resume.Terms(change=values.change, defaults=plain)
+    {'train': _train, 'evaluate': _evaluate, 'plan': _plan}[verb](values, terms)
     code = 0
   except Exception as error:
     code = runner.report(error)
@@ -34,35 +37,29 @@ def run(verb: str, values: flags.FlagValues) -> NoReturn:
   sys.exit(code)
 
 
-def _workdir(values: flags.FlagValues) -> pathlib.Path:
-  workdir = pathlib.Path(values.workdir).absolute()
-  if workdir.exists() and not workdir.is_dir():
-    raise InputError(workdir, 'is not a folder', 'a folder or a new name')
-  return workdir
-
-
-def _train(values: flags.FlagValues) -> None:
-  workdir = _workdir(values)
-  path, _, arg = config_flags.get_config_filename(values['config']).partition(':')
-  defaults = configuring.load(pathlib.Path(path), arg)  # Without the command line's overrides.
-  terms = resume.Terms(change=values.change, defaults=defaults)
+def _train(values: flags.FlagValues, terms: resume.Terms) -> None:
+  workdir = workdir_lib.resolve(values.workdir)
   loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
   processes.barrier()
   if jax.process_index() == 0:
     print(f'done: {workdir}')
 
 
-def _evaluate(values: flags.FlagValues) -> None:
+def _evaluate(values: flags.FlagValues, terms: resume.Terms) -> None:
   # The handler of jax.distributed would wait for the train loop.
   signal.signal(signal.SIGTERM, signal.SIG_DFL)
-  scores = evaluate_lib.newest(values.config, _workdir(values), values.split)
+  workdir = workdir_lib.resolve(values.workdir)
+  resume.same_run(values.config, workdir / record.NAME, terms)
+  scores = evaluate_lib.newest(values.config, workdir, values.split)
   if jax.process_index() == 0:
     for name, value in scores.items():
       print(f'{name:24} {value:.4f}')
 
 
-def _plan(values: flags.FlagValues) -> None:
+def _plan(values: flags.FlagValues, terms: resume.Terms) -> None:
   config = values.config
+  if values.workdir:
+    resume.same_run(config, workdir_lib.resolve(values.workdir) / record.NAME, terms)
   if values.json:
     atomic.check_output(values.json, ('.json',))  # Compiling takes minutes.
   if values.batch_size:

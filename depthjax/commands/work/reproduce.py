@@ -1,14 +1,13 @@
 """`depthjax reproduce`: trains and evaluates what a table needs, prints and writes the table."""
 
-import ast
 import pathlib
 from collections.abc import Collection
-from typing import Any
 
 from absl import flags
 from rich.console import Console
 from rich.table import Table as Grid
 
+from depthjax import configuring
 from depthjax.commands import runner
 from depthjax.commands.reproduce import Options
 from depthjax.configuring import ConfigError
@@ -26,7 +25,9 @@ def run(options: Options) -> None:
   paper, change = _PAPERS[name.partition('/')[0]], change or []
   _check_paths(document, root)
   weights = _weights(given or [], paper.EXPERIMENTS)
-  lab = Lab(root.absolute(), configs, size, _fields(change), paper.EXPERIMENTS, weights)
+  fields = configuring.parse_fields(change)
+  configs = configs or configuring.PACKAGED
+  lab = Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS, weights)
   for experiment in paper.EXPERIMENTS:  # Refuses unknown fields before hours of training.
     lab.config(experiment)
   runner.hush()
@@ -49,20 +50,6 @@ def _check_paths(document: pathlib.Path | None, root: pathlib.Path) -> None:
   except OSError as error:
     raise InputError(document, f'cannot be written ({error.strerror})', 'another name') from error
   table.read(document)
-
-
-def _fields(changes: list[str]) -> dict[str, Any]:
-  """Parses NAME=VALUE; a value that is not a Python literal is a string."""
-  fields = {}
-  for change in changes:
-    name, equals, text = change.partition('=')
-    if not equals or not name:
-      raise ConfigError(f'--set is {change!r}; it must be FIELD=VALUE, such as steps=400')
-    try:
-      fields[name] = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-      fields[name] = text
-  return fields
 
 
 def _weights(given: list[str], experiments: Collection[str]) -> dict[str, pathlib.Path]:

@@ -73,6 +73,26 @@ def drawn(
   return pipeline.examples(source, [draw_scene], seed=seed, train=train), items
 
 
+def differences(fields: dict[str, Any]) -> dict[str, dict[str, tuple[Any, Any]]]:
+  """For each folder of prepared scenes in `scene_source`, the fields that drew other scenes.
+
+  They are (prepared value, value in `fields`) by name; with equal values the folder is left out.
+  """
+  asked, found = _drawing(fields), {}
+  for part in parts(fields.get('scene_source', '')):
+    if part.where != DRAWN:
+      has = _drawing(shards.read_manifest(part.where).data)
+      found[part.where] = {x: (has[x], asked[x]) for x in asked if has[x] != asked[x]}
+  return {where: changed for where, changed in found.items() if changed}
+
+
+def _drawing(fields: Mapping[str, Any]) -> dict[str, Any]:
+  """The fields that decide how scenes are drawn, as in JSON, with defaults for missing ones."""
+  known = {**dataclasses.asdict(SceneConfig()), 'photo_source': '', 'foreground_source': ''}
+  values = {name: fields.get(name, default) for name, default in known.items()}
+  return {name: list(x) if isinstance(x, tuple) else x for name, x in values.items()}
+
+
 def config(fields: dict[str, Any]) -> SceneConfig:
   """The SceneConfig in a config's `data`, which also has sources and other tables.
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from array_record.python import array_record_module
 
+from depthjax.configuring import ConfigError
 from depthjax.data import pipeline, splits
 from depthjax.data.records import scene
 from depthjax.data.scenes import draw
@@ -17,6 +18,7 @@ from depthjax.data.scenes.config import SceneConfig
 from depthjax.data.sources import shards
 from depthjax.files.errors import InputError
 from depthjax.prepare import scenes as writing
+from depthjax.train import resume
 from tests import tiny
 from tests.data.made import assert_same
 
@@ -138,6 +140,21 @@ def test_scenes_of_another_shape_or_with_surfaces_not_rendered_are_refused(copy,
   wrong = f'its scenes have {field} {value}, the config has {FIELDS[field]}'
   with pytest.raises(InputError, match=f'^{copy}: {wrong}; expected data.{field}={value} in the'):
     opened(copy)
+
+
+def test_fields_that_would_draw_other_scenes_are_found(root, copy):
+  """Also where a folder is one part of a mixture."""
+  change_manifest(copy, lambda table: table['data'].update(photo_source='/photos'))
+  fields = {**FIELDS, 'scene_source': f'{root}/a=1,drawn=1,{copy}=2', 'batch': 3}
+  assert splits.differences(fields) == {str(copy): {'photo_source': ('/photos', '')}}
+  fields |= {'contrast': 0.9, 'covers': (0.1, 0.7), 'scene_source': f'{root}/a'}
+  found = {'contrast': (0.25, 0.9), 'covers': ([0.03, 0.7], [0.1, 0.7])}
+  assert splits.differences(fields) == {f'{root}/a': found}
+  config = tiny.config(data__width=40, data__scene_source=f'{root}/a', data__contrast=0.9)
+  with pytest.raises(ConfigError, match='data.contrast was 0.25, is 0.9; use .* or --change'):
+    resume.restore(None, config, None, root)
+  with pytest.raises(AttributeError):  # Not refused: the checkpoints are read.
+    resume.restore(None, config, None, root, resume.Terms(change=True))
 
 
 def test_incomplete_folders_and_invalid_manifests_are_refused(copy, tmp_path):

@@ -1,0 +1,79 @@
+"""Files that hold configs: Python files with `get_config`, and the records of runs."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import traceback
+from typing import Any
+
+import ml_collections
+
+from depthjax.configuring.errors import ConfigError
+from depthjax.files import renamed
+from depthjax.files.errors import InputError
+
+PACKAGED = pathlib.Path(__file__).parents[1] / 'configs'  # In a checkout a link to configs/.
+RECORD = 'config.json'  # In the folder of a run.
+
+
+def packaged() -> list[str]:
+  """The names of the configs in the package, which are also those of their tasks."""
+  return sorted(path.stem for path in PACKAGED.glob('*.py'))
+
+
+def run_file(path: pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
+  """The config that `get_config(arg)` of a Python file returns.
+
+  Raises ConfigError: the file is not Python, has no get_config, or raises an exception, which is
+  named with its line.
+  """
+  right = 'a config file such as configs/lensblur.py'
+  if path.suffix != '.py':
+    raise ConfigError(f'{path}: is not a Python file; expected {right}')
+  spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+    get_config = getattr(module, 'get_config', None)
+    config = get_config and get_config(arg)
+  except ConfigError:
+    raise
+  except Exception as error:
+    raise ConfigError(f'{path}: {_described(error, path)}; expected {right}') from error
+  if get_config is None:
+    raise ConfigError(f'{path}: has no function get_config; expected {right}')
+  if not isinstance(config, ml_collections.ConfigDict):
+    raise ConfigError(f'{path}: get_config returned {config!r:.60}; expected a ConfigDict')
+  return config
+
+
+def _described(error: Exception, path: pathlib.Path) -> str:
+  """The kind, the line in this file and the message of an error, as one line."""
+  message, file = str(error), os.path.abspath(path)
+  frames = [(x.filename, x.lineno) for x in traceback.extract_tb(error.__traceback__)]
+  if isinstance(error, SyntaxError):
+    message, frames = error.msg, [*frames, (error.filename, error.lineno)]
+  lines = [line for name, line in frames if os.path.abspath(name or '') == file]
+  where = f' in line {lines[-1]}' if lines else ''
+  return f'{type(error).__name__}{where}: {" ".join(message.split())}'
+
+
+def recorded(path: pathlib.Path) -> dict[str, Any]:
+  """The recorded config of a run, in the current names of fields and tasks.
+
+  Raises InputError if the file is damaged or holds something else.
+  """
+  try:
+    table = renamed.config(json.loads(path.read_text(encoding='utf-8')))
+    kind = 'predictions' if 'predictions' in table['data'] else 'scene'
+    return {
+      **table,
+      'task': renamed.task(table['task']),
+      # Fields that older versions did not record.
+      'data': {'kind': kind, **table['data']},
+      'optimizer': {'name': 'adamw', 'schedule': 'cosine', 'power': 1.0, **table['optimizer']},
+    }
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    wrong = 'does not hold the config of the run'
+    raise InputError(path, wrong, 'the file that the run wrote, or no file') from error

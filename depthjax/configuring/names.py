@@ -1,0 +1,72 @@
+"""Names and types of a config's fields: those of `defaults()` and of the task's packaged config."""
+
+import difflib
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ml_collections
+
+from depthjax.configuring import fields, files
+from depthjax.configuring.errors import ConfigError
+
+_OF_TASK = ('model', 'loss', 'render')
+
+
+def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> None:
+  """Checks that all fields are known, and their values of the right types.
+
+  The tables of a task that has no packaged config, and the `data` of a kind of records that is not
+  of this package, have any fields. Fields may be missing.
+
+  Raises ConfigError that begins with `where` and names all wrong fields, with the nearest names.
+  """
+  table = config.to_dict()
+  if wrong := list(_wrong(table, _known(str(table.get('task', '')), table.get('data')))):
+    raise ConfigError(f'{where}: {", ".join(wrong)}')
+
+
+@functools.cache
+def base(task: str) -> dict[str, Any]:
+  """The packaged config of a task; that of `fields.defaults` for another task."""
+  packaged = task in files.packaged()
+  return (
+    files.run_file(files.PACKAGED / f'{task}.py') if packaged else fields.defaults()
+  ).to_dict()
+
+
+def _known(task: str, data: Any) -> dict[str, Any]:
+  """The known fields; None where a table may have any."""
+  known = {**base(task)}
+  if task not in files.packaged():
+    known |= dict.fromkeys(_OF_TASK)
+  kind = data.get('kind') if isinstance(data, Mapping) else ''
+  if kind == 'predictions':
+    known['data'] = {
+      **fields.scenes().to_dict(),
+      'depth_source': '',
+      'predictions': fields.predictions().to_dict(),
+    }
+  else:
+    known['data'] = fields.scenes().to_dict() if kind in ('scene', '') else None
+  return known
+
+
+def _wrong(table: Mapping[str, Any], known: Mapping[str, Any], prefix: str = '') -> Iterator[str]:
+  for name, value in table.items():
+    path = f'{prefix}{name}'
+    if name not in known:
+      close = difflib.get_close_matches(str(name), known, 1)
+      yield f'no field {path}' + (f' (did you mean {prefix}{close[0]}?)' if close else '')
+    elif known[name] is not None and not _fits(value, known[name]):
+      yield f'{path} is {value!r:.40} (expected {type(known[name]).__name__})'
+    elif isinstance(known[name], Mapping):
+      yield from _wrong(value, known[name], f'{path}.')
+
+
+def _fits(value: Any, known: Any) -> bool:
+  """Whether a value can replace a known one: an int a float, a list a tuple."""
+  if isinstance(value, bool) or isinstance(known, bool):
+    return type(value) is type(known)
+  others = {float: (int, float), tuple: (list, tuple)}
+  return isinstance(value, others.get(type(known), type(known)))
