@@ -1,7 +1,7 @@
 """Batches and examples of the record kinds that a config's `data` names.
 
-A record kind is one module, of data/records or as in `plugins`: `example` and `records`, and `drawn`
-and `differences` if it is stored.
+A record kind is one module, of data/records or as in `plugins`: `example` and `records`, and
+`drawn` and `differences` if it is stored.
 """
 
 import types

@@ -59,9 +59,8 @@ def read(path: pathlib.Path) -> Run:
   Raises InputError: no run, or a damaged config.json or metrics.jsonl.
   """
   if not (path / configuring.RECORD).is_file():
-    raise InputError(
-      path, f'has no {configuring.RECORD}', 'the folder of a run, or a folder of runs'
-    )
+    wrong = f'has no {configuring.RECORD}'
+    raise InputError(path, wrong, 'the folder of a run, or a folder of runs')
   table = configuring.recorded(path / configuring.RECORD)
   lines = _lines(path / 'metrics.jsonl')
   # Metrics depend on the number of examples.

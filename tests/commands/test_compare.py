@@ -43,25 +43,19 @@ def test_table_has_what_differs_and_the_means_over_seeds(run, study, tmp_path):
   assert page.count('<img') == 10
 
 
-def test_folders_of_runs_may_be_given_beside_runs_and_files(run, study, tmp_path):
-  (tmp_path / 'notes.txt').write_text('not a run')
-  paths = ' '.join(f'study/{path.name}' for path in study.iterdir())
-  assert run(f'compare {paths} notes.txt -o a.html')[0] == 0
-  assert run('compare study -o b.html')[0] == 0
-
-
 def test_unreadable_folders_are_named_and_skipped(run, study, tmp_path):
   (tmp_path / 'empty').mkdir()
+  (tmp_path / 'notes.txt').write_text('a file is no run, but runs/* gives it')
   (study / '0.01,0' / 'config.json').write_text('{"cut')
-  code, out, err = run('compare study empty nothing')
-  assert code == 2 and len(_rows(out)) == 3
+  code, out, err = run('compare notes.txt study/0.001,0 study/0.001,1 study/0.01,0 empty nothing')
+  assert code == 2 and len(_rows(out)) == 2
   for name, wrong in (
     ('study/0.01,0/config.json', 'does not hold the config'),
     ('empty', 'has no config.json; expected the folder of a run, or a folder of runs'),
     ('nothing', 'has no config.json'),
   ):
     assert f'depthjax: {name}: {wrong}' in err
-  assert err.endswith('depthjax: 3 of 7 folders have no readable run\n')
+  assert err.endswith('depthjax: 3 of 5 folders have no readable run\n')
   assert (tmp_path / 'compare.html').exists()
 
 

@@ -38,7 +38,7 @@ def test_commands_give_the_same_configs():
   where = tiny.ROOT / 'configs' / 'lensblur.py'
   for run in grid.runs(_CHANGES, 2):
     words = shlex.split(grid.command(f'{where}:smoke', run, pathlib.Path('runs/my sweep')))
-    values = flags.FlagValues()
+    values = main.define(flags.FlagValues())
     assert words[:2] == ['depthjax', 'train']
     main.parse(words[1:], values)
     expected = configuring.with_fields(configuring.load(where, 'smoke'), run.fields)

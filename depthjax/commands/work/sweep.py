@@ -12,6 +12,7 @@ from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
 from depthjax.study import grid, groups
 from depthjax.train import loop, resume
+from depthjax.train import workdir as workdir_lib
 from depthjax.train.errors import NotFinite
 
 
@@ -30,12 +31,13 @@ def run(options: Options) -> None:
   if options.show:
     print(*(grid.command(options.config, run, options.workdir) for run in runs), sep='\n')
     return
+  workdir = workdir_lib.resolve(options.workdir)
   runner.hush()
   failed = {}
   for number, (run, config) in enumerate(zip(runs, configs, strict=True), 1):
     print(f'[{number}/{len(runs)}] {run.name}', flush=True)
     try:
-      _train(config, options.workdir.absolute() / run.name, resume.Terms(defaults=plain))
+      _train(config, workdir / run.name, resume.Terms(defaults=plain))
     except (ConfigError, InputError, NotFinite) as error:
       runner.say(f'{run.name}: {error}')
       failed[run.name] = error
