@@ -36,7 +36,7 @@ def test_every_combination_is_a_run_and_the_seed_varies_fastest():
 def test_commands_give_the_same_configs():
   """Through a shell and the parser of the flags."""
   where = tiny.ROOT / 'configs' / 'lensblur.py'
-  for run in grid.runs(_CHANGES, 2):
+  for run in grid.runs(_CHANGES, 2)[::5]:
     words = shlex.split(grid.command(f'{where}:smoke', run, pathlib.Path('runs/my sweep')))
     values = main.define(flags.FlagValues())
     assert words[:2] == ['depthjax', 'train']
