@@ -3,7 +3,7 @@
 import io
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from depthjax.files.errors import optional
 
@@ -11,7 +11,7 @@ _ROW, _COLUMNS = 0.18, 90  # Height of a row of the legend in inches, its length
 
 
 def curve(
-  series: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]],
+  series: Sequence[tuple[str, Sequence[tuple[Sequence[float], Sequence[float]]]]],
   *,
   x_label: str,
   y_label: str,
@@ -29,19 +29,19 @@ def curve(
   with optional('plot', 'matplotlib'):
     from matplotlib import colormaps, ticker
     from matplotlib.figure import Figure
-  labels = [textwrap.fill(name, _COLUMNS) for name in series]
+  labels = [textwrap.fill(name, _COLUMNS) for name, _ in series]
   legend = legend and len(series) > 1
   rows = sum(label.count('\n') + 1 for label in labels) if legend else 0
   figure = Figure((size[0], size[1] + rows * _ROW), dpi=900 / size[0], layout='constrained')
   axes = figure.subplots()
   colours = colormaps['tab10' if len(series) <= 10 else 'tab20'].colors
-  for i, (label, lines) in enumerate(zip(labels, series.values(), strict=True)):
+  for i, (label, (_, lines)) in enumerate(zip(labels, series, strict=True)):
     style = {'linewidth': 1.5 if len(lines) == 1 else 0.8, 'color': colours[i % len(colours)]}
     for j, (x, y) in enumerate(lines):
       marker = 'o' if len(x) == 1 else ''  # One point is no line.
       axes.plot(x, y, label=label if j == 0 else None, marker=marker, **style)
   axes.set(xlabel=x_label, ylabel=y_label)
-  values = [y for lines in series.values() for _, ys in lines for y in ys if math.isfinite(y)]
+  values = [y for _, lines in series for _, ys in lines for y in ys if math.isfinite(y)]
   if logarithmic and values and min(values) > 0:
     axes.set_yscale('log')
     axes.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))

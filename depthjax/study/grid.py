@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 from depthjax.configuring import ConfigError
 
-_LONGEST = 200  # Characters of a folder's name; file systems allow 255 bytes.
-
 
 class Run(NamedTuple):
   """One run of a sweep."""
@@ -28,7 +26,7 @@ def runs(changes: Sequence[str], seeds: int) -> list[Run]:
     changes: FIELD=VALUE,VALUE,... with Python literals, or strings if they are none.
     seeds: the number of seeds: 0, 1, ...
 
-  Raises ConfigError: no values, a field or a run twice, or a name that is too long for a folder.
+  Raises ConfigError: no values, or a field or the name of a run twice.
   """
   axes = [*map(_axis, changes), ('seed', list(range(seeds)))]
   names = [name for name, _ in axes]
@@ -54,11 +52,7 @@ def command(config: str, run: Run, workdir: pathlib.Path) -> str:
 def _run(fields: dict[str, Any], varied: Sequence[str]) -> Run:
   # Folder names without spaces, brackets and slashes: (6, 6, 3) becomes 6_6_3.
   texts = {name: re.sub(r'[^\w.+-]+', '_', str(fields[name])).strip('_') for name in varied}
-  name = ','.join(f'{field}={text}' for field, text in texts.items())
-  if len(name) > _LONGEST:
-    wrong = f'the folder of a run would have a name of {len(name)} characters'
-    raise ConfigError(f'{wrong} ({name[:40]}...); it must have at most {_LONGEST}')
-  return Run(name, fields)
+  return Run(','.join(f'{name}={text}' for name, text in texts.items()), fields)
 
 
 def _axis(change: str) -> tuple[str, list[Any]]:

@@ -94,12 +94,11 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
 
 def differing(groups: Sequence[Group]) -> list[str]:
-  """The fields that differ; of several tasks, those that all of them have."""
-  tables = [x.fields for x in groups]
-  names = list(dict.fromkeys(['task', *(name for table in tables for name in table)]))
-  if len({table['task'] for table in tables}) > 1:
-    names = [name for name in names if all(name in table for table in tables)]
-  return [name for name in names if any(x.get(name) != tables[0].get(name) for x in tables)]
+  """The fields whose values differ between groups that have them; the task is the first."""
+  values: dict[str, set[str]] = {'task': set()}
+  for name, value in (field for group in groups for field in group.fields.items()):
+    values.setdefault(name, set()).add(json.dumps(value))
+  return [name for name, different in values.items() if len(different) > 1]
 
 
 def metric_names(lines: Sequence[Line]) -> list[str]:

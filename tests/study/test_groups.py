@@ -25,11 +25,13 @@ def test_runs_that_differ_in_the_seed_or_in_logging_are_a_group(tmp_path):
   assert groups.differing(found[:1]) == []
 
 
-def test_of_several_tasks_only_common_fields_differ(tmp_path):
+def test_of_several_tasks_fields_differ_between_those_that_have_them(tmp_path):
   found = _groups(tmp_path, ((), {}), ((), {'ema': 0.5}))
-  change = lambda config: config.update(task='mine', model={'own': 3})  # noqa: E731
-  found += groups.group([groups.read(made.save(tmp_path / 'mine', change=change))])
-  assert groups.differing(found) == ['task', 'ema']
+  for own in (3, 4):
+    change = lambda config: config.update(task='mine', model={'own': own, 'one': 1})  # noqa: B023, E731
+    found += groups.group([groups.read(made.save(tmp_path / f'mine{own}', change=change))])
+  assert groups.differing(found[:2]) == ['ema']
+  assert groups.differing(found) == ['task', 'ema', 'model.own']
 
 
 def test_metrics_are_those_of_the_last_step_that_a_run_was_evaluated_at(tmp_path):

@@ -16,7 +16,7 @@ from depthjax.files import atomic, plots
 from depthjax.files.errors import InputError
 from depthjax.files.report import Report
 from depthjax.study import groups as groups_lib
-from depthjax.study.groups import Group, Run
+from depthjax.study.groups import Group, Line, Run
 
 _SHOWN = 6  # Metrics in the terminal.
 _FIELDS = 4  # If more fields differ, they are in one column.
@@ -61,10 +61,11 @@ def _print(groups: Sequence[Group], names: Sequence[str], metrics: Sequence[str]
     table.add_column(title, justify='left' if left else 'right', max_width=_WIDEST)
   for row in body:
     table.add_row(*row)
-  console = Console()
+  console = Console(markup=False)
   # A table wider than the terminal wraps its lines instead of truncating numbers.
   wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
-  Console(width=max(console.width, wanted)).print(table)
+  console.width = max(console.width, wanted)
+  console.print(table)
   if len(metrics) > _SHOWN:
     print(f'{len(metrics) - _SHOWN} more metrics are in the page')
 
@@ -134,13 +135,15 @@ def _report(groups: Sequence[Group], names: Sequence[str], metrics: Sequence[str
 
 def _plot(groups: Sequence[Group], labels: Sequence[str], lines: str, name: str) -> bytes:
   """The curves of one scalar, of all runs."""
-  series = {}
-  for label, group in zip(labels, groups, strict=True):
-    found = [getattr(run, lines) for run in group.runs]
-    series[label] = [
-      ([x['step'] for x in line], [groups_lib.number(x, name) for x in line]) for line in found
-    ]
+  series = [
+    (label, [_points(getattr(run, lines), name) for run in group.runs])
+    for label, group in zip(labels, groups, strict=True)
+  ]
   if lines == 'train':
     return plots.curve(series, x_label='step', y_label=name)
   options = {'size': (3, 2), 'logarithmic': False, 'legend': False}
   return plots.curve(series, x_label='step', y_label='', **options)
+
+
+def _points(lines: Sequence[Line], name: str) -> tuple[list[int], list[float]]:
+  return [line['step'] for line in lines], [groups_lib.number(line, name) for line in lines]
