@@ -119,5 +119,5 @@ def _show_training(
   )
   lines = log.read_metrics(workdir)
   steps = [line['step'] for line in lines]
-  series = {name: (steps, [line[name] for line in lines]) for name in ('blur', 'upsampler')}
+  series = [(name, [(steps, [line[name] for line in lines])]) for name in ('blur', 'upsampler')]
   report.figure(plots.curve(series, x_label='step', y_label='loss'), 'Loss of the two networks.')

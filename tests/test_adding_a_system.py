@@ -1,4 +1,4 @@
-"""The example of docs/adding_a_system.md, as its reader runs it."""
+"""Systems outside the package: the example of docs/adding_a_system.md, and one of every kind."""
 
 import pathlib
 import re
@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from depthjax import configuring, tasks
+from depthjax import configuring, plugins, tasks
+from depthjax.data import splits
+from depthjax.pipelines import depth
 from depthjax.tasks.task import Env
 from depthjax.train import log, loop
 
@@ -41,9 +43,52 @@ def test_the_example_trains_alike_on_one_and_eight_devices(folder):
   np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
-@pytest.mark.parametrize('task', ['denoise:make_', 'nothing:make', 'denoise:'])
+@pytest.mark.parametrize('task', ['denoise:make_', 'nothing:make', 'lensblurr', ''])
 def test_a_task_that_cannot_be_imported_is_named(folder, task):
   config = configuring.load(folder / 'config.py', '')
   config.task = task
-  with pytest.raises(ValueError, match=f"^task is '{task}', which cannot be imported: "):
+  known = f"^task is '{task}'; it can be aperture, .*sddr, or 'module:object' of other code "
+  with pytest.raises(ValueError, match=known):
     tasks.make(config, Env())
+
+
+@pytest.fixture(name='outside')
+def fixture_outside(tmp_path, monkeypatch):
+  """Python finds tests/outside/shading.py, and an installed package that registers it."""
+  info = tmp_path / 'shading-1.0.dist-info'
+  info.mkdir()
+  (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: shading\nVersion: 1.0\n')
+  groups = {'tasks': 'make', 'records': '', 'configs': 'get_config', 'models': 'from_config'}
+  lines = [
+    f'[depthjax.{group}]\nshade = shading{":" * bool(name)}{name}\nscene = nothing'
+    for group, name in groups.items()
+  ]
+  lines.append('another = shading:from_config')
+  (info / 'entry_points.txt').write_text('\n'.join(lines))
+  monkeypatch.syspath_prepend(pathlib.Path(__file__).parent / 'outside')
+  monkeypatch.syspath_prepend(tmp_path)
+  yield
+  sys.modules.pop('shading', None)
+
+
+def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path):
+  """Task, records, config and predictor; built-in names win."""
+  image, scores = np.random.default_rng(0).random((20, 30, 3)), []
+  for task, kind in (('shading:make', 'shading'), ('shade', 'shade')):
+    workdir = tmp_path / kind
+    scores.append(loop.train(configuring.load(f'shade:task={task},kind={kind}'), workdir))
+    assert configuring.load(workdir).model.to_dict() == {'start': 0.1}
+    predictor = depth.load(workdir)
+    assert predictor.name == 'shading 0.1'
+    assert depth.predict(image, predictor).shape == (20, 30, 1)
+  assert tasks.PREDICTORS['another'] is tasks.PREDICTORS['shade']
+  entries = tmp_path / 'shading-1.0.dist-info' / 'entry_points.txt'
+  entries.write_text(entries.read_text().replace('depthjax.models', 'depthjax.nothing'))
+  assert tasks.PREDICTORS['shade'] is tasks.PREDICTORS['shading:make']
+  assert scores[0] == scores[1] and scores[0]['squared'] > 0
+  assert plugins.names('records', ('scene',)) == ['scene', 'shade']
+  assert 'index' in splits.example(configuring.defaults().data.to_dict())
+  with pytest.raises(configuring.ConfigError, match='one of aperture, .*, shade, or the folder'):
+    configuring.load('shading')
+  with pytest.raises(ValueError, match='data.kind is .*; it can be predictions, scene, shade, or'):
+    splits.example({'kind': 'scenery'})

@@ -25,6 +25,7 @@ class Options(NamedTuple):
   given: Annotated[
     list[str] | None, Option(help='Weights instead of training, such as sddr-first=runs/first.')
   ] = None
+  seeds: Annotated[int, Option(min=1, help='Trainings of each experiment: seeds 0, 1, ...')] = 1
   document: Annotated[Path | None, Option(help='Markdown file in which to write the table.')] = (
     Path('docs/reproduction.md')
   )
@@ -35,6 +36,8 @@ def _check(options: Options) -> None:
     raise ConfigError(f'there is no table {options.name!r}; it must be one of {ALL}')
   if options.given and not options.name.startswith('sddr/'):
     raise ConfigError(f'--given is set for {options.name}; only tables of sddr support it')
+  if options.seeds > 1 and any(x.startswith('seed=') for x in options.change or []):
+    raise ConfigError('--set has the field seed; it must not with --seeds, which sets it')
 
 
 command = runner.command('reproduce', Options, _check)

@@ -7,6 +7,7 @@ from typing import Any
 
 import ml_collections
 
+from depthjax import plugins
 from depthjax.configuring import files
 from depthjax.configuring.errors import ConfigError
 from depthjax.configuring.names import base, check_names
@@ -16,9 +17,9 @@ def load(where: str | pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   """The locked config of a file, of the package, or of a run.
 
   Args:
-    where: PATH.py, the name of a packaged config such as 'lensblur', the folder of a run, its
-      config.json, or weights. A file or a name may be followed by ':' and its argument:
-      'lensblur:small'.
+    where: PATH.py, the name of a packaged config such as 'lensblur' or of one of another package,
+      the folder of a run, its config.json, or weights. A file or a name may be followed by ':' and
+      its argument: 'lensblur:small'.
     arg: the argument, if it is not in `where`.
 
   Fields that an older run did not record have the values of the task's packaged config.
@@ -28,6 +29,9 @@ def load(where: str | pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
       argument, or a field is unknown or of another type.
     files.errors.InputError: a run's config.json is damaged.
   """
+  name, _, own = str(where).partition(':')
+  if name in plugins.names('configs') and name not in files.packaged():
+    return plugins.find('configs', name, '--config', {})(own or arg).lock()
   path, arg = _find(str(where), arg)
   if path.suffix in ('.json', '.safetensors'):
     table = files.recorded(path)
@@ -48,8 +52,8 @@ def _find(where: str, arg: str) -> tuple[pathlib.Path, str]:
     path = path / files.RECORD if path.is_dir() else path
     if path.is_file():
       return path, argument
-  names = ', '.join(files.packaged())
-  right = f'a config such as configs/lensblur.py, a packaged one ({names}), or the folder of a run'
+  names = ', '.join(plugins.names('configs', files.packaged()))
+  right = f'a config such as configs/lensblur.py, one of {names}, or the folder of a run'
   raise ConfigError(f'{where}: does not exist; expected {right}')
 
 

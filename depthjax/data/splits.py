@@ -1,7 +1,7 @@
 """Batches and examples of the record kinds that a config's `data` names.
 
-A record kind is one module of data/records: `example` and `records`, and `drawn` and `differences`
-if it is stored.
+A record kind is one module, of data/records or as in `plugins`: `example` and `records`, and
+`drawn` and `differences` if it is stored.
 """
 
 import types
@@ -10,6 +10,7 @@ from typing import Any
 import grain
 import numpy as np
 
+from depthjax import plugins
 from depthjax.data import pipeline
 from depthjax.data.records import predictions, scene
 
@@ -90,6 +91,4 @@ def differences(fields: dict[str, Any]) -> dict[str, dict[str, tuple[Any, Any]]]
 
 
 def _kind(fields: dict[str, Any]) -> types.ModuleType:
-  if fields['kind'] not in _KINDS:
-    raise ValueError(f'data.kind is {fields["kind"]!r}; it must be {" or ".join(_KINDS)}')
-  return _KINDS[fields['kind']]
+  return plugins.find('records', fields['kind'], 'data.kind', _KINDS)

@@ -23,6 +23,8 @@ FIELDS = {
 }
 # By field, in current names: old value -> current value.
 VALUES = {'loss.regions_by': {'place': 'position'}}
+# The tasks whose configs had these old names.
+_TRANSLATED = {'aperture', 'lensblur', 'regression', 'sddr', *TASKS, *TASKS.values()}
 # Fields that no longer exist, in current names of tables.
 REMOVED = ('loss.sequential',)
 
@@ -35,9 +37,9 @@ def task(name: str) -> str:
 def config(table: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   """Translates a recorded config, or its table at the dotted path `prefix`, to current names.
 
-  The fields of a user's task ('module:function') are its own and stay as they are.
+  The fields of a task of another package are its own and stay as they are.
   """
-  if ':' in str(table.get('task', '')):
+  if 'task' in table and table['task'] not in _TRANSLATED:
     return dict(table)
   out = {}
   for old, value in table.items():

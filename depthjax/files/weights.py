@@ -109,17 +109,21 @@ def load_network(
   Args:
     path: as in `load_weights`.
     described: for each allowed task, a function of the config that returns the network and its
-      variables (or others of the same shapes).
+      variables (or others of the same shapes). It may find tasks that it does not list.
 
   Returns (network, variables).
 
   Raises InputError: as `load_weights`; no config, or one of another network; arrays of other names
   or shapes than those of the network.
   """
-  variables, metadata = load_weights(path, *described)
+  variables, metadata = load_weights(path)
+  try:
+    describe = described[metadata['task']]
+  except KeyError as error:
+    raise _other_task(path, metadata['task'], described) from error
   right = 'weights that a training run wrote'
   try:
-    network, expected = described[metadata['task']](metadata['config'])
+    network, expected = describe(metadata['config'])
   except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
     wrong = f'does not describe its network ({type(error).__name__}: {error})'
     raise InputError(path, wrong, right) from error
@@ -141,9 +145,13 @@ def _metadata(path: Path, stored: dict[str, str] | None, tasks: Collection[str])
   except (KeyError, TypeError, ValueError) as error:
     raise InputError(path, 'has no depthjax metadata', _RIGHT) from error
   if tasks and of not in tasks:
-    right = f'weights of the task {" or ".join(map(repr, tasks))}'
-    raise InputError(path, f'holds weights of the task {of!r}', right)
+    raise _other_task(path, of, tasks)
   return metadata
+
+
+def _other_task(path: str | os.PathLike, task: str, allowed: Collection[str]) -> InputError:
+  right = f'weights of the task {" or ".join(map(repr, allowed))}'
+  return InputError(path, f'holds weights of the task {task!r}', right)
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:

@@ -48,10 +48,12 @@ class Lab:
   # Weights files or folders of runs, by the name of the experiment that they replace.
   given: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
   used: set[str] = dataclasses.field(default_factory=set)  # Names of given weights that were used.
+  seed: int = 0  # Of every training; each seed has folders of its own.
 
   def path(self, name: str) -> pathlib.Path:
     """The folder of an experiment, or the weights given instead."""
-    return self.given.get(name, self.root / name)
+    folder = f'{name}-seed{self.seed}' if self.seed else name
+    return self.given.get(name, self.root / folder)
 
   def config(self, name: str) -> ml_collections.ConfigDict:
     """The config that an experiment trains with, locked.
@@ -60,7 +62,9 @@ class Lab:
     """
     experiment = self.experiments[name]
     paths = {field: str(self.path(other)) for field, other in experiment.dependencies.items()}
-    return configuring.with_fields(self._plain(name), {**experiment.fields, **self.fields, **paths})
+    seed = {'seed': self.seed} if self.seed else {}
+    fields = {**experiment.fields, **self.fields, **paths, **seed}
+    return configuring.with_fields(self._plain(name), fields)
 
   def _plain(self, name: str) -> ml_collections.ConfigDict:
     """The config of an experiment's file, without overrides."""

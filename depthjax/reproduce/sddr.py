@@ -46,7 +46,7 @@ _COLUMNS = ('δ1', 'REL', 'RMSE', 'ORD', 'D³R', 'recall', 'F1')
 _METRICS = ('delta1', 'rel', 'rmse_disparity', 'ord', 'd3r', 'recall', 'f1')
 _SCENES = (
   'Ours: held-out scenes with simulated predictions; disparity in [1/4, 1]. RMSE is of disparity '
-  'after alignment; recall and F1 are of depth boundaries. One run each'
+  'after alignment; recall and F1 are of depth boundaries'
 )
 
 

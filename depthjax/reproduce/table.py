@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,8 +44,8 @@ class Table(NamedTuple):
   reference: str = ''  # Label of the row to which the others are compared scene by scene, or ''.
 
 
-class Difference(NamedTuple):
-  """Mean difference to the reference row on the same scenes, and its standard error."""
+class Estimate(NamedTuple):
+  """A mean and its standard error, NaN for one value."""
 
   mean: float
   error: float
@@ -55,30 +55,51 @@ class Filled(NamedTuple):
   """A table with our values by row, empty where there are none."""
 
   table: Table
-  values: tuple[tuple[float, ...], ...]
-  differences: tuple[tuple[Difference, ...], ...] = ()  # To the reference, empty for itself.
+  values: tuple[tuple[Estimate, ...], ...]  # Over trainings.
+  # To the reference, empty for itself: over trainings, or over the scenes of one training.
+  differences: tuple[tuple[Estimate, ...], ...] = ()
+  trainings: int = 1
+  noise: tuple[float, ...] = ()  # Standard deviation of one training, by column.
 
 
-def fill(table: Table, lab: Lab) -> Filled:
-  """Measures the rows from first to last, training what is not trained yet."""
-  found = [tuple(row.measure(lab)) if row.measure else () for row in table.rows]
-  values = tuple(tuple(float(np.mean(x)) for x in row) for row in found)
+def fill(table: Table, labs: Sequence[Lab]) -> Filled:
+  """Measures the rows from first to last, training what is not trained yet in each lab.
+
+  The labs differ in the seed. Differences are those of trainings with the same seed.
+  """
+  found = [[row.measure(lab) for lab in labs] if row.measure else [] for row in table.rows]
+  means = [np.array([[np.mean(x) for x in one] for one in row]) for row in found]
+  values = tuple(tuple(map(_estimate, row.T)) for row in means)
+  filled = Filled(table, values, trainings=len(labs), noise=_noise(means))
   if not table.reference:
-    return Filled(table, values)
+    return filled
   number = [row.label for row in table.rows].index(table.reference)
   differences = [
-    tuple(_difference(np.subtract(*pair)) for pair in zip(row, found[number], strict=True))
-    if row and i != number
-    else ()
-    for i, row in enumerate(found)
+    _differences(row, found[number]) if row and i != number else () for i, row in enumerate(found)
   ]
-  return Filled(table, values, tuple(differences))
+  return filled._replace(differences=tuple(differences))
 
 
-def _difference(x: np.ndarray) -> Difference:
-  x = np.atleast_1d(x)
-  error = np.std(x, ddof=1) / np.sqrt(len(x)) if len(x) > 1 else np.nan
-  return Difference(float(np.mean(x)), float(error))
+def _differences(row: Sequence[Any], reference: Sequence[Any]) -> tuple[Estimate, ...]:
+  """By column; `row` and `reference` are by training and column, each a number or [n]."""
+  trainings = zip(row, reference, strict=True)
+  found = [[np.subtract(*pair) for pair in zip(*both, strict=True)] for both in trainings]
+  if len(found) == 1:
+    return tuple(_estimate(np.atleast_1d(x)) for x in found[0])
+  return tuple(_estimate([np.mean(x) for x in column]) for column in zip(*found, strict=True))
+
+
+def _estimate(x: np.ndarray) -> Estimate:
+  # Without the first value, equal values have an error of 0 and none of rounding.
+  error = np.std(np.subtract(x, x[0]), ddof=1) / np.sqrt(len(x)) if len(x) > 1 else np.nan
+  return Estimate(float(np.mean(x)), float(error))
+
+
+def _noise(means: Sequence[np.ndarray]) -> tuple[float, ...]:
+  """Sample standard deviation over trainings, pooled over the rows that depend on them."""
+  variances = [np.var(row - row[0], axis=0, ddof=1) for row in means if len(row) > 1]
+  variances = [row for row in variances if row.any()]
+  return tuple(np.sqrt(np.mean(variances, axis=0)).tolist()) if variances else ()
 
 
 def cells(filled: Filled) -> tuple[list[str], list[list[str]]]:
@@ -87,8 +108,11 @@ def cells(filled: Filled) -> tuple[list[str], list[list[str]]]:
   head = ['', *table.columns, *(f'paper: {name}' for name in table.paper_columns)]
   body = []
   for row, ours in zip(table.rows, filled.values, strict=True):
-    ours = [_number(value) for value in ours] or ['–'] * len(table.columns)
+    ours = [_estimated(value) for value in ours] or ['–'] * len(table.columns)
     body.append([row.label, *ours, *(_number(value) for value in row.paper)])
+  if filled.noise:
+    noise = [f'{x:.2g}' for x in filled.noise]
+    body.append(['Standard deviation of one training', *noise, *['–'] * len(table.paper_columns)])
   return head, body
 
 
@@ -97,10 +121,15 @@ def markdown(filled: Filled, command: str, setting: str) -> str:
   table = filled.table
   lines = [f'## {table.name}: {table.title}', '', f'{table.source}.', '']
   lines += [*_grid(*cells(filled)), '']
+  lines += ['Ours: one training of each network.', '']
+  over = 'the scenes'
+  if filled.trainings > 1:
+    lines[-2] = f'Ours: mean ± standard error over {filled.trainings} trainings, of other seeds.'
+    over = 'trainings of the same seed'
   rows = [(row.label, x) for row, x in zip(table.rows, filled.differences, strict=False) if x]
   if rows:
     body = [[label, *(f'{x.mean:+.4f} ± {x.error:.4f}' for x in row)] for label, row in rows]
-    lines += [f'Difference to the row "{table.reference}": mean over the scenes ± standard error.']
+    lines += [f'Difference to the row "{table.reference}": mean over {over} ± standard error.']
     lines += ['', *_grid(['', *table.columns], body), '']
   notes = [f'* {row.label}: {row.note}.' for row in table.rows if row.note]
   lines += [*notes, ''] if notes else []
@@ -138,6 +167,11 @@ def write(path: pathlib.Path, name: str, section: str) -> None:
   if not mark:
     before, after = text.rstrip('\n') + '\n\n', '\n'
   atomic.write_bytes(path, f'{before}{begin}{section}\n{_END}{after}'.encode(), ('.md',))
+
+
+def _estimated(x: Estimate) -> str:
+  """The mean, with its error if there are several trainings and they differ."""
+  return _number(x.mean) + (f' ± {x.error:.2g}' if x.error > 0 else '')
 
 
 def _number(value: float | None) -> str:

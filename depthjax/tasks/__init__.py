@@ -1,9 +1,8 @@
 """Tasks: what is trained, as pure functions. `make` finds one by the name in its config."""
 
-import importlib
-
 import ml_collections
 
+from depthjax import plugins
 from depthjax.models.predictors import runs
 from depthjax.tasks import aperture, deeplens_depth, lensblur, regression, sddr
 from depthjax.tasks.task import Env, Task
@@ -22,22 +21,16 @@ PREDICTORS = runs.FROM_CONFIG
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
-  """The task that `config.task` names: one of this package, or 'module:function' of a user's.
+  """The task that `config.task` names: one of this package, or as in `plugins`.
 
   Raises:
     ValueError: unknown task, wrong kind of records, a frozen predictor that the task does not use,
       or invalid values of the task's fields.
   """
-  if ':' in config.task:
-    module, _, function = config.task.partition(':')
-    try:
-      make_imported = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-      raise ValueError(f'task is {config.task!r}, which cannot be imported: {error}') from error
-    return make_imported(config, env)
+  found = plugins.find('tasks', config.task, 'task', _TASKS)
   if config.task not in _TASKS:
-    raise ValueError(f"task is {config.task!r}; it can be {', '.join(_TASKS)} or 'module:function'")
-  function, kind, uses_predictor = _TASKS[config.task]
+    return found(config, env)
+  function, kind, uses_predictor = found
   if config.data.kind != kind:
     raise ValueError(
       f'data.kind is {config.data.kind!r}; it must be {kind!r} for the task {config.task!r}'

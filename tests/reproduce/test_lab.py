@@ -1,5 +1,6 @@
 """Each experiment is trained once, after its dependencies, and only reused if nothing changed."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -89,6 +90,19 @@ def test_second_stage_is_initialised_with_the_first(tmp_path, calls):
   assert lab.config('first').loss.gradient == 0 < lab.config('second').loss.gradient
   _save(tmp_path / 'first', 0, 'sddr')
   _refused('second was trained with another predictor or initial weights', lab, 'second')
+
+
+def test_each_seed_has_its_runs_and_those_of_its_dependencies(tmp_path, calls):
+  lab = _lab(tmp_path)
+  lab.train('dependent')
+  other = dataclasses.replace(lab, seed=2)
+  first, second = lab.scores('dependent'), other.scores('dependent')
+  names = ('plain', 'dependent')
+  seeded = [f'{name}-seed2' for name in names]
+  assert [name for what, name, *_ in calls if what == 'train'] == [*names, *seeded]
+  assert other.config('dependent').seed == 2 != lab.config('dependent').seed
+  assert other.config('dependent').predictor.weights == str(tmp_path / seeded[0])
+  assert first != second == other.scores('dependent')
 
 
 def test_training_and_evaluation_run_once(tmp_path, calls):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from depthjax.files.errors import InputError
 from depthjax.reproduce import table as table_lib
@@ -15,7 +16,7 @@ _TABLE = Table(
 
 
 def test_section_has_our_values_the_papers_and_their_origin():
-  filled = table_lib.fill(_TABLE, {'first': 31.006})
+  filled = table_lib.fill(_TABLE, [{'first': 31.006}])
   head, body = table_lib.cells(filled)
   assert head == ['', 'PSNR', 'SSIM', 'paper: PSNR']
   assert body == [['First', '31.01', '0.912', '28.24'], ['Second', '–', '–', '–']]
@@ -36,8 +37,9 @@ def test_rows_are_compared_to_the_reference_scene_by_scene():
     Row('worse', (None,), lambda lab: (values + [0.1, 0.2, 0.3], 1 - values)),
     _MISSING,
   )
-  filled = table_lib.fill(_TABLE._replace(rows=rows, reference='ours'), {})
-  np.testing.assert_allclose(filled.values[1], [values.mean() + 0.2, 1 - values.mean()])
+  filled = table_lib.fill(_TABLE._replace(rows=rows, reference='ours'), [{}])
+  means = [x.mean for x in filled.values[1]]
+  np.testing.assert_allclose(means, [values.mean() + 0.2, 1 - values.mean()])
   assert filled.differences[0] == filled.differences[2] == ()
   first, second = filled.differences[1]
   np.testing.assert_allclose(first, [0.2, 0.1 / np.sqrt(3)])
@@ -45,6 +47,37 @@ def test_rows_are_compared_to_the_reference_scene_by_scene():
   text = table_lib.markdown(filled, 'depthjax reproduce paper/table9', 'size smoke')
   assert '\n| worse | +0.2000 ± 0.0577 | +0.0000 ± 0.0000 |\n' in text
   assert 'Difference to the row "ours"' in text and '\n\n\n' not in text
+
+
+def test_several_trainings_have_a_standard_error_and_a_noise():
+  """Against the textbook; rows that no training changes have neither."""
+  rng = np.random.default_rng(0)
+  ours, other = rng.random((2, 3, 4)) + 3  # [training scene].
+  rows = (
+    Row('ours', (2.5,), lambda seed: (ours[seed], 1.0)),
+    Row('other', (None,), lambda seed: (other[seed].mean(), 2.0 * seed)),
+    Row('untrained', (None,), lambda seed: (ours[0], 5.0)),
+    _MISSING,
+  )
+  filled = table_lib.fill(_TABLE._replace(rows=rows, reference='ours'), range(3))
+  first, second = ours.mean(1), other.mean(1)
+  np.testing.assert_allclose(filled.values[0][0], [first.mean(), stats.sem(first)])
+  np.testing.assert_allclose(filled.values[1][1], [2.0, 2 / np.sqrt(3)])
+  # Differences are paired by training.
+  np.testing.assert_allclose(
+    filled.differences[1][0], [(second - first).mean(), stats.sem(second - first)]
+  )
+  assert filled.differences[0] == filled.differences[3] == ()
+  noise = np.sqrt((first.var(ddof=1) + second.var(ddof=1)) / 2)
+  np.testing.assert_allclose(filled.noise, [noise, np.sqrt(4 / 2)])
+  body = table_lib.cells(filled)[1]
+  assert body[1][2] == '2.00 ± 1.2' and body[2][2] == '5.00' and body[3][1] == '–'
+  assert body[4] == ['Standard deviation of one training', f'{noise:.2g}', '1.4', '–']
+  text = table_lib.markdown(filled, 'depthjax reproduce paper/table9 --seeds=3', 'size smoke')
+  assert 'Ours: mean ± standard error over 3 trainings, of other seeds.\n' in text
+  assert 'mean over trainings of the same seed ± standard error.\n' in text
+  same = table_lib.fill(_TABLE, [{'first': 31.0}] * 2)
+  assert same.noise == () and table_lib.cells(same)[1][0][1] == '31.00'
 
 
 def test_only_the_tables_section_is_replaced(tmp_path):

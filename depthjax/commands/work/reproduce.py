@@ -20,20 +20,25 @@ _PAPERS = {'deeplens': deeplens, 'sddr': sddr}
 
 def run(options: Options) -> None:
   """Reproduces one table."""
-  name, size, root, configs, change, given, document = options
+  name, size, root, configs, change, given, seeds, document = options
   paper, change = _PAPERS[name.partition('/')[0]], change or []
   _check_paths(document, root)
   weights = _weights(given or [], paper.EXPERIMENTS)
   fields = configuring.parse_fields(change)
   configs = configs or configuring.PACKAGED
-  lab = Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS, weights)
+  used = set()
+  labs = [
+    Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS, weights, used, seed)
+    for seed in range(seeds)
+  ]
   for experiment in paper.EXPERIMENTS:  # Refuses unknown fields before hours of training.
-    lab.config(experiment)
+    labs[0].config(experiment)
   runner.hush()
-  filled = table.fill(paper.TABLES[name], lab)
+  filled = table.fill(paper.TABLES[name], labs)
   _print(filled)
   if document is not None:
-    table.write(document, name, table.markdown(filled, *_origin(name, size, change, lab.used)))
+    origin = _origin(name, size, change, used, seeds)
+    table.write(document, name, table.markdown(filled, *origin))
     print(f'written: {document}')
 
 
@@ -66,9 +71,12 @@ def _weights(given: list[str], experiments: Collection[str]) -> dict[str, pathli
   return result
 
 
-def _origin(name: str, size: str, changes: list[str], given: Collection[str]) -> tuple[str, str]:
+def _origin(
+  name: str, size: str, changes: list[str], given: Collection[str], seeds: int
+) -> tuple[str, str]:
   """The command for a table, and a description of the training."""
   options = [*(f'--set={c}' for c in changes), *(f'--given={x}=WEIGHTS' for x in sorted(given))]
+  options += [f'--seeds={seeds}'] if seeds > 1 else []
   command = ' '.join([f'depthjax reproduce {name} --size={size}', *options])
   words = f'configs of size `{size}`'
   words += f' with {", ".join(changes)}' if changes else ''

@@ -1,0 +1,55 @@
+"""`depthjax sweep`: trains the runs of a sweep, or prints their commands."""
+
+import pathlib
+
+import jax
+import ml_collections
+
+from depthjax import configuring
+from depthjax.commands import runner
+from depthjax.commands.sweep import Options
+from depthjax.configuring import ConfigError
+from depthjax.files.errors import InputError
+from depthjax.study import grid, groups
+from depthjax.train import loop, resume
+from depthjax.train import workdir as workdir_lib
+from depthjax.train.errors import NotFinite
+
+
+def run(options: Options) -> None:
+  """Checks all runs, then trains those that are not finished.
+
+  Raises ConfigError or NotFinite at the end: some runs were refused, or diverged.
+  """
+  runs = grid.runs(options.change or [], options.seeds)
+  plain = configuring.load(options.config)
+  configs = [configuring.with_fields(plain, run.fields) for run in runs]
+  for config in configs:
+    # The commands that --print writes may be for another machine.
+    printed = config.parallel.devices or config.parallel.fsdp
+    configuring.check(config, devices=printed if options.show else jax.device_count())
+  if options.show:
+    print(*(grid.command(options.config, run, options.workdir) for run in runs), sep='\n')
+    return
+  workdir = workdir_lib.resolve(options.workdir)
+  runner.hush()
+  failed = {}
+  for number, (run, config) in enumerate(zip(runs, configs, strict=True), 1):
+    print(f'[{number}/{len(runs)}] {run.name}', flush=True)
+    try:
+      _train(config, workdir / run.name, resume.Terms(defaults=plain))
+    except (ConfigError, InputError, NotFinite) as error:
+      runner.say(f'{run.name}: {error}')
+      failed[run.name] = error
+  if failed:
+    refused = any(not isinstance(error, NotFinite) for error in failed.values())
+    message = f'{len(failed)} of {len(runs)} runs failed: {"; ".join(failed)}'
+    raise (ConfigError if refused else NotFinite)(message)
+  print(f'done: depthjax compare {options.workdir}')
+
+
+def _train(config: ml_collections.ConfigDict, workdir: pathlib.Path, terms: resume.Terms) -> None:
+  if groups.finished(workdir, config):
+    print(f'finished before: {workdir}')
+  else:
+    loop.train(config, workdir, terms)

@@ -1,0 +1,1 @@
+"""Studies: the runs of a sweep, and the comparison of runs."""
