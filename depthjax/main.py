@@ -64,7 +64,7 @@ def run(verb: str, arguments: list[str]) -> None:
   if not getattr(values, _NEEDS[verb]):
     raise configuring.ConfigError(f'--{_NEEDS[verb]} is missing')
   runner.hush()
-  faulthandler.enable()  # Shows where a library in C++ crashed.
+  faulthandler.enable(sys.__stderr__)  # Shows where a library in C++ crashed.
   try:
     work = runner.load('commands.work.experiments:run')
   except Exception as error:
