@@ -67,7 +67,7 @@ def run(verb: str, arguments: list[str]) -> None:
   runner.hush()
   if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Without a traceback.
-  faulthandler.enable()  # Shows where a library in C++ crashed.
+  faulthandler.enable(sys.__stderr__)  # Shows where a library in C++ crashed.
   try:
     work = runner.load('commands.work.experiments:run')
   except Exception as error:
