@@ -86,7 +86,10 @@ def test_overrides_are_parsed_and_the_config_without_them_is_returned(tmp_path):
     (['--config=sddr', '--config.stepz=1'], "unknown name: 'stepz'"),
     (['--config=sddr', '--config.steps=many'], '--config.steps=many: invalid literal for int'),
     (['--config=sddr', 'steps=3'], "unexpected argument 'steps=3'; set config fields by"),
-    (['--config=sdr'], 'sdr: does not exist; expected a config such as configs/lensblur.py, a'),
+    (
+      ['--config=sdr'],
+      'sdr: does not exist; expected a config such as configs/lensblur.py, one of aperture',
+    ),
   ],
 )
 def test_invalid_arguments_are_refused(arguments, words):

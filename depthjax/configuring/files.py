@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 
 from depthjax.configuring.errors import ConfigError
-from depthjax.files import renamed, weights
+from depthjax.files import renamed
 from depthjax.files.errors import InputError
 
 PACKAGED = pathlib.Path(__file__).parents[1] / 'configs'  # In a checkout a link to configs/.
@@ -65,10 +65,12 @@ def recorded(path: pathlib.Path) -> dict[str, Any]:
   Raises InputError if the file is damaged or holds something else.
   """
   try:
-    if path.suffix == '.safetensors':
-      table = weights.load_weights(path)[1]['config']
+    data = path.read_bytes()
+    if path.suffix == '.safetensors':  # Read without numpy, which flags are parsed before.
+      header = json.loads(data[8 : 8 + int.from_bytes(data[:8], 'little')])
+      table = json.loads(header['__metadata__']['depthjax'])['config']
     else:
-      table = json.loads(path.read_text(encoding='utf-8'))
+      table = json.loads(data)
     table = renamed.config(table)
     kind = 'predictions' if 'predictions' in table['data'] else 'scene'
     return {
@@ -78,8 +80,6 @@ def recorded(path: pathlib.Path) -> dict[str, Any]:
       'data': {'kind': kind, **table['data']},
       'optimizer': {'name': 'adamw', 'schedule': 'cosine', 'power': 1.0, **table['optimizer']},
     }
-  except InputError:
-    raise
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     wrong = 'does not hold the config of the run'
     raise InputError(path, wrong, 'the file that the run wrote, or no file') from error
