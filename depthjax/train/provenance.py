@@ -17,7 +17,9 @@ from depthjax.data.sources import fingerprint
 
 NAME = 'provenance.jsonl'
 _PACKAGE = pathlib.Path(__file__).parents[2]  # The checkout, or site-packages.
-_VERSIONS = 'depthjax jax jaxlib flax optax orbax-checkpoint grain numpy opencv-python-headless'
+_PACKAGES = (
+  'depthjax jax jaxlib flax optax orbax-checkpoint grain numpy opencv-python-headless'.split()
+)
 
 
 def describe(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def describe(config: ml_collections.ConfigDict) -> dict[str, Any]:
   return {
     'commit': commit,
     'project': here if here != commit else '',
-    'versions': {'python': platform.python_version(), **_versions()},
+    'versions': {'python': platform.python_version()} | {x: _version(x) for x in _PACKAGES},
     'devices': f'{jax.device_count()} x {", ".join(kinds)}',
     'processes': jax.process_count(),
     'command': shlex.join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -62,11 +64,5 @@ def revision(folder: pathlib.Path) -> str:
   return done.stdout.strip() if done.returncode == 0 else ''
 
 
-def _versions() -> dict[str, str]:
-  found = {}
-  for name in _VERSIONS.split():
-    try:
-      found[name] = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-      found[name] = ''
-  return found
+def _version(package: str) -> str:
+  return next((x.version for x in importlib.metadata.distributions(name=package)), '')

@@ -1,8 +1,7 @@
 """A fingerprint of the files that training records are made of."""
 
 import hashlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ def fingerprints(fields: Mapping[str, Any]) -> dict[str, str]:
   The hash covers names and sizes, not contents. Locations without files of their own, such as
   'builtin' and 'drawn', are left out.
 
-  Raises ValueError: as mixtures.parse; a dataset that is not prepared here.
+  Raises ValueError: as mixtures.parse and prepared.open_part.
   """
   locations = [
     part.where
@@ -28,18 +27,11 @@ def fingerprints(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _folder(where: str) -> Path:
   if where.startswith('tfds:'):
-    return prepared.folder(where)
+    return Path(prepared.open_part(where, 'all', ()).records.dataset_info.data_dir)
   return remote.cache_folder(where) if remote.is_url(where) else Path(where).expanduser()
 
 
 def _hash(folder: Path) -> str:
-  lines = sorted(f'{os.path.relpath(path, folder)} {size}\n' for path, size in _files(folder))
+  files = sorted(path for path in folder.rglob('*') if path.is_file())
+  lines = (f'{path.relative_to(folder).as_posix()} {path.stat().st_size}\n' for path in files)
   return hashlib.sha256(''.join(lines).encode()).hexdigest()[:16]
-
-
-def _files(folder: str | os.PathLike) -> Iterator[tuple[str, int]]:
-  for entry in os.scandir(folder):  # Without a further system call for most files.
-    if entry.is_dir():
-      yield from _files(entry.path)
-    else:
-      yield entry.path, entry.stat().st_size

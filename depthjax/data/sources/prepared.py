@@ -1,9 +1,7 @@
 """Prepared datasets (TFDS, array_record) as random-access records, read without TensorFlow."""
 
-import contextlib
-import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,41 +50,23 @@ def open_part(where: str, split: str, needs: Sequence[str | tuple[str, ...]]) ->
 
   Raises ValueError: the dataset is not prepared here, or the split or a feature does not exist.
   """
-  name, chosen = _parse(where)
-  with _not_prepared(where):
-    builder = _builder(name)
-    has_splits = chosen is None and set(_SPLITS) <= builder.info.splits.keys()
-    name = ('+'.join(_SPLITS) if split == 'all' else split) if has_splits else chosen or 'train'
-    records = builder.as_data_source(split=name)
-  has = records.dataset_info.features
-  fields = tuple(_field(where, need, has) for need in needs)
-  numbers = [str(i) for i in range(len(records))]
-  return Part(where, records, members(numbers, 'all' if has_splits else split, where), fields)
-
-
-def folder(where: str) -> pathlib.Path:
-  """The folder of a dataset `tfds:...`; raises ValueError if it is not prepared here."""
-  name, _ = _parse(where)
-  with _not_prepared(where):
-    return pathlib.Path(_builder(name).data_dir)
-
-
-def _parse(where: str) -> tuple[str, str | None]:
   match = re.fullmatch(r'tfds:((?:[a-z0-9+.-]+://)?[^:]+(?::\d+\.\d+\.\d+)?)(?::([^:].*))?', where)
   if not match:
     raise ValueError(f'{where}: not a dataset; write tfds:NAME or tfds:NAME:SPLIT')
-  return match[1], match[2]
-
-
-@contextlib.contextmanager
-def _not_prepared(where: str) -> Iterator[None]:
   try:
-    yield
+    builder = _builder(match[1])
+    has_splits = match[2] is None and set(_SPLITS) <= builder.info.splits.keys()
+    name = ('+'.join(_SPLITS) if split == 'all' else split) if has_splits else match[2] or 'train'
+    records = builder.as_data_source(split=name)
   except InputError:
     raise
   except Exception as error:  # TFDS raises many types.
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     raise ValueError(f'{where}: not prepared on this machine ({reason})') from error
+  has = records.dataset_info.features
+  fields = tuple(_field(where, need, has) for need in needs)
+  numbers = [str(i) for i in range(len(records))]
+  return Part(where, records, members(numbers, 'all' if has_splits else split, where), fields)
 
 
 def _builder(name):

@@ -8,8 +8,8 @@ import pytest
 from tensorflow_datasets.core.utils import file_utils
 
 from depthjax.data.records import evaluation
+from depthjax.data.sources import fingerprint
 from depthjax.data.sources import photos as photo_sources
-from depthjax.data.sources import prepared
 from depthjax.prepare import writing
 from tests.prepare import made
 
@@ -45,7 +45,8 @@ def test_photos_come_from_the_split_of_that_name(root):
 @pytest.mark.parametrize('where', ['tfds:{}/ebb/1.0.0', 'tfds:ebb', 'tfds:ebb:1.0.0'])
 def test_dataset_is_found_by_folder_version_or_name(where, root):
   assert images(where.format(root), 'train') == images(f'tfds:{root}/ebb', 'train')
-  assert prepared.folder(where.format(root)) == root / 'ebb' / '1.0.0'
+  where, name = where.format(root), root / 'ebb' / '1.0.0'
+  assert fingerprint.fingerprints({'photo_source': where}) == {where: fingerprint._hash(name)}
 
 
 def test_newest_version_is_read(root, tmp_path):
