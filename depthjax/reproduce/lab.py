@@ -12,7 +12,7 @@ import ml_collections
 from depthjax import configuring
 from depthjax.files import atomic, weights
 from depthjax.files.errors import InputError
-from depthjax.train import evaluate, loop, record, resume
+from depthjax.train import evaluate, loop, provenance, record, resume
 
 # A run's hashes of its predictor and of its initial weights, by the config field of the weights.
 _HASHES = 'predictor.json'
@@ -48,6 +48,7 @@ class Lab:
   # Weights files or folders of runs, by the name of the experiment that they replace.
   given: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
   used: set[str] = dataclasses.field(default_factory=set)  # Names of given weights that were used.
+  origins: set[str] = dataclasses.field(default_factory=set)  # provenance.summary of the runs.
   seed: int = 0  # Of every training; each seed has folders of its own.
 
   def path(self, name: str) -> pathlib.Path:
@@ -137,13 +138,14 @@ class Lab:
     terms = resume.Terms(defaults=self._plain(name), ignored=tuple(dependencies))
     if (workdir / record.NAME).exists():
       _check_same(config, terms, hashes, workdir)
-      if _finished(config, workdir):
-        return workdir
     elif hashes:
       workdir.mkdir(parents=True, exist_ok=True)
       write_json(workdir / _HASHES, hashes)
-    loop.train(config, workdir, terms)
-    (workdir / 'scores.json').unlink(missing_ok=True)
+    if not _finished(config, workdir):
+      loop.train(config, workdir, terms)
+      (workdir / 'scores.json').unlink(missing_ok=True)
+    _, metadata = weights.load_weights(workdir)
+    self.origins.add(provenance.summary(metadata.get('provenance', {})))
     return workdir
 
 

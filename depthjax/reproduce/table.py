@@ -116,8 +116,11 @@ def cells(filled: Filled) -> tuple[list[str], list[list[str]]]:
   return head, body
 
 
-def markdown(filled: Filled, command: str, setting: str) -> str:
-  """The section of a table; `setting` describes our runs, which `command` made."""
+def markdown(filled: Filled, command: str, setting: str, origins: Sequence[str] = ()) -> str:
+  """The section of a table.
+
+  `setting` describes our runs, which `command` made; `origins` are their provenance.summary.
+  """
   table = filled.table
   lines = [f'## {table.name}: {table.title}', '', f'{table.source}.', '']
   lines += [*_grid(*cells(filled)), '']
@@ -134,7 +137,7 @@ def markdown(filled: Filled, command: str, setting: str) -> str:
   notes = [f'* {row.label}: {row.note}.' for row in table.rows if row.note]
   lines += [*notes, ''] if notes else []
   lines += [f'**Data.** {table.data}', '', f'**Expected.** {table.expected}', '']
-  lines += [f'**Ours:** {setting}, by `{command}`.']
+  lines += [f'**Ours:** {setting}, by `{command}`.', *(f'Trained by {x}.' for x in origins)]
   return '\n'.join(lines)
 
 

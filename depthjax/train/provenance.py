@@ -54,6 +54,15 @@ def append(workdir: pathlib.Path, entry: dict[str, Any]) -> None:
     file.write(json.dumps({'time': time, **entry}) + '\n')
 
 
+def summary(entry: dict[str, Any]) -> str:
+  """An entry of `describe` in a few words; '' for a run that has none."""
+  if not entry:
+    return ''
+  data = ''.join(f', {where} {name}' for where, name in entry['data'].items())
+  commit = entry['commit'] or f'depthjax {entry["versions"]["depthjax"]}'
+  return f'{commit}, jax {entry["versions"]["jax"]}, {entry["devices"]}{data}'
+
+
 def revision(folder: pathlib.Path) -> str:
   """The git commit of a folder, with '-dirty' if tracked files differ; '' if there is none."""
   command = ['git', '-C', str(folder), 'describe', '--always', '--abbrev=40', '--exclude=*']

@@ -50,7 +50,9 @@ def calls(monkeypatch):
 
 def _save(path, value, task='lensblur', step=7):
   variables = {'params': {'x': np.full(1, float(value))}}
-  lab_lib.weights.save_weights(path, variables, {'task': task, 'step': step, 'config': {}})
+  origin = {'commit': 'c0ffee', 'versions': {'jax': '1'}, 'devices': '1 x cpu', 'data': {}}
+  metadata = {'task': task, 'step': step, 'config': {}, 'provenance': origin}
+  lab_lib.weights.save_weights(path, variables, metadata)
 
 
 def _lab(root, given=None, **fields):
@@ -116,7 +118,10 @@ def test_training_and_evaluation_run_once(tmp_path, calls):
 
 
 def test_run_is_reused_unless_a_field_changes_its_result(tmp_path, calls):
-  _lab(tmp_path).train('plain')
+  first, again = _lab(tmp_path), _lab(tmp_path)
+  for lab in (first, again):
+    lab.train('plain')
+    assert lab.origins == {'c0ffee, jax 1, 1 x cpu'}
   fields = {'eval.every': 1, 'checkpoint.keep': 9, 'log_every': 3, 'input.workers': 2}
   _lab(tmp_path, **fields, **{'parallel.mode': 'pmap'}).train('plain')
   _refused(r'was trained with another config \(in seed\)', _lab(tmp_path, seed=3), 'plain')

@@ -20,12 +20,13 @@ def test_section_has_our_values_the_papers_and_their_origin():
   head, body = table_lib.cells(filled)
   assert head == ['', 'PSNR', 'SSIM', 'paper: PSNR']
   assert body == [['First', '31.01', '0.912', '28.24'], ['Second', '–', '–', '–']]
-  text = table_lib.markdown(filled, 'depthjax reproduce paper/table9', 'size smoke, 7 steps')
+  text = table_lib.markdown(filled, 'depthjax reproduce paper/table9', 'size smoke', ['c0ffee'])
   lines = text.splitlines()
+  assert lines[-1] == 'Trained by c0ffee.'
   assert lines[0] == '## paper/table9: a title'
   assert lines[lines.index('|---|---|---|---|') - 1] == '|  | PSNR | SSIM | paper: PSNR |'
   assert '* Second: it is not available.' in lines
-  assert '**Ours:** size smoke, 7 steps, by `depthjax reproduce paper/table9`.' in lines
+  assert '**Ours:** size smoke, by `depthjax reproduce paper/table9`.' in lines
   assert '\n\n\n' not in text
 
 

@@ -37,8 +37,9 @@ def run(options: Options) -> None:
   filled = table.fill(paper.TABLES[name], labs)
   _print(filled)
   if document is not None:
+    runs = sorted(set().union(*(lab.origins for lab in labs)) - {''})
     origin = _origin(name, size, change, used, seeds)
-    table.write(document, name, table.markdown(filled, *origin))
+    table.write(document, name, table.markdown(filled, *origin, runs))
     print(f'written: {document}')
 
 
