@@ -96,7 +96,9 @@ def _means(lines):
   return {name: np.mean([line[name] for line in lines]) for name in ('loss', 'l1', 'grad_norm')}
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+  'number', [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)], ids=str
+)
 def test_a_signal_saves_and_the_same_command_resumes(reference, tmp_path, monkeypatch, number):
   """Within a line of the log, which has the means of four steps."""
   _, workdir = reference

@@ -128,7 +128,7 @@ def test_frozen_arrays_stay_exactly_the_same(mode, parts):
   grads = functools.partial(step_lib.gradients, task=_TASK, trained=trained)
   grads = parallel.averaged(step_lib.accumulate(grads, parts, trained=trained), mode)
   step = functools.partial(step_lib.train_step, gradients=grads, optimizer=lambda hyper: _TX)
-  start = _state().replace(model_state={'stats': {'mean': jnp.float32(0.3)}})
+  start = _state().replace(model_state={'stats': {'mean': jnp.linspace(0.1, 0.9, 99)}})
   start = start.replace(ema={'params': start.params, **start.model_state})
   batch = _batch()
   if mode == 'pmap':
