@@ -2,11 +2,13 @@
 
 depthjax train --config=lensblur:smoke --workdir=runs/smoke --config.steps=100
 depthjax train --config=my/config.py --workdir=runs/mine
-depthjax evaluate --workdir=runs/smoke
+depthjax evaluate --workdir=runs/smoke --raw --json=scores.json
+depthjax evaluate --weights=weights.safetensors --split=val
 depthjax plan --config=lensblur:base --topology=v5e:4x4 --batch_size=64
 
 --config is a file, a packaged config, the folder of a run, or its config.json; without it, the
-config is that of the run in --workdir. Add --config.NAME=VALUE to replace its fields.
+config is that of the run in --workdir, or of --weights. Add --config.NAME=VALUE to replace its
+fields.
 """
 
 import faulthandler
@@ -117,7 +119,7 @@ def _where(values: flags.FlagValues) -> str:
   if values.config:
     return values.config
   if 'weights' in values and values.weights:
-    return values.weights
+    return str(runner.load('files.weights:file_of')(values.weights))
   workdir = values.workdir if 'workdir' in values else ''
   if workdir and (pathlib.Path(workdir).expanduser() / configuring.RECORD).is_file():
     return workdir

@@ -4,13 +4,14 @@ import importlib.util
 import json
 import os
 import pathlib
+import pkgutil
 import traceback
 from typing import Any
 
 import ml_collections
 
 from depthjax.configuring.errors import ConfigError
-from depthjax.files import renamed, weights
+from depthjax.files import renamed
 from depthjax.files.errors import InputError
 
 PACKAGED = pathlib.Path(__file__).parents[1] / 'configs'  # In a checkout a link to configs/.
@@ -66,7 +67,8 @@ def recorded(path: pathlib.Path) -> dict[str, Any]:
   """
   try:
     if path.suffix == '.safetensors':
-      table = weights.load_weights(path)[1]['config']
+      # Not imported above: --help does not wait for numpy.
+      table = pkgutil.resolve_name('depthjax.files.weights:load_weights')(path)[1]['config']
     else:
       table = json.loads(path.read_text(encoding='utf-8'))
     table = renamed.config(table)
