@@ -17,7 +17,6 @@ from unittest import mock
 import ml_collections
 import records
 import table
-from absl import flags
 
 from depthjax.data import pipeline, splits
 from depthjax.data.errors import silhouettes
@@ -33,7 +32,6 @@ STAGES = {
 
 def main(argv: list[str] | None = None) -> table.Report:
   args = parser().parse_args(argv)
-  flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl's flags.
   report = table.Report()
   for size in args.sizes or (args.config.data.height, 320):
     config = resized(args.config, size)

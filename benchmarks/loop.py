@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import table
-from absl import flags
 
 from depthjax.train import experiment as experiment_lib
 
@@ -27,7 +26,6 @@ _TRANSFERS = {'transferred on demand': False, 'transferred ahead': True}
 
 def main(argv: list[str] | None = None) -> table.Report:
   args = parser().parse_args(argv)
-  flags.FLAGS.mark_as_parsed()  # grain's worker processes read absl's flags.
   report = table.Report()
   training(report, args)
   report.save(args.json)
@@ -52,8 +50,9 @@ def training(report: table.Report, args: argparse.Namespace) -> None:
   held = [experiment.runner.init(experiment_lib.seed_key(0))]
   kept = experiment.runner.put(next(experiment.batches('train', 0)))
   frozen = experiment.frozen()
-  compiled = experiment.runner.step.lower(held[0], frozen, kept).compile()
-  step = lambda state, batch: compiled(state, frozen, batch)  # noqa: E731
+  hyper = experiment.runner.replicate(experiment.hyper)
+  compiled = experiment.runner.step.lower(held[0], frozen, hyper, kept).compile()
+  step = lambda state, batch: compiled(state, frozen, hyper, batch)  # noqa: E731
   waits = collections.defaultdict(list)
 
   def drawn(name: str, workers: int, ahead: bool) -> float:

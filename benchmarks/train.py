@@ -102,14 +102,16 @@ def training(
 
   batch = experiment.runner.put(next(experiment.batches('train', 0)))
   frozen = experiment.frozen()
-  step = Program(experiment.runner.step, state(), frozen, batch, donates=True)
+  hyper = experiment.runner.replicate(experiment.hyper)
+  step = Program(experiment.runner.step, state(), frozen, hyper, batch, donates=True)
   jax.block_until_ready(step())
   used = jax.devices()[0].memory_stats()
   render = Program(jax.jit(experiment.task.inputs), frozen, batch)
   inputs = render()
   loss = jax.jit(functools.partial(_loss, experiment.task))
   forward = Program(loss, state(), frozen, inputs)
-  update = Program(_update(experiment.task, config), state(), frozen, inputs, donates=True)
+  updating = _update(experiment.task, config)
+  update = Program(updating, state(), frozen, hyper, inputs, donates=True)
   products = _products(config.model.dtype, args.matmul)
   programs = {'step': step, 'render': render, 'forward': forward, 'update': update, **products}
   measures = {name: table.timed(program) for name, program in programs.items()}
@@ -183,8 +185,7 @@ def _update(task: Task, config: ml_collections.ConfigDict) -> Any:
   step = functools.partial(
     step_lib.train_step,
     gradients=step_lib.accumulate(grads, config.microbatches, trained=trained),
-    tx=optimizer.make(config.optimizer, config.steps),
-    decay=config.ema,
+    optimizer=functools.partial(optimizer.make, config.optimizer),
   )
   return jax.jit(step, donate_argnums=0)
 
@@ -219,7 +220,7 @@ def compile_seconds(config: ml_collections.ConfigDict) -> dict[str, float]:
   batch = experiment.runner.put(next(experiment.batches('train', 0)))
   begin = time.perf_counter()
   runner = experiment.runner
-  lowered = runner.step.lower(runner.abstract, runner.frozen, batch)
+  lowered = runner.step.lower(runner.abstract, runner.frozen, experiment.hyper, batch)
   traced = time.perf_counter()
   lowered.compile()
   return {'trace': traced - begin, 'compile': time.perf_counter() - traced}

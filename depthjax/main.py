@@ -13,6 +13,7 @@ fields.
 
 import faulthandler
 import pathlib
+import signal
 import sys
 
 import ml_collections
@@ -31,13 +32,14 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Exit codes:
     0: done.
-    1: the loss or a gradient was not finite, and the last finite state is saved; or the evaluated
-      network returned NaN.
+    1: the loss or a gradient was not finite, and the message names the checkpoint to go on from; or
+      the evaluated network returned NaN.
     2: the user must fix something, which one line names: a config, a file, a full disk, a folder in
       use by another run, too many unreadable records. The same command then resumes the run.
     70: an unexpected error, with its traceback, or the loss of another process of the run (134 if
       JAX detected it). A restart may help.
-    143: stopped by SIGTERM; the state is saved.
+    130: SIGINT came twice, or before the training had begun; nothing is saved.
+    143: stopped by SIGTERM or SIGINT; the state is saved.
 
   Raises ConfigError for invalid arguments, before jax is imported.
   """
@@ -48,6 +50,8 @@ def run(verb: str, arguments: list[str]) -> None:
   plain = parse([f'depthjax {verb}', *arguments], values)
   if not any(getattr(values, name) for name in _NEEDS[verb]):
     raise configuring.ConfigError(f'--{_NEEDS[verb][0]} is missing')
+  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Without a traceback.
   runner.hush()
   faulthandler.enable(sys.__stderr__)  # Shows where a library in C++ crashed.
   try:
@@ -72,6 +76,8 @@ def define(values: flags.FlagValues) -> flags.FlagValues:
   flags.DEFINE_string('cluster', '', text, values)
   text = 'Accept a config other than that of the run, or of prepared scenes.'
   flags.DEFINE_bool('change', False, text, values)
+  text = 'Resume from the checkpoint of this step; set later ones aside.'
+  flags.DEFINE_integer('resume', None, text, 0, flag_values=values)
   flags.DEFINE_string('profile', '', 'Profile the training steps START:STOP.', values)
   text = 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'
   flags.DEFINE_string('topology', None, text, values)

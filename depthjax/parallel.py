@@ -2,7 +2,7 @@
 
 The mesh has the axes `data` and `fsdp`. The batch is split over both; parameters whose layout is
 'fsdp' are split over `fsdp`. No other module names these axes. The functions of a step know nothing
-of them: a `Runner` holds pure functions of (state, frozen, batch), compiled.
+of them: a `Runner` holds pure functions of a state and a batch, compiled.
 """
 
 import collections
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
@@ -31,14 +32,15 @@ Batch = Any
 class Runner(NamedTuple):
   """Pure functions of a state, frozen networks and a batch, compiled for a mesh.
 
-  `step` maps (state, frozen, batch) to (state, scalars) and donates the given state. `read`
-  compiles a function (state, frozen, batch) -> arrays [b ...] with replicated results.
+  `step` maps (state, frozen, hyper, batch) to (state, scalars) and donates the given state; `hyper`
+  holds numbers that are equal on all processes. `read` compiles a function (state, frozen, batch)
+  -> arrays [b ...] with replicated results.
   """
 
   init: Callable[[jax.Array], State]  # Key data -> state, sharded by the layouts.
   abstract: State  # Shapes, dtypes and shardings, for restoring a checkpoint.
   frozen: Any  # The same for the variables of the frozen networks.
-  step: Callable[[State, Any, Batch], tuple[State, dict[str, jax.Array]]]
+  step: Callable[[State, Any, Any, Batch], tuple[State, dict[str, jax.Array]]]
   read: Callable[[Callable], Callable[[State, Any, Batch], Any]]
   replicate: Callable[[Any], Any]  # Copies arrays to all devices.
   put: Callable[[Batch], Batch]  # This process's part on the host -> the global batch on devices.
@@ -95,7 +97,15 @@ def averaged(gradients: Callable, mode: str) -> Callable:
   """
   if mode != 'pmap':
     return gradients
-  return lambda *arguments: jax.lax.pmean(gradients(*arguments), _PMAP)
+
+  def mean(state: State, frozen: Any, batch: Batch) -> Any:
+    grads, new, scalars = gradients(state, frozen, batch)
+    # Of the changes, because the mean of equal numbers is rounded: frozen statistics would drift.
+    changes = jax.tree.map(jnp.subtract, new, state.model_state)
+    grads, changes, scalars = jax.lax.pmean((grads, changes, scalars), _PMAP)
+    return grads, jax.tree.map(jnp.add, state.model_state, changes), scalars
+
+  return mean
 
 
 def all_gathered(gradients: Callable, mode: str, mesh: Mesh) -> Callable:
@@ -137,7 +147,10 @@ def jit_runner(
     **fields,
     # Without out_shardings XLA changes the shardings of the state from step to step.
     step=jax.jit(
-      step, in_shardings=layout, out_shardings=(shardings, replicated), donate_argnums=0
+      step,
+      in_shardings=(shardings, of_frozen, replicated, split),
+      out_shardings=(shardings, replicated),
+      donate_argnums=0,
     ),
     read=read,
     put=lambda batch: jax.tree.map(
@@ -166,7 +179,7 @@ def pmap_runner(init: Callable, step: Callable, mesh: Mesh, *, frozen: Any) -> R
 
   return Runner(
     **_placement(init, frozen, sharding, replicated)[1],
-    step=pmap(step, in_axes=(None, None, 0), out_axes=(None, None)),
+    step=pmap(step, in_axes=(None, None, None, 0), out_axes=(None, None)),
     read=read,
     put=put,
   )

@@ -10,7 +10,6 @@ import pathlib
 import jax
 import jaxlib
 import pytest
-from absl import flags
 
 _CACHE = pathlib.Path(__file__).parents[1] / '.cache' / 'xla'
 # Processes that tests start inherit these. Tests compile much and compute little.
@@ -24,9 +23,6 @@ os.environ['XLA_FLAGS'] = ' '.join([os.environ.get('XLA_FLAGS', ''), *_OPTIONS])
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-
-# Grain's workers read absl flags, which are not parsed outside of app.run.
-flags.FLAGS.mark_as_parsed()
 
 # Fault injection, launchers and ahead-of-time plans: all tests of these folders are slow.
 _SLOW = [pathlib.Path(__file__).parent / name for name in ('faults', 'launch', 'plan')]

@@ -19,9 +19,12 @@ each_config = pytest.mark.parametrize('path', _CONFIGS, ids=lambda path: path.st
 def test_the_smoke_size_can_be_traced(path):
   """Checks shapes, types and fields without compiling."""
   config = configuring.load(path, 'smoke')
-  runner = experiment_lib.build(config, jax.devices()[:1]).runner
+  experiment = experiment_lib.build(config, jax.devices()[:1])
+  runner = experiment.runner
   batch = experiment_lib.placeholder_batch(config)
-  new, scalars = jax.eval_shape(runner.step, runner.abstract, runner.frozen, batch)
+  new, scalars = jax.eval_shape(
+    runner.step, runner.abstract, runner.frozen, experiment.hyper, batch
+  )
   assert scalars['loss'].shape == () and new.step.dtype == np.int32
   # The second step takes the state of the first.
   forms = [[(x.shape, x.dtype) for x in jax.tree.leaves(tree)] for tree in (new, runner.abstract)]

@@ -26,7 +26,7 @@ _ALLOWED = {
   'pipelines': 'models ops ldi files windows jax numpy scipy cv2',
   'scoring': 'pipelines metrics ops data files jax numpy',
   'files': 'numpy cv2 PIL jinja2 safetensors OpenEXR imageio_ffmpeg matplotlib',
-  'data': 'files windows numpy grain cv2 PIL skimage scipy tensorflow_datasets fsspec',
+  'data': 'files windows numpy grain absl cv2 PIL skimage scipy tensorflow_datasets fsspec',
   'configuring': 'data files ml_collections',
   'rules': 'configuring jax',
   'parallel': 'configuring rules jax numpy',

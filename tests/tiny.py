@@ -13,7 +13,6 @@ from configs import deeplens_depth, lensblur, regression, sddr
 
 ROOT = pathlib.Path(__file__).parents[1]
 FIELDS = {
-  # The compiled step contains the schedule, so all runs have the same number of steps.
   'steps': 6,
   'batch_size': 8,
   'log_every': 1,

@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import grain
 import numpy as np
+from absl import flags
 
 from depthjax.data.sources.mixtures import Part
 from depthjax.data.workers import end_with_parent
@@ -132,6 +133,8 @@ def stream(
   reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(1, threads))
   out = ds[start:].to_iter_dataset(reading)
   if workers:
+    if not flags.FLAGS.is_parsed():  # By absl.app.run; grain refuses to start workers without it.
+      flags.FLAGS.mark_as_parsed()
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
     out = out.mp_prefetch(options, worker_init_fn=end_with_parent)
   if transfer:

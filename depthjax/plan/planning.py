@@ -114,7 +114,7 @@ def plan(
   size = experiment_lib.evaluation_batch_size(config, len(devices))
   progress(f'compiling the evaluation step, batch {size}')
   batch = experiment_lib.placeholder_batch(config, size)
-  evaluate = compiled(experiment.evaluate, (*arguments[:-1], batch))
+  evaluate = compiled(experiment.evaluate, (*arguments[:2], batch))
   reusable = search and (quick or not topology.exact)  # The step was compiled as in the search.
   trials = {config.batch_size: Trial(train.fits, train.required)} if reusable else {}
   multiple = len(devices) * config.microbatches
@@ -155,10 +155,10 @@ def next_batch_size(
 
 
 def _experiment(config: ml_collections.ConfigDict, topology: Topology) -> tuple[Any, tuple]:
-  """An experiment and the abstract arguments of its steps: state, frozen networks, batch."""
+  """An experiment and the abstract arguments of its train step."""
   experiment = experiment_lib.build(config, topology.devices)
   runner, batch = experiment.runner, experiment_lib.placeholder_batch(config)
-  return experiment, (runner.abstract, runner.frozen, batch)
+  return experiment, (runner.abstract, runner.frozen, experiment.hyper, batch)
 
 
 def _trial(config: ml_collections.ConfigDict, topology: Topology, size: int) -> Trial:

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import pathlib
 import secrets
-import signal
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, NamedTuple
@@ -206,7 +205,6 @@ _state: list[Any] = []  # Of a worker process: its writer, and the counter of al
 
 def _start(job: tuple, done: Any) -> None:
   """Initialises a worker process, which ends when its parent does."""
-  signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent terminates its workers.
   end_with_parent()
   _state[:] = _Writer(*job), done
 

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import operator
 import os
 import pathlib
 import re
 import sys
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ import orbax.checkpoint as ocp
 
 from depthjax import processes, rules
 from depthjax.files.errors import InputError
+from depthjax.train import means
 
 _ITEM = 'default'  # Orbax's name for the only tree of a checkpoint.
 
@@ -34,6 +36,29 @@ class _Manager(ocp.CheckpointManager):
 
   def reached_preemption(self, step: int) -> bool:
     return False
+
+  def metrics(self, step: int) -> Any:
+    """The record of a checkpoint; None if it is damaged or the checkpoint has none."""
+    try:
+      return super().metrics(step)
+    except (OSError, ValueError):
+      return None
+
+
+class _Kept:
+  """Orbax's policy: the newest `keep`, multiples of `keep_every`, the one with the lowest loss."""
+
+  def __init__(self, keep: int, keep_every: int):
+    self._keep, self._every = keep, keep_every
+
+  def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+    del context
+    losses = means.losses({one.step: one.metrics or {} for one in checkpoints})
+    kept = {one.step for one in checkpoints[-self._keep :]}
+    kept |= {min(losses, key=losses.get)} if losses else set()
+    return [
+      one.step in kept or bool(self._every) and one.step % self._every == 0 for one in checkpoints
+    ]
 
 
 class _ArrayReader(ocp.type_handlers.ArrayHandler):
@@ -65,8 +90,8 @@ class Checkpoints:
   A save is written under a temporary name and renamed when complete, so a killed run keeps its last
   good checkpoint; incomplete saves are deleted at the next start. Leaving the context waits for the
   save in progress, unless another process of the run was lost. The newest `keep` checkpoints are
-  kept, and those whose steps are multiples of `keep_every`, if it is not 0. With `read_only`,
-  nothing in `folder` is written, deleted or renamed.
+  kept, those whose steps are multiples of `keep_every`, if it is not 0, and the one with the lowest
+  loss of `means.losses`. With `read_only`, nothing in `folder` is written, deleted or renamed.
   """
 
   def __init__(
@@ -80,8 +105,8 @@ class Checkpoints:
       )
     else:
       options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep,
-        keep_period=keep_every or None,
+        preservation_policy=_Kept(keep, keep_every),
+        best_fn=operator.itemgetter('loss'),  # Without it records would not be written.
         should_save_fn=lambda step, latest: True,  # The loop decides.
         cleanup_tmp_directories=True,
         async_options=ocp.AsyncOptions(barrier_sync_fn=self._barrier),
@@ -103,18 +128,18 @@ class Checkpoints:
     """The newest step, complete or being saved; None if there is no checkpoint."""
     return self._manager.latest_step()
 
-  def steps(self) -> list[int]:
-    """The steps of all checkpoints, in order."""
-    return sorted(self._manager.all_steps())
+  def records(self) -> dict[int, means.Record]:
+    """The records of the checkpoints by step, in order; {} for one that has none."""
+    return {step: self._manager.metrics(step) or {} for step in sorted(self._manager.all_steps())}
 
-  def save(self, step: int, state: Any) -> None:
+  def save(self, step: int, state: Any, record: means.Record) -> None:
     """Starts to save and returns once the arrays are copied; keeps a step that exists.
 
     Raises the error of the previous save if that failed.
     """
     self.check()
     if step != self.latest():
-      self._manager.save(step, args=ocp.args.StandardSave(state))
+      self._manager.save(step, args=ocp.args.StandardSave(state), metrics=record)
 
   def check(self) -> None:
     """Raises the error of a save that failed; does not wait for one in progress.
@@ -163,8 +188,10 @@ class Checkpoints:
         first_line = str(error).partition('\n')[0]
         raise Damaged(f'{type(error).__name__}: {first_line[:200]}') from error
 
-  def restore_newest(self, abstract: Any) -> tuple[Any, int] | None:
+  def restore_newest(self, abstract: Any, only: int | None = None) -> tuple[Any, int] | None:
     """The newest undamaged state and its step; None if there is no checkpoint.
+
+    With `only`, the state of that step, whose checkpoint must exist.
 
     Damaged checkpoints are skipped with a warning and, unless `read_only`, renamed to STEP.damaged,
     so that their steps can be saved again. All processes restore the same step: a checkpoint that
@@ -174,7 +201,8 @@ class Checkpoints:
     undamaged one has other arrays, or one cannot be read now.
     """
     reasons: dict[int, str] = {}
-    for step in sorted(self._manager.all_steps(), reverse=True):
+    steps = self._manager.all_steps() if only is None else [only]
+    for step in sorted(steps, reverse=True):
       state, refusal, reason = None, None, ''
       try:
         state = self.restore(abstract, step)
@@ -192,7 +220,8 @@ class Checkpoints:
       return state, step
     if reasons:
       newest = max(reasons)
-      wrong = f'all checkpoints are damaged; the newest, {newest}: {reasons[newest]}'
+      which = 'all checkpoints are damaged; the newest' if only is None else 'damaged: checkpoint'
+      wrong = f'{which}, {newest}: {reasons[newest]}'
       raise InputError(self._manager.directory, wrong, 'a copy of a good one, or another workdir')
     return None
 
@@ -205,20 +234,27 @@ class Checkpoints:
     return pathlib.Path(self._manager.directory) / str(step)
 
   def _skip_damaged(self, reasons: dict[int, str], restored: int) -> None:
-    """Logs the damaged steps and renames their folders, on process 0."""
+    """Logs the damaged steps, and renames them unless `read_only`."""
     if jax.process_index() == 0:
       for step, reason in reasons.items():
-        folder = self._path(step)
-        names = (f'{step}.damaged{number or ""}' for number in itertools.count())
-        target = next(path for name in names if not (path := folder.with_name(name)).exists())
-        renamed = '' if self._read_only else f', renamed to {target.name}'
+        renamed = '' if self._read_only else f', renamed to {self._free_name(step, "damaged")}'
         words = 'skipped: %s is damaged (%s)%s; restored step %d instead'
-        logging.getLogger(__name__).warning(words, folder, reason, renamed, restored)
-        if not self._read_only:
-          folder.rename(target)
-    if reasons and not self._read_only:
+        logging.getLogger(__name__).warning(words, self._path(step), reason, renamed, restored)
+    if not self._read_only:
+      self.set_aside(reasons, 'damaged')
+
+  def set_aside(self, steps: Collection[int], why: str) -> None:
+    """Renames checkpoints to STEP.`why`, so that their steps can be saved again."""
+    if steps:
+      if jax.process_index() == 0:
+        for step in steps:
+          self._path(step).rename(self._path(step).with_name(self._free_name(step, why)))
       processes.barrier()  # All processes list the folder after the renames.
       self._manager.reload()
+
+  def _free_name(self, step: int, why: str) -> str:
+    names = (f'{step}.{why}{number or ""}' for number in itertools.count())
+    return next(name for name in names if not self._path(step).with_name(name).exists())
 
   def _barrier(self, *, key: str, timeout_ms: int) -> None:
     """Orbax's barrier of the threads that save, one in each process.

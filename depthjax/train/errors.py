@@ -2,8 +2,10 @@
 
 
 class NotFinite(RuntimeError):
-  """A loss or gradient was not finite, and the last finite state is saved; or a score was NaN."""
+  """A loss or gradient was NaN or infinite, and the message names the checkpoint to go on from; or
+  a score was NaN.
+  """
 
 
 class Terminated(RuntimeError):
-  """The run was stopped by SIGTERM; its state is saved."""
+  """The run was stopped by SIGTERM or SIGINT; its state is saved."""

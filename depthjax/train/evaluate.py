@@ -16,7 +16,7 @@ from depthjax.files.errors import InputError
 from depthjax.tasks.task import Weighted
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import initialise, record, resume
-from depthjax.train.checkpoint import Checkpoints, Damaged
+from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.experiment import Experiment
 from depthjax.train.step import TrainState
 
@@ -130,20 +130,14 @@ def restore(
   if not folder.is_dir():
     raise missing
   with contextlib.closing(Checkpoints(folder, read_only=True)) as checkpoints:
-    kept = checkpoints.steps()
+    kept = checkpoints.records()
     if not kept:
       raise missing
     if step is not None and step not in kept:
       right = f'one of the steps {", ".join(map(str, kept))}'
       raise InputError(workdir, f'holds no checkpoint of step {step}', right)
     experiment = _build(config)
-    abstract = experiment.runner.abstract
-    if step is None:
-      return experiment, checkpoints.restore_newest(abstract)[0]
-    try:
-      return experiment, checkpoints.restore(abstract, step)
-    except Damaged as error:
-      raise InputError(folder / str(step), f'is damaged ({error})', 'another step') from error
+    return experiment, checkpoints.restore_newest(experiment.runner.abstract, step)[0]
 
 
 def from_weights(

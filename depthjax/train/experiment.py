@@ -31,6 +31,7 @@ class Experiment(NamedTuple):
   frozen: Callable[[], Any]  # Variables of the frozen networks on the devices.
   evaluate: Callable[[Any, Any, Any], tuple[dict[str, Weighted], jax.Array]]
   pictures: Callable[[Any, Any, Any], tuple[dict[str, jax.Array], jax.Array]]
+  hyper: dict[str, np.ndarray]  # Scalars that the train step takes, on the host.
   schedule: optax.Schedule  # Learning rate by step.
   batches: Callable[[str, int], Iterator[dict[str, np.ndarray]]]  # (split, start); on the host.
   feed: Callable[[int], Iterator[dict[str, jax.Array]]]  # start; prefetches to the devices.
@@ -61,9 +62,9 @@ def build(
     env = Env(parallel.map_examples(mode, mesh), parallel.axis_name(mode), networks)
     task = tasks.make(config, env)
     inputs = _placeholders(config, networks, frozen)
-    tx = optimizer.make(config.optimizer, config.steps)
-    step = _step(config, task, tx, mesh)
-    init = functools.partial(step_lib.init_state, task=task, tx=tx, inputs=inputs)
+    make, hyper = functools.partial(optimizer.make, config.optimizer), optimizer.hyper(config)
+    step = _step(config, task, make, mesh)
+    init = functools.partial(step_lib.init_state, task=task, tx=make(hyper), inputs=inputs)
     if mode == 'pmap':
       runner = parallel.pmap_runner(init, step, mesh, frozen=frozen)
     else:
@@ -76,7 +77,8 @@ def build(
     frozen=functools.cache(lambda: runner.put_frozen(frozen)),
     evaluate=runner.read(functools.partial(evaluate, function=task.scores)),
     pictures=runner.read(functools.partial(evaluate, function=task.pictures)),
-    schedule=optimizer.schedule(config.optimizer, config.steps),
+    hyper=hyper,
+    schedule=optimizer.schedule(config.optimizer.schedule, hyper),
     batches=functools.partial(_batches, config),
     feed=functools.partial(_batches, config, 'train', transfer=runner.put),
   )
@@ -96,13 +98,13 @@ def placeholder_batch(config: ml_collections.ConfigDict, size: int | None = None
   )
 
 
-def _step(config: ml_collections.ConfigDict, task: Task, tx: Any, mesh: Any) -> Callable:
+def _step(config: ml_collections.ConfigDict, task: Task, make: Callable, mesh: Any) -> Callable:
   mode, factors = config.parallel.mode, config.optimizer.learning_rate_factors
   trained = functools.partial(optimizer.trained, learning_rate_factors=factors)
   grads = functools.partial(step_lib.gradients, task=task, trained=trained)
   grads = step_lib.accumulate(grads, config.microbatches, trained=trained)
   grads = parallel.all_gathered(parallel.averaged(grads, mode), mode, mesh)
-  return functools.partial(step_lib.train_step, gradients=grads, tx=tx, decay=config.ema)
+  return functools.partial(step_lib.train_step, gradients=grads, optimizer=make)
 
 
 def seed_key(seed: int) -> jax.Array:

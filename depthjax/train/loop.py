@@ -1,7 +1,8 @@
 """The training loop: restore, then repeat save, evaluate, fetch a batch, step and log.
 
 Saving and evaluation of a state precede the next batch, so that state, metrics and data position of
-a checkpoint agree. The scalars of a step are fetched while the next step runs.
+a checkpoint agree. The scalars of a step are fetched while the next step runs; `means` says what of
+them is logged.
 """
 
 import contextlib
@@ -19,11 +20,13 @@ from depthjax.files import disk, weights
 from depthjax.train import evaluate as evaluate_lib
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import lock, record, resume, stopping
+from depthjax.train import means as means_lib
 from depthjax.train import workdir as workdir_lib
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.clock import Clock
 from depthjax.train.errors import NotFinite, Terminated
 from depthjax.train.log import Log, Silent
+from depthjax.train.means import Means
 from depthjax.train.profile import Profile
 
 _FREE_SPACE = 'free space there; the same command then resumes from the last checkpoint'
@@ -35,15 +38,18 @@ def train(
   terms: resume.Terms = resume.STRICT,
   *,
   profile: range = range(0),
+  resume_step: int | None = None,
 ) -> dict[str, float]:
   """Trains to `config.steps` in `workdir`; resumes from its newest checkpoint if `terms` allow it.
+
+  With `resume_step`, resumes from the checkpoint of that step as if there were no later ones.
 
   Writes metrics.jsonl, config.json, events/, pictures/, checkpoints/, weights.safetensors (the
   averaged variables) and, for the steps of `profile`, profile/. Returns the last evaluation.
 
   Raises:
     NotFinite: a loss or gradient was not finite.
-    Terminated: the process received SIGTERM.
+    Terminated: the process received SIGTERM or SIGINT.
     files.errors.InputError: too many images cannot be decoded, the disk is full, the folder is in
       use or not writable; and as `workdir.resolve` and `resume.restore`.
     configuring.ConfigError: as `experiment.build` and `resume.restore`.
@@ -58,8 +64,9 @@ def train(
     saves, folder = config.checkpoint, workdir / 'checkpoints'
     checkpoints = Checkpoints(folder, keep=saves.keep, keep_every=saves.keep_every)
     stack.enter_context(checkpoints)
-    stops = stack.enter_context(stopping.on_sigterm())
-    state, start, changed = resume.restore(experiment, config, checkpoints, workdir, terms)
+    stops = stack.enter_context(stopping.on_signals())
+    begin = resume.restore(experiment, config, checkpoints, workdir, terms, resume_step)
+    state, start, means, changed = begin
     if first:
       record.write(workdir, config, start, changed)
     log = Log(workdir, start=start, total=config.steps) if first else Silent()
@@ -69,7 +76,7 @@ def train(
         log.say(f'changed: {resume.describe(changed)}')
       traced = stack.enter_context(contextlib.closing(Profile(workdir / 'profile', profile)))
       clock = Clock(config.batch_size)
-      run = _Run(experiment, config, workdir, checkpoints, log, stops, traced, clock)
+      run = _Run(experiment, config, workdir, checkpoints, log, stops, traced, clock, means)
       return run.to_end(state, start)
 
 
@@ -84,6 +91,7 @@ class _Run(NamedTuple):
   stops: stopping.Stops
   profile: Profile
   clock: Clock
+  means: Means
 
   def to_end(self, state: Any, start: int) -> dict[str, float]:
     with contextlib.closing(self.experiment.feed(start)) as batches:
@@ -94,6 +102,7 @@ class _Run(NamedTuple):
   def steps(self, state: Any, start: int, batches: Iterator) -> Any:
     config, compiled, pending = self.config, None, None
     frozen = self.experiment.frozen()
+    hyper = self.experiment.runner.replicate(self.experiment.hyper)
     # A run that was killed during an evaluation has saved the step but not evaluated it.
     unevaluated = processes.any_process(start > 0 and not self.log.has('eval'))
     for step in range(start, config.steps):
@@ -112,10 +121,11 @@ class _Run(NamedTuple):
         self.evaluate(state, step)
       with self.clock.timed('input'):
         batch = next(batches)
-      compiled = compiled or self.compile(state, frozen, batch)
+      compiled = compiled or self.compile(state, frozen, hyper, batch)
       with self.profile.step(step) as results:
-        state, scalars = compiled(state, frozen, batch)
+        state, scalars = compiled(state, frozen, hyper, batch)
         results.append(scalars)
+      jax.tree.map(lambda x: x.copy_to_host_async(), scalars)
       if pending:
         self.write(*pending, state)
       pending = step + 1, scalars
@@ -123,7 +133,7 @@ class _Run(NamedTuple):
       self.write(*pending, state)
     return state
 
-  def compile(self, *arguments: Any) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+  def compile(self, *arguments: Any) -> Callable[..., tuple[Any, Any]]:
     """The compiled step; it accepts only arrays of these shapes and shardings."""
     with self.clock.timed('pause'):
       begin = time.perf_counter()
@@ -134,10 +144,8 @@ class _Run(NamedTuple):
     return compiled
 
   def save(self, state: Any, step: int) -> None:
-    """Saves a finite state; ends the run if the state is not."""
-    if not jax.device_get(state.finite):
-      self.diverged(state)
-    self.checkpoints.save(step, state)
+    """Saves a state and its record."""
+    self.checkpoints.save(step, state, self.means.record(step))
 
   def stopped(self, state: Any, step: int) -> None:
     """Saves the state and ends the run."""
@@ -146,19 +154,21 @@ class _Run(NamedTuple):
     raise Terminated(f'stopped at step {step}; the same command resumes from there')
 
   def write(self, step: int, scalars: dict[str, jax.Array], state: Any) -> None:
-    """Waits for the scalars of a step and logs them every `log_every`; ends a diverged run."""
+    """Waits for the scalars of a step and logs means every `log_every`; ends a diverged run."""
     self.checkpoints.check()
-    self.clock.stepped(scalars)
+    # At most two steps are in flight.
+    values = {name: float(value) for name, value in jax.device_get(scalars).items()}
+    self.clock.stepped()
+    if not np.isfinite([values['loss'], values['grad_norm']]).all():
+      self.diverged(state)
+    self.means.add(values)
     if step % self.config.log_every and step != self.config.steps:
       self.log.advance(step)
       return
-    values = {name: float(value) for name, value in jax.device_get(scalars).items()}
-    rates = self.clock.rates()
-    values['learning_rate'] = float(self.experiment.schedule(step - 1))
-    self.log.write(step, {**values, **rates})
-    self.log.advance(step, loss=values['loss'], rate=rates['examples_per_second'])
-    if not jax.device_get(state.finite):
-      self.diverged(state)
+    line, rates = self.means.line(), self.clock.rates()
+    line['learning_rate'] = float(self.experiment.schedule(step - 1))
+    self.log.write(step, {**line, **rates})
+    self.log.advance(step, loss=line['loss'], rate=rates['examples_per_second'])
 
   def evaluate(self, state: Any, step: int) -> dict[str, float]:
     """Evaluates and exports the averaged variables; returns the metrics."""
@@ -184,13 +194,23 @@ class _Run(NamedTuple):
     return scores.means
 
   def diverged(self, state: Any) -> None:
-    """Saves the last finite state and ends the run."""
-    good = int(jax.device_get(state.step))
-    self.checkpoints.save(good, state.replace(finite=np.ones((), bool)))
+    """Saves the last finite state unless its loss has run away, and ends the run."""
     self.checkpoints.wait()
+    last = int(jax.device_get(state.step))
+    record = self.means.record(last)
+    good = means_lib.good({last: record, **self.checkpoints.records()})
+    found = f'the loss had run away before; the newest checkpoint before that is of step {good}'
+    if good is None:
+      found = 'the loss had run away before, and no checkpoint is older'
+    if processes.any_process(good == last):  # Files of another process may be seen late.
+      good = last
+      self.checkpoints.save(last, state.replace(finite=np.ones((), bool)), record)
+      self.checkpoints.wait()
+      found = f'the state of step {good} is saved'
+    onward = 'Start another --workdir' if good is None else f'Go on with --resume={good}, --change'
     raise NotFinite(
-      f'the loss or its gradient was not finite at step {good + 1}; the state of step {good} is '
-      'saved. Try a lower optimizer.peak'
+      f'the loss or its gradient was not finite at step {last + 1}; {found}. {onward} and a lower '
+      '--config.optimizer.peak'
     )
 
 

@@ -1,48 +1,81 @@
-"""Optimisers and learning-rate schedules from the fields of a config, with optax."""
+"""Optimisers and learning-rate schedules from the fields of a config, with optax.
 
+The numbers of a config are arguments of the compiled step, so that runs which differ only in them
+share one program. Names, rules, and whether there is weight decay are part of the program.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 
 from depthjax import rules
 
+# Scalars by name: float32 [].
+Hyper = Mapping[str, Any]
+_NUMBERS = ('peak', 'end', 'power', 'beta1', 'beta2', 'weight_decay')
 
-def schedule(config: ml_collections.ConfigDict, steps: int) -> optax.Schedule:
-  """Learning rate by step: linear warmup to `peak`, then `schedule` to `end` at the last step.
 
-  Schedules: 'cosine', 'polynomial' (exponent `power`; 1 is linear), 'exponential', 'onecycle'
-  (linear; warmup starts at peak / 25) and 'constant' (stays at the peak).
-  """
-  warmup = min(config.warmup, steps)
-  rest, peak, end = max(steps - warmup, 1), config.peak, config.end
-  ratio = end / peak if peak else 0.0
-  decays = {
-    'cosine': lambda: optax.cosine_decay_schedule(peak, rest, alpha=ratio),
-    'polynomial': lambda: optax.polynomial_schedule(peak, end, config.power, rest),
-    'exponential': lambda: optax.exponential_decay(peak, rest, ratio, end_value=end),
-    'onecycle': lambda: optax.linear_schedule(peak, end, rest),
-    'constant': lambda: optax.constant_schedule(peak),
+def hyper(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
+  """The hyperparameters of a run that are arguments of its step, from the complete config."""
+  fields = config.optimizer
+  warmup = min(fields.warmup, config.steps)
+  numbers = {
+    **{name: fields[name] for name in _NUMBERS},
+    'warmup': warmup,
+    'rest': max(config.steps - warmup, 1),  # Steps after the warmup.
+    'clip': fields.clip or np.inf,
+    'ema': config.ema,
   }
-  start = 1 / 25 * peak if config.schedule == 'onecycle' else 0.0  # As PyTorch's OneCycleLR.
-  rise = optax.linear_schedule(start, peak, warmup)
-  return optax.join_schedules([rise, decays[config.schedule]()], [warmup])
+  return {name: np.float32(value) for name, value in numbers.items()}
 
 
-def make(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransformation:
+def schedule(kind: str, hyper: Hyper) -> optax.Schedule:
+  """Learning rate by step: linear warmup to `peak`, then by `kind` to `end` at the last step.
+
+  Kinds: 'cosine', 'polynomial' (exponent `power`; 1 is linear), 'exponential', 'onecycle' (linear;
+  warmup starts at peak / 25) and 'constant' (stays at the peak).
+  """
+  peak, end, warmup = hyper['peak'], hyper['end'], hyper['warmup']
+  start = peak / 25 if kind == 'onecycle' else 0.0  # As PyTorch's OneCycleLR.
+
+  def rate(count: jax.Array) -> jax.Array:
+    # Not the schedules of optax: they read their numbers when they are made.
+    t = jnp.clip((count - warmup) / hyper['rest'], 0, 1)
+    decayed = {
+      'cosine': lambda: end + (peak - end) * 0.5 * (1 + jnp.cos(jnp.pi * t)),
+      'polynomial': lambda: end + (peak - end) * (1 - t) ** hyper['power'],
+      'exponential': lambda: peak * (end / peak) ** t,
+      'onecycle': lambda: end + (peak - end) * (1 - t),
+      'constant': lambda: peak,
+    }[kind]()
+    rising = start + (peak - start) * count / jnp.maximum(warmup, 1)
+    return jnp.where(count < warmup, rising, decayed)
+
+  return rate
+
+
+def make(config: ml_collections.ConfigDict, hyper: Hyper) -> optax.GradientTransformation:
   """Gradient clipping, optimiser, weight decay and learning rate from `config.optimizer`.
 
   Weight decay is decoupled (Loshchilov and Hutter, ICLR 2019). Parameters whose learning-rate
   factor is 0 are frozen: they have no moments and no weight decay.
+
+  Args:
+    config: its names and rules; the numbers are those of `hyper`.
   """
   decays, rates = tuple(config.weight_decay_factors), tuple(config.learning_rate_factors)
-  direction = optax.scale_by_adam(config.beta1, config.beta2, nesterov=config.name == 'nadam')
-  if config.name == 'sgd':
-    direction = optax.trace(config.beta1)
+  direction = optax.trace(hyper['beta1'])
+  if config.name != 'sgd':
+    betas = hyper['beta1'], hyper['beta2']
+    direction = optax.scale_by_adam(*betas, nesterov=config.name == 'nadam')
 
   def decay_weights(updates: Any, params: Any) -> Any:
-    strength, factors = config.weight_decay, rules.match(decays, params)
+    strength, factors = hyper['weight_decay'], rules.match(decays, params)
     return jax.tree.map(lambda u, p, f: u + strength * f * p, updates, params, factors)
 
   def scale_by_rates(updates: Any, params: Any) -> Any:
@@ -52,10 +85,10 @@ def make(config: ml_collections.ConfigDict, steps: int) -> optax.GradientTransfo
     return jax.tree.map(lambda rate: 'trained' if rate else 'frozen', rules.match(rates, params))
 
   optimised = optax.chain(
-    optax.clip_by_global_norm(config.clip) if config.clip else optax.identity(),
+    optax.clip_by_global_norm(hyper['clip']),
     direction,
     *([optax.stateless(decay_weights)] if config.weight_decay else []),
-    optax.scale_by_learning_rate(schedule(config, steps)),
+    optax.scale_by_learning_rate(schedule(config.schedule, hyper)),
     optax.stateless(scale_by_rates),
   )
   return optax.partition({'trained': optimised, 'frozen': optax.set_to_zero()}, label)

@@ -14,6 +14,7 @@ from depthjax.train import experiment as experiment_lib
 from depthjax.train import initialise, record
 from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.experiment import Experiment
+from depthjax.train.means import Means
 
 
 class Terms(NamedTuple):
@@ -32,10 +33,11 @@ STRICT = Terms()
 
 
 class Start(NamedTuple):
-  """A state, its step, and the fields that differ from the recorded config."""
+  """A state, its step, its means, and the fields that differ from the recorded config."""
 
   state: Any
   step: int
+  means: Means
   changed: Mapping[str, record.Change]
 
 
@@ -45,27 +47,36 @@ def restore(
   checkpoints: Checkpoints,
   workdir: pathlib.Path,
   terms: Terms = STRICT,
+  at: int | None = None,
 ) -> Start:
   """The newest undamaged checkpoint, or a new state and step 0 if there is no checkpoint.
 
+  With `at`, the checkpoint of that step; later ones are renamed to STEP.replaced.
+
   Raises:
-    ConfigError: the run has another config, or is already past `config.steps`; or prepared scenes
-      were drawn with other fields.
+    ConfigError: the run has another config, is already past `config.steps`, or has no checkpoint of
+      step `at`; or prepared scenes were drawn with other fields.
     InputError: the checkpoint is of another model, all are damaged, or config.json is.
   """
   if not terms.change:
     _same_scenes(config)
-  newest = checkpoints.latest()
-  if newest is None:
+  records = checkpoints.records()
+  if at is not None and at not in records:
+    kept = ', '.join(map(str, records)) or 'none'
+    raise ConfigError(f'--resume is {at}; {workdir} has the checkpoints of steps: {kept}')
+  if not records:
     state = experiment.runner.init(experiment_lib.seed_key(config.seed))
     if config.initialise.weights:
       state = initialise.from_weights(state, config.initialise)
-    return Start(state, 0, {})
+    return Start(state, 0, Means({}), {})
   changed = same_run(config, workdir / record.NAME, terms)
+  newest = max(records) if at is None else at
   if newest > config.steps:
     raise ConfigError(f'steps is {config.steps}; the run in {workdir} is already at step {newest}')
-  state, step = checkpoints.restore_newest(experiment.runner.abstract)
-  return Start(state, step, changed)
+  state, step = checkpoints.restore_newest(experiment.runner.abstract, at)
+  if at is not None:
+    checkpoints.set_aside([later for later in records if later > at], 'replaced')
+  return Start(state, step, Means(records[step], step), changed)
 
 
 def _same_scenes(config: ml_collections.ConfigDict) -> None:

@@ -1,4 +1,6 @@
-"""The train step: a pure function of state, frozen networks and batch, the same for every task.
+"""The train step: a pure function of state, frozen networks, hyperparameters and batch.
+
+It is the same for every task.
 
 Features wrap the gradient function: `accumulate`, `parallel.averaged`, `parallel.all_gathered`.
 """
@@ -113,27 +115,32 @@ def accumulate(gradients: Gradients, parts: int, *, trained: Trained = _all_trai
 def train_step(
   state: TrainState,
   frozen: Any,
+  hyper: Any,
   batch: Any,
   *,
   gradients: Gradients,
-  tx: optax.GradientTransformation,
-  decay: float,
+  optimizer: Callable[[Any], optax.GradientTransformation],
 ) -> tuple[TrainState, dict[str, jax.Array]]:
   """One update: the new state and scalars (`loss`, its terms, `grad_norm`).
 
-  The decay of the moving average is min(decay, (1 + step) / (10 + step)), so that early variables
-  are forgotten in short runs too. After a loss or gradient that is not finite the state never
+  The decay of the moving average is min(ema, (1 + step) / (10 + step)), so that early variables are
+  forgotten in short runs too. After a loss or gradient that is not finite the state never
   changes again, so the loop can check the scalars of a step later.
+
+  Args:
+    hyper: float32 scalars by name: `ema` and those that `optimizer` takes.
   """
   grads, model_state, scalars = gradients(state, frozen, batch)
   norm = optax.tree.norm(grads)
   grads = jax.tree.map(
     lambda x, y: jnp.zeros_like(y) if x is None else x, grads, state.params, is_leaf=_is_none
   )
-  updates, opt = tx.update(grads, state.opt, state.params)
+  updates, opt = optimizer(hyper).update(grads, state.opt, state.params)
   params = optax.apply_updates(state.params, updates)
-  keep = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
-  ema = optax.incremental_update({'params': params, **model_state}, state.ema, 1 - keep)
+  keep = jnp.minimum(hyper['ema'], (1 + state.step) / (10 + state.step))
+  # In this form the average of a frozen array equals it exactly.
+  average = lambda new, old: old + (1 - keep) * (new - old)  # noqa: E731
+  ema = jax.tree.map(average, {'params': params, **model_state}, state.ema)
   finite = state.finite & jnp.isfinite(scalars['loss']) & jnp.isfinite(norm)
   new = state.replace(step=state.step + 1, params=params, model_state=model_state, ema=ema, opt=opt)
   new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)

@@ -1,9 +1,11 @@
-"""SIGTERM: the processes of a run agree on the point at which all of them stop."""
+"""SIGTERM and SIGINT: the processes of a run agree on the point at which all of them stop."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
@@ -38,12 +40,52 @@ class Stops:
 
 
 @contextlib.contextmanager
-def on_sigterm() -> Iterator[Stops]:
-  """The stopping points of a run; handles SIGTERM of a single process inside the block."""
+def on_signals() -> Iterator[Stops]:
+  """The stopping points of a run: SIGTERM or SIGINT stops it there.
+
+  A second SIGINT ends the process at once, also during a compilation.
+  """
   requested = threading.Event()
-  main = threading.current_thread() is threading.main_thread()
   with contextlib.ExitStack() as stack:
-    if main and not jax.distributed.is_initialized():
-      previous = signal.signal(signal.SIGTERM, lambda *_: requested.set())
-      stack.callback(signal.signal, signal.SIGTERM, previous)
+    if threading.current_thread() is threading.main_thread():
+      alone = not jax.distributed.is_initialized()
+
+      def stop(number: int, _: Any) -> None:
+        requested.set()
+        if not alone and number == signal.SIGINT:
+          signal.raise_signal(signal.SIGTERM)  # To JAX's preemption service.
+
+      for number in (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,):
+        stack.callback(signal.signal, number, signal.signal(number, stop))
+      stack.enter_context(_ended_by_two_interrupts())
     yield Stops(requested)
+
+
+@contextlib.contextmanager
+def _ended_by_two_interrupts() -> Iterator[None]:
+  """Ends the process at the second SIGINT, by a thread to which Python writes signals at once.
+
+  A signal handler of Python would run only after the compilation or step in progress.
+  """
+  read, write = os.pipe()
+  os.set_blocking(write, False)
+
+  def watch() -> None:
+    interrupts = 0
+    while number := os.read(read, 1):
+      interrupts += number[0] == signal.SIGINT
+      if interrupts == 2:
+        if os.isatty(1):
+          os.write(1, b'\x1b[?25h\n')  # Shows the cursor, which the progress bar hides.
+        os._exit(128 + signal.SIGINT)  # As shells report it.
+
+  watcher = threading.Thread(target=watch, daemon=True)
+  watcher.start()
+  previous = signal.set_wakeup_fd(write)
+  try:
+    yield
+  finally:
+    signal.set_wakeup_fd(previous)
+    os.close(write)
+    watcher.join()
+    os.close(read)

@@ -85,7 +85,7 @@ def test_damaged_checkpoints_are_renamed_and_their_steps_saved_again(
     messages = [record.getMessage() for record in caplog.records if record.name.startswith('depth')]
     for step, message in zip((12, 10), messages, strict=True):
       assert f'{folder}/{step} is damaged' in message and f'to {step}.damaged' in message
-    checkpoints.save(12, state)
+    checkpoints.save(12, state, {})
   assert _names(folder) == {'8', '12', '10.damaged', '12.damaged'}
   _remove_files(folder / '12')
   with _opened(folder) as checkpoints:

@@ -44,10 +44,10 @@ def _fill(disk: pathlib.Path) -> None:
 def test_a_failed_save_is_reported_at_once_and_leaves_no_checkpoint(disk):
   checkpoints = checkpoint.Checkpoints(disk / 'checkpoints')
   rng = np.random.default_rng(0)
-  checkpoints.save(1, {'x': jax.numpy.asarray(rng.standard_normal(1000))})
+  checkpoints.save(1, {'x': jax.numpy.asarray(rng.standard_normal(1000))}, {})
   checkpoints.wait()
   with pytest.raises(Exception, match='No space left'):
-    checkpoints.save(2, {'x': jax.numpy.asarray(rng.standard_normal(500_000))})
+    checkpoints.save(2, {'x': jax.numpy.asarray(rng.standard_normal(500_000))}, {})
     processes.until(checkpoints.check, seconds=30)
   with contextlib.suppress(Exception):
     checkpoints.close()

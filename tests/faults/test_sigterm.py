@@ -1,4 +1,4 @@
-"""SIGTERM to one process or to both: all save the same step within seconds."""
+"""SIGTERM or SIGINT to one process or to both: all save the same step within seconds."""
 
 import os
 import re
@@ -10,15 +10,15 @@ import pytest
 from tests.faults import machines
 
 
-@pytest.mark.parametrize('signalled', [(1,), (0, 1)], ids=['one', 'both'])
-def test_all_processes_stop_at_the_same_step(tmp_path, signalled):
+@pytest.mark.parametrize('number, signalled', [(signal.SIGINT, (1,)), (signal.SIGTERM, (0, 1))])
+def test_all_processes_stop_at_the_same_step(tmp_path, number, signalled):
   workdir = tmp_path / 'run'
   fields = {'steps': 5000, 'eval__every': 0, 'checkpoint__every': 0, 'log_every': 5}
   with machines.running(workdir, **fields) as run:
     assert run.until(lambda: machines.logged(workdir) >= 5), run.end()
     pids = run.pids()
     for index in signalled:
-      os.kill(pids[index], signal.SIGTERM)
+      os.kill(pids[index], number)
     begin = time.monotonic()
     assert run.end() == 143, run.err[-3000:]
   assert time.monotonic() - begin < 30

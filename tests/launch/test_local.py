@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -83,6 +84,17 @@ def test_all_processes_restart_after_a_crash_only(launch, tmp_path, tasks, resta
   processes.until(lambda: _ended(lines), seconds=10)
   addresses = {line.split('--cluster=')[1].split(',')[0] for line in lines}
   assert len(addresses) == starts, 'each start needs another port'
+
+
+def test_a_second_interrupt_kills_all_processes(launch, tmp_path):
+  process = launch(_SLEEP, _SLEEP, SAVING='60')
+  lines = _starts(tmp_path, 2)
+  process.send_signal(signal.SIGINT)
+  time.sleep(0.3)
+  assert process.poll() is None
+  process.send_signal(signal.SIGINT)
+  assert process.wait(10) == 130
+  processes.until(lambda: _ended(lines), seconds=10)
 
 
 def test_a_process_that_ignores_sigterm_is_killed(launch, tmp_path):

@@ -18,8 +18,11 @@ def _collectives(config, name='step'):
   """Collectives of the compiled step or evaluation by kind, and the abstract state."""
   experiment = experiment_lib.build(config)
   runner, batch = experiment.runner, experiment_lib.placeholder_batch(config)
-  function = runner.step if name == 'step' else experiment.evaluate
-  text = function.lower(runner.abstract, runner.frozen, batch).compile().as_text()
+  if name == 'step':
+    lowered = runner.step.lower(runner.abstract, runner.frozen, experiment.hyper, batch)
+  else:
+    lowered = experiment.evaluate.lower(runner.abstract, runner.frozen, batch)
+  text = lowered.compile().as_text()
   kinds = collections.defaultdict(list)
   for one in costs.costs(program.parse(text), jax.device_count()).collectives:
     kinds[one.kind].append(one)
@@ -67,10 +70,11 @@ def test_a_step_keeps_the_shardings_of_the_state(fields):
   state = experiment.runner.init(experiment_lib.seed_key(0))
   with contextlib.closing(experiment.feed(0)) as feed:
     batch = next(feed)
-    compiled = experiment.runner.step.lower(state, {}, batch).compile()
+    hyper = experiment.runner.replicate(experiment.hyper)
+    compiled = experiment.runner.step.lower(state, {}, hyper, batch).compile()
     with jax.transfer_guard('disallow'):
       for _ in range(2):
-        state, _ = compiled(state, {}, batch)
+        state, _ = compiled(state, {}, hyper, batch)
   same = lambda x, a: x.sharding.is_equivalent_to(a.sharding, x.ndim)  # noqa: E731
   assert jax.tree.all(jax.tree.map(same, state, experiment.runner.abstract))
 

@@ -94,9 +94,11 @@ def test_the_program_size_does_not_depend_on_the_frozen_network(built):
   """Its arrays are arguments, not constants."""
   sizes, counts = [], []
   for width in (2, 8):
-    runner = built(width, parallel__devices=1).runner
+    experiment = built(width, parallel__devices=1)
+    runner = experiment.runner
     batch = experiment_lib.placeholder_batch(tiny.config())
-    sizes.append(len(runner.step.lower(runner.abstract, runner.frozen, batch).as_text()))
+    lowered = runner.step.lower(runner.abstract, runner.frozen, experiment.hyper, batch)
+    sizes.append(len(lowered.as_text()))
     counts.append(sum(x.size for x in jax.tree.leaves(runner.frozen)))
   assert counts[1] > 10 * counts[0] and sizes[1] < 1.02 * sizes[0]
 
@@ -106,7 +108,7 @@ def _losses(experiment):
   state, losses = experiment.runner.init(experiment_lib.seed_key(0)), []
   with contextlib.closing(experiment.feed(0)) as batches:
     for batch in itertools.islice(batches, 2):
-      state, scalars = experiment.runner.step(state, experiment.frozen(), batch)
+      state, scalars = experiment.runner.step(state, experiment.frozen(), experiment.hyper, batch)
       losses.append(float(scalars['loss']))
   return losses, state
 

@@ -1,18 +1,22 @@
 """The training loop: a run that is interrupted and resumed equals an uninterrupted one."""
 
 import json
+import shutil
 import signal
 
 import jax
 import numpy as np
 import pytest
 
+from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError
-from depthjax.train import checkpoint, evaluate, loop
+from depthjax.train import checkpoint, evaluate, loop, resume
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import log as log_lib
 from tests import tiny
 from tests.faults import machines
+
+_FIELDS = {'checkpoint__every': 2, 'eval__every': 3, 'parallel__devices': 1}
 
 
 def _state(experiment, workdir, step):
@@ -20,10 +24,22 @@ def _state(experiment, workdir, step):
     return saved.restore(experiment.runner.abstract, step)
 
 
+def _poison(monkeypatch, number):
+  """Makes a batch of the training NaN."""
+  batches = experiment_lib._batches
+
+  def poisoned(config, split, start=0, transfer=None):
+    for k, batch in enumerate(batches(config, split, start, transfer)):
+      bad = split == 'train' and k == number
+      yield {**batch, 'focus': batch['focus'] * np.nan} if bad else batch
+
+  monkeypatch.setattr(experiment_lib, '_batches', poisoned)
+
+
 @pytest.fixture(scope='module')
 def reference(tmp_path_factory):
   """An uninterrupted run of six steps and its config."""
-  config = tiny.config(checkpoint__every=2, eval__every=3, parallel__devices=1)
+  config = tiny.config(**_FIELDS)
   workdir = tmp_path_factory.mktemp('reference')
   loop.train(config, workdir)
   return config, workdir
@@ -44,10 +60,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(reference, tmp_pa
   config, workdir = reference
   save = checkpoint.Checkpoints.save
 
-  def dies(self, step, state):
+  def dies(self, step, *arguments):
     if step == 4:
       raise KeyboardInterrupt
-    save(self, step, state)
+    save(self, step, *arguments)
 
   monkeypatch.setattr(checkpoint.Checkpoints, 'save', dies)
   with pytest.raises(KeyboardInterrupt):
@@ -67,19 +83,26 @@ def test_a_checkpoint_is_restored_on_other_devices(reference, fields):
   experiment = experiment_lib.build(tiny.config(**fields))
   state = _state(experiment, workdir, 4)
   batch = experiment.runner.put(next(experiment.batches('train', 4)))
-  state, scalars = experiment.runner.step(state, experiment.frozen(), batch)
+  state, scalars = experiment.runner.step(state, experiment.frozen(), experiment.hyper, batch)
   assert state.step == 5
   np.testing.assert_allclose(scalars['loss'], machines.record(workdir)[4]['loss'], rtol=1e-3)
 
 
-def test_sigterm_saves_and_the_same_command_resumes(reference, tmp_path, monkeypatch):
-  config, workdir = reference
+def _means(lines):
+  return {name: np.mean([line[name] for line in lines]) for name in ('loss', 'l1', 'grad_norm')}
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_saves_and_the_same_command_resumes(reference, tmp_path, monkeypatch, number):
+  """Within a line of the log, which has the means of four steps."""
+  _, workdir = reference
+  config = tiny.config(**_FIELDS, log_every=4)
   write = loop._Run.write  # For step 3 it runs just before the evaluation of that step.
 
   def write_and_signal(self, step, scalars, state):
     write(self, step, scalars, state)
     if step == 3:
-      signal.raise_signal(signal.SIGTERM)
+      signal.raise_signal(number)
 
   monkeypatch.setattr(loop._Run, 'write', write_and_signal)
   with pytest.raises(loop.Terminated, match='stopped at step 3'):
@@ -87,21 +110,48 @@ def test_sigterm_saves_and_the_same_command_resumes(reference, tmp_path, monkeyp
   monkeypatch.undo()
   assert machines.steps(tmp_path) == [2, 3] and not machines.logged(tmp_path, 'eval')
   loop.train(config, tmp_path)
-  assert machines.record(workdir) == machines.record(tmp_path)
+  *lines, first, second = machines.record(tmp_path)
+  assert [first, second] == machines.record(workdir)[6:]
+  steps = log_lib.read_metrics(workdir)
+  for line, part in zip(lines, (steps[:4], steps[4:]), strict=True):
+    assert line['step'] == part[-1]['step'] and line['learning_rate'] == part[-1]['learning_rate']
+    np.testing.assert_allclose(
+      *([x[name] for name in ('loss', 'l1', 'grad_norm')] for x in (line, _means(part))), rtol=1e-12
+    )
+
+
+@pytest.mark.slow
+def test_a_run_that_resumes_from_an_older_step_equals_an_uninterrupted_one(reference, tmp_path):
+  config, workdir = reference
+  shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
+  with pytest.raises(ConfigError, match='--resume is 3; .* has the checkpoints of steps: 2, 4, 6'):
+    loop.train(config, tmp_path, resume_step=3)
+  loop.train(config, tmp_path, resume_step=2)
+  machines.assert_same(workdir, tmp_path)
+  assert {'4.replaced', '6.replaced'} < {path.name for path in (tmp_path / 'checkpoints').iterdir()}
+
+
+@pytest.mark.slow
+def test_a_run_whose_loss_ran_away_names_and_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+  """It can go on from there."""
+  fields = {'parallel__devices': 1, 'checkpoint__every': 1, 'checkpoint__keep': 1}
+  _poison(monkeypatch, 5)
+  # At step 3, after a warmup.
+  rising = tiny.config(optimizer__peak=3.0, optimizer__warmup=1, **fields)
+  with pytest.raises(loop.NotFinite, match=r'at step 6; the loss had run away .* --resume=1, '):
+    loop.train(rising, tmp_path)
+  monkeypatch.undo()
+  assert machines.steps(tmp_path) == [1, 5]
+  loop.train(tiny.config(**fields), tmp_path, resume.Terms(change=True), resume_step=1)
+  losses = [line['loss'] for line in log_lib.read_metrics(tmp_path)]
+  assert len(losses) == 6 and max(losses) < 2 * losses[0]
 
 
 @pytest.mark.parametrize('fields', [{}, {'log_every': 100, 'checkpoint__every': 5}], ids=str)
 def test_a_run_that_diverges_ends_with_the_last_finite_state(tmp_path, monkeypatch, fields):
   """It is detected when the step is logged, or before the state is saved."""
   config = tiny.config(parallel__devices=1, **fields)
-  batches = experiment_lib._batches
-
-  def poisoned(config, split, start=0, transfer=None):
-    for k, batch in enumerate(batches(config, split, start, transfer)):
-      bad = split == 'train' and k == 3
-      yield {**batch, 'focus': batch['focus'] * np.nan} if bad else batch
-
-  monkeypatch.setattr(experiment_lib, '_batches', poisoned)
+  _poison(monkeypatch, 3)
   with pytest.raises(loop.NotFinite, match='not finite at step 4; the state of step 3 is saved'):
     loop.train(config, tmp_path)
   state = _state(experiment_lib.build(config), tmp_path, 3)

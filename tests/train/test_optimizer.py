@@ -12,9 +12,12 @@ from depthjax.train import optimizer
 _STEPS = 20
 
 
-def _config(**fields):
-  config = configuring.defaults().optimizer
-  config.update({'peak': 0.1, 'end': 0.01, 'clip': 0.0, 'beta1': 0.8, 'beta2': 0.95, **fields})
+def _config(steps=_STEPS, **fields):
+  config = configuring.defaults()
+  config.steps = steps
+  config.optimizer.update(
+    {'peak': 0.1, 'end': 0.01, 'clip': 0.0, 'beta1': 0.8, 'beta2': 0.95, **fields}
+  )
   return config
 
 
@@ -42,7 +45,12 @@ def _updated(tx, params, grads):
 
 
 def _trained(config, grads):
-  return _updated(optimizer.make(config, _STEPS), _params(), grads)
+  tx = optimizer.make(config.optimizer, optimizer.hyper(config))
+  return _updated(tx, _params(), grads)
+
+
+def _schedule(config):
+  return optimizer.schedule(config.optimizer.schedule, optimizer.hyper(config))
 
 
 def _moments(state, size):
@@ -59,7 +67,7 @@ def test_factors_by_rule_scale_the_learning_rates_and_weight_decays_of_adamw():
   )
   grads = [_grads(k) for k in range(4)]
   result, _ = _trained(config, grads)
-  schedule, rates = optimizer.schedule(config, _STEPS), {'body': 1.0, 'head': 0.5}
+  schedule, rates = _schedule(config), {'body': 1.0, 'head': 0.5}
   decays = {'body': {'kernel': 1.0, 'bias': 0.0}, 'head': {'kernel': 2.0, 'bias': 0.0}}
   for net, rate in rates.items():
     for name, decay in decays[net].items():
@@ -98,7 +106,7 @@ def test_gradients_are_clipped_by_the_norm_of_the_trained_parameters():
 
 @pytest.mark.parametrize('warmup, steps', [(0, 20), (30, 20), (0, 0), (5, 0), (1, 1)])
 def test_schedules_are_finite_for_any_warmup_and_number_of_steps(warmup, steps):
-  schedule = optimizer.schedule(_config(warmup=warmup), steps)
+  schedule = _schedule(_config(steps, warmup=warmup))
   rates = np.array([schedule(jnp.int32(k)) for k in range(steps + 1)])
   assert np.isfinite(rates).all() and rates.max() <= 0.1 + 1e-7
   np.testing.assert_allclose(rates[min(warmup, steps)], 0.1, rtol=1e-6)
@@ -115,7 +123,7 @@ def test_schedules_are_finite_for_any_warmup_and_number_of_steps(warmup, steps):
   ],
 )
 def test_schedules_rise_to_the_peak_and_fall_to_the_end(schedule, expected):
-  function = optimizer.schedule(_config(schedule=schedule, warmup=4, power=2.0), _STEPS)
+  function = _schedule(_config(schedule=schedule, warmup=4, power=2.0))
   rates = np.array([function(k) for k in range(_STEPS + 3)])
   np.testing.assert_allclose(rates[4 : _STEPS + 1], expected(np.arange(17) / 16), rtol=1e-4)
   start = 0.004 if schedule == 'onecycle' else 0

@@ -22,7 +22,7 @@ def _trained(config=tiny.config, **fields):
   batches, losses = experiment.batches('train', 0), []
   for _ in range(_STEPS):
     batch = experiment.runner.put(next(batches))
-    state, scalars = experiment.runner.step(state, experiment.frozen(), batch)
+    state, scalars = experiment.runner.step(state, experiment.frozen(), experiment.hyper, batch)
     losses.append(jax.device_get(scalars))
   return losses, jax.device_get(state), state, experiment
 
@@ -54,6 +54,35 @@ def test_larger_networks_train_like_on_one_device(config, mode):
   for a, b in zip(one, other, strict=True):
     np.testing.assert_allclose(b['loss'], a['loss'], rtol=2e-2)
   assert len({float(scalars['loss']) for scalars in one}) == _STEPS
+
+
+@pytest.mark.slow
+def test_frozen_layers_with_batch_renormalisation_do_not_change():
+  """Under pmap and with microbatches."""
+  experiment = experiment_lib.build(
+    tiny.config(
+      parallel__mode='pmap',
+      parallel__devices=4,
+      microbatches=2,
+      optimizer__learning_rate_factors=(('down', 0.0), ('.*', 1.0)),
+    )
+  )
+  start = jax.device_get(experiment.runner.init(experiment_lib.seed_key(0)))
+  noise = lambda x: x + np.random.default_rng(0).uniform(0, 0.1, x.shape).astype('f4')  # noqa: E731
+  statistics = jax.tree.map(noise, start.model_state)
+  start = start.replace(model_state=statistics, ema={'params': start.params, **statistics})
+  state, batches = start, experiment.batches('train', 0)
+  for _ in range(2):
+    batch = experiment.runner.put(next(batches))
+    state, _ = experiment.runner.step(state, {}, experiment.hyper, batch)
+  before, after = (
+    {jax.tree_util.keystr(path): x for path, x in jax.tree_util.tree_leaves_with_path(part)}
+    for part in ((x.params, x.model_state, x.ema) for x in (start, jax.device_get(state)))
+  )
+  frozen = {name for name in before if 'down' in name}
+  same = {name for name in before if np.array_equal(before[name], after[name])}
+  assert frozen and any('mean' in name for name in frozen) and frozen <= same
+  assert any('batch_stats' in name for name in before.keys() - same)
 
 
 def test_fsdp_splits_parameters_and_moments():

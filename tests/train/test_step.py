@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from depthjax import parallel
 from depthjax.plan import work
 from depthjax.tasks.task import Task
 from depthjax.train import experiment as experiment_lib
@@ -53,7 +54,8 @@ def _state():
 
 def _step(decay=0.9, parts=1):
   grads = step_lib.accumulate(functools.partial(step_lib.gradients, task=_TASK), parts)
-  return jax.jit(lambda s, b: step_lib.train_step(s, {}, b, gradients=grads, tx=_TX, decay=decay))
+  step = functools.partial(step_lib.train_step, gradients=grads, optimizer=lambda hyper: _TX)
+  return jax.jit(lambda state, batch: step(state, {}, {'ema': decay}, batch))
 
 
 def test_the_loss_receives_the_step_and_the_frozen_networks():
@@ -104,22 +106,40 @@ def test_the_state_is_frozen_after_a_loss_that_is_not_finite():
     jax.tree.map(np.testing.assert_array_equal, getattr(later, name), getattr(good, name))
 
 
-def test_untrained_parameters_do_not_change_and_are_not_in_the_gradient_norm():
+@pytest.mark.parametrize('parts', [1, 4])
+def test_untrained_parameters_do_not_change_and_are_not_in_the_gradient_norm(parts):
   batch, rates = _batch(), (('w', 0.0), ('.*', 1.0))
   trained = functools.partial(optimizer.trained, learning_rate_factors=rates)
   grads = functools.partial(step_lib.gradients, task=_TASK, trained=trained)
-  step = functools.partial(step_lib.train_step, gradients=grads, tx=_TX, decay=0.9)
-  state, scalars = jax.jit(step)(_state(), {}, batch)
+  grads = step_lib.accumulate(grads, parts, trained=trained)
+  step = functools.partial(step_lib.train_step, gradients=grads, optimizer=lambda hyper: _TX)
+  state, scalars = jax.jit(step)(_state(), {}, {'ema': 0.9}, batch)
   slope = 2 * (batch['x'] - batch['y']).mean()
   np.testing.assert_allclose(scalars['grad_norm'], abs(slope), rtol=1e-5)
   assert state.params['w'] == 1 and state.params['b'] != 0
-  for parts in (1, 4):
-    accumulated = step_lib.accumulate(grads, parts, trained=trained)
-    found = jax.eval_shape(accumulated, _state(), {}, batch)[0]
-    assert found['w'] is None and found['b'].shape == ()
+  found = jax.eval_shape(grads, _state(), {}, batch)[0]
+  assert found['w'] is None and found['b'].shape == ()
+
+
+@pytest.mark.parametrize('mode, parts', [('jit', 4), ('pmap', 1)])
+def test_frozen_arrays_stay_exactly_the_same(mode, parts):
+  """The mean of equal numbers over devices, and of a number with itself, would be rounded."""
   trained = functools.partial(optimizer.trained, learning_rate_factors=(('.*', 0.0),))
-  _, statistics, _ = step_lib.gradients(_state(), {}, batch, task=_TASK, trained=trained)
-  assert statistics == {'stats': {'mean': 0}}
+  grads = functools.partial(step_lib.gradients, task=_TASK, trained=trained)
+  grads = parallel.averaged(step_lib.accumulate(grads, parts, trained=trained), mode)
+  step = functools.partial(step_lib.train_step, gradients=grads, optimizer=lambda hyper: _TX)
+  start = _state().replace(model_state={'stats': {'mean': jnp.linspace(0.1, 0.9, 99)}})
+  start = start.replace(ema={'params': start.params, **start.model_state})
+  batch = _batch()
+  if mode == 'pmap':
+    step = jax.pmap(step, axis_name='batch', in_axes=(None, None, None, 0), out_axes=None)
+    batch = jax.tree.map(lambda x: x[:, None], batch)
+  state = start
+  for _ in range(3):
+    state, scalars = (step if mode == 'pmap' else jax.jit(step))(state, {}, {'ema': 0.9}, batch)
+  assert scalars['grad_norm'] == 0 and state.step == 3
+  for name in ('params', 'model_state', 'ema'):
+    jax.tree.map(np.testing.assert_array_equal, getattr(state, name), getattr(start, name))
 
 
 def test_statistics_are_trained_if_parameters_of_their_module_are():
@@ -135,7 +155,26 @@ def test_frozen_first_layers_need_no_backward_pass():
   flops, batch = [], experiment_lib.placeholder_batch(tiny.config())
   for rates in ((('.*', 1.0),), (('down', 0.0), ('.*', 1.0))):
     config = tiny.config(parallel__devices=1, optimizer__learning_rate_factors=rates)
-    runner = experiment_lib.build(config).runner
-    jaxpr = runner.step.trace(runner.abstract, {}, batch).jaxpr
+    experiment = experiment_lib.build(config)
+    jaxpr = experiment.runner.step.trace(
+      experiment.runner.abstract, {}, experiment.hyper, batch
+    ).jaxpr
     flops.append(sum(work.work(jaxpr).matrix.values()))
   assert flops[1] < 0.9 * flops[0]
+
+
+@pytest.mark.parametrize('mode', ['jit', pytest.param('pmap', marks=pytest.mark.slow)])
+def test_numbers_of_the_optimiser_are_not_part_of_the_program(mode):
+  """Nor is the seed: runs that differ only in them share a compiled step."""
+  fields = {'peak': 0.3, 'end': 0.02, 'warmup': 2, 'power': 3.0, 'beta1': 0.7, 'beta2': 0.8}
+  fields = {f'optimizer__{name}': value for name, value in (fields | {'clip': 0}).items()}
+  texts, batch = [], None
+  for other in ({}, {'seed': 3, 'steps': 9, 'ema': 0.5, 'optimizer__weight_decay': 0.2, **fields}):
+    experiment = experiment_lib.build(
+      tiny.config(**{'parallel__mode': mode, 'optimizer__weight_decay': 0.1, **other})
+    )
+    if batch is None:
+      batch = experiment.runner.put(next(experiment.batches('train', 0)))
+    state = experiment.runner.abstract
+    texts.append(experiment.runner.step.lower(state, {}, experiment.hyper, batch).as_text())
+  assert texts[0] == texts[1]

@@ -39,7 +39,8 @@ def run(verb: str, values: flags.FlagValues, plain: ml_collections.ConfigDict) -
 
 def _train(values: flags.FlagValues, terms: resume.Terms) -> None:
   workdir = workdir_lib.resolve(values.workdir)
-  loop.train(values.config, workdir, terms, profile=profile.parse(values.profile))
+  options = {'profile': profile.parse(values.profile), 'resume_step': values.resume}
+  loop.train(values.config, workdir, terms, **options)
   processes.barrier()
   if jax.process_index() == 0:
     print(f'done: {workdir}')

@@ -3,7 +3,6 @@
 import pathlib
 from collections.abc import Collection
 
-from absl import flags
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -31,7 +30,6 @@ def run(options: Options) -> None:
   for experiment in paper.EXPERIMENTS:  # Refuses unknown fields before hours of training.
     lab.config(experiment)
   runner.hush()
-  flags.FLAGS.mark_as_parsed()  # Grain's workers read absl flags; this command does not have any.
   filled = table.fill(paper.TABLES[name], lab)
   _print(filled)
   if document is not None:
