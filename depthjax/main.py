@@ -2,11 +2,13 @@
 
 depthjax train --config=lensblur:smoke --workdir=runs/smoke --config.steps=100
 depthjax train --config=my/config.py --workdir=runs/mine
-depthjax evaluate --workdir=runs/smoke
+depthjax evaluate --workdir=runs/smoke --raw --json=scores.json
+depthjax evaluate --weights=weights.safetensors --split=val
 depthjax plan --config=lensblur:base --topology=v5e:4x4 --batch_size=64
 
 --config is a file, a packaged config, the folder of a run, or its config.json; without it, the
-config is that of the run in --workdir. Add --config.NAME=VALUE to replace its fields.
+config is that of the run in --workdir, or of --weights. Add --config.NAME=VALUE to replace its
+fields.
 """
 
 import faulthandler
@@ -29,7 +31,7 @@ _FLAGS = (
   (flags.DEFINE_string, 'weights', None, 'Weights to evaluate instead of a checkpoint.'),
   (flags.DEFINE_string, 'cluster', '', "'', auto, or host:port,count,index of this process."),
   (flags.DEFINE_bool, 'change', False, 'Accept another config than that of the run or the scenes.'),
-  (flags.DEFINE_integer, 'resume', None, 'Train from the checkpoint of this step again.', 0),
+  (flags.DEFINE_integer, 'resume', None, 'Checkpoint from which to train again.', 0),
   (flags.DEFINE_string, 'profile', '', 'Profile the training steps START:STOP.'),
   (flags.DEFINE_string, 'topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'),
   (flags.DEFINE_integer, 'batch_size', None, "Batch size to plan for; default: the config's.", 1),
@@ -77,29 +79,8 @@ def run(verb: str, arguments: list[str]) -> None:
 
 def define(values: flags.FlagValues) -> flags.FlagValues:
   """Adds the flags besides --config."""
-  text = 'Folder for checkpoints, metrics, pictures and weights.'
-  flags.DEFINE_string('workdir', None, text, values)
-  flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Split to evaluate.', values)
-  text = 'Checkpoint to evaluate; default: the newest.'
-  flags.DEFINE_integer('step', None, text, 0, flag_values=values)
-  text = 'Evaluate the parameters themselves too, beside their averages.'
-  flags.DEFINE_bool('raw', False, text, values)
-  text = 'Weights to evaluate instead of the checkpoint of a run.'
-  flags.DEFINE_string('weights', None, text, values)
-  text = "'', auto, or host:port,count,index of this process."
-  flags.DEFINE_string('cluster', '', text, values)
-  text = 'Accept a config other than that of the run, or of prepared scenes.'
-  flags.DEFINE_bool('change', False, text, values)
-  flags.DEFINE_string('profile', '', 'Profile the training steps START:STOP.', values)
-  text = 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'
-  flags.DEFINE_string('topology', None, text, values)
-  text = "Batch size to plan for; default: the config's."
-  flags.DEFINE_integer('batch_size', None, text, 1, flag_values=values)
-  text = 'Maximum number of compilations to find the largest batch.'
-  flags.DEFINE_integer('search', 4, text, 0, flag_values=values)
-  text = 'Compile faster, with a pessimistic memory estimate.'
-  flags.DEFINE_boolean('quick', False, text, values)
-  flags.DEFINE_string('json', None, 'Write the plan or the scores to this JSON file.', values)
+  for function, *arguments in _FLAGS:
+    function(*arguments, flag_values=values)
   return values
 
 
@@ -136,7 +117,7 @@ def _where(values: flags.FlagValues) -> str:
   if values.config:
     return values.config
   if 'weights' in values and values.weights:
-    return values.weights
+    return str(runner.load('files.weights:file_of')(values.weights))
   workdir = values.workdir if 'workdir' in values else ''
   if workdir and (pathlib.Path(workdir).expanduser() / configuring.RECORD).is_file():
     return workdir

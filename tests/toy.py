@@ -9,13 +9,14 @@ from tests import tiny
 
 
 def make(config, env):
-  """A task with one parameter, 1; of the records with an odd index, `odd` is undefined."""
+  """A task with one parameter, 1; of the records with an odd index, `even` is undefined."""
   del config, env
 
   def metrics(outputs, inputs):
     error = jnp.abs(outputs - inputs['target']).mean((1, 2, 3))
     odd = inputs['index'] % 2
-    return {'error': error, 'index': inputs['index'] * 1.0, 'even': Weighted(error, 1.0 - odd)}
+    even = Weighted(jnp.where(odd, jnp.nan, error), 1.0 - odd)
+    return {'error': error, 'index': inputs['index'] * 1.0, 'even': even}
 
   def loss(variables, frozen, inputs, key, step):
     return {'l1': jnp.abs(apply(variables, inputs) - inputs['target']).mean((1, 2, 3))}, {}

@@ -16,7 +16,7 @@ from depthjax.files.errors import InputError
 from depthjax.tasks.task import Weighted
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import initialise, record, resume
-from depthjax.train.checkpoint import Checkpoints, Damaged
+from depthjax.train.checkpoint import Checkpoints
 from depthjax.train.experiment import Experiment
 from depthjax.train.step import TrainState
 
@@ -137,13 +137,7 @@ def restore(
       right = f'one of the steps {", ".join(map(str, kept))}'
       raise InputError(workdir, f'holds no checkpoint of step {step}', right)
     experiment = _build(config)
-    abstract = experiment.runner.abstract
-    if step is None:
-      return experiment, checkpoints.restore_newest(abstract)[0]
-    try:
-      return experiment, checkpoints.restore(abstract, step)
-    except Damaged as error:
-      raise InputError(folder / str(step), f'is damaged ({error})', 'another step') from error
+    return experiment, checkpoints.restore_newest(experiment.runner.abstract, step)[0]
 
 
 def from_weights(

@@ -1,6 +1,7 @@
 """`depthjax evaluate`: a run alone, other configs, steps, parameters and weights."""
 
 import json
+import shutil
 
 import jax.numpy as jnp
 import pytest
@@ -12,11 +13,13 @@ from tests.data import made
 
 @pytest.fixture(name='root', scope='module')
 def fixture_root(tmp_path_factory):
-  """Two folders of maps, and a run on one of them."""
+  """Two folders of maps, a run on one of them, and a copy of its weights."""
   root = tmp_path_factory.mktemp('root')
   config = toy.config(made.stored(root / 'maps', 3), steps=2, checkpoint__every=1, batch_size=8)
   made.stored(root / 'others', 2)
   loop.train(config, root / 'run')
+  (root / 'bare').mkdir()
+  shutil.copy(root / 'run' / 'weights.safetensors', root / 'bare')
   return root
 
 
@@ -41,7 +44,7 @@ def test_a_run_alone_is_evaluated_with_its_config(scores):
   assert means['error'] != pytest.approx(found['parameters']['means']['error'], rel=1e-4)
   _, out, _, one = scores('--workdir={root}/run --step=1 --split=val')
   assert (one['step'], one['examples']) == (1, 1) and 'parameters' not in out
-  *_, weights = scores('--weights={root}/run/weights.safetensors')
+  *_, weights = scores('--weights={root}/bare')
   assert weights.items() >= about.items()
   assert weights['averaged']['means'] == pytest.approx(means, rel=1e-6)
 
