@@ -90,5 +90,7 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path):
   assert 'index' in splits.example(configuring.defaults().data.to_dict())
   with pytest.raises(configuring.ConfigError, match='one of aperture, .*, shade, or the folder'):
     configuring.load('shading')
+  with pytest.raises(configuring.ConfigError, match='shade:wrong=1: no field wrong'):
+    configuring.load('shade:wrong=1')
   with pytest.raises(ValueError, match='data.kind is .*; it can be predictions, scene, shade, or'):
     splits.example({'kind': 'scenery'})
