@@ -9,6 +9,7 @@ depthjax plan --config=lensblur:base --topology=v5e:4x4 --batch_size=64
 config is that of the run in --workdir. Add --config.NAME=VALUE to replace its fields.
 """
 
+import faulthandler
 import pathlib
 import sys
 
@@ -19,6 +20,24 @@ from ml_collections import config_flags
 from depthjax import configuring
 from depthjax.commands import runner
 
+_FLAGS = (
+  (flags.DEFINE_string, 'workdir', None, 'Folder for checkpoints, metrics, pictures and weights.'),
+  (flags.DEFINE_enum, 'split', 'test', ['val', 'test'], 'Split to evaluate.'),
+  (flags.DEFINE_string, 'cluster', '', "'', auto, or host:port,count,index of this process."),
+  (flags.DEFINE_bool, 'change', False, 'Accept another config than that of the run or the scenes.'),
+  (flags.DEFINE_string, 'profile', '', 'Profile the training steps START:STOP.'),
+  (flags.DEFINE_string, 'topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'),
+  (flags.DEFINE_integer, 'batch_size', None, "Batch size to plan for; default: the config's.", 1),
+  (
+    flags.DEFINE_integer,
+    'search',
+    4,
+    'Maximum number of compilations to find the largest batch.',
+    0,
+  ),
+  (flags.DEFINE_bool, 'quick', False, 'Compile faster, with a pessimistic memory estimate.'),
+  (flags.DEFINE_string, 'json', None, 'Write the plan to this JSON file.'),
+)
 # The flag that each verb requires.
 _NEEDS = {'train': 'workdir', 'evaluate': 'workdir', 'plan': 'topology'}
 
@@ -45,6 +64,7 @@ def run(verb: str, arguments: list[str]) -> None:
   if not getattr(values, _NEEDS[verb]):
     raise configuring.ConfigError(f'--{_NEEDS[verb]} is missing')
   runner.hush()
+  faulthandler.enable(sys.__stderr__)  # Shows where a library in C++ crashed.
   try:
     work = runner.load('commands.work.experiments:run')
   except Exception as error:
@@ -54,23 +74,8 @@ def run(verb: str, arguments: list[str]) -> None:
 
 def define(values: flags.FlagValues) -> flags.FlagValues:
   """Adds the flags besides --config."""
-  text = 'Folder for checkpoints, metrics, pictures and weights.'
-  flags.DEFINE_string('workdir', None, text, values)
-  flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Split to evaluate.', values)
-  text = "'', auto, or host:port,count,index of this process."
-  flags.DEFINE_string('cluster', '', text, values)
-  text = 'Accept a config other than that of the run, or of prepared scenes.'
-  flags.DEFINE_bool('change', False, text, values)
-  flags.DEFINE_string('profile', '', 'Profile the training steps START:STOP.', values)
-  text = 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'
-  flags.DEFINE_string('topology', None, text, values)
-  text = "Batch size to plan for; default: the config's."
-  flags.DEFINE_integer('batch_size', None, text, 1, flag_values=values)
-  text = 'Maximum number of compilations to find the largest batch.'
-  flags.DEFINE_integer('search', 4, text, 0, flag_values=values)
-  text = 'Compile faster, with a pessimistic memory estimate.'
-  flags.DEFINE_boolean('quick', False, text, values)
-  flags.DEFINE_string('json', None, 'Write the plan to this JSON file.', values)
+  for function, *arguments in _FLAGS:
+    function(*arguments, flag_values=values)
   return values
 
 
@@ -84,7 +89,6 @@ def parse(argv: list[str], values: flags.FlagValues) -> ml_collections.ConfigDic
     InputError: config.json of the run is damaged.
   """
   flags.DEFINE_string('config', None, 'Config of the run.', values)
-  values.set_gnu_getopt()
   try:
     rest = values(argv, known_only=True)  # Overrides are not known yet.
     config = configuring.load(_where(values))

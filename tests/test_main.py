@@ -26,6 +26,7 @@ _REFUSED = {
   'train --workdir={here}/run --config={here}/no.py': 'no.py; expected configs/lensblur.py',
   'train --workdir={here}/run --config={here}/text.md': 'text.md: not a Python file; expected',
   'train --config={config}:smoke --workdir=gs://bucket/run': 'gs://bucket/run: is a URL; mounted',
+  'plan --topology=v5e:1x1 --workdir={here}/old --config.seed=3': 'seed was 0, is 3; --change',
   'evaluate --workdir={here}': '--config is missing; --workdir the folder of a run',
   'train --workdir={here}/file --config={config}:smoke': 'file: is not a folder; expected',
   'train --config={config}:smoke': '--workdir is missing',
@@ -101,6 +102,8 @@ def test_bad_input_is_refused_in_one_line(tmp_path):
   names['aperture'] = configs / 'aperture.py'
   (tmp_path / 'lines').write_text('\n'.join(_REFUSED).format(**names))
   (tmp_path / 'file').write_text('')
+  (tmp_path / 'old').mkdir()
+  record.write(tmp_path / 'old', tiny.config(), 0, {})
   (tmp_path / 'text.md').write_text('Some = text =\n')
   done = processes.python(_FORKS, cwd=tmp_path, timeout=600)
   assert done.stdout.split() == ['2'] * len(_REFUSED), (done.stdout, done.stderr)

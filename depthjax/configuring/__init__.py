@@ -1,8 +1,9 @@
 """Configs: the fields of every run, arguments of config files, and checks.
 
 A config file returns `defaults()` with the values of its experiment, and fills the tables `model`,
-`loss` and `render` with the fields of its network, losses and renderer. The config is locked: an
-unknown field in an override is an error that suggests a known one.
+`loss` and `render` with the fields of its network, losses and renderer. `load` finds a config by
+the path of its file, by its name in the package, or by the folder of a run, and locks it. An
+unknown field, in the file or in an override, is an error that suggests a known one.
 """
 
 from depthjax.configuring.arguments import apply, parse_arg

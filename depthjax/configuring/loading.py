@@ -70,11 +70,10 @@ def _tuples(value: Any) -> Any:
 
 def _filled(table: Mapping[str, Any], missing: Mapping[str, Any]) -> dict[str, Any]:
   """The table with the fields that it lacks, also in its tables."""
-  both = {name: (value, missing.get(name)) for name, value in table.items()}
   nested = {
-    name: _filled(*values)
-    for name, values in both.items()
-    if all(isinstance(value, Mapping) for value in values)
+    name: _filled(value, missing[name])
+    for name, value in table.items()
+    if isinstance(value, Mapping) and isinstance(missing.get(name), Mapping)
   }
   return {**missing, **table, **nested}
 

@@ -22,7 +22,8 @@ def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> Non
   Raises ConfigError that begins with `where` and names all wrong fields, with the nearest names.
   """
   table = config.to_dict()
-  if wrong := list(_wrong(table, _known(str(table.get('task', '')), table.get('data')))):
+  known = _known(table.get('task', ''), table.get('data', {}).get('kind', 'scene'))
+  if wrong := list(_wrong(table, known)):
     raise ConfigError(f'{where}: {", ".join(wrong)}')
 
 
@@ -35,21 +36,14 @@ def base(task: str) -> dict[str, Any]:
   ).to_dict()
 
 
-def _known(task: str, data: Any) -> dict[str, Any]:
+def _known(task: str, kind: str) -> dict[str, Any]:
   """The known fields; None where a table may have any."""
-  known = {**base(task)}
+  known, scenes = base(task), fields.scenes().to_dict()
   if task not in files.packaged():
-    known |= dict.fromkeys(_OF_TASK)
-  kind = data.get('kind') if isinstance(data, Mapping) else ''
-  if kind == 'predictions':
-    known['data'] = {
-      **fields.scenes().to_dict(),
-      'depth_source': '',
-      'predictions': fields.predictions().to_dict(),
-    }
-  else:
-    known['data'] = fields.scenes().to_dict() if kind in ('scene', '') else None
-  return known
+    known = known | dict.fromkeys(_OF_TASK)
+  predictions = {'depth_source': '', 'predictions': fields.predictions().to_dict()}
+  kinds = {'scene': scenes, 'predictions': scenes | predictions}
+  return known | {'data': kinds.get(kind)}
 
 
 def _wrong(table: Mapping[str, Any], known: Mapping[str, Any], prefix: str = '') -> Iterator[str]:

@@ -145,7 +145,7 @@ def test_scenes_of_another_shape_or_with_surfaces_not_rendered_are_refused(copy,
 def test_fields_that_would_draw_other_scenes_are_found(root, copy):
   """Also where a folder is one part of a mixture."""
   change_manifest(copy, lambda table: table['data'].update(photo_source='/photos'))
-  fields = {**FIELDS, 'scene_source': f'{root}/a=1,drawn=1,{copy}=2', 'batch': 3}
+  fields = {**FIELDS, 'scene_source': f'{copy}=2,drawn=1,{root}/a=1', 'batch': 3}
   assert splits.differences(fields) == {str(copy): {'photo_source': ('/photos', '')}}
   fields |= {'contrast': 0.9, 'covers': (0.1, 0.7), 'scene_source': f'{root}/a'}
   found = {'contrast': (0.25, 0.9), 'covers': ([0.03, 0.7], [0.1, 0.7])}
