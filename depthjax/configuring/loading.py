@@ -57,7 +57,7 @@ def _find(where: str, arg: str) -> tuple[pathlib.Path, str]:
     if path.is_file():
       return path, argument
   names = ', '.join(plugins.names('configs', files.packaged()))
-  right = f'a config such as configs/lensblur.py, one of {names}, or the folder of a run'
+  right = f'a config such as configs/lensblur.py, a packaged one ({names}), or the folder of a run'
   raise ConfigError(f'{where}: does not exist; expected {right}')
 
 
