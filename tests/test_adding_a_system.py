@@ -88,7 +88,9 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path):
   assert scores[0] == scores[1] and scores[0]['squared'] > 0
   assert plugins.names('records', ('scene',)) == ['scene', 'shade']
   assert 'index' in splits.example(configuring.defaults().data.to_dict())
-  with pytest.raises(configuring.ConfigError, match='one of aperture, .*, shade, or the folder'):
+  with pytest.raises(configuring.ConfigError, match=r'a packaged one \(aperture, .*, shade\)'):
     configuring.load('shading')
+  with pytest.raises(configuring.ConfigError, match='shade:wrong=1: no field wrong'):
+    configuring.load('shade:wrong=1')
   with pytest.raises(ValueError, match='data.kind is .*; it can be predictions, scene, shade, or'):
     splits.example({'kind': 'scenery'})

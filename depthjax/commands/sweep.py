@@ -14,13 +14,13 @@ class Options(NamedTuple):
   Finished runs are skipped and unfinished ones resumed. Exit code 1: a run diverged; 2: refused.
   """
 
-  config: Annotated[str, Option(help='Config, such as configs/lensblur.py:small.')]
+  config: Annotated[str, Option(help='Config, such as lensblur:small.')]
   workdir: Annotated[Path, Option(help='Folder in which each run has its own.')]
   change: Annotated[
     list[str] | None,
     Option('--set', help='Values of a field, such as optimizer.peak=1e-3,3e-3; may be repeated.'),
   ] = None
-  seeds: Annotated[int, Option(min=1, help='Number of seeds: 0, 1, ...')] = 1
+  seeds: Annotated[int, Option(min=1, help='Number of seeds; they are 0, 1, ...')] = 1
   show: Annotated[
     bool, Option('--print', help='Print the commands, one a line, instead of running them.')
   ] = False

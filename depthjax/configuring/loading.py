@@ -31,15 +31,19 @@ def load(where: str | pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   """
   name, _, own = str(where).partition(':')
   if name in plugins.names('configs') and name not in files.packaged():
-    return plugins.find('configs', name, '--config', {})(own or arg).lock()
-  path, arg = _find(str(where), arg)
-  if path.suffix in ('.json', '.safetensors'):
-    table = files.recorded(path)
-    config = ml_collections.ConfigDict(_filled(_tuples(table), base(table['task'])))
+    config, found = plugins.find('configs', name, '--config', {})(own or arg), where
   else:
-    config = files.run_file(path, arg)
-  check_names(config, str(path))
+    found, arg = _find(str(where), arg)
+    config = _read(found, arg)
+  check_names(config, str(found))
   return config.lock()
+
+
+def _read(path: pathlib.Path, arg: str) -> ml_collections.ConfigDict:
+  if path.suffix not in ('.json', '.safetensors'):
+    return files.run_file(path, arg)
+  table = files.recorded(path)
+  return ml_collections.ConfigDict(_filled(_tuples(table), base(table['task'])))
 
 
 def _find(where: str, arg: str) -> tuple[pathlib.Path, str]:
@@ -53,7 +57,7 @@ def _find(where: str, arg: str) -> tuple[pathlib.Path, str]:
     if path.is_file():
       return path, argument
   names = ', '.join(plugins.names('configs', files.packaged()))
-  right = f'a config such as configs/lensblur.py, one of {names}, or the folder of a run'
+  right = f'a config such as configs/lensblur.py, a packaged one ({names}), or the folder of a run'
   raise ConfigError(f'{where}: does not exist; expected {right}')
 
 

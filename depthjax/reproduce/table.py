@@ -124,11 +124,11 @@ def markdown(filled: Filled, command: str, setting: str, origins: Sequence[str] 
   table = filled.table
   lines = [f'## {table.name}: {table.title}', '', f'{table.source}.', '']
   lines += [*_grid(*cells(filled)), '']
-  lines += ['Ours: one training of each network.', '']
-  over = 'the scenes'
+  ours, over = 'one training of each network', 'the scenes'
   if filled.trainings > 1:
-    lines[-2] = f'Ours: mean ± standard error over {filled.trainings} trainings, of other seeds.'
-    over = 'trainings of the same seed'
+    ours = f'mean ± standard error over {filled.trainings} trainings with different seeds'
+    over = 'trainings with the same seed'
+  lines += [f'Ours: {ours}.', '']
   rows = [(row.label, x) for row, x in zip(table.rows, filled.differences, strict=False) if x]
   if rows:
     body = [[label, *(f'{x.mean:+.4f} ± {x.error:.4f}' for x in row)] for label, row in rows]

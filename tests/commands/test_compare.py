@@ -61,5 +61,6 @@ def test_unreadable_folders_are_named_and_skipped(run, study, tmp_path):
 
 def test_a_page_that_cannot_be_written_is_refused_first(run, study, refuse):
   refuse('compare study -o page.htm', "page.htm: ends in '.htm'")
+  assert run('compare study -o page.htm')[1] == ''
   refuse('compare', 'Missing argument')
   messages.assert_one_line(run('compare empty')[2].splitlines()[0] + '\n', 'empty: has no')

@@ -16,7 +16,7 @@ def test_given_weights_are_evaluated_and_documented(run, tmp_path, monkeypatch):
   names = ('sddr', 'sddr-natural', 'sddr-natural-truth', 'gbdf')  # No row uses the last one.
   given = [f'--given={name}={refiners.save(tmp_path / f"{name}.safetensors")}' for name in names]
   line = f'reproduce sddr/table4c --root=runs --configs={tiny.ROOT}/configs --size=smoke'
-  line = ' '.join([line, '--set=eval.examples=2 --document=tables.md', *given])
+  line = ' '.join([line, '--set=eval.examples=2 --seeds=2 --document=tables.md', *given])
   monkeypatch.setattr(loop, 'train', lambda *_: pytest.fail('no network needs training'))
   assert run(line)[0] == 0
   text = (tmp_path / 'tables.md').read_text()
@@ -25,3 +25,4 @@ def test_given_weights_are_evaluated_and_documented(run, tmp_path, monkeypatch):
   used = ', '.join(sorted(names[:3]))
   assert f'with eval.examples=2, {used} not trained but given, evaluated' in text
   assert '--set=eval.examples=2 --given=sddr=WEIGHTS' in text and 'gbdf=WEIGHTS' not in text
+  assert ' --seeds=2`.' in text and 'standard error over 2 trainings' in text

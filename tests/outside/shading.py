@@ -68,9 +68,11 @@ def records(fields, split, seed):
 
 
 def get_config(arg=''):
-  config, names = configuring.defaults(), configuring.parse_arg(arg, task='', kind='')
+  config, names = configuring.defaults(), configuring.parse_arg(arg, task='', kind='', wrong='')
   config.task, config.data.kind = names.task, names.kind
   config.model.start = 0.1
   config.data.width, config.steps, config.log_every, config.optimizer.peak = 16, 2, 1, 1e-2
   config.eval.examples, config.eval.pictures = 8, 0
+  if names.wrong:
+    config.wrong = names.wrong
   return config

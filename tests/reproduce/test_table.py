@@ -75,8 +75,8 @@ def test_several_trainings_have_a_standard_error_and_a_noise():
   assert body[1][2] == '2.00 ± 1.2' and body[2][2] == '5.00' and body[3][1] == '–'
   assert body[4] == ['Standard deviation of one training', f'{noise:.2g}', '1.4', '–']
   text = table_lib.markdown(filled, 'depthjax reproduce paper/table9 --seeds=3', 'size smoke')
-  assert 'Ours: mean ± standard error over 3 trainings, of other seeds.\n' in text
-  assert 'mean over trainings of the same seed ± standard error.\n' in text
+  assert 'Ours: mean ± standard error over 3 trainings with different seeds.\n' in text
+  assert 'mean over trainings with the same seed ± standard error.\n' in text
   same = table_lib.fill(_TABLE, [{'first': 31.0}] * 2)
   assert same.noise == () and table_lib.cells(same)[1][0][1] == '31.00'
 
