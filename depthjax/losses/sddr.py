@@ -72,14 +72,15 @@ def fusion(omega, label, *, fraction, levels):
 
 
 def _robust(x, valid):
-  """x minus its median, divided by its mean absolute deviation, over valid pixels."""
-  kept = valid > 0
-  middle = quantiles.quantile(x, 0.5, kept)
-  # Takes the value of the pixel at the median, which has a derivative.
-  distance = jnp.where(kept, jnp.abs(x - middle), jnp.inf).reshape(len(x), -1)
-  at = jax.lax.stop_gradient(distance).argmin(-1)
-  middle = jnp.take_along_axis(x.reshape(len(x), -1), at[:, None], 1)[..., None, None]
+  """x minus its median, divided by its mean absolute deviation, over valid pixels.
+
+  The median has the derivative of the mean: its own falls on one pixel, which changes with
+  rounding, and without one the gradient would have a part that shifts the whole map.
+  """
   count = jnp.maximum(valid.sum(_AXES, keepdims=True), 1)
+  mean = (valid * x).sum(_AXES, keepdims=True) / count
+  median = jnp.nan_to_num(quantiles.quantile(x, 0.5, valid > 0))  # NaN if no pixel is valid.
+  middle = mean + jax.lax.stop_gradient(median - mean)
   deviation = (valid * jnp.abs(x - middle)).sum(_AXES, keepdims=True) / count
   return (x - middle) / jnp.maximum(deviation, 1e-6)
 
