@@ -7,18 +7,7 @@ from typing import Annotated
 import typer
 
 from depthjax import main as main_lib
-from depthjax.commands import (
-  compare,
-  convert,
-  depth,
-  prepare,
-  refine,
-  refocus,
-  reproduce,
-  runner,
-  score,
-  sweep,
-)
+from depthjax.commands import prepare, runner
 
 _HELP = 'Depth for photographers: refocus photographs, refine depth maps, train the networks.'
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=_HELP)
@@ -64,8 +53,8 @@ def demo(
 
 
 app.add_typer(prepare.app, name='prepare')
-for _module in (refine, refocus, depth, convert, sweep, compare, reproduce, score):
-  app.command(_module.__name__.rpartition('.')[2])(_module.command)
+for _name in ('refine', 'refocus', 'depth', 'convert', 'sweep', 'compare', 'reproduce', 'score'):
+  app.command(_name)(runner.load(f'commands.{_name}:command'))
 
 
 if __name__ == '__main__':

@@ -11,12 +11,7 @@ from importlib import metadata
 from typing import Any
 
 # The function that a module has for each group. A record kind is the module itself.
-_FUNCTIONS = {
-  'tasks': 'make',
-  'records': 'records',
-  'models': 'from_config',
-  'configs': 'get_config',
-}
+_NAMES = {'tasks': 'make', 'records': 'records', 'models': 'from_config', 'configs': 'get_config'}
 
 
 def names(group: str, builtin: Collection[str] = ()) -> list[str]:
@@ -35,7 +30,7 @@ def find(group: str, name: str, field: str, builtin: Mapping[str, Any]) -> Any:
   try:
     found = pkgutil.resolve_name(reference(group, name))
     if isinstance(found, types.ModuleType):
-      function = getattr(found, _FUNCTIONS[group])
+      function = getattr(found, _NAMES[group])
       found = found if group == 'records' else function
   except (ImportError, AttributeError, ValueError) as error:
     known = ', '.join(names(group, builtin))

@@ -12,9 +12,7 @@ class Options(NamedTuple):
   """Compare runs: the fields that differ, and the metrics as mean ± deviation over seeds."""
 
   runs: Annotated[list[Path], Argument(help='Folders of runs, or folders that have them.')]
-  output: Annotated[Path, options.output('Page with all metrics and curves.')] = Path(
-    'compare.html'
-  )
+  output: Annotated[Path, options.output('Page of metrics and curves.')] = Path('compare.html')
 
 
 command = runner.command('compare', Options)

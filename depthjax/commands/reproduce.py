@@ -16,9 +16,6 @@ class Options(NamedTuple):
   name: Annotated[str, Argument(help=f'One of {ALL}.')]
   size: Annotated[str, Option(help='Size of the configs.')] = 'small'
   root: Annotated[Path, Option(help='Runs; existing ones are reused.')] = Path('runs/reproduce')
-  configs: Annotated[
-    Path | None, Option(help='Folder of config files; default: the packaged ones.')
-  ] = None
   change: Annotated[
     list[str] | None, Option('--set', help='Set a field of all configs, such as steps=400.')
   ] = None

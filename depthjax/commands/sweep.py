@@ -17,13 +17,10 @@ class Options(NamedTuple):
   config: Annotated[str, Option(help='Config, such as lensblur:small.')]
   workdir: Annotated[Path, Option(help='Folder in which each run has its own.')]
   change: Annotated[
-    list[str] | None,
-    Option('--set', help='Values of a field, such as optimizer.peak=1e-3,3e-3; may be repeated.'),
+    list[str] | None, Option('--set', help='Values of a field, such as optimizer.peak=1e-3,3e-3.')
   ] = None
   seeds: Annotated[int, Option(min=1, help='Number of seeds; they are 0, 1, ...')] = 1
-  show: Annotated[
-    bool, Option('--print', help='Print the commands, one a line, instead of running them.')
-  ] = False
+  show: Annotated[bool, Option('--print', help='Only print the commands, one a line.')] = False
 
 
 command = runner.command('sweep', Options)

@@ -1,10 +1,12 @@
 """Atomic writes: a temporary file in the same folder, then a rename."""
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from depthjax.files import disk
 from depthjax.files.errors import InputError
@@ -61,3 +63,9 @@ def write_bytes(path: str | os.PathLike, data: bytes, extensions: Collection[str
   """Writes `data` to `path` atomically; errors as `replacing`."""
   with replacing(path, extensions) as temporary:
     temporary.write_bytes(data)
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+  """Writes a value as JSON, NaN as null and unknown types as text; errors as `replacing`."""
+  plain = json.loads(json.dumps(value, default=str), parse_constant=lambda _: None)
+  write_bytes(path, f'{json.dumps(plain, indent=2)}\n'.encode(), ('.json',))

@@ -3,7 +3,7 @@
 import functools
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +65,17 @@ def save_weights(
   return path
 
 
-def load_weights(path: str | os.PathLike, *tasks: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def load_weights(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
   """Reads a file of `save_weights`: (nested arrays, metadata), floats as float32.
 
-  Without `tasks` any task is allowed.
-
-  Raises InputError: missing, truncated, not safetensors, not from depthjax, another task, NaN or
-  infinite values.
+  Raises InputError: missing, truncated, not safetensors, not from depthjax, NaN or infinite values.
   """
   if Path(path).is_dir() and not file_of(path).exists():
     raise InputError(path, f'is a folder without {FILE_NAME}', _RIGHT)
   path = readable_file(file_of(path))
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
-      metadata = _metadata(path, file.metadata(), tasks)
+      metadata = _metadata(path, file.metadata())
       variables: dict[str, Any] = {}
       for name in file.keys():
         *parents, leaf = name.split('/')
@@ -113,14 +110,16 @@ def load_network(
 
   Returns (network, variables).
 
-  Raises InputError: as `load_weights`; no config, or one of another network; arrays of other names
-  or shapes than those of the network.
+  Raises InputError: as `load_weights`; another task; no config, or that of another network; other
+  names or shapes of arrays than the network's.
   """
   variables, metadata = load_weights(path)
   try:
     describe = described[metadata['task']]
   except KeyError as error:
-    raise _other_task(path, metadata['task'], described) from error
+    wrong = f'holds weights of the task {metadata["task"]!r}'
+    right = f'weights of the task {" or ".join(map(repr, described))}'
+    raise InputError(path, wrong, right) from error
   right = 'weights that a training run wrote'
   try:
     network, expected = describe(metadata['config'])
@@ -136,22 +135,15 @@ def _shapes(variables: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
   return {name: tuple(array.shape) for name, array in _flatten(variables)}
 
 
-def _metadata(path: Path, stored: dict[str, str] | None, tasks: Collection[str]) -> dict[str, Any]:
+def _metadata(path: Path, stored: dict[str, str] | None) -> dict[str, Any]:
   try:
     metadata = json.loads((stored or {})[_KEY])
-    of = metadata['task'] = renamed.task(metadata['task'])
+    metadata['task'] = renamed.task(metadata['task'])
     if isinstance(metadata.get('config'), Mapping):
       metadata['config'] = renamed.config(metadata['config'])
   except (KeyError, TypeError, ValueError) as error:
     raise InputError(path, 'has no depthjax metadata', _RIGHT) from error
-  if tasks and of not in tasks:
-    raise _other_task(path, of, tasks)
   return metadata
-
-
-def _other_task(path: str | os.PathLike, task: str, allowed: Collection[str]) -> InputError:
-  right = f'weights of the task {" or ".join(map(repr, allowed))}'
-  return InputError(path, f'holds weights of the task {task!r}', right)
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:

@@ -44,7 +44,7 @@ def fit_spline(prediction, target, valid=None):
 def rmse(prediction, target, valid=None):
   """Root mean squared error [b], in the unit of the target."""
   (x, y), kept = _kept(prediction, target, valid=valid)
-  squared = _mean((x - y) ** 2, kept)
+  squared = image.mean((x - y) ** 2, kept * 1.0)
   return squared._replace(value=jnp.sqrt(squared.value))
 
 
@@ -54,7 +54,7 @@ def rel(prediction, target, valid=None):
   A normalised disparity is 0 at the farthest pixel, where ratios are meaningless.
   """
   (x, y), kept = _kept(prediction, target, valid=valid)
-  return _mean(jnp.abs(x - y) / jnp.maximum(y, LEAST), kept & (y >= LEAST))
+  return image.mean(jnp.abs(x - y) / jnp.maximum(y, LEAST), (kept & (y >= LEAST)) * 1.0)
 
 
 def delta1(prediction, target, valid=None):
@@ -64,7 +64,7 @@ def delta1(prediction, target, valid=None):
   """
   (x, y), kept = _kept(prediction, target, valid=valid)
   right = (x < 1.25 * y) & (y < 1.25 * x)
-  return _with_nan(_mean(right * 1.0, kept & (y >= LEAST)), x)
+  return _with_nan(image.mean(right * 1.0, (kept & (y >= LEAST)) * 1.0), x)
 
 
 def iou(prediction, target, valid=None):
@@ -81,13 +81,6 @@ def _kept(*maps, valid):
   """The maps with invalid pixels set to 0, and the mask of valid pixels, bool [b h w 1]."""
   kept = jnp.ones(maps[-1].shape, bool) if valid is None else valid > 0
   return [jnp.where(kept, x, 0) for x in maps], kept
-
-
-def _mean(x, kept):
-  """Means [b] over valid pixels; weight 0 if there are none."""
-  count = kept.sum(axis=(1, 2, 3))
-  mean = jnp.where(kept, x, 0).sum(axis=(1, 2, 3)) / jnp.maximum(count, 1)
-  return Weighted(mean, (count > 0) * 1.0)
 
 
 def _with_nan(score, x):

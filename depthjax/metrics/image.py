@@ -18,8 +18,8 @@ SSIM_K = (0.01, 0.03)
 PSNR_CAP = 100.0
 
 
-def _mean(x, weight):
-  """Weighted means [b] of values [b h w c]."""
+def mean(x, weight=None):
+  """Mean [b] of values [b h w c]."""
   if weight is None:
     return Weighted(x.mean(axis=(1, 2, 3)), jnp.ones(len(x)))
   weight = jnp.broadcast_to(weight, x.shape)
@@ -30,7 +30,7 @@ def _mean(x, weight):
 
 def mae(prediction, target, weight=None):
   """Mean absolute error [b] of [b h w c], in the unit of the inputs."""
-  return _mean(jnp.abs(prediction - target), weight)
+  return mean(jnp.abs(prediction - target), weight)
 
 
 def psnr(prediction, target, weight=None):
@@ -39,7 +39,7 @@ def psnr(prediction, target, weight=None):
   Both images are clipped to [0, 1] first.
   """
   error = jnp.clip(prediction, 0, 1) - jnp.clip(target, 0, 1)
-  squared = _mean(error**2, weight)
+  squared = mean(error**2, weight)
   decibels = -10 * jnp.log10(jnp.maximum(squared.value, 10 ** (-PSNR_CAP / 10)))
   return squared._replace(value=decibels)
 
@@ -78,7 +78,7 @@ def ssim(prediction, target, weight=None):
   if weight is not None:
     border = SSIM_WINDOW // 2
     weight = weight[:, border:-border, border:-border]
-  return _mean(luminance * structure, weight)
+  return mean(luminance * structure, weight)
 
 
 def edge_band(disparity, *, radius, threshold=0.05):

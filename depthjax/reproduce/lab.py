@@ -23,7 +23,7 @@ class Experiment(NamedTuple):
   """What to train."""
 
   name: str  # Of its folder.
-  config: str  # Stem of a file in configs/.
+  config: str  # Name of a packaged config.
   fields: Mapping[str, Any] = {}  # Overrides of the config by dotted name.
   predictor: str = ''  # Experiment that predicts the disparity to train on, '' for none.
   initialise: str = ''  # Experiment whose weights initialise this one, '' for random weights.
@@ -41,15 +41,14 @@ class Lab:
   """Trains and evaluates experiments of one size in one folder, each once."""
 
   root: pathlib.Path  # Folder of the runs.
-  configs: pathlib.Path  # Folder of the config files.
   size: str  # Of every config.
   fields: Mapping[str, Any]  # Overrides of every config, such as its steps.
   experiments: Mapping[str, Experiment]  # By name.
   # Weights files or folders of runs, by the name of the experiment that they replace.
   given: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+  seed: int = 0  # Of every training; each seed has folders of its own.
   used: set[str] = dataclasses.field(default_factory=set)  # Names of given weights that were used.
   origins: set[str] = dataclasses.field(default_factory=set)  # provenance.summary of the runs.
-  seed: int = 0  # Of every training; each seed has folders of its own.
 
   def path(self, name: str) -> pathlib.Path:
     """The folder of an experiment, or the weights given instead."""
@@ -71,7 +70,7 @@ class Lab:
     """The config of an experiment's file, without overrides."""
     experiment = self.experiments[name]
     arg = ','.join(filter(None, (self.size, experiment.arg)))
-    return configuring.load(self.configs / f'{experiment.config}.py', arg)
+    return configuring.load(experiment.config, arg)
 
   def scores(
     self, name: str, predictor: str = '', frames: str = '', **fields: Any
@@ -141,11 +140,13 @@ class Lab:
     elif hashes:
       workdir.mkdir(parents=True, exist_ok=True)
       write_json(workdir / _HASHES, hashes)
-    if not _finished(config, workdir):
+    path = workdir / weights.FILE_NAME
+    if not path.exists() or weights.load_weights(path)[1].get('step') != config.steps:
       loop.train(config, workdir, terms)
       (workdir / 'scores.json').unlink(missing_ok=True)
-    _, metadata = weights.load_weights(workdir)
-    self.origins.add(provenance.summary(metadata.get('provenance', {})))
+    _, metadata = weights.load_weights(path)
+    if origin := metadata.get('provenance'):  # Older runs have none.
+      self.origins.add(provenance.summary(origin))
     return workdir
 
 
@@ -166,13 +167,6 @@ def _check_same(
     raise configuring.ConfigError(
       f'{workdir} was trained with another {other}; use another --root, or remove it'
     )
-
-
-def _finished(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
-  if not (workdir / weights.FILE_NAME).exists():
-    return False
-  _, metadata = weights.load_weights(workdir, config.task)
-  return metadata.get('step') == config.steps
 
 
 def weights_hash(run: pathlib.Path) -> str:

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -73,20 +73,17 @@ def fill(table: Table, labs: Sequence[Lab]) -> Filled:
   filled = Filled(table, values, trainings=len(labs), noise=_noise(means))
   if not table.reference:
     return filled
-  number = [row.label for row in table.rows].index(table.reference)
-  differences = [
-    _differences(row, found[number]) if row and i != number else () for i, row in enumerate(found)
+  # By row and column: the values of several trainings, or of the scenes of one.
+  samples = [
+    mean.T if len(labs) > 1 else [np.atleast_1d(x) for one in row for x in one]
+    for row, mean in zip(found, means, strict=True)
   ]
+  reference = samples[[row.label for row in table.rows].index(table.reference)]
+  differences = (
+    tuple(map(_estimate, map(np.subtract, row, reference))) if row is not reference else ()
+    for row in samples
+  )
   return filled._replace(differences=tuple(differences))
-
-
-def _differences(row: Sequence[Any], reference: Sequence[Any]) -> tuple[Estimate, ...]:
-  """By column; `row` and `reference` are by training and column, each a number or [n]."""
-  trainings = zip(row, reference, strict=True)
-  found = [[np.subtract(*pair) for pair in zip(*both, strict=True)] for both in trainings]
-  if len(found) == 1:
-    return tuple(_estimate(np.atleast_1d(x)) for x in found[0])
-  return tuple(_estimate([np.mean(x) for x in column]) for column in zip(*found, strict=True))
 
 
 def _estimate(x: np.ndarray) -> Estimate:
@@ -108,7 +105,9 @@ def cells(filled: Filled) -> tuple[list[str], list[list[str]]]:
   head = ['', *table.columns, *(f'paper: {name}' for name in table.paper_columns)]
   body = []
   for row, ours in zip(table.rows, filled.values, strict=True):
-    ours = [_estimated(value) for value in ours] or ['–'] * len(table.columns)
+    # Without an error for one training, or if trainings do not differ.
+    ours = [_number(x.mean) + (f' ± {x.error:.2g}' if x.error > 0 else '') for x in ours]
+    ours = ours or ['–'] * len(table.columns)
     body.append([row.label, *ours, *(_number(value) for value in row.paper)])
   if filled.noise:
     noise = [f'{x:.2g}' for x in filled.noise]
@@ -170,11 +169,6 @@ def write(path: pathlib.Path, name: str, section: str) -> None:
   if not mark:
     before, after = text.rstrip('\n') + '\n\n', '\n'
   atomic.write_bytes(path, f'{before}{begin}{section}\n{_END}{after}'.encode(), ('.md',))
-
-
-def _estimated(x: Estimate) -> str:
-  """The mean, with its error if there are several trainings and they differ."""
-  return _number(x.mean) + (f' ± {x.error:.2g}' if x.error > 0 else '')
 
 
 def _number(value: float | None) -> str:

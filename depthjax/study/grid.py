@@ -1,58 +1,50 @@
 """The runs of a sweep: every combination of the values of some fields and of the seeds."""
 
 import ast
-import collections
 import itertools
 import pathlib
 import re
 import shlex
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from depthjax.configuring import ConfigError
 
 
-class Run(NamedTuple):
-  """One run of a sweep."""
-
-  name: str  # Of its folder, such as 'optimizer.peak=0.001,seed=0'.
-  fields: dict[str, Any]  # Its values by dotted name of the field.
-
-
-def runs(changes: Sequence[str], seeds: int) -> list[Run]:
+def runs(changes: Sequence[str], seeds: int) -> dict[str, dict[str, Any]]:
   """All combinations, in the order of the values; the seed varies fastest.
 
   Args:
     changes: FIELD=VALUE,VALUE,... with Python literals, or strings if they are none.
     seeds: the number of seeds: 0, 1, ...
 
+  Returns the fields of each run by dotted name, by the name of the run's folder, such as
+  'optimizer.peak=0.001,seed=0'.
+
   Raises ConfigError: no values, or a field or the name of a run twice.
   """
-  axes = [*map(_axis, changes), ('seed', list(range(seeds)))]
-  names = [name for name, _ in axes]
-  if repeated := _repeated(names):
-    right = 'it must be once, and --seeds sets the seeds'
-    raise ConfigError(f'--set has the field {repeated!r} twice; {right}')
-  combinations = itertools.product(*(values for _, values in axes))
+  axes = {**dict(map(_axis, changes)), 'seed': range(seeds)}
+  if len(axes) <= len(changes):
+    wrong = f'--set has a field twice ({" ".join(changes)})'
+    raise ConfigError(f'{wrong}; each must be once, and --seeds sets the field seed')
   # A field with one value is the same for all runs; the seed is in every name.
-  varied = [name for name, values in axes if len(values) > 1 or name == 'seed']
-  found = [_run(dict(zip(names, values, strict=True)), varied) for values in combinations]
-  if repeated := _repeated([run.name for run in found]):
-    raise ConfigError(f'two runs have the name {repeated}; values must differ in their letters')
+  varied = [name for name, values in axes.items() if len(values) > 1 or name == 'seed']
+  found = {}
+  for values in itertools.product(*axes.values()):
+    fields = dict(zip(axes, values, strict=True))
+    # Without spaces, brackets and slashes: (6, 6, 3) becomes 6_6_3.
+    texts = (re.sub(r'[^\w.+-]+', '_', str(fields[x])).strip('_') for x in varied)
+    name = ','.join(f'{x}={text}' for x, text in zip(varied, texts, strict=True))
+    if name in found:
+      raise ConfigError(f'two runs have the name {name}; values must differ in their letters')
+    found[name] = fields
   return found
 
 
-def command(config: str, run: Run, workdir: pathlib.Path) -> str:
+def command(config: str, fields: Mapping[str, Any], workdir: pathlib.Path) -> str:
   """The command that trains one run, quoted for a shell."""
-  fields = (f'--config.{name}={value}' for name, value in run.fields.items())
-  line = ['depthjax', 'train', f'--config={config}', *fields, f'--workdir={workdir / run.name}']
-  return shlex.join(line)
-
-
-def _run(fields: dict[str, Any], varied: Sequence[str]) -> Run:
-  # Folder names without spaces, brackets and slashes: (6, 6, 3) becomes 6_6_3.
-  texts = {name: re.sub(r'[^\w.+-]+', '_', str(fields[name])).strip('_') for name in varied}
-  return Run(','.join(f'{name}={text}' for name, text in texts.items()), fields)
+  changes = (f'--config.{name}={value}' for name, value in fields.items())
+  return shlex.join(['depthjax', 'train', f'--config={config}', *changes, f'--workdir={workdir}'])
 
 
 def _axis(change: str) -> tuple[str, list[Any]]:
@@ -68,8 +60,3 @@ def _axis(change: str) -> tuple[str, list[Any]]:
       right = 'its values must be Python literals, or strings without quotes and brackets'
       raise ConfigError(f'--set is {change!r}; {right}') from error
     return name, text.split(',')
-
-
-def _repeated(names: Sequence[str]) -> str:
-  """The first name that is there more than once, or ''."""
-  return next((name for name, count in collections.Counter(names).items() if count > 1), '')

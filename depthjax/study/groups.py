@@ -12,7 +12,7 @@ from depthjax import configuring
 from depthjax.files.errors import InputError
 from depthjax.train import record
 
-Line = dict[str, Any]  # Of metrics.jsonl: step, kind and scalars.
+Line = dict[str, Any]  # Of metrics.jsonl: step, kind and scalars, NaN where one was not finite.
 
 
 class Run(NamedTuple):
@@ -24,11 +24,6 @@ class Run(NamedTuple):
   train: list[Line]
   evals: list[Line]
 
-  @property
-  def finished(self) -> bool:
-    """Whether the evaluation of the last step is in the log."""
-    return bool(self.evals) and self.evals[-1]['step'] == self.steps
-
 
 class Group(NamedTuple):
   """Runs whose configs differ only in the seed."""
@@ -38,19 +33,13 @@ class Group(NamedTuple):
 
   @property
   def step(self) -> int:
-    """The last step at which a run was evaluated, or in its log if none was."""
-    logs = [run.evals for run in self.runs if run.evals] or [run.train for run in self.runs]
-    return max((log[-1]['step'] for log in logs if log), default=0)
+    """The last step at which a run was evaluated, 0 if none was."""
+    return max((run.evals[-1]['step'] for run in self.runs if run.evals), default=0)
 
   @property
   def evaluated(self) -> list[Line]:
     """The evaluations at `step`."""
     return [line for run in self.runs for line in run.evals[-1:] if line['step'] == self.step]
-
-  def metrics(self) -> dict[str, list[float]]:
-    """The values of `evaluated` by metric."""
-    lines = self.evaluated
-    return {name: [number(line, name) for line in lines] for name in metric_names(lines)}
 
 
 def read(path: pathlib.Path) -> Run:
@@ -76,11 +65,12 @@ def folders(path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def finished(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
-  """Whether a folder has a finished run of this config; errors as `read`."""
+  """Whether a folder has a run of this config whose last step was evaluated; errors as `read`."""
   if not (path / configuring.RECORD).exists():
     return False
-  recorded = record.deciding(configuring.recorded(path / configuring.RECORD))
-  return recorded == record.deciding(config.to_dict()) and read(path).finished
+  recorded, run = configuring.recorded(path / configuring.RECORD), read(path)
+  same = record.deciding(recorded) == record.deciding(config.to_dict())
+  return same and any(line['step'] == config.steps for line in run.evals)
 
 
 def group(runs: Sequence[Run]) -> list[Group]:
@@ -101,15 +91,10 @@ def differing(groups: Sequence[Group]) -> list[str]:
   return [name for name, different in values.items() if len(different) > 1]
 
 
-def metric_names(lines: Sequence[Line]) -> list[str]:
-  """The names of the scalars in some lines."""
-  return list(dict.fromkeys(x for line in lines for x in line if x not in ('step', 'kind')))
-
-
-def number(line: Line, name: str) -> float:
-  """A scalar of a line; NaN if it is missing, or was not finite."""
-  value = line.get(name)
-  return math.nan if value is None else value
+def metrics(groups: Sequence[Group]) -> list[str]:
+  """The names of the metrics that some group was evaluated for."""
+  names = dict.fromkeys(x for group in groups for line in group.evaluated for x in line)
+  return [name for name in names if name not in ('step', 'kind')]
 
 
 def _lines(path: pathlib.Path) -> list[Line]:
@@ -118,9 +103,9 @@ def _lines(path: pathlib.Path) -> list[Line]:
   lines = []
   for i, text in enumerate(texts):
     try:
-      line = json.loads(text)
+      line = {name: math.nan if x is None else x for name, x in json.loads(text).items()}
       lines.append({**line, 'step': int(line['step']), 'kind': str(line['kind'])})
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
       if i + 1 < len(texts):  # A run that is running or was killed.
         raise InputError(path, f'is damaged in line {i + 1}', 'lines of JSON') from error
   return lines

@@ -55,9 +55,7 @@ def append(workdir: pathlib.Path, entry: dict[str, Any]) -> None:
 
 
 def summary(entry: dict[str, Any]) -> str:
-  """An entry of `describe` in a few words; '' for a run that has none."""
-  if not entry:
-    return ''
+  """An entry of `describe` in a few words."""
   data = ''.join(f', {where} {name}' for where, name in entry['data'].items())
   commit = entry['commit'] or f'depthjax {entry["versions"]["depthjax"]}'
   return f'{commit}, jax {entry["versions"]["jax"]}, {entry["devices"]}{data}'

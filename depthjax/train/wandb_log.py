@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from depthjax.configuring import ConfigError
+from depthjax.files.errors import optional
 
 
 class Wandb:
@@ -16,15 +17,12 @@ class Wandb:
   The variables WANDB_PROJECT (default: depthjax), WANDB_ENTITY and WANDB_MODE (such as offline)
   apply. A resumed run goes on in the same W&B run, whose id is in WORKDIR/wandb_id.
 
-  Raises ConfigError: the package is missing, or W&B refuses the run.
+  Raises ConfigError: W&B refuses the run; InputError: the package is missing.
   """
 
   def __init__(self, workdir: pathlib.Path, config: dict[str, Any]):
-    try:
+    with optional('log.wandb', 'wandb', 'wandb'):
       import wandb
-    except ImportError as error:
-      wrong = "log.wandb is True, but wandb is missing: pip install 'depthjax[wandb]'"
-      raise ConfigError(wrong) from error
     self._wandb, path = wandb, workdir / 'wandb_id'
     if not path.exists():
       path.write_text(secrets.token_hex(4), encoding='utf-8')

@@ -31,7 +31,7 @@ def test_table_has_what_differs_and_the_means_over_seeds(run, study, tmp_path):
   code, out, err = run('compare study -o page.html')
   assert (code, err) == (0, '')
   head, *rows = _rows(out)
-  assert head == ['peak', 'seeds', 'steps', 'psnr', *(f'metric{i}' for i in range(5))]
+  assert head == ['optimizer.peak', 'seeds', 'steps', 'psnr', *(f'metric{i}' for i in range(5))]
   assert [row[:4] for row in rows] == [
     ['0.001', '2', '6', '1.500 ± 0.71'],
     ['0.003', '1 of 2', '6', '3.000'],

@@ -5,7 +5,7 @@ import pytest
 from depthjax.reproduce import deeplens, sddr
 from depthjax.reproduce.names import Name
 from depthjax.train import loop
-from tests import refiners, tiny
+from tests import refiners
 
 
 def test_names_are_those_of_the_tables():
@@ -15,7 +15,7 @@ def test_names_are_those_of_the_tables():
 def test_given_weights_are_evaluated_and_documented(run, tmp_path, monkeypatch):
   names = ('sddr', 'sddr-natural', 'sddr-natural-truth', 'gbdf')  # No row uses the last one.
   given = [f'--given={name}={refiners.save(tmp_path / f"{name}.safetensors")}' for name in names]
-  line = f'reproduce sddr/table4c --root=runs --configs={tiny.ROOT}/configs --size=smoke'
+  line = 'reproduce sddr/table4c --root=runs --size=smoke'
   line = ' '.join([line, '--set=eval.examples=2 --seeds=2 --document=tables.md', *given])
   monkeypatch.setattr(loop, 'train', lambda *_: pytest.fail('no network needs training'))
   assert run(line)[0] == 0

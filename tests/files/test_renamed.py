@@ -33,6 +33,6 @@ def test_recorded_configs_are_translated():
 @pytest.mark.parametrize('name, field', [('lensblur', 'initialisation'), ('sddr', 'enlarge')])
 def test_shipped_weights_have_current_names(name, field):
   file = importlib.resources.files('depthjax') / 'pretrained' / f'{name}.safetensors'
-  config = weights.load_weights(file, name)[1]['config']
+  config = weights.load_weights(file)[1]['config']
   assert field in config['model'] and 'start' not in config['model']
   assert 'smallest' not in config['parallel'] and 'decays' not in config['optimizer']

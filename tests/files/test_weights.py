@@ -32,7 +32,7 @@ def test_round_trip_of_a_file_and_of_a_folder(tmp_path, variables):
   assert save_weights(tmp_path, variables, META) == tmp_path / FILE_NAME
   assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
   for path in (tmp_path, save_weights(tmp_path / 'a.safetensors', variables, META)):
-    loaded, metadata = load_weights(path, 'lensblur')
+    loaded, metadata = load_weights(path)
     assert metadata == META
     assert_equal(loaded, variables)
 
@@ -55,8 +55,9 @@ def test_bfloat16_and_strided_arrays(tmp_path):
 
 def test_old_task_names_are_translated_and_other_tasks_refused(tmp_path):
   path = save_weights(tmp_path, ONES, {'task': 'depth'})
-  assert load_weights(path, 'deeplens_depth')[1]['task'] == 'deeplens_depth'
-  refused(lambda: load_weights(path, 'sddr'), path, "task 'deeplens_depth'", "task 'sddr'")
+  assert load_weights(path)[1]['task'] == 'deeplens_depth'
+  wrong = "task 'deeplens_depth'", "task 'sddr'"
+  refused(lambda: load_network(path, {'sddr': lambda config: None}), path, *wrong)
 
 
 def test_truncated_files_are_refused(tmp_path, variables):

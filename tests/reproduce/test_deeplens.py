@@ -27,7 +27,7 @@ class _Recorder:
 @pytest.mark.parametrize('name', deeplens.EXPERIMENTS)
 @pytest.mark.parametrize('size', ['smoke', 'small'])
 def test_every_experiment_has_a_config(name, size, tmp_path):
-  lab = Lab(tmp_path, tiny.ROOT / 'configs', size, {'steps': 3}, deeplens.EXPERIMENTS)
+  lab = Lab(tmp_path, size, {'steps': 3}, deeplens.EXPERIMENTS)
   assert lab.config(name).steps == 3
 
 
@@ -66,7 +66,7 @@ def test_rows_of_table_2_are_measured_on_the_same_frames(size, tmp_path, monkeyp
     return dict.fromkeys(_SCORES)
 
   monkeypatch.setattr(lab_lib.evaluate, 'newest', newest)
-  lab = _Trained(tmp_path, tiny.ROOT / 'configs', size, {}, deeplens.EXPERIMENTS)
+  lab = _Trained(tmp_path, size, {}, deeplens.EXPERIMENTS)
   for row in deeplens.TABLE2.rows:
     row.measure(lab)
   assert {name for name, _, _ in evaluated} == {'regression', 'aperture', 'lensblur'}

@@ -11,7 +11,6 @@ from depthjax import configuring
 from depthjax.files.errors import InputError
 from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Experiment, Lab
-from tests import tiny
 
 _EXPERIMENTS = {
   'plain': Experiment('plain', 'lensblur'),
@@ -57,7 +56,7 @@ def _save(path, value, task='lensblur', step=7):
 
 def _lab(root, given=None, **fields):
   fields = {'steps': 7, **fields}
-  return Lab(root, tiny.ROOT / 'configs', 'smoke', fields, _EXPERIMENTS, given or {})
+  return Lab(root, 'smoke', fields, _EXPERIMENTS, given or {})
 
 
 def _rewrite(workdir, field, value):
@@ -163,7 +162,7 @@ def test_predictors_are_trained_first(tmp_path, calls):
 
 
 def test_scores_on_other_frames_use_the_other_scenes_and_lens(tmp_path, calls):
-  lab = Lab(tmp_path, tiny.ROOT / 'configs', 'base', {}, _EXPERIMENTS)
+  lab = Lab(tmp_path, 'base', {}, _EXPERIMENTS)
   own = lab.scores('aperture')
   assert lab.scores('aperture', frames='plain') != own
   lab.scores('aperture', frames='plain')
@@ -211,8 +210,8 @@ def test_damaged_record_is_refused(tmp_path, calls, name, text):
 def test_misspelt_field_and_missing_config_file_are_refused(tmp_path):
   with pytest.raises(configuring.ConfigError, match='loss.kinds'):
     _lab(tmp_path).config('misspelt')
-  with pytest.raises(configuring.ConfigError, match='lensblur.py: does not exist'):
-    Lab(tmp_path, tmp_path, 'smoke', {}, _EXPERIMENTS).config('plain')
+  with pytest.raises(configuring.ConfigError, match='nothing: does not exist'):
+    Lab(tmp_path, 'smoke', {}, {'x': Experiment('x', 'nothing')}).config('x')
 
 
 @pytest.mark.parametrize('folder', [False, True])

@@ -8,7 +8,7 @@ import pytest
 from depthjax.reproduce import refinement, sddr
 from depthjax.reproduce.lab import Lab
 from depthjax.reproduce.refinement import Method
-from tests import refiners, tiny
+from tests import refiners
 
 _FIELDS = {'eval.examples': 2, 'batch_size': 2}
 
@@ -27,7 +27,7 @@ class _Trained(Lab):
 @pytest.fixture(scope='module')
 def lab(tmp_path_factory):
   root = tmp_path_factory.mktemp('lab')
-  return _Trained(root, tiny.ROOT / 'configs', 'smoke', _FIELDS, sddr.EXPERIMENTS)
+  return _Trained(root, 'smoke', _FIELDS, sddr.EXPERIMENTS)
 
 
 @pytest.fixture(scope='module')
@@ -79,7 +79,7 @@ def test_stored_scores_without_a_required_one_are_computed_again(lab, scores):
 
 def test_input_size_is_that_of_training_and_alignment_is_global(lab, tmp_path, monkeypatch):
   given = {'sddr-truth': refiners.save(tmp_path, enlarge=2)}
-  larger = Lab(tmp_path, tiny.ROOT / 'configs', 'smoke', _FIELDS, sddr.EXPERIMENTS, given)
+  larger = Lab(tmp_path, 'smoke', _FIELDS, sddr.EXPERIMENTS, given)
   fields = []
   monkeypatch.setattr(refinement.refine, 'refine', lambda *_, **options: fields.append(options))
   for runs in (lab, larger):

@@ -5,12 +5,11 @@ import pytest
 from depthjax.reproduce import refinement, sddr
 from depthjax.reproduce.lab import Lab
 from depthjax.train import record
-from tests import tiny
 
 
 @pytest.mark.parametrize('size', ['smoke', 'small', 'medium', 'base'])
 def test_every_experiment_has_a_config(size, tmp_path):
-  lab = Lab(tmp_path, tiny.ROOT / 'configs', size, {}, sddr.EXPERIMENTS)
+  lab = Lab(tmp_path, size, {}, sddr.EXPERIMENTS)
   for name, experiment in sddr.EXPERIMENTS.items():
     config = lab.config(name)
     assert config.loss.start == 0
@@ -39,7 +38,7 @@ def test_rows_fit_the_columns_and_measure_different_things(table, monkeypatch):
 
 
 def test_ablations_change_only_their_fields(tmp_path):
-  lab = Lab(tmp_path, tiny.ROOT / 'configs', 'small', {}, sddr.EXPERIMENTS)
+  lab = Lab(tmp_path, 'small', {}, sddr.EXPERIMENTS)
   full = record.deciding(lab.config('sddr').to_dict())
   levels, natural = 'data.predictions.levels', 'data.predictions.stereo_targets'
   expected = {

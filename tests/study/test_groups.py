@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from depthjax.files.errors import InputError
@@ -42,10 +41,11 @@ def test_metrics_are_those_of_the_last_step_that_a_run_was_evaluated_at(tmp_path
   ]
   (group,) = _groups(tmp_path, *runs)
   assert group.step == 6 and len(group.evaluated) == 2
-  np.testing.assert_equal(group.metrics(), {'psnr': [4.0, 5.0], 'ssim': [math.nan, math.nan]})
-  assert [run.finished for run in group.runs] == [True, True, False]
+  assert groups.metrics([group]) == ['psnr', 'ssim']
+  assert [line['psnr'] for line in group.evaluated] == [4.0, 5.0]
+  assert math.isnan(group.evaluated[0]['ssim']) and 'ssim' not in group.evaluated[1]
   (without,) = _groups(tmp_path / 'b', ((), {}), ((), {'seed': 1}))
-  assert without.step == 6 and without.metrics() == {}
+  assert without.step == 0 and groups.metrics([without]) == []
 
 
 def test_a_run_is_finished_if_its_config_and_last_step_are_those(tmp_path):

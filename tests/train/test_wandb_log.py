@@ -5,13 +5,13 @@ import contextlib
 import numpy as np
 import pytest
 
-from depthjax.configuring import ConfigError
+from depthjax.files.errors import InputError
 from depthjax.train import log as log_lib
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
   monkeypatch.setitem(__import__('sys').modules, 'wandb', None)
-  with pytest.raises(ConfigError, match=r"log.wandb is True, but .* install 'depthjax\[wandb\]'"):
+  with pytest.raises(InputError, match=r"log.wandb: needs .* install 'depthjax\[wandb\]'"):
     log_lib.Log(tmp_path, start=0, total=2, wandb={})
 
 

@@ -1,26 +1,23 @@
 """`depthjax compare`: a table of runs in the terminal; a page with all metrics and curves."""
 
-import collections
 import math
 import pathlib
-import statistics
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
+import numpy as np
 
 from depthjax.commands import runner
 from depthjax.commands.compare import Options
+from depthjax.commands.work import tables
 from depthjax.configuring import ConfigError
 from depthjax.files import atomic, plots
 from depthjax.files.errors import InputError
 from depthjax.files.report import Report
 from depthjax.study import groups as groups_lib
-from depthjax.study.groups import Group, Line, Run
+from depthjax.study.groups import Group, Run
 
 _SHOWN = 6  # Metrics in the terminal.
 _FIELDS = 4  # If more fields differ, they are in one column.
-_WIDEST = 60  # Characters of a column in the terminal.
 
 
 def run(options: Options) -> None:
@@ -33,8 +30,10 @@ def run(options: Options) -> None:
   if runs:
     groups = groups_lib.group(runs)
     names = groups_lib.differing(groups) or ['task']
-    metrics = groups_lib.metric_names([group.metrics() for group in groups])
-    _print(groups, names, metrics)
+    metrics = groups_lib.metrics(groups)
+    tables.show(*_cells(groups, names, metrics[:_SHOWN]))
+    if len(metrics) > _SHOWN:
+      print(f'{len(metrics) - _SHOWN} more metrics are in the page')
     _report(groups, names, metrics).write(options.output)
     print(f'all metrics and curves: {options.output}')
   if failed or not runs:
@@ -53,42 +52,22 @@ def _read(paths: Sequence[pathlib.Path]) -> tuple[list[Run], int]:
   return runs, failed
 
 
-def _print(groups: Sequence[Group], names: Sequence[str], metrics: Sequence[str]) -> None:
-  head, body = _cells(groups, names, metrics[:_SHOWN])
-  table = Table()
-  for title in head:
-    left = title not in ('seeds', 'steps', *metrics)
-    table.add_column(title, justify='left' if left else 'right', max_width=_WIDEST)
-  for row in body:
-    table.add_row(*row)
-  console = Console(markup=False)
-  # A table wider than the terminal wraps its lines instead of truncating numbers.
-  wanted = console.measure(table, options=console.options.update(max_width=1000)).maximum
-  console.width = max(console.width, wanted)
-  console.print(table)
-  if len(metrics) > _SHOWN:
-    print(f'{len(metrics) - _SHOWN} more metrics are in the page')
-
-
 def _cells(
   groups: Sequence[Group], names: Sequence[str], metrics: Sequence[str]
 ) -> tuple[list[str], list[list[str]]]:
   """Headings and rows of text: fields, seeds, steps, metrics."""
-  body = []
+  body, few = [], len(names) <= _FIELDS
   for group in groups:
-    steps, values = group.runs[0].steps, group.metrics()
-    body.append(
-      ([_text(group, name) for name in names] if len(names) <= _FIELDS else [_label(group, names)])
-      + [_part(len(group.evaluated), len(group.runs)), _part(group.step, steps)]
-      + [_mean(values.get(metric, [])) for metric in metrics]
-    )
-  fields = _short(names) if len(names) <= _FIELDS else ['config']
-  return [*fields, 'seeds', 'steps', *metrics], body
+    fields = [_text(group, name) for name in names] if few else [_label(group, names)]
+    lines = group.evaluated
+    seeds, steps = _part(len(lines), len(group.runs)), _part(group.step, group.runs[0].steps)
+    means = [_mean([line[name] for line in lines if name in line]) for name in metrics]
+    body.append([*fields, seeds, steps, *means])
+  return [*(names if few else ['config']), 'seeds', 'steps', *metrics], body
 
 
 def _label(group: Group, names: Sequence[str]) -> str:
-  texts = (f'{x}={_text(group, name)}' for x, name in zip(_short(names), names, strict=True))
-  return ', '.join(texts)
+  return ', '.join(f'{name}={_text(group, name)}' for name in names)
 
 
 def _part(count: int, total: int) -> str:
@@ -97,21 +76,15 @@ def _part(count: int, total: int) -> str:
 
 def _mean(values: Sequence[float]) -> str:
   """Mean ± standard deviation."""
-  if not values or math.isnan(mean := statistics.fmean(values)):
+  if not values:
     return '–'
-  return f'{mean:#.4g} ± {statistics.stdev(values):.2g}' if len(values) > 1 else f'{mean:#.4g}'
+  error = f' ± {np.std(values, ddof=1):.2g}' if len(values) > 1 else ''
+  return f'{np.mean(values):#.4g}{error}'
 
 
 def _text(group: Group, name: str) -> str:
   value = group.fields.get(name)
   return '–' if value is None else str(tuple(value) if isinstance(value, list) else value)
-
-
-def _short(names: Sequence[str]) -> list[str]:
-  """The last parts of dotted names, where they are unique."""
-  last = [name.rpartition('.')[2] for name in names]
-  count = collections.Counter(last)
-  return [x if count[x] == 1 else name for x, name in zip(last, names, strict=True)]
 
 
 def _report(groups: Sequence[Group], names: Sequence[str], metrics: Sequence[str]) -> Report:
@@ -133,17 +106,12 @@ def _report(groups: Sequence[Group], names: Sequence[str], metrics: Sequence[str
   return report
 
 
-def _plot(groups: Sequence[Group], labels: Sequence[str], lines: str, name: str) -> bytes:
-  """The curves of one scalar, of all runs."""
-  series = [
-    (label, [_points(getattr(run, lines), name) for run in group.runs])
-    for label, group in zip(labels, groups, strict=True)
-  ]
-  if lines == 'train':
-    return plots.curve(series, x_label='step', y_label=name)
-  options = {'size': (3, 2), 'logarithmic': False, 'legend': False}
-  return plots.curve(series, x_label='step', y_label='', **options)
-
-
-def _points(lines: Sequence[Line], name: str) -> tuple[list[int], list[float]]:
-  return [line['step'] for line in lines], [groups_lib.number(line, name) for line in lines]
+def _plot(groups: Sequence[Group], labels: Sequence[str], kind: str, name: str) -> bytes:
+  """The curves of one scalar, of all runs; `kind` is 'train' or 'evals'."""
+  series = []
+  for label, group in zip(labels, groups, strict=True):
+    logs = [getattr(run, kind) for run in group.runs]
+    curves = [([x['step'] for x in log], [x.get(name, math.nan) for x in log]) for log in logs]
+    series.append((label, curves))
+  small = kind == 'evals'
+  return plots.curve(series, x_label='step', y_label='' if small else name, small=small)

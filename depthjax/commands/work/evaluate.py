@@ -1,15 +1,11 @@
 """`depthjax evaluate`: scores of a run's checkpoint, or of weights, on a split."""
 
-import json
-import math
 from typing import Any
 
 import jax
 from absl import flags
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from depthjax.commands.work import tables
 from depthjax.configuring import ConfigError
 from depthjax.files import atomic, weights
 from depthjax.train import evaluate as evaluate_lib
@@ -50,33 +46,26 @@ def run(values: flags.FlagValues, terms: resume.Terms) -> None:
     state = evaluate_lib.with_parameters(state)
     scores['parameters'] = evaluate_lib.evaluate(experiment, state, values.split)
   if jax.process_index() == 0:
-    _print(scores, f'{path or workdir}, step {step}, {values.split}', changed)
-    if values.json:
-      _write(values.json, scores, {'split': values.split, 'step': step})
-  if any(x.nans for x in scores.values()):
-    raise NotFinite('; '.join(x.faults for x in scores.values() if x.nans))
+    _show(values, scores, step, changed)
+  if faults := [x.faults for x in scores.values() if x.nans]:
+    raise NotFinite('; '.join(faults))
 
 
-def _print(scores: dict[str, Scores], title: str, changed: dict[str, Any]) -> None:
+def _show(
+  values: flags.FlagValues, scores: dict[str, Scores], step: int | None, changed: dict[str, Any]
+) -> None:
+  """Prints the scores, and writes them as JSON if --json is given."""
   first = scores['averaged']
-  table = Table('metric', box=box.SIMPLE)
-  for name in scores:
-    table.add_column(name, justify='right')
-  for metric in first.means:
-    table.add_row(metric, *(f'{x.means[metric]:.4f}' for x in scores.values()))
-  print(f'{title}: {first.examples} examples')
+  where = values.weights or values.workdir
+  print(f'{where}, step {step}, {values.split}: {first.examples} examples')
   if changed:
     print(f'other config than in training: {resume.describe(changed)}')
-  Console(soft_wrap=True).print(table)
+  body = [[x, *(f'{found.means[x]:.4f}' for found in scores.values())] for x in first.means]
+  tables.show(['metric', *scores], body)
   if first.faults:
     print(first.faults)
-
-
-def _write(path: str, scores: dict[str, Scores], about: dict[str, Any]) -> None:
-  """Writes JSON, NaN as null."""
-  first = scores['averaged']
-  table = {**about, 'examples': first.examples, 'unreadable': first.unreadable}
-  for name, x in scores.items():
-    means = {metric: None if math.isnan(mean) else mean for metric, mean in x.means.items()}
-    table[name] = {'means': means, 'nans': x.nans}
-  atomic.write_bytes(path, (json.dumps(table, indent=2) + '\n').encode(), ('.json',))
+  if values.json:
+    about = {'split': values.split, 'step': step}
+    about |= {'examples': first.examples, 'unreadable': first.unreadable}
+    found = {name: {'means': x.means, 'nans': x.nans} for name, x in scores.items()}
+    atomic.write_json(values.json, about | found)

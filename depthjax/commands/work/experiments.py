@@ -1,6 +1,5 @@
 """`depthjax train`, `evaluate` and `plan`: the commands that take a config."""
 
-import json
 import signal
 import sys
 from typing import NoReturn
@@ -65,5 +64,4 @@ def _plan(values: flags.FlagValues, terms: resume.Terms) -> None:
   plan = planning.plan(config, topology, **fields, progress=say.print)
   report.show(plan, say)
   if values.json:
-    text = json.dumps(report.as_json(plan), indent=2) + '\n'
-    atomic.write_bytes(values.json, text.encode(), ('.json',))
+    atomic.write_json(values.json, report.as_json(plan))

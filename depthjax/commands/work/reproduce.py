@@ -3,52 +3,45 @@
 import pathlib
 from collections.abc import Collection
 
-from rich.console import Console
-from rich.table import Table as Grid
-
-from depthjax import configuring
 from depthjax.commands import runner
 from depthjax.commands.reproduce import Options
-from depthjax.configuring import ConfigError
+from depthjax.commands.work import tables
+from depthjax.configuring import ConfigError, parse_fields
 from depthjax.files.errors import InputError
 from depthjax.pipelines.refine import refine
 from depthjax.reproduce import deeplens, sddr, table
 from depthjax.reproduce.lab import Lab
+from depthjax.train import workdir
 
 _PAPERS = {'deeplens': deeplens, 'sddr': sddr}
 
 
 def run(options: Options) -> None:
   """Reproduces one table."""
-  name, size, root, configs, change, given, seeds, document = options
+  name, size, root, change, given, seeds, document = options
   paper, change = _PAPERS[name.partition('/')[0]], change or []
-  _check_paths(document, root)
+  root = workdir.resolve(root)
+  if document is not None:
+    _check_document(document)
   weights = _weights(given or [], paper.EXPERIMENTS)
-  fields = configuring.parse_fields(change)
-  configs = configs or configuring.PACKAGED
-  used = set()
   labs = [
-    Lab(root.absolute(), configs, size, fields, paper.EXPERIMENTS, weights, used, seed)
-    for seed in range(seeds)
+    Lab(root, size, parse_fields(change), paper.EXPERIMENTS, weights, seed) for seed in range(seeds)
   ]
   for experiment in paper.EXPERIMENTS:  # Refuses unknown fields before hours of training.
     labs[0].config(experiment)
   runner.hush()
   filled = table.fill(paper.TABLES[name], labs)
-  _print(filled)
+  tables.show(*table.cells(filled), title=f'{filled.table.name}: {filled.table.title}')
+  print(f'Data: {filled.table.data}\nExpected: {filled.table.expected}')
   if document is not None:
-    runs = sorted(set().union(*(lab.origins for lab in labs)) - {''})
-    origin = _origin(name, size, change, used, seeds)
+    runs = sorted(set().union(*(lab.origins for lab in labs)))
+    origin = _origin(name, size, change, set().union(*(lab.used for lab in labs)), seeds)
     table.write(document, name, table.markdown(filled, *origin, runs))
     print(f'written: {document}')
 
 
-def _check_paths(document: pathlib.Path | None, root: pathlib.Path) -> None:
-  """Refuses paths that cannot be written, before hours of training."""
-  if root.exists() and not root.is_dir():
-    raise InputError(root, 'is not a folder', 'a folder or a new name')
-  if document is None:
-    return
+def _check_document(document: pathlib.Path) -> None:
+  """Refuses a document that cannot be written, before hours of training."""
   try:
     document.parent.mkdir(parents=True, exist_ok=True)
   except OSError as error:
@@ -83,17 +76,3 @@ def _origin(
   words += f' with {", ".join(changes)}' if changes else ''
   words += f', {", ".join(sorted(given))} not trained but given' if given else ''
   return command, f'{words}, evaluated on the split test'
-
-
-def _print(filled: table.Filled) -> None:
-  head, body = table.cells(filled)
-  grid = Grid(title=f'{filled.table.name}: {filled.table.title}')
-  for i, column in enumerate(head):
-    grid.add_column(column, justify='left' if i == 0 else 'right')
-  for row in body:
-    grid.add_row(*row)
-  console = Console()
-  # A table wider than the terminal wraps its lines instead of truncating numbers.
-  wanted = console.measure(grid, options=console.options.update(max_width=1000)).maximum
-  console = Console(width=max(console.width, wanted))
-  console.print(grid, f'Data: {filled.table.data}', f'Expected: {filled.table.expected}', sep='\n')

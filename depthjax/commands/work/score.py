@@ -1,7 +1,6 @@
 """`depthjax score`: scores every record of a dataset and prints the means."""
 
 import functools
-import json
 import math
 import pathlib
 from collections.abc import Callable
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 from rich import progress
 from rich.console import Console
-from rich.table import Table
 
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 from depthjax.commands.score import Options
+from depthjax.commands.work import tables
 from depthjax.configuring import ConfigError
 from depthjax.data.records import evaluation as records_lib
 from depthjax.files import atomic
@@ -70,7 +69,7 @@ def run(options: Options) -> None:
       given = {name: getattr(options, name) for name in names}
       result = {'dataset': found.part.where, 'split': split, 'in_split': len(found)}
       result |= {'options': given, 'note': note, 'means': means}
-      _write(output, {**result, 'records': scores, 'failed': failed})
+      atomic.write_json(output, {**result, 'records': scores, 'failed': failed})
   if failed:
     raise ConfigError(f'{len(failed)} of {total} records failed')
   if broken := [name for name, rows in scores.items() if _has_nan(rows)]:
@@ -188,20 +187,10 @@ def _means(scores: dict[str, Scores]) -> Scores:
 def _print(title: str, means: Scores, note: str) -> None:
   """Prints a table with one row per renderer or prediction."""
   shown = [metric for metric in _COLUMNS if any(metric in row for row in means.values())]
-  table = Table()
-  table.add_column('')
-  for metric in shown:
-    table.add_column(_COLUMNS[metric][0], justify='right')
+  body = []
   for name, row in means.items():
     values = ((row.get(metric), _COLUMNS[metric][1]) for metric in shown)
-    table.add_row(name, *('-' if x is None else f'{x:{form}}' for x, form in values))
+    body.append([name, *('-' if x is None else f'{x:{form}}' for x, form in values)])
   print(title)
-  console = Console()
-  console.print(table)
-  console.print(note)
-
-
-def _write(path: pathlib.Path, result: dict[str, Any]) -> None:
-  """Writes JSON, NaN as null."""
-  plain = json.loads(json.dumps(result, default=str), parse_constant=lambda _: None)
-  atomic.write_bytes(path, f'{json.dumps(plain, indent=2)}\n'.encode(), ('.json',))
+  tables.show(['', *(_COLUMNS[metric][0] for metric in shown)], body)
+  print(note)

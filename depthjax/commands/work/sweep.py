@@ -1,9 +1,6 @@
 """`depthjax sweep`: trains the runs of a sweep, or prints their commands."""
 
-import pathlib
-
 import jax
-import ml_collections
 
 from depthjax import configuring
 from depthjax.commands import runner
@@ -23,33 +20,30 @@ def run(options: Options) -> None:
   """
   runs = grid.runs(options.change or [], options.seeds)
   plain = configuring.load(options.config)
-  configs = [configuring.with_fields(plain, run.fields) for run in runs]
-  for config in configs:
+  configs = {name: configuring.with_fields(plain, fields) for name, fields in runs.items()}
+  for config in configs.values():
     # The commands that --print writes may be for another machine.
     printed = config.parallel.devices or config.parallel.fsdp
     configuring.check(config, devices=printed if options.show else jax.device_count())
   if options.show:
-    print(*(grid.command(options.config, run, options.workdir) for run in runs), sep='\n')
+    for name, fields in runs.items():
+      print(grid.command(options.config, fields, options.workdir / name))
     return
   workdir = workdir_lib.resolve(options.workdir)
   runner.hush()
   failed = {}
-  for number, (run, config) in enumerate(zip(runs, configs, strict=True), 1):
-    print(f'[{number}/{len(runs)}] {run.name}', flush=True)
+  for number, (name, config) in enumerate(configs.items(), 1):
+    print(f'[{number}/{len(runs)}] {name}', flush=True)
     try:
-      _train(config, workdir / run.name, resume.Terms(defaults=plain))
+      if groups.finished(workdir / name, config):
+        print(f'finished before: {workdir / name}')
+      else:
+        loop.train(config, workdir / name, resume.Terms(defaults=plain))
     except (ConfigError, InputError, NotFinite) as error:
-      runner.say(f'{run.name}: {error}')
-      failed[run.name] = error
+      runner.say(f'{name}: {error}')
+      failed[name] = error
   if failed:
     refused = any(not isinstance(error, NotFinite) for error in failed.values())
     message = f'{len(failed)} of {len(runs)} runs failed: {"; ".join(failed)}'
     raise (ConfigError if refused else NotFinite)(message)
   print(f'done: depthjax compare {options.workdir}')
-
-
-def _train(config: ml_collections.ConfigDict, workdir: pathlib.Path, terms: resume.Terms) -> None:
-  if groups.finished(workdir, config):
-    print(f'finished before: {workdir}')
-  else:
-    loop.train(config, workdir, terms)

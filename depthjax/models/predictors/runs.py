@@ -12,9 +12,8 @@ class _FromConfig(dict):
   """Finds the predictors of other packages too: of the task's name, or in the task's module."""
 
   def __missing__(self, task: str) -> Callable[[Mapping[str, Any]], tuple[Predictor, Any]]:
-    name = plugins.reference('tasks', task).partition(':')[0]
-    if task in plugins.names('models'):
-      name = task
+    own = task in plugins.names('models')
+    name = task if own else plugins.reference('tasks', task).partition(':')[0]
     try:
       return plugins.find('models', name, 'task', {})
     except ValueError as error:
