@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 
 from depthjax.configuring import ConfigError
+from depthjax.data import splits
 from depthjax.plan import costs as costs_lib
 from depthjax.plan import program as program_lib
 from depthjax.plan import work as work_lib
@@ -111,7 +112,7 @@ def plan(
   progress(f'compiling the train step, batch {config.batch_size}')
   compiled = functools.partial(_compiled, config=config, topology=topology, quick=quick)
   train = compiled(experiment.runner.step, arguments)
-  size = experiment_lib.evaluation_batch_size(config, len(devices))
+  size = splits.rounded(config.eval.batch_size or config.batch_size, len(devices))
   progress(f'compiling the evaluation step, batch {size}')
   batch = experiment_lib.placeholder_batch(config, size)
   evaluate = compiled(experiment.evaluate, (*arguments[:2], batch))

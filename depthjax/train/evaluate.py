@@ -156,9 +156,7 @@ def from_weights(
 def with_parameters(state: TrainState) -> TrainState:
   """The state with the parameters themselves in place of their averages."""
   variables = {'params': state.params, **state.model_state}
-  return state.replace(
-    ema=jax.tree.map(lambda x, like: jax.device_put(x, like.sharding), variables, state.ema)
-  )
+  return state.replace(ema=jax.device_put(variables, jax.tree.map(lambda x: x.sharding, state.ema)))
 
 
 def differences(
