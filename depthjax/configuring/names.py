@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,7 +60,10 @@ def _wrong(table: Mapping[str, Any], known: Mapping[str, Any], prefix: str = '')
 
 
 def _fits(value: Any, known: Any) -> bool:
-  """Whether a value can replace a known one: an int a float, a list a tuple."""
+  """Whether a value can replace a known one: an int a float, a list a tuple, but NaN nothing."""
+  parts = value if isinstance(value, tuple) else (value,)
+  if any(isinstance(x, float) and math.isnan(x) for x in parts):
+    return False
   if isinstance(value, bool) or isinstance(known, bool):
     return type(value) is type(known)
   others = {float: (int, float), tuple: (list, tuple)}

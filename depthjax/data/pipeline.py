@@ -154,9 +154,6 @@ class Once(Sequence):
     return {**record, 'index': np.uint32(index)}
 
 
-class Number(grain.transforms.MapWithIndex):
+def numbered(index: int, record: dict[str, Any]) -> dict[str, Any]:
   """Adds `index`, the example's number in the stream of all processes, modulo 2^32: uint32 []."""
-
-  def map_with_index(self, index, element):
-    """The record with its index; the indices of a batch are consecutive."""
-    return {**element, 'index': np.uint32(index % 2**32)}
+  return {**record, 'index': np.uint32(index % 2**32)}

@@ -46,7 +46,7 @@ def batches(
   Raises ValueError: a field out of range, or a source that cannot be read.
   """
   if split == 'train':
-    ds = _kind(fields).records(fields, split, seed).apply(pipeline.Number())
+    ds = _kind(fields).records(fields, split, seed).map_with_index(pipeline.numbered)
     return pipeline.batched(ds, batch_size=batch_size, shard=shard)
   ds = _kind(fields).records(fields, split, _SEEDS[split])
   count = min(count or (pipeline.DRAWN if len(ds) >= pipeline.EPOCH else len(ds)), len(ds))

@@ -10,6 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 
+from depthjax import configuring
 from depthjax.configuring import ConfigError
 from depthjax.data import splits
 from depthjax.plan import costs as costs_lib
@@ -163,9 +164,7 @@ def _experiment(config: ml_collections.ConfigDict, topology: Topology) -> tuple[
 
 
 def _trial(config: ml_collections.ConfigDict, topology: Topology, size: int) -> Trial:
-  config = config.copy_and_resolve_references()
-  with config.unlocked():
-    config.batch_size = size
+  config = configuring.with_fields(config, {'batch_size': size})
   experiment, arguments = _experiment(config, topology)
   step = _compiled(experiment.runner.step, arguments, config=config, topology=topology, quick=True)
   return Trial(step.fits, step.required)

@@ -125,19 +125,14 @@ def restore(
 
   Raises InputError: no checkpoint (of that step), a damaged one, or one of another model.
   """
+  experiment, found = _build(config), None
   folder = pathlib.Path(workdir) / 'checkpoints'
-  missing = InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')
-  if not folder.is_dir():
-    raise missing
-  with contextlib.closing(Checkpoints(folder, read_only=True)) as checkpoints:
-    kept = list(checkpoints.records())
-    if not kept:
-      raise missing
-    if step is not None and step not in kept:
-      right = f'one of the steps {", ".join(map(str, kept))}'
-      raise InputError(workdir, f'holds no checkpoint of step {step}', right)
-    experiment = _build(config)
-    return experiment, checkpoints.restore_newest(experiment.runner.abstract, step)[0]
+  if folder.is_dir():
+    with contextlib.closing(Checkpoints(folder, read_only=True)) as checkpoints:
+      found = checkpoints.restore_newest(experiment.runner.abstract, step)
+  if found is None:
+    raise InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')
+  return experiment, found[0]
 
 
 def from_weights(

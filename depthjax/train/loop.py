@@ -180,23 +180,21 @@ class _Run(NamedTuple):
   def evaluate(self, state: Any, step: int) -> dict[str, float]:
     """Evaluates and exports the averaged variables; returns the metrics."""
     config = self.config
-    with self.clock.timed('pause'):
-      try:
-        scores = evaluate_lib.evaluate(self.experiment, state, 'val', each=self.stops.check)
-      except stopping.Stopped:
+
+    def check() -> None:
+      if self.stops.now():
         self.stopped(state, step)
+
+    with self.clock.timed('pause'):
+      scores = evaluate_lib.evaluate(self.experiment, state, 'val', each=check)
       pictures = evaluate_lib.draw(self.experiment, config, state)
       variables = self.experiment.runner.replicate(state.ema)
       if jax.process_index() == 0:
         evaluate_lib.write_pictures(self.workdir / 'pictures', step, pictures)
-        metadata = {
-          'task': config.task,
-          'step': step,
-          'config': config.to_dict(),
-          'provenance': self.origin,
-        }
+        about = {'task': config.task, 'step': step, 'config': config.to_dict()}
+        about['provenance'] = self.origin
         path = self.workdir / 'weights.safetensors'
-        weights.save_weights(path, jax.device_get(variables), metadata)
+        weights.save_weights(path, jax.device_get(variables), about)
       self.log.pictures(step, pictures)
       # Last, so that an evaluation in the log is complete.
       self.log.write(step, scores.means, kind='eval')

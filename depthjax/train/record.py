@@ -44,9 +44,8 @@ def changes(
   """
   now = deciding(config.to_dict())
   was = deciding(defaults) | deciding(recorded)
-  names = sorted(now.keys() | was.keys())
-  found = {name: Change(was.get(name), now.get(name)) for name in names}
-  return {name: change for name, change in found.items() if change.was != change.now}
+  both = {name: Change(was.get(name), now.get(name)) for name in sorted(now | was)}
+  return {name: change for name, change in both.items() if change.was != change.now}
 
 
 def write(

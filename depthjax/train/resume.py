@@ -54,23 +54,20 @@ def restore(
   With `at`, the checkpoint of that step; later ones are renamed to STEP.replaced.
 
   Raises:
-    ConfigError: the run has another config, is already past `config.steps`, or has no checkpoint of
-      step `at`; or prepared scenes were drawn with other fields.
-    InputError: the checkpoint is of another model, all are damaged, or config.json is.
+    ConfigError: the run has another config, or is already past `config.steps`; or prepared scenes
+      were drawn with other fields.
+    InputError: config.json is damaged, and as Checkpoints.restore_newest.
   """
   if not terms.change:
     _same_scenes(config)
   records = checkpoints.records()
-  if at is not None and at not in records:
-    kept = ', '.join(map(str, records)) or 'none'
-    raise ConfigError(f'--resume is {at}; {workdir} has the checkpoints of steps: {kept}')
-  if not records:
+  if not records and at is None:
     state = experiment.runner.init(experiment_lib.seed_key(config.seed))
     if config.initialise.weights:
       state = initialise.from_weights(state, config.initialise)
     return Start(state, 0, Means({}), {})
   changed = same_run(config, workdir / record.NAME, terms)
-  newest = max(records) if at is None else at
+  newest = max((step for step in records if at in (None, step)), default=0)
   if newest > config.steps:
     raise ConfigError(f'steps is {config.steps}; the run in {workdir} is already at step {newest}')
   state, step = checkpoints.restore_newest(experiment.runner.abstract, at)
