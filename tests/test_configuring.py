@@ -181,7 +181,6 @@ def test_numbers_below_their_minimum_are_refused(field, bound):
 @pytest.mark.parametrize(
   'fields, machine, message',
   [
-    ({'task': ''}, {}, "task is ''; it must be the name of a module"),
     ({'ema': float('nan')}, {}, 'ema is nan (expected float)'),
     ({'data__covers': (0.1, float('nan'))}, {}, 'data.covers is (0.1, nan) (expected tuple)'),
     ({'ema': 1.0}, {}, 'ema is 1.0; it must be below 1'),

@@ -42,8 +42,6 @@ def check(config: ml_collections.ConfigDict, *, devices: int = 1, processes: int
   """
   check_names(config)
   _check_ranges(config)
-  if not config.task:
-    raise ConfigError("task is ''; it must be the name of a module in depthjax.tasks")
   _check_rules(config)
   _check_optimizer(config.optimizer)
   devices = _check_parallel(config.parallel, devices, processes)

@@ -22,8 +22,13 @@ def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> Non
 
   Raises ConfigError that begins with `where` and names all wrong fields, with the nearest names.
   """
-  table = config.to_dict()
-  known = _known(table.get('task', ''), table.get('data', {}).get('kind', 'scene'))
+  table, scenes = config.to_dict(), fields.scenes().to_dict()
+  task, kind = table.get('task', ''), table.get('data', {}).get('kind', 'scene')
+  predictions = {'depth_source': '', 'predictions': fields.predictions().to_dict()}
+  kinds = {'scene': scenes, 'predictions': scenes | predictions}
+  known = base(task) | {'data': kinds.get(kind)}  # None where a table may have any fields.
+  if task not in files.packaged():
+    known |= dict.fromkeys(_OF_TASK)
   if wrong := list(_wrong(table, known)):
     raise ConfigError(f'{where}: {", ".join(wrong)}')
 
@@ -35,16 +40,6 @@ def base(task: str) -> dict[str, Any]:
   return (
     files.run_file(files.PACKAGED / f'{task}.py') if packaged else fields.defaults()
   ).to_dict()
-
-
-def _known(task: str, kind: str) -> dict[str, Any]:
-  """The known fields; None where a table may have any."""
-  known, scenes = base(task), fields.scenes().to_dict()
-  if task not in files.packaged():
-    known = known | dict.fromkeys(_OF_TASK)
-  predictions = {'depth_source': '', 'predictions': fields.predictions().to_dict()}
-  kinds = {'scene': scenes, 'predictions': scenes | predictions}
-  return known | {'data': kinds.get(kind)}
 
 
 def _wrong(table: Mapping[str, Any], known: Mapping[str, Any], prefix: str = '') -> Iterator[str]:

@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 from collections.abc import Collection, Coroutine, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -45,19 +45,20 @@ class _Manager(ocp.CheckpointManager):
       return None
 
 
-class _Kept:
+class _Kept(NamedTuple):
   """Orbax's policy: the newest `keep`, multiples of `keep_every`, the one with the lowest loss."""
 
-  def __init__(self, keep: int, keep_every: int):
-    self._keep, self._every = keep, keep_every
+  keep: int
+  keep_every: int
 
   def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
     del context
     losses = means.losses({one.step: one.metrics or {} for one in checkpoints})
-    kept = {one.step for one in checkpoints[-self._keep :]}
+    kept = {one.step for one in checkpoints[-self.keep :]}
     kept |= {min(losses, key=losses.get)} if losses else set()
     return [
-      one.step in kept or bool(self._every) and one.step % self._every == 0 for one in checkpoints
+      one.step in kept or bool(self.keep_every) and one.step % self.keep_every == 0
+      for one in checkpoints
     ]
 
 

@@ -32,15 +32,6 @@ class Terms(NamedTuple):
 STRICT = Terms()
 
 
-class Start(NamedTuple):
-  """A state, its step, its means, and the fields that differ from the recorded config."""
-
-  state: Any
-  step: int
-  means: Means
-  changed: Mapping[str, record.Change]
-
-
 def restore(
   experiment: Experiment,
   config: ml_collections.ConfigDict,
@@ -48,9 +39,10 @@ def restore(
   workdir: pathlib.Path,
   terms: Terms = STRICT,
   at: int | None = None,
-) -> Start:
+) -> tuple[Any, int, Means, dict[str, record.Change]]:
   """The newest undamaged checkpoint, or a new state and step 0 if there is no checkpoint.
 
+  Returns the state, its step, its means, and the fields that differ from the recorded config.
   With `at`, the checkpoint of that step; later ones are renamed to STEP.replaced.
 
   Raises:
@@ -65,7 +57,7 @@ def restore(
     state = experiment.runner.init(experiment_lib.seed_key(config.seed))
     if config.initialise.weights:
       state = initialise.from_weights(state, config.initialise)
-    return Start(state, 0, Means({}), {})
+    return state, 0, Means({}), {}
   changed = same_run(config, workdir / record.NAME, terms)
   newest = max((step for step in records if at in (None, step)), default=0)
   if newest > config.steps:
@@ -73,7 +65,7 @@ def restore(
   state, step = checkpoints.restore_newest(experiment.runner.abstract, at)
   if at is not None:
     checkpoints.set_aside([later for later in records if later > at], 'replaced')
-  return Start(state, step, Means(records[step], step), changed)
+  return state, step, Means(records[step], step), changed
 
 
 def _same_scenes(config: ml_collections.ConfigDict) -> None:

@@ -1,8 +1,7 @@
 """The train step: a pure function of state, frozen networks, hyperparameters and batch.
 
-It is the same for every task.
-
-Features wrap the gradient function: `accumulate`, `parallel.averaged`, `parallel.all_gathered`.
+It is the same for every task. Features wrap the gradient function: `accumulate`,
+`parallel.averaged`, `parallel.all_gathered`.
 """
 
 from collections.abc import Callable
@@ -35,8 +34,6 @@ class TrainState:
 
 # (state, frozen, batch) -> gradients, model state, scalars.
 Gradients = Callable[[TrainState, Any, Any], tuple[Any, Any, dict[str, jax.Array]]]
-# (params, model_state) -> whether each of their leaves is trained.
-Trained = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def init_state(
@@ -53,14 +50,14 @@ def init_state(
 
 
 def gradients(
-  state: TrainState, frozen: Any, batch: Any, *, task: Task, trained: Trained
+  state: TrainState, frozen: Any, batch: Any, *, task: Task, trained: Callable
 ) -> tuple[Any, Any, dict]:
   """Gradients of the mean loss of a batch, the new model state, and scalars by name.
 
   Args:
     frozen: variables of the frozen networks, by name.
-    trained: selects the leaves to train. The others have the gradient 0 and need no backward pass;
-      their model state does not change.
+    trained: (params, model_state) -> whether each of their leaves is trained. The other parameters
+      have the gradient 0 and need no backward pass; the other model state does not change.
   """
   key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
   inputs = jax.lax.stop_gradient(task.inputs(frozen, batch))

@@ -1,48 +1,41 @@
 """SIGTERM and SIGINT: the processes of a run agree on the point at which all of them stop."""
 
 import contextlib
+import itertools
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
 
 
-class Stops:
-  """The points at which a run can stop: before each step and each batch of an evaluation.
-
-  With several processes it queries JAX's preemption service, which `jax.distributed.initialize`
-  starts: the service catches SIGTERM on any process, informs the others within a second and returns
-  the first point that none of them has passed. A query needs no communication.
-  """
-
-  def __init__(self, requested: threading.Event):
-    self._requested, self._point = requested, 0
-
-  def now(self) -> bool:
-    """Whether the run stops here; all processes call this at the same points in the same order."""
-    self._point += 1
-    if jax.distributed.is_initialized():
-      return multihost_utils.reached_preemption_sync_point(self._point)
-    return self._requested.is_set()
-
-
 @contextlib.contextmanager
-def on_signals() -> Iterator[Stops]:
-  """The stopping points of a run: SIGTERM or SIGINT stops it there.
+def on_signals() -> Iterator[Callable[[], bool]]:
+  """Yields a function that says whether the run stops here, after SIGTERM or SIGINT.
 
-  A second SIGINT ends the process at once, also during a compilation, after which a signal handler
-  of Python would run: Python writes signals to a pipe when they come, and a thread reads them.
+  All processes call it at the same points in the same order: before each step and each batch of an
+  evaluation. Several processes query JAX's preemption service, without communication: it catches
+  SIGTERM on any process, informs the others within a second and returns the first point that none
+  of them has passed.
+
+  A second SIGINT ends the process at once, by a thread that reads signals from a pipe. A signal
+  handler of Python would run only after the compilation or step in progress.
   """
-  requested, alone = threading.Event(), not jax.distributed.is_initialized()
+  alone, points = not jax.distributed.is_initialized(), itertools.count(1)
+  requested = threading.Event()
 
   def stop(*_: Any) -> None:
     requested.set()
     if not alone:
       signal.raise_signal(signal.SIGTERM)  # To JAX's preemption service.
+
+  def stops() -> bool:
+    if alone:
+      return requested.is_set()
+    return multihost_utils.reached_preemption_sync_point(next(points))
 
   with contextlib.ExitStack() as stack:
     if threading.current_thread() is threading.main_thread():
@@ -56,7 +49,7 @@ def on_signals() -> Iterator[Stops]:
       stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(write))
       for number in (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,):
         stack.callback(signal.signal, number, signal.signal(number, stop))
-    yield Stops(requested)
+    yield stops
 
 
 def _end_at_second_interrupt(signals: int) -> None:

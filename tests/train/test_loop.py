@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 
-from depthjax.configuring import ConfigError
 from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.train import checkpoint, evaluate, loop, resume
