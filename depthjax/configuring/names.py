@@ -11,8 +11,6 @@ import ml_collections
 from depthjax.configuring import fields, files
 from depthjax.configuring.errors import ConfigError
 
-_OF_TASK = ('model', 'loss', 'render')
-
 
 def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> None:
   """Checks that all fields are known, and their values of the right types.
@@ -28,7 +26,7 @@ def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> Non
   kinds = {'scene': scenes, 'predictions': scenes | predictions}
   known = base(task) | {'data': kinds.get(kind)}  # None where a table may have any fields.
   if task not in files.packaged():
-    known |= dict.fromkeys(_OF_TASK)
+    known |= dict.fromkeys(('model', 'loss', 'render'))
   if wrong := list(_wrong(table, known)):
     raise ConfigError(f'{where}: {", ".join(wrong)}')
 

@@ -43,8 +43,8 @@ def changes(
   `defaults` has the fields that the record lacks because they were added later.
   """
   now = deciding(config.to_dict())
-  was = deciding(defaults) | deciding(recorded)
-  both = {name: Change(was.get(name), now.get(name)) for name in sorted(now | was)}
+  was = now | deciding(defaults) | deciding(recorded)
+  both = {name: Change(was[name], now.get(name)) for name in sorted(was)}
   return {name: change for name, change in both.items() if change.was != change.now}
 
 

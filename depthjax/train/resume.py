@@ -86,10 +86,8 @@ def same_run(
   """
   if not path.exists():
     return {}
-  defaults = record.deciding(config.to_dict()) | record.deciding(configuring.defaults().to_dict())
-  if terms.defaults is not None:
-    defaults = terms.defaults.to_dict()
-  changed = record.changes(config, configuring.recorded(path), defaults)
+  defaults = terms.defaults or configuring.defaults()
+  changed = record.changes(config, configuring.recorded(path), defaults.to_dict())
   changed = {name: change for name, change in changed.items() if name not in terms.ignored}
   refused = {name: change for name, change in changed.items() if name != 'steps'}
   if refused and not terms.change:
