@@ -184,7 +184,7 @@ def _update(task: Task, config: ml_collections.ConfigDict) -> Any:
   grads = functools.partial(step_lib.gradients, task=rendered, trained=trained)
   step = functools.partial(
     step_lib.train_step,
-    gradients=step_lib.accumulate(grads, config.microbatches, trained=trained),
+    gradients=step_lib.accumulate(grads, config.microbatches),
     optimizer=functools.partial(optimizer.make, config.optimizer),
   )
   return jax.jit(step, donate_argnums=0)

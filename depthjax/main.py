@@ -116,11 +116,11 @@ def _where(values: flags.FlagValues) -> str:
   """The config to load: that of --config, or of the run in --workdir."""
   if values.config:
     return values.config
-  if 'weights' in values and values.weights:
+  if values.weights:
     return str(runner.load('files.weights:file_of')(values.weights))
-  workdir = values.workdir if 'workdir' in values else ''
-  if workdir and (pathlib.Path(workdir).expanduser() / configuring.RECORD).is_file():
-    return workdir
+  workdir = pathlib.Path(values.workdir or '').expanduser()
+  if values.workdir and (workdir / configuring.RECORD).is_file():
+    return values.workdir
   right = 'a file or a name such as lensblur:small, or --workdir the folder of a run'
   raise configuring.ConfigError(f'--config is missing; it must be {right}')
 

@@ -210,12 +210,10 @@ def state_shardings(abstract: State, layouts: Sequence, mesh: Mesh, *, min_size:
   """The sharding of every leaf, by the first (regex, 'fsdp' or 'replicated') that matches its path.
 
   Arrays with fewer elements than `min_size` are replicated: splitting them saves nothing. Raises
-  ConfigError if no rule matches a path or a layout is unknown.
+  ConfigError if no rule matches a path.
   """
 
   def sharding(layout: str, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
-    if layout not in ('fsdp', 'replicated'):
-      raise ConfigError(f"unknown layout {layout!r}; use 'fsdp' or 'replicated'")
     splits = layout == 'fsdp' and math.prod(leaf.shape) >= min_size
     spec = _fsdp_spec(leaf.shape, mesh.shape[_FSDP]) if splits else P()
     return NamedSharding(mesh, spec)

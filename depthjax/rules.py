@@ -27,13 +27,9 @@ def by_path(tree: Any) -> dict[str, Any]:
 def match(rules: Sequence[tuple[str, Any]], tree: Any) -> Any:
   """The tree with each leaf replaced by the value of the first rule that matches its path.
 
-  Raises ConfigError if no rule matches a path or a pattern is not a valid regular expression.
+  Raises ConfigError if no rule matches a path.
   """
-  try:
-    compiled = [(re.compile(pattern), value) for pattern, value in rules]
-  except re.error as error:
-    wrong = f'the rule {error.pattern!r} is not a valid regular expression: {error}'
-    raise ConfigError(wrong) from error
+  compiled = [(re.compile(pattern), value) for pattern, value in rules]
 
   def value_of(path, _):
     name = path_name(path)

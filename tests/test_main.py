@@ -88,7 +88,7 @@ def test_overrides_are_parsed_and_the_config_without_them_is_returned(tmp_path):
     (['--config=sddr', 'steps=3'], "unexpected argument 'steps=3'; set config fields by"),
     (
       ['--config=sdr'],
-      'sdr: does not exist; expected a config such as configs/lensblur.py, one of aperture',
+      'sdr: does not exist; expected a config such as configs/lensblur.py, a packaged one (ape',
     ),
   ],
 )

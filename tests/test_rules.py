@@ -35,8 +35,3 @@ def test_a_path_that_no_rule_matches_is_an_error():
   message = "no rule matches 'params/head/0' (rules: 'net', 'tail'); add ('.*', value) at the end"
   with pytest.raises(ConfigError, match=re.escape(message)):
     rules.match((('net', 1), ('tail', 2)), _TREE)
-
-
-def test_an_invalid_pattern_is_an_error_even_if_another_rule_matches():
-  with pytest.raises(ConfigError, match=r"the rule '\(net' is not a valid regular expression: "):
-    rules.match((('.*', 1), ('(net', 2)), _TREE)

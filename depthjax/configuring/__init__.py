@@ -10,9 +10,8 @@ from depthjax.configuring.arguments import apply, parse_arg
 from depthjax.configuring.checks import check
 from depthjax.configuring.errors import ConfigError
 from depthjax.configuring.fields import defaults, lens, predictions, scenes
-from depthjax.configuring.files import PACKAGED, RECORD, packaged, recorded
+from depthjax.configuring.files import PACKAGED, RECORD, recorded
 from depthjax.configuring.loading import load, parse_fields, with_fields
-from depthjax.configuring.names import check_names
 
 __all__ = [
   'PACKAGED',
@@ -20,11 +19,9 @@ __all__ = [
   'ConfigError',
   'apply',
   'check',
-  'check_names',
   'defaults',
   'lens',
   'load',
-  'packaged',
   'parse_arg',
   'parse_fields',
   'predictions',

@@ -35,14 +35,11 @@ def run_file(path: pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
-    get_config = getattr(module, 'get_config', None)
-    config = get_config and get_config(arg)
+    config = module.get_config(arg)
   except ConfigError:
     raise
   except Exception as error:
     raise ConfigError(f'{path}: {_described(error, path)}; expected {right}') from error
-  if get_config is None:
-    raise ConfigError(f'{path}: has no function get_config; expected {right}')
   if not isinstance(config, ml_collections.ConfigDict):
     raise ConfigError(f'{path}: get_config returned {config!r:.60}; expected a ConfigDict')
   return config
@@ -50,13 +47,10 @@ def run_file(path: pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
 
 def _described(error: Exception, path: pathlib.Path) -> str:
   """The kind, the line in this file and the message of an error, as one line."""
-  message, file = str(error), os.path.abspath(path)
-  frames = [(x.filename, x.lineno) for x in traceback.extract_tb(error.__traceback__)]
-  if isinstance(error, SyntaxError):
-    message, frames = error.msg, [*frames, (error.filename, error.lineno)]
-  lines = [line for name, line in frames if os.path.abspath(name or '') == file]
+  frames = traceback.extract_tb(error.__traceback__)
+  lines = [x.lineno for x in frames if os.path.abspath(x.filename) == os.path.abspath(path)]
   where = f' in line {lines[-1]}' if lines else ''
-  return f'{type(error).__name__}{where}: {" ".join(message.split())}'
+  return f'{type(error).__name__}{where}: {" ".join(str(error).split())}'
 
 
 def recorded(path: pathlib.Path) -> dict[str, Any]:

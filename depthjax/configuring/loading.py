@@ -43,7 +43,10 @@ def _read(path: pathlib.Path, arg: str) -> ml_collections.ConfigDict:
   if path.suffix not in ('.json', '.safetensors'):
     return files.run_file(path, arg)
   table = files.recorded(path)
-  return ml_collections.ConfigDict(_filled(_tuples(table), base(table['task'])))
+  config = ml_collections.ConfigDict(base(table['task']))
+  with config.ignore_type():  # `check_names` names all wrong fields.
+    config.update(_tuples(table))
+  return config
 
 
 def _find(where: str, arg: str) -> tuple[pathlib.Path, str]:
@@ -66,16 +69,6 @@ def _tuples(value: Any) -> Any:
   if isinstance(value, dict):
     return {name: _tuples(field) for name, field in value.items()}
   return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _filled(table: Mapping[str, Any], missing: Mapping[str, Any]) -> dict[str, Any]:
-  """The table with the fields that it lacks, also in its tables."""
-  nested = {
-    name: _filled(value, missing[name])
-    for name, value in table.items()
-    if isinstance(value, Mapping) and isinstance(missing.get(name), Mapping)
-  }
-  return {**missing, **table, **nested}
 
 
 def with_fields(

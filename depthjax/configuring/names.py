@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,8 +10,6 @@ import ml_collections
 
 from depthjax.configuring import fields, files
 from depthjax.configuring.errors import ConfigError
-
-_OF_TASK = ('model', 'loss', 'render')
 
 
 def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> None:
@@ -21,8 +20,13 @@ def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> Non
 
   Raises ConfigError that begins with `where` and names all wrong fields, with the nearest names.
   """
-  table = config.to_dict()
-  known = _known(table.get('task', ''), table.get('data', {}).get('kind', 'scene'))
+  table, scenes = config.to_dict(), fields.scenes().to_dict()
+  task, kind = table.get('task', ''), table.get('data', {}).get('kind', 'scene')
+  predictions = {'depth_source': '', 'predictions': fields.predictions().to_dict()}
+  kinds = {'scene': scenes, 'predictions': scenes | predictions}
+  known = base(task) | {'data': kinds.get(kind)}  # None where a table may have any fields.
+  if task not in files.packaged():
+    known |= dict.fromkeys(('model', 'loss', 'render'))
   if wrong := list(_wrong(table, known)):
     raise ConfigError(f'{where}: {", ".join(wrong)}')
 
@@ -34,16 +38,6 @@ def base(task: str) -> dict[str, Any]:
   return (
     files.run_file(files.PACKAGED / f'{task}.py') if packaged else fields.defaults()
   ).to_dict()
-
-
-def _known(task: str, kind: str) -> dict[str, Any]:
-  """The known fields; None where a table may have any."""
-  known, scenes = base(task), fields.scenes().to_dict()
-  if task not in files.packaged():
-    known = known | dict.fromkeys(_OF_TASK)
-  predictions = {'depth_source': '', 'predictions': fields.predictions().to_dict()}
-  kinds = {'scene': scenes, 'predictions': scenes | predictions}
-  return known | {'data': kinds.get(kind)}
 
 
 def _wrong(table: Mapping[str, Any], known: Mapping[str, Any], prefix: str = '') -> Iterator[str]:
@@ -59,7 +53,10 @@ def _wrong(table: Mapping[str, Any], known: Mapping[str, Any], prefix: str = '')
 
 
 def _fits(value: Any, known: Any) -> bool:
-  """Whether a value can replace a known one: an int a float, a list a tuple."""
+  """Whether a value can replace a known one: an int a float, a list a tuple, but NaN nothing."""
+  parts = value if isinstance(value, tuple) else (value,)
+  if any(isinstance(x, float) and math.isnan(x) for x in parts):
+    return False
   if isinstance(value, bool) or isinstance(known, bool):
     return type(value) is type(known)
   others = {float: (int, float), tuple: (list, tuple)}

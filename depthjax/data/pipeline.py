@@ -78,17 +78,6 @@ def mixture(
   return grain.experimental.WindowShuffleMapDataset(ds, window_size=MIX, seed=half)
 
 
-def once(
-  ds: grain.MapDataset, *, count: int, length: int, filler: dict[str, Any]
-) -> grain.MapDataset:
-  """The first `count` records, each once, and padding up to `length` examples.
-
-  Adds `index`: the number of the record, UNREADABLE for a record that is None, or PADDING. The
-  values of the latter two are those of the record `filler`.
-  """
-  return grain.MapDataset.source(_Once(ds, count, length, filler))
-
-
 def batched(
   ds: grain.MapDataset, *, batch_size: int, shard: tuple[int, int] = (0, 1)
 ) -> grain.MapDataset:
@@ -143,8 +132,14 @@ def stream(
   return iter(out)
 
 
-class _Once(Sequence):
-  def __init__(self, ds: grain.MapDataset, count: int, length: int, filler: dict[str, Any]):
+class Once(Sequence):
+  """The first `count` records, each once, and padding up to `length` examples.
+
+  Adds `index`: the number of the record, UNREADABLE for a record that is None, or PADDING. The
+  values of the latter two are those of the record `filler`.
+  """
+
+  def __init__(self, ds: grain.MapDataset, *, count: int, length: int, filler: dict[str, Any]):
     self.ds, self.end, self.length, self.filler = ds, count, length, filler
 
   def __len__(self) -> int:
@@ -159,9 +154,6 @@ class _Once(Sequence):
     return {**record, 'index': np.uint32(index)}
 
 
-class Number(grain.transforms.MapWithIndex):
+def numbered(index: int, record: dict[str, Any]) -> dict[str, Any]:
   """Adds `index`, the example's number in the stream of all processes, modulo 2^32: uint32 []."""
-
-  def map_with_index(self, index, element):
-    """The record with its index; the indices of a batch are consecutive."""
-    return {**element, 'index': np.uint32(index % 2**32)}
+  return {**record, 'index': np.uint32(index % 2**32)}

@@ -32,7 +32,7 @@ def batches(
   """Batches of a split 'train', 'val' or 'test'; no photo is in two splits.
 
   Of 'val' and 'test' each record comes once, in order, as a function of its number alone. The last
-  batch is padded, see pipeline.once.
+  batch is padded, see pipeline.Once.
 
   Args:
     fields: a config's `data`, as in configuring.scenes.
@@ -46,13 +46,14 @@ def batches(
   Raises ValueError: a field out of range, or a source that cannot be read.
   """
   if split == 'train':
-    ds = _kind(fields).records(fields, split, seed).apply(pipeline.Number())
+    ds = _kind(fields).records(fields, split, seed).map_with_index(pipeline.numbered)
     return pipeline.batched(ds, batch_size=batch_size, shard=shard)
   ds = _kind(fields).records(fields, split, _SEEDS[split])
   count = min(count or (pipeline.DRAWN if len(ds) >= pipeline.EPOCH else len(ds)), len(ds))
   batch_size = rounded(min(batch_size, count), multiple)
   filler = _kind(fields).example(fields)
-  ds = pipeline.once(ds, count=count, length=rounded(count, batch_size), filler=filler)
+  padded = pipeline.Once(ds, count=count, length=rounded(count, batch_size), filler=filler)
+  ds = grain.MapDataset.source(padded)
   return pipeline.batched(ds, batch_size=batch_size, shard=shard)
 
 

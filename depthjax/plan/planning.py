@@ -10,7 +10,8 @@ import jax
 import ml_collections
 import numpy as np
 
-from depthjax.configuring import ConfigError
+from depthjax import configuring
+from depthjax.data import splits
 from depthjax.plan import costs as costs_lib
 from depthjax.plan import program as program_lib
 from depthjax.plan import work as work_lib
@@ -56,13 +57,6 @@ class Compiled(NamedTuple):
     return self.required <= self.available
 
 
-class Trial(NamedTuple):
-  """A train step of the batch search: whether it fits, and the bytes that it needs."""
-
-  fits: bool
-  required: float
-
-
 class Plan(NamedTuple):
   """The result of `depthjax plan`: both steps at the config's batch size, and the batch search."""
 
@@ -71,7 +65,7 @@ class Plan(NamedTuple):
   state_bytes: int  # Of one device.
   train: Compiled
   evaluate: Compiled
-  trials: dict[int, Trial]  # By batch size; on a TPU they are compiled quickly.
+  trials: dict[int, Compiled]  # Train steps by batch size; on a TPU they are compiled quickly.
 
   @property
   def largest_batch(self) -> int | None:
@@ -104,19 +98,21 @@ def plan(
   Raises ConfigError: the config cannot run on so many devices, or uses pmap.
   """
   if config.parallel.mode != 'jit':
-    raise ConfigError(f'parallel.mode is {config.parallel.mode!r}; plan supports only jit')
+    raise configuring.ConfigError(
+      f'parallel.mode is {config.parallel.mode!r}; plan supports only jit'
+    )
   devices = topology.devices[: config.parallel.devices or None]
   topology = topology._replace(devices=devices, domain=min(topology.domain, len(devices)))
   experiment, arguments = _experiment(config, topology)
   progress(f'compiling the train step, batch {config.batch_size}')
   compiled = functools.partial(_compiled, config=config, topology=topology, quick=quick)
   train = compiled(experiment.runner.step, arguments)
-  size = experiment_lib.evaluation_batch_size(config, len(devices))
+  size = splits.rounded(config.eval.batch_size or config.batch_size, len(devices))
   progress(f'compiling the evaluation step, batch {size}')
   batch = experiment_lib.placeholder_batch(config, size)
   evaluate = compiled(experiment.evaluate, (*arguments[:2], batch))
   reusable = search and (quick or not topology.exact)  # The step was compiled as in the search.
-  trials = {config.batch_size: Trial(train.fits, train.required)} if reusable else {}
+  trials = {config.batch_size: train} if reusable else {}
   multiple = len(devices) * config.microbatches
   size: int | None = config.batch_size
   for _ in range(search):
@@ -130,7 +126,7 @@ def plan(
 
 
 def next_batch_size(
-  trials: dict[int, Trial], multiple: int, available: float, fixed: float
+  trials: dict[int, Compiled], multiple: int, available: float, fixed: float
 ) -> int | None:
   """The next multiple of `multiple` to try, None once the largest that fits is known within 1/16.
 
@@ -161,13 +157,11 @@ def _experiment(config: ml_collections.ConfigDict, topology: Topology) -> tuple[
   return experiment, (runner.abstract, runner.frozen, experiment.hyper, batch)
 
 
-def _trial(config: ml_collections.ConfigDict, topology: Topology, size: int) -> Trial:
-  config = config.copy_and_resolve_references()
-  with config.unlocked():
-    config.batch_size = size
+def _trial(config: ml_collections.ConfigDict, topology: Topology, size: int) -> Compiled:
+  config = configuring.with_fields(config, {'batch_size': size})
   experiment, arguments = _experiment(config, topology)
-  step = _compiled(experiment.runner.step, arguments, config=config, topology=topology, quick=True)
-  return Trial(step.fits, step.required)
+  step = experiment.runner.step
+  return _compiled(step, arguments, config=config, topology=topology, quick=True)
 
 
 def _compiled(

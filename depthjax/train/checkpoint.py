@@ -11,7 +11,7 @@ import re
 import sys
 import threading
 from collections.abc import Collection, Coroutine, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -45,19 +45,20 @@ class _Manager(ocp.CheckpointManager):
       return None
 
 
-class _Kept:
+class _Kept(NamedTuple):
   """Orbax's policy: the newest `keep`, multiples of `keep_every`, the one with the lowest loss."""
 
-  def __init__(self, keep: int, keep_every: int):
-    self._keep, self._every = keep, keep_every
+  keep: int
+  keep_every: int
 
   def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
     del context
     losses = means.losses({one.step: one.metrics or {} for one in checkpoints})
-    kept = {one.step for one in checkpoints[-self._keep :]}
+    kept = {one.step for one in checkpoints[-self.keep :]}
     kept |= {min(losses, key=losses.get)} if losses else set()
     return [
-      one.step in kept or bool(self._every) and one.step % self._every == 0 for one in checkpoints
+      one.step in kept or bool(self.keep_every) and one.step % self.keep_every == 0
+      for one in checkpoints
     ]
 
 
@@ -124,10 +125,6 @@ class Checkpoints:
       with contextlib.suppress(Exception):  # `error` is raised.
         self.close()
 
-  def latest(self) -> int | None:
-    """The newest step, complete or being saved; None if there is no checkpoint."""
-    return self._manager.latest_step()
-
   def records(self) -> dict[int, means.Record]:
     """The records of the checkpoints by step, in order; {} for one that has none."""
     return {step: self._manager.metrics(step) or {} for step in sorted(self._manager.all_steps())}
@@ -138,7 +135,7 @@ class Checkpoints:
     Raises the error of the previous save if that failed.
     """
     self.check()
-    if step != self.latest():
+    if step != self._manager.latest_step():
       self._manager.save(step, args=ocp.args.StandardSave(state), metrics=record)
 
   def check(self) -> None:
@@ -191,18 +188,21 @@ class Checkpoints:
   def restore_newest(self, abstract: Any, only: int | None = None) -> tuple[Any, int] | None:
     """The newest undamaged state and its step; None if there is no checkpoint.
 
-    With `only`, the state of that step, whose checkpoint must exist.
+    With `only`, the state of that step.
 
     Damaged checkpoints are skipped with a warning and, unless `read_only`, renamed to STEP.damaged,
     so that their steps can be saved again. All processes restore the same step: a checkpoint that
     one of them finds damaged is skipped by all.
 
-    Raises InputError on all processes, and renames nothing, if all are damaged, the newest
-    undamaged one has other arrays, or one cannot be read now.
+    Raises InputError on all processes, and renames nothing, if step `only` does not exist, all are
+    damaged, the newest undamaged one has other arrays, or one cannot be read now.
     """
     reasons: dict[int, str] = {}
-    steps = self._manager.all_steps() if only is None else [only]
-    for step in sorted(steps, reverse=True):
+    steps = sorted(self._manager.all_steps())
+    if only not in (None, *steps):
+      right = f'one of the steps {", ".join(map(str, steps))}'
+      raise InputError(self._manager.directory, f'has no checkpoint of step {only}', right)
+    for step in reversed(steps) if only is None else [only]:
       state, refusal, reason = None, None, ''
       try:
         state = self.restore(abstract, step)

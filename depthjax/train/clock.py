@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 
 class Clock:
-  """Measures throughput from one call of `rates` to the next."""
+  """Measures throughput from step `start`, then from one call of `rates` to the next."""
 
-  def __init__(self, batch_size: int):
+  def __init__(self, batch_size: int, start: int):
     self._batch_size = batch_size
-    self._reset()
+    self._reset(start)
 
-  def _reset(self) -> None:
-    self._begin, self._steps = time.perf_counter(), 0
+  def _reset(self, step: int) -> None:
+    self._begin, self._step = time.perf_counter(), step
     self._seconds: collections.Counter[str] = collections.Counter()
 
   @contextlib.contextmanager
@@ -24,17 +24,14 @@ class Clock:
     yield
     self._seconds[what] += time.perf_counter() - begin
 
-  def stepped(self) -> None:
-    """Counts a step."""
-    self._steps += 1
-
-  def rates(self) -> dict[str, float]:
-    """Examples and steps per second, and the fraction of time spent waiting for input."""
+  def rates(self, step: int) -> dict[str, float]:
+    """Examples and steps per second up to a step, and the fraction of time waiting for input."""
+    steps = step - self._step
     seconds = max(time.perf_counter() - self._begin - self._seconds['pause'], 1e-9)
     rates = {
-      'examples_per_second': self._steps * self._batch_size / seconds,
-      'steps_per_second': self._steps / seconds,
+      'examples_per_second': steps * self._batch_size / seconds,
+      'steps_per_second': steps / seconds,
       'input_share': self._seconds['input'] / seconds,
     }
-    self._reset()
+    self._reset(step)
     return rates

@@ -125,19 +125,14 @@ def restore(
 
   Raises InputError: no checkpoint (of that step), a damaged one, or one of another model.
   """
+  experiment, found = _build(config), None
   folder = pathlib.Path(workdir) / 'checkpoints'
-  missing = InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')
-  if not folder.is_dir():
-    raise missing
-  with contextlib.closing(Checkpoints(folder, read_only=True)) as checkpoints:
-    kept = list(checkpoints.records())
-    if not kept:
-      raise missing
-    if step is not None and step not in kept:
-      right = f'one of the steps {", ".join(map(str, kept))}'
-      raise InputError(workdir, f'holds no checkpoint of step {step}', right)
-    experiment = _build(config)
-    return experiment, checkpoints.restore_newest(experiment.runner.abstract, step)[0]
+  if folder.is_dir():
+    with contextlib.closing(Checkpoints(folder, read_only=True)) as checkpoints:
+      found = checkpoints.restore_newest(experiment.runner.abstract, step)
+  if found is None:
+    raise InputError(workdir, 'holds no checkpoint', 'the --workdir of a training run')
+  return experiment, found[0]
 
 
 def from_weights(
@@ -156,9 +151,7 @@ def from_weights(
 def with_parameters(state: TrainState) -> TrainState:
   """The state with the parameters themselves in place of their averages."""
   variables = {'params': state.params, **state.model_state}
-  return state.replace(
-    ema=jax.tree.map(lambda x, like: jax.device_put(x, like.sharding), variables, state.ema)
-  )
+  return state.replace(ema=jax.device_put(variables, jax.tree.map(lambda x: x.sharding, state.ema)))
 
 
 def differences(

@@ -84,11 +84,6 @@ def build(
   )
 
 
-def evaluation_batch_size(config: ml_collections.ConfigDict, devices: int) -> int:
-  """Examples of a batch of 'val' and 'test', if the split has so many."""
-  return splits.rounded(config.eval.batch_size or config.batch_size, devices)
-
-
 def placeholder_batch(config: ml_collections.ConfigDict, size: int | None = None) -> Any:
   """Shapes and dtypes of a batch of `size` examples; default: the config's batch size."""
   size = size or config.batch_size
@@ -102,7 +97,7 @@ def _step(config: ml_collections.ConfigDict, task: Task, make: Callable, mesh: A
   mode, factors = config.parallel.mode, config.optimizer.learning_rate_factors
   trained = functools.partial(optimizer.trained, learning_rate_factors=factors)
   grads = functools.partial(step_lib.gradients, task=task, trained=trained)
-  grads = step_lib.accumulate(grads, config.microbatches, trained=trained)
+  grads = step_lib.accumulate(grads, config.microbatches)
   grads = parallel.all_gathered(parallel.averaged(grads, mode), mode, mesh)
   return functools.partial(step_lib.train_step, gradients=grads, optimizer=make)
 

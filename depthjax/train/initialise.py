@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import ml_collections
 
 from depthjax import rules
-from depthjax.configuring import ConfigError
 from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.train.step import TrainState
@@ -19,7 +18,7 @@ def from_weights(state: TrainState, config: ml_collections.ConfigDict) -> TrainS
 
   Raises:
     InputError: the file cannot be read, or lacks an array to load, or has it in another shape.
-    ConfigError: a rule is neither 'load' nor 'fresh'.
+    ConfigError: no rule matches an array.
   """
   saved = rules.by_path(weights.load_weights(config.weights)[0])
   variables = {'params': state.params, **state.model_state}
@@ -29,8 +28,6 @@ def from_weights(state: TrainState, config: ml_collections.ConfigDict) -> TrainS
     name = rules.path_name(path)
     if choice == 'fresh':
       return fresh
-    if choice != 'load':
-      raise ConfigError(f"initialise.rules has {choice!r} for {name!r}; use 'load' or 'fresh'")
     found = saved[name].shape if name in saved else 'missing'
     if found != fresh.shape:
       wrong = f"has {name!r} as {found}, the model's is {fresh.shape}"

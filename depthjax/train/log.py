@@ -79,14 +79,11 @@ class Log:
 class Silent:
   """The log of the other processes: writes nothing."""
 
-  def has(self, kind: str) -> bool:
+  def has(self, *args: Any, **kwargs: Any) -> bool:
     """True, so that only process 0 can find a line missing."""
     return True
 
-  def write(self, *args: Any, **kwargs: Any) -> None:
-    """Does nothing."""
-
-  pictures = advance = say = close = write
+  write = pictures = advance = say = close = has
 
 
 def read_metrics(workdir: str | pathlib.Path, kind: str = 'train') -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def train(
       if changed:
         log.say(f'changed: {resume.describe(changed)}')
       traced = stack.enter_context(contextlib.closing(Profile(workdir / 'profile', profile)))
-      clock = Clock(config.batch_size)
+      clock = Clock(config.batch_size, start)
       parts = (checkpoints, log, stops, traced, clock, means, origin)
       run = _Run(experiment, config, workdir, *parts)
       return run.to_end(state, start)
@@ -94,7 +94,7 @@ class _Run(NamedTuple):
   workdir: pathlib.Path
   checkpoints: Checkpoints
   log: Log | Silent
-  stops: stopping.Stops
+  stops: Callable[[], bool]  # Of stopping.on_signals.
   profile: Profile
   clock: Clock
   means: Means
@@ -115,7 +115,7 @@ class _Run(NamedTuple):
     for step in range(start, config.steps):
       saves = step > start and _due(step, config.checkpoint.every)
       evaluates = (step > start or unevaluated) and _due(step, config.eval.every)
-      stops = self.stops.now()
+      stops = self.stops()
       if pending and (saves or evaluates or stops):
         # Log first, so that a run that is killed after the save loses no line.
         self.write(*pending, state)
@@ -165,14 +165,13 @@ class _Run(NamedTuple):
     self.checkpoints.check()
     # At most two steps are in flight.
     values = {name: float(value) for name, value in jax.device_get(scalars).items()}
-    self.clock.stepped()
     if not np.isfinite([values['loss'], values['grad_norm']]).all():
       self.diverged(state)
     self.means.add(values)
     if step % self.config.log_every and step != self.config.steps:
       self.log.advance(step)
       return
-    line, rates = self.means.line(), self.clock.rates()
+    line, rates = self.means.line(), self.clock.rates(step)
     line['learning_rate'] = float(self.experiment.schedule(step - 1))
     self.log.write(step, {**line, **rates})
     self.log.advance(step, loss=line['loss'], rate=rates['examples_per_second'])
@@ -180,23 +179,21 @@ class _Run(NamedTuple):
   def evaluate(self, state: Any, step: int) -> dict[str, float]:
     """Evaluates and exports the averaged variables; returns the metrics."""
     config = self.config
-    with self.clock.timed('pause'):
-      try:
-        scores = evaluate_lib.evaluate(self.experiment, state, 'val', each=self.stops.check)
-      except stopping.Stopped:
+
+    def check() -> None:
+      if self.stops():
         self.stopped(state, step)
+
+    with self.clock.timed('pause'):
+      scores = evaluate_lib.evaluate(self.experiment, state, 'val', each=check)
       pictures = evaluate_lib.draw(self.experiment, config, state)
       variables = self.experiment.runner.replicate(state.ema)
       if jax.process_index() == 0:
         evaluate_lib.write_pictures(self.workdir / 'pictures', step, pictures)
-        metadata = {
-          'task': config.task,
-          'step': step,
-          'config': config.to_dict(),
-          'provenance': self.origin,
-        }
+        about = {'task': config.task, 'step': step, 'config': config.to_dict()}
+        about['provenance'] = self.origin
         path = self.workdir / 'weights.safetensors'
-        weights.save_weights(path, jax.device_get(variables), metadata)
+        weights.save_weights(path, jax.device_get(variables), about)
       self.log.pictures(step, pictures)
       # Last, so that an evaluation in the log is complete.
       self.log.write(step, scores.means, kind='eval')

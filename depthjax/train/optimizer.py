@@ -4,6 +4,7 @@ The numbers of a config are arguments of the compiled step, so that runs which d
 share one program. Names, rules, and whether there is weight decay are part of the program.
 """
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,9 +79,6 @@ def make(config: ml_collections.ConfigDict, hyper: Hyper) -> optax.GradientTrans
     strength, factors = hyper['weight_decay'], rules.match(decays, params)
     return jax.tree.map(lambda u, p, f: u + strength * f * p, updates, params, factors)
 
-  def scale_by_rates(updates: Any, params: Any) -> Any:
-    return jax.tree.map(lambda update, rate: update * rate, updates, rules.match(rates, params))
-
   def label(params: Any) -> Any:
     return jax.tree.map(lambda rate: 'trained' if rate else 'frozen', rules.match(rates, params))
 
@@ -89,7 +87,7 @@ def make(config: ml_collections.ConfigDict, hyper: Hyper) -> optax.GradientTrans
     direction,
     *([optax.stateless(decay_weights)] if config.weight_decay else []),
     optax.scale_by_learning_rate(schedule(config.schedule, hyper)),
-    optax.stateless(scale_by_rates),
+    optax.stateless(lambda u, params: jax.tree.map(operator.mul, u, rules.match(rates, params))),
   )
   return optax.partition({'trained': optimised, 'frozen': optax.set_to_zero()}, label)
 

@@ -43,10 +43,9 @@ def changes(
   `defaults` has the fields that the record lacks because they were added later.
   """
   now = deciding(config.to_dict())
-  was = deciding(defaults) | deciding(recorded)
-  names = sorted(now.keys() | was.keys())
-  found = {name: Change(was.get(name), now.get(name)) for name in names}
-  return {name: change for name, change in found.items() if change.was != change.now}
+  was = now | deciding(defaults) | deciding(recorded)
+  both = {name: Change(was[name], now.get(name)) for name in sorted(was)}
+  return {name: change for name, change in both.items() if change.was != change.now}
 
 
 def write(

@@ -32,15 +32,6 @@ class Terms(NamedTuple):
 STRICT = Terms()
 
 
-class Start(NamedTuple):
-  """A state, its step, its means, and the fields that differ from the recorded config."""
-
-  state: Any
-  step: int
-  means: Means
-  changed: Mapping[str, record.Change]
-
-
 def restore(
   experiment: Experiment,
   config: ml_collections.ConfigDict,
@@ -48,35 +39,33 @@ def restore(
   workdir: pathlib.Path,
   terms: Terms = STRICT,
   at: int | None = None,
-) -> Start:
+) -> tuple[Any, int, Means, dict[str, record.Change]]:
   """The newest undamaged checkpoint, or a new state and step 0 if there is no checkpoint.
 
+  Returns the state, its step, its means, and the fields that differ from the recorded config.
   With `at`, the checkpoint of that step; later ones are renamed to STEP.replaced.
 
   Raises:
-    ConfigError: the run has another config, is already past `config.steps`, or has no checkpoint of
-      step `at`; or prepared scenes were drawn with other fields.
-    InputError: the checkpoint is of another model, all are damaged, or config.json is.
+    ConfigError: the run has another config, or is already past `config.steps`; or prepared scenes
+      were drawn with other fields.
+    InputError: config.json is damaged, and as Checkpoints.restore_newest.
   """
   if not terms.change:
     _same_scenes(config)
   records = checkpoints.records()
-  if at is not None and at not in records:
-    kept = ', '.join(map(str, records)) or 'none'
-    raise ConfigError(f'--resume is {at}; {workdir} has the checkpoints of steps: {kept}')
-  if not records:
+  if not records and at is None:
     state = experiment.runner.init(experiment_lib.seed_key(config.seed))
     if config.initialise.weights:
       state = initialise.from_weights(state, config.initialise)
-    return Start(state, 0, Means({}), {})
+    return state, 0, Means({}), {}
   changed = same_run(config, workdir / record.NAME, terms)
-  newest = max(records) if at is None else at
+  newest = max((step for step in records if at in (None, step)), default=0)
   if newest > config.steps:
     raise ConfigError(f'steps is {config.steps}; the run in {workdir} is already at step {newest}')
   state, step = checkpoints.restore_newest(experiment.runner.abstract, at)
   if at is not None:
     checkpoints.set_aside([later for later in records if later > at], 'replaced')
-  return Start(state, step, Means(records[step], step), changed)
+  return state, step, Means(records[step], step), changed
 
 
 def _same_scenes(config: ml_collections.ConfigDict) -> None:
@@ -97,10 +86,8 @@ def same_run(
   """
   if not path.exists():
     return {}
-  defaults = record.deciding(config.to_dict()) | record.deciding(configuring.defaults().to_dict())
-  if terms.defaults is not None:
-    defaults = terms.defaults.to_dict()
-  changed = record.changes(config, configuring.recorded(path), defaults)
+  defaults = terms.defaults or configuring.defaults()
+  changed = record.changes(config, configuring.recorded(path), defaults.to_dict())
   changed = {name: change for name, change in changed.items() if name not in terms.ignored}
   refused = {name: change for name, change in changed.items() if name != 'steps'}
   if refused and not terms.change:

@@ -1,8 +1,7 @@
 """The train step: a pure function of state, frozen networks, hyperparameters and batch.
 
-It is the same for every task.
-
-Features wrap the gradient function: `accumulate`, `parallel.averaged`, `parallel.all_gathered`.
+It is the same for every task. Features wrap the gradient function: `accumulate`,
+`parallel.averaged`, `parallel.all_gathered`.
 """
 
 from collections.abc import Callable
@@ -33,14 +32,8 @@ class TrainState:
   finite: jax.Array  # bool [], False once a loss or gradient was not finite: the state is frozen.
 
 
-# (state, frozen, batch) -> gradients (None: not trained), model state, scalars.
+# (state, frozen, batch) -> gradients, model state, scalars.
 Gradients = Callable[[TrainState, Any, Any], tuple[Any, Any, dict[str, jax.Array]]]
-# (params, model_state) -> whether each of their leaves is trained.
-Trained = Callable[[Any, Any], tuple[Any, Any]]
-
-
-def _all_trained(params: Any, model_state: Any) -> tuple[Any, Any]:
-  return jax.tree.map(lambda _: True, (params, model_state))
 
 
 def init_state(
@@ -57,37 +50,38 @@ def init_state(
 
 
 def gradients(
-  state: TrainState, frozen: Any, batch: Any, *, task: Task, trained: Trained = _all_trained
+  state: TrainState, frozen: Any, batch: Any, *, task: Task, trained: Callable
 ) -> tuple[Any, Any, dict]:
   """Gradients of the mean loss of a batch, the new model state, and scalars by name.
 
   Args:
     frozen: variables of the frozen networks, by name.
-    trained: selects the leaves to train. The others have the gradient None, need no backward pass
-      and do not change.
+    trained: (params, model_state) -> whether each of their leaves is trained. The other parameters
+      have the gradient 0 and need no backward pass; the other model state does not change.
   """
   key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
   inputs = jax.lax.stop_gradient(task.inputs(frozen, batch))
   of_params, of_state = trained(state.params, state.model_state)
-  own = jax.tree.map(lambda x, is_own: x if is_own else None, state.params, of_params)
 
-  def loss(own):
-    params = jax.tree.map(lambda x, y: y if x is None else x, own, state.params, is_leaf=_is_none)
+  def loss(params):
+    params = jax.tree.map(
+      lambda x, is_own: x if is_own else jax.lax.stop_gradient(x), params, of_params
+    )
     variables = {'params': params, **state.model_state}
     terms, model_state = task.loss(variables, frozen, inputs, key, state.step)
     terms = jax.tree.map(jnp.mean, terms)
     return sum(terms.values()), (terms, model_state)
 
-  (value, (terms, new)), grads = jax.value_and_grad(loss, has_aux=True)(own)
+  (value, (terms, new)), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
   new = jax.tree.map(lambda x, y, is_own: x if is_own else y, new, state.model_state, of_state)
   return grads, new, {'loss': value, **terms}
 
 
-def accumulate(gradients: Gradients, parts: int, *, trained: Trained = _all_trained) -> Gradients:
+def accumulate(gradients: Gradients, parts: int) -> Gradients:
   """Gradient accumulation over `parts` microbatches: less memory, more time.
 
   Example i belongs to microbatch i mod `parts`, so that no example changes its device. Batch
-  statistics are computed per microbatch. `trained` must be that of `gradients`.
+  statistics are computed per microbatch.
   """
   if parts == 1:
     return gradients
@@ -103,9 +97,8 @@ def accumulate(gradients: Gradients, parts: int, *, trained: Trained = _all_trai
       return (jax.tree.map(jnp.add, total, grads), model_state), scalars
 
     batches = jax.tree.map(split, batch)
-    of_params, _ = trained(state.params, state.model_state)
-    zeros = jax.tree.map(lambda x, own: jnp.zeros_like(x) if own else None, state.params, of_params)
-    (total, model_state), scalars = jax.lax.scan(body, (zeros, state.model_state), batches)
+    start = jax.tree.map(jnp.zeros_like, state.params), state.model_state
+    (total, model_state), scalars = jax.lax.scan(body, start, batches)
     grads = jax.tree.map(lambda x: x / parts, total)
     return grads, model_state, jax.tree.map(lambda x: x.mean(axis=0), scalars)
 
@@ -132,9 +125,6 @@ def train_step(
   """
   grads, model_state, scalars = gradients(state, frozen, batch)
   norm = optax.tree.norm(grads)
-  grads = jax.tree.map(
-    lambda x, y: jnp.zeros_like(y) if x is None else x, grads, state.params, is_leaf=_is_none
-  )
   updates, opt = optimizer(hyper).update(grads, state.opt, state.params)
   params = optax.apply_updates(state.params, updates)
   keep = jnp.minimum(hyper['ema'], (1 + state.step) / (10 + state.step))
@@ -152,12 +142,8 @@ def evaluate_step(
 ) -> tuple[dict[str, Any], jax.Array]:
   """`task.scores` [b] or `task.pictures` [b h w 3] of a batch, for the averaged variables.
 
-  Returns also `index` [b] of the records, as data.pipeline.once gives it: with several processes
+  Returns also `index` [b] of the records, as data.pipeline.Once gives it: with several processes
   the order is not that of the records.
   """
   inputs = task.inputs(frozen, batch)
   return function(task.outputs(state.ema, frozen, inputs), inputs), batch['index']
-
-
-def _is_none(x: Any) -> bool:
-  return x is None

@@ -72,7 +72,7 @@ def test_nan_output_is_counted_and_fails(scores, monkeypatch):
 
 
 _REFUSED = {
-  '--workdir={root}/run --step=7': 'run: holds no checkpoint of step 7; one of the steps 1, 2',
+  '--workdir={root}/run --step=7': 'has no checkpoint of step 7; expected one of the steps 1, 2',
   '--weights={root}/run --workdir={root}/run': '--weights is given; omit --workdir',
   '--weights={root}/no.safetensors': 'no.safetensors: does not exist; expected',
   '--workdir={root}/run --json=scores.txt': 'scores.txt: .json',

@@ -66,7 +66,7 @@ def test_finished_runs_are_skipped(run, train, tmp_path):
 @pytest.mark.parametrize(
   'options, words',
   [
-    ('--set=ema=0.5,1.5', 'ema is 1.5; it must be in [0, 1)'),
+    ('--set=ema=0.5,1.5', 'ema is 1.5; it must be below 1'),
     ('--set=emma=0.5', 'emma'),
     ('--set=ema', "--set is 'ema'; it must be FIELD=VALUE"),
     ('--seeds=0', "Invalid value for '--seeds'"),

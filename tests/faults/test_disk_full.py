@@ -52,7 +52,7 @@ def test_a_failed_save_is_reported_at_once_and_leaves_no_checkpoint(disk):
   with contextlib.suppress(Exception):
     checkpoints.close()
   with contextlib.closing(checkpoint.Checkpoints(disk / 'checkpoints')) as checkpoints:
-    assert checkpoints.latest() == 1
+    assert list(checkpoints.records()) == [1]
 
 
 # The function whose call of this number finds the disk full.

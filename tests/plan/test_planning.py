@@ -13,7 +13,7 @@ from rich.console import Console
 
 from depthjax import configuring
 from depthjax.plan import chips, planning, report, roofline, topology
-from depthjax.plan.planning import Trial
+from depthjax.plan.planning import Compiled
 from depthjax.plan.topology import Topology
 from depthjax.train import experiment as experiment_lib
 from tests import tiny
@@ -23,6 +23,11 @@ from tests.plan.test_topology import needs_libtpu
 def _topology(count):
   """CPU devices with the rates of a GPU."""
   return Topology(f'h100:{count}', chips.CHIPS['h100'], jax.devices()[:count], count, False)
+
+
+def _trial(required):
+  """A compiled step on a device with 16 GB."""
+  return Compiled(0, 0.0, None, required, 16e9, None, None)
 
 
 @pytest.fixture(scope='module')
@@ -97,10 +102,10 @@ def test_program_larger_than_memory_does_not_fit(planned):
 
 
 def test_largest_batch_includes_the_train_step_itself(planned):
-  trials = {64: Trial(False, 1e12), 48: Trial(True, 1e9)}
+  trials = {64: _trial(1e12), 48: _trial(1e9)}
   plan = planned._replace(train=planned.train._replace(batch_size=64), trials=trials)
   assert plan.largest_batch == 64 and plan.smallest_failing_batch is None
-  plan = planned._replace(trials={**trials, 8: Trial(True, 1e8)})
+  plan = planned._replace(trials={**trials, 8: _trial(1e8)})
   assert (plan.largest_batch, plan.smallest_failing_batch) == (48, 64)
 
 
@@ -117,10 +122,10 @@ def test_pmap_is_refused():
 
 def _search(start, required, fixed):
   """Trials of a search with 16 GB of memory and batches of multiples of 16."""
-  trials = {start: Trial(required(start) <= 16e9, required(start))}
+  trials = {start: _trial(required(start))}
   while (size := planning.next_batch_size(trials, 16, 16e9, fixed)) is not None:
     assert size % 16 == 0 and size not in trials and len(trials) < 9
-    trials[size] = Trial(required(size) <= 16e9, required(size))
+    trials[size] = _trial(required(size))
   return trials
 
 

@@ -122,5 +122,3 @@ def test_shardings_follow_the_first_matching_layout():
   assert all(found[name].is_fully_replicated for name in shapes if name != 'kernel')
   with pytest.raises(configuring.ConfigError, match="no rule matches 'kernel'"):
     parallel.state_shardings(tree, layouts[:1], mesh)
-  with pytest.raises(configuring.ConfigError, match="unknown layout 'split'; use 'fsdp'"):
-    parallel.state_shardings(tree, (('.*', 'split'),), mesh)

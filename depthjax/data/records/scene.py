@@ -82,8 +82,9 @@ def differences(fields: dict[str, Any]) -> dict[str, dict[str, tuple[Any, Any]]]
   for part in parts(fields.get('scene_source', '')):
     if part.where != DRAWN:
       has = _drawing(shards.read_manifest(part.where).data)
-      found[part.where] = {x: (has[x], asked[x]) for x in asked if has[x] != asked[x]}
-  return {where: changed for where, changed in found.items() if changed}
+      if changed := {x: (has[x], asked[x]) for x in asked if has[x] != asked[x]}:
+        found[part.where] = changed
+  return found
 
 
 def _drawing(fields: Mapping[str, Any]) -> dict[str, Any]:

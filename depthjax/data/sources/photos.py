@@ -138,8 +138,7 @@ def open_photos(where: str, split: str = 'train') -> Source:
     names = (' '.join(BUILT_IN.values()) if split == 'all' else BUILT_IN[split]).split()
     folder = pathlib.Path(importlib.util.find_spec('skimage').origin).parent / 'data'
     return Source(names, _Loader(reading.read_photo, [(folder / name,) for name in names]))
-  files = _images(remote.fetch(where, _is_image))
-  files = [files[i] for i in members([file.name for file in files], split, where)]
+  files = _images(remote.fetch(where, _is_image), split, where)
   return Source(map(str, files), _Loader(reading.read_photo, [(file,) for file in files]))
 
 
@@ -158,8 +157,7 @@ def open_foregrounds(where: str, split: str = 'train') -> Source:
     return Source(part.names, prepared.Images(part, SIDE))
   folder = remote.fetch(where, _is_image)
   pairs = (folder / 'photos').is_dir() or (folder / 'mattes').is_dir()
-  files = _images(folder / 'photos' if pairs else folder)
-  files = [files[i] for i in members([file.name for file in files], split, where)]
+  files = _images(folder / 'photos' if pairs else folder, split, where)
   if not pairs:
     return Source(map(str, files), _Loader(reading.read_cutout, [(file,) for file in files]))
   paths = [(file, folder / 'mattes' / f'{file.stem}.png') for file in files]
@@ -179,14 +177,14 @@ class _Loader(NamedTuple):
     return self.read(*self.paths[index], side=SIDE)
 
 
-def _images(folder):
+def _images(folder, split, where):
   if not folder.is_dir():
     raise ValueError(f'{folder}: no such folder; give a folder of photos')
   files = sorted(file for file in folder.rglob('*') if _is_image(file.name))
   if not files:
     kinds = ', '.join(reading.SUFFIXES)
     raise ValueError(f'{folder}: no image in it; give a folder with {kinds} files')
-  return files
+  return [files[i] for i in members([file.name for file in files], split, where)]
 
 
 def _is_image(name):
