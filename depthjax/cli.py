@@ -23,11 +23,11 @@ def main() -> None:
   runner.use_compilation_cache()
   try:
     sys.exit(app(sys.argv[1:] or ['--help'], prog_name='depthjax', standalone_mode=False))
-  except runner.EXPECTED as error:
-    sys.exit(runner.report(error))
   except _UsageError as error:
     runner.say(error.format_message())
     sys.exit(2)
+  except Exception as error:
+    sys.exit(runner.report(error))
 
 
 def _experiment(context: typer.Context) -> None:
@@ -48,7 +48,7 @@ def demo(
   config: Annotated[str, typer.Option(help='Config, as in train.')] = 'lensblur',
 ) -> None:
   """Train the smallest lens blur, refocus a photograph with it, and write a report."""
-  runner.hush()
+  runner.begin_training()
   runner.load('demo:run')(folder, config)
 
 

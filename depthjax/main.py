@@ -13,7 +13,6 @@ fields.
 
 import faulthandler
 import pathlib
-import signal
 import sys
 
 import ml_collections
@@ -66,9 +65,7 @@ def run(verb: str, arguments: list[str]) -> None:
   plain = parse([f'depthjax {verb}', *arguments], values)
   if not any(getattr(values, name) for name in _NEEDS[verb]):
     raise configuring.ConfigError(f'--{_NEEDS[verb][0]} is missing')
-  runner.hush()
-  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Without a traceback.
+  runner.begin_training()
   faulthandler.enable(sys.__stderr__)  # Shows where a library in C++ crashed.
   try:
     work = runner.load('commands.work.experiments:run')

@@ -9,7 +9,7 @@ from depthjax.commands import options, runner
 
 
 class Options(NamedTuple):
-  """Compare runs: the fields that differ, and the metrics as mean ± deviation over seeds."""
+  """Compare runs: fields that differ, metrics as mean ± standard deviation over seeds."""
 
   runs: Annotated[list[Path], Argument(help='Folders of runs, or folders that have them.')]
   output: Annotated[Path, options.output('Page of metrics and curves.')] = Path('compare.html')

@@ -10,6 +10,7 @@ import logging as python_logging
 import os
 import pathlib
 import pkgutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,7 +24,6 @@ from depthjax.train.errors import NotFinite, Terminated
 
 # Exit codes of errors that are reported in one line.
 _CODES = {InputError: 2, ConfigError: 2, NotFinite: 1, Terminated: 143}
-EXPECTED = tuple(_CODES)
 
 
 def load(name: str) -> Any:
@@ -63,11 +63,11 @@ def refusals(
     raise ConfigError(f'{prefix}{error}') from error
 
 
-def report(error: Exception) -> int:
+def report(error: Exception, prefix: str = '') -> int:
   """Prints one line, or the traceback of an unexpected error; returns the exit code."""
   for kind, code in _CODES.items():
     if isinstance(error, kind):
-      say(str(error))
+      say(f'{prefix}{error}')
       return code
   traceback.print_exc()
   return 70  # Not Python's 1, which tells launchers that the loss was not finite.
@@ -81,12 +81,19 @@ def say(message: str) -> None:
 
 def use_compilation_cache() -> None:
   """Sets JAX_COMPILATION_CACHE_DIR, if it is not set, before jax is imported."""
+  os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
   if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache'))
     os.environ['JAX_COMPILATION_CACHE_DIR'] = str(cache / 'depthjax' / 'xla')
 
 
-def hush() -> None:
-  """Silences the logs of Orbax, which has twenty lines for every save and logs errors twice."""
+def begin_training() -> None:
+  """Silences Orbax, and lets Ctrl-C end the process until a run handles it.
+
+  Orbax logs twenty lines for every save and errors twice; JAX ignores exceptions in its callbacks,
+  such as KeyboardInterrupt.
+  """
   logging.set_verbosity(logging.FATAL)
   python_logging.getLogger('depthjax').setLevel(python_logging.WARNING)
+  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

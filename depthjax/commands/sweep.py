@@ -1,6 +1,5 @@
 """Options of `depthjax sweep`: trains a config with every combination of some values and seeds."""
 
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from typer import Option
@@ -15,7 +14,7 @@ class Options(NamedTuple):
   """
 
   config: Annotated[str, Option(help='Config, such as lensblur:small.')]
-  workdir: Annotated[Path, Option(help='Folder in which each run has its own.')]
+  workdir: Annotated[str, Option(help='Folder in which each run has its own.')]
   change: Annotated[
     list[str] | None, Option('--set', help='Values of a field, such as optimizer.peak=1e-3,3e-3.')
   ] = None

@@ -16,6 +16,7 @@ from depthjax.train import evaluate, loop, provenance, record, resume
 
 # A run's hashes of its predictor and of its initial weights, by the config field of the weights.
 _HASHES = 'predictor.json'
+_VERSION = 2  # Of the scores; those of another version in a file are ignored.
 _HASH_KEYS = {'predictor.weights': 'sha256', 'initialise.weights': 'first_sha256'}
 
 
@@ -99,7 +100,10 @@ class Lab:
     config = configuring.with_fields(self.config(name), overrides)
     predictor_hash = weights_hash(self.path(predictor)) if predictor else ''
     path = workdir / 'scores.json'
-    key, known = json.dumps([overrides, config.eval.examples, predictor_hash]), read_json(path)
+    key, known = (
+      json.dumps([overrides, config.eval.examples, predictor_hash, _VERSION]),
+      read_json(path),
+    )
     if key not in known:
       known[key] = evaluate.newest(config, workdir, 'test')
       write_json(path, known)

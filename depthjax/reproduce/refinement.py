@@ -19,7 +19,7 @@ from depthjax.scoring import maps as map_scoring
 # The disparity of scenes, in [0, 1], is mapped to [_FARTHEST, 1], so that its inverse is finite.
 _FARTHEST = 0.25
 _FILE = 'refinement.json'
-_VERSION = 2  # Of the scores; scores of another version in the file are ignored.
+_VERSION = 3  # Of the scores; scores of another version in the file are ignored.
 # The experiment whose scenes and simulated predictions are used for all methods.
 _SCENES = 'sddr'
 

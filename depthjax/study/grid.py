@@ -2,7 +2,6 @@
 
 import ast
 import itertools
-import pathlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,8 @@ def runs(changes: Sequence[str], seeds: int) -> dict[str, dict[str, Any]]:
   """All combinations, in the order of the values; the seed varies fastest.
 
   Args:
-    changes: FIELD=VALUE,VALUE,... with Python literals, or strings if they are none.
+    changes: FIELD=VALUE,VALUE,... with Python literals, or strings if they are none. A source of
+      data without quotes is one value, since its commas separate the parts of a mixture.
     seeds: the number of seeds: 0, 1, ...
 
   Returns the fields of each run by dotted name, by the name of the run's folder, such as
@@ -41,7 +41,7 @@ def runs(changes: Sequence[str], seeds: int) -> dict[str, dict[str, Any]]:
   return found
 
 
-def command(config: str, fields: Mapping[str, Any], workdir: pathlib.Path) -> str:
+def command(config: str, fields: Mapping[str, Any], workdir: str) -> str:
   """The command that trains one run, quoted for a shell."""
   changes = (f'--config.{name}={value}' for name, value in fields.items())
   return shlex.join(['depthjax', 'train', f'--config={config}', *changes, f'--workdir={workdir}'])
@@ -59,4 +59,4 @@ def _axis(change: str) -> tuple[str, list[Any]]:
     if set(text) & set('\'"([{'):
       right = 'its values must be Python literals, or strings without quotes and brackets'
       raise ConfigError(f'--set is {change!r}; {right}') from error
-    return name, text.split(',')
+    return name, [text] if name.endswith('_source') else text.split(',')

@@ -50,12 +50,12 @@ def read(path: pathlib.Path) -> Run:
   if not (path / configuring.RECORD).is_file():
     wrong = f'has no {configuring.RECORD}'
     raise InputError(path, wrong, 'the folder of a run, or a folder of runs')
-  table = configuring.recorded(path / configuring.RECORD)
+  table = configuring.load(path).to_dict()  # Also with fields that an older run did not record.
   lines = _lines(path / 'metrics.jsonl')
   # Metrics depend on the number of examples.
-  fields = {**record.deciding(table), 'eval.examples': table.get('eval', {}).get('examples')}
+  fields = {**record.deciding(table), 'eval.examples': table['eval']['examples']}
   kinds = {kind: [x for x in lines if x['kind'] == kind] for kind in ('train', 'eval')}
-  return Run(path, fields, table.get('steps'), kinds['train'], kinds['eval'])
+  return Run(path, fields, table['steps'], kinds['train'], kinds['eval'])
 
 
 def folders(path: pathlib.Path) -> list[pathlib.Path]:
@@ -68,8 +68,8 @@ def finished(path: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
   """Whether a folder has a run of this config whose last step was evaluated; errors as `read`."""
   if not (path / configuring.RECORD).exists():
     return False
-  recorded, run = configuring.recorded(path / configuring.RECORD), read(path)
-  same = record.deciding(recorded) == record.deciding(config.to_dict())
+  run, recorded = read(path), configuring.load(path)
+  same = record.deciding(recorded.to_dict()) == record.deciding(config.to_dict())
   return same and any(line['step'] == config.steps for line in run.evals)
 
 

@@ -17,6 +17,7 @@ from depthjax.tasks.task import Weighted
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import initialise, record, resume
 from depthjax.train.checkpoint import Checkpoints
+from depthjax.train.errors import NotFinite
 from depthjax.train.experiment import Experiment
 from depthjax.train.step import TrainState
 
@@ -114,8 +115,14 @@ def _mean(scores: Weighted) -> float:
 def newest(
   config: ml_collections.ConfigDict, workdir: pathlib.Path, split: str
 ) -> dict[str, float]:
-  """Means of the metrics for the newest undamaged checkpoint of a run; errors as `restore`."""
-  return evaluate(*restore(config, workdir), split).means
+  """Means of the metrics for the newest undamaged checkpoint of a run; errors as `restore`.
+
+  Raises NotFinite: the network returned NaN for a record.
+  """
+  scores = evaluate(*restore(config, workdir), split)
+  if scores.nans:
+    raise NotFinite(f'{workdir}: {scores.faults}')
+  return scores.means
 
 
 def restore(

@@ -36,6 +36,7 @@ def fixture_train(monkeypatch):
     ((), 0),
     ((NotFinite('diverged at 1'),), 1),
     ((NotFinite('diverged at 1'), ConfigError('wrong shape')), 2),
+    ((RuntimeError('out of memory'), NotFinite('diverged at 1')), 70),
   ],
 )
 def test_a_failed_run_is_named_and_the_others_go_on(run, train, errors, code):
@@ -44,7 +45,7 @@ def test_a_failed_run_is_named_and_the_others_go_on(run, train, errors, code):
   result, out, err = run(f'{_LINE} --set=ema=0.5,0.9 --seeds=2')
   assert (result, train[0]) == (code, names)
   for name, error in train[1].items():
-    assert f'depthjax: {name}: {error}\n' in err
+    assert f'{error}\n' in err and (code == 70 or f'depthjax: {name}: {error}\n' in err)
   assert (f'{len(errors)} of 4 runs failed: ema=0.5,seed=0' in err) == bool(errors)
   assert ('done: depthjax compare x' in out) != bool(errors)
 
@@ -70,6 +71,7 @@ def test_finished_runs_are_skipped(run, train, tmp_path):
     ('--set=emma=0.5', 'emma'),
     ('--set=ema', "--set is 'ema'; it must be FIELD=VALUE"),
     ('--seeds=0', "Invalid value for '--seeds'"),
+    ('--print --workdir=gs://bucket/x', 'gs://bucket/x'),
   ],
 )
 def test_all_runs_are_checked_before_the_first(run, train, options, words):

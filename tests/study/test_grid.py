@@ -29,6 +29,8 @@ def test_every_combination_is_a_run_and_the_seed_varies_fastest():
   assert [fields[i]['data.foreground_source'] for i in (0, 3)] == ['a b=0.5,/c=1', '$HOME']
   assert all(x['steps'] == 7 and x['data.photo_source'] == '' for x in fields)
   assert list(grid.runs(['steps=7'], 1)) == ['seed=0']
+  (mixed,) = grid.runs(['data.photo_source=builtin=0.3,/p=0.7'], 1).values()
+  assert mixed['data.photo_source'] == 'builtin=0.3,/p=0.7'
   assert list(grid.runs(_CHANGES[:2], 1))[-1] == (
     'optimizer.peak=0.003,model.features=12_12_6_6,seed=0'
   )

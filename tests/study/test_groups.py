@@ -22,6 +22,8 @@ def test_runs_that_differ_in_the_seed_or_in_logging_are_a_group(tmp_path):
   assert names == ['012', '3', '4']
   assert groups.differing(found) == ['ema', 'eval.examples']
   assert groups.differing(found[:1]) == []
+  older = made.save(tmp_path / 'older', change=lambda config: config['data'].pop('glass'))
+  assert len(groups.group([found[0].runs[0], groups.read(older)])) == 1
 
 
 def test_of_several_tasks_fields_differ_between_those_that_have_them(tmp_path):

@@ -33,7 +33,7 @@ def run(values: flags.FlagValues, terms: resume.Terms) -> None:
   if changed and not terms.change:
     raise ConfigError(
       f'{path or workdir} was trained with another config: {resume.describe(changed)}; omit '
-      '--config, or add --change to evaluate with this config'
+      '--config and --config.NAME, or add --change to evaluate with this config'
     )
   if path:
     experiment, state = evaluate_lib.from_weights(config, path)

@@ -29,7 +29,7 @@ def run(options: Options) -> None:
   ]
   for experiment in paper.EXPERIMENTS:  # Refuses unknown fields before hours of training.
     labs[0].config(experiment)
-  runner.hush()
+  runner.begin_training()
   filled = table.fill(paper.TABLES[name], labs)
   tables.show(*table.cells(filled), title=f'{filled.table.name}: {filled.table.title}')
   print(f'Data: {filled.table.data}\nExpected: {filled.table.expected}')
