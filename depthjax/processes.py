@@ -28,15 +28,17 @@ def start(cluster: str = '') -> None:
   if not cluster:
     return
   where: tuple = ()
-  try:
-    if cluster != 'auto':
+  if cluster != 'auto':
+    try:
       address, count, index = cluster.split(',')
       where = address, int(count), int(index)
+    except ValueError as error:
+      right = "use '', auto or host:port,count,index"
+      raise ConfigError(f'cluster is {cluster!r}; {right}') from error
+  try:
     jax.distributed.initialize(*where, heartbeat_timeout_seconds=30, shutdown_timeout_seconds=30)
   except ValueError as error:
-    raise ConfigError(
-      f'cluster is {cluster}: {error}; use "", auto or host:port,count,index'
-    ) from error
+    raise ConfigError(f'cluster is {cluster}: {error}; use host:port,count,index') from error
 
 
 def any_process(flag: bool) -> bool:

@@ -34,10 +34,9 @@ def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> Non
 @functools.cache
 def base(task: str) -> dict[str, Any]:
   """The packaged config of a task; that of `fields.defaults` for another task."""
-  packaged = task in files.packaged()
-  return (
-    files.run_file(files.PACKAGED / f'{task}.py') if packaged else fields.defaults()
-  ).to_dict()
+  if task in files.packaged():
+    return files.run_file(files.PACKAGED / f'{task}.py').to_dict()
+  return fields.defaults().to_dict()
 
 
 def _wrong(table: Mapping[str, Any], known: Mapping[str, Any], prefix: str = '') -> Iterator[str]:

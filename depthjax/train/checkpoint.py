@@ -200,7 +200,7 @@ class Checkpoints:
     reasons: dict[int, str] = {}
     steps = sorted(self._manager.all_steps())
     if only not in (None, *steps):
-      right = f'one of the steps {", ".join(map(str, steps))}'
+      right = f'one of the steps {", ".join(map(str, steps)) or "(none)"}'
       raise InputError(self._manager.directory, f'has no checkpoint of step {only}', right)
     for step in reversed(steps) if only is None else [only]:
       state, refusal, reason = None, None, ''

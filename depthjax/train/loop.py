@@ -83,7 +83,10 @@ def train(
       clock = Clock(config.batch_size, start)
       parts = (checkpoints, log, stops, traced, clock, means, origin)
       run = _Run(experiment, config, workdir, *parts)
-      return run.to_end(state, start)
+      with contextlib.closing(experiment.feed(start)) as batches:
+        state = run.steps(state, start, batches)
+      run.save(state, config.steps)
+      return run.evaluate(state, config.steps)
 
 
 class _Run(NamedTuple):
@@ -99,12 +102,6 @@ class _Run(NamedTuple):
   clock: Clock
   means: Means
   origin: dict[str, Any]  # As provenance.describe, for the weights.
-
-  def to_end(self, state: Any, start: int) -> dict[str, float]:
-    with contextlib.closing(self.experiment.feed(start)) as batches:
-      state = self.steps(state, start, batches)
-    self.save(state, self.config.steps)
-    return self.evaluate(state, self.config.steps)
 
   def steps(self, state: Any, start: int, batches: Iterator) -> Any:
     config, compiled, pending = self.config, None, None
