@@ -34,7 +34,7 @@ def _check(options: Options) -> None:
   if options.given and not options.name.startswith('sddr/'):
     raise ConfigError(f'--given is set for {options.name}; only tables of sddr support it')
   if options.seeds > 1 and any(x.startswith('seed=') for x in options.change or []):
-    raise ConfigError('--set has the field seed; it must not with --seeds, which sets it')
+    raise ConfigError('--set has the field seed; omit it, since --seeds sets it')
 
 
 command = runner.command('reproduce', Options, _check)
