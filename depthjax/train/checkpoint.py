@@ -54,6 +54,7 @@ class _Kept(NamedTuple):
   def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
     del context
     losses = means.losses({one.step: one.metrics or {} for one in checkpoints})
+    losses.pop(checkpoints[-1].step, None)  # The loss after it is not known yet.
     kept = {one.step for one in checkpoints[-self.keep :]}
     kept |= {min(losses, key=losses.get)} if losses else set()
     return [

@@ -2,7 +2,7 @@
 
 
 class NotFinite(RuntimeError):
-  """A loss, gradient or score was NaN or infinite; the message says how to go on."""
+  """A loss, gradient, update or score was NaN or infinite; the message says how to go on."""
 
 
 class Terminated(RuntimeError):

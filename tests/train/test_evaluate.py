@@ -60,7 +60,7 @@ def test_a_metric_without_weight_is_left_out_and_nan_output_stays(sources):
   found = evaluated(sources[1], nan)
   assert found.nans == {'error': 3, 'even': 2} and np.isnan(found.means['even'])
   assert found.means['index'] == 1
-  assert found.faults == 'NaN output: error in 3, even in 2 of 3 examples'
+  assert found.faults == 'NaN or infinite output: error in 3, even in 2 of 3 examples'
 
 
 def test_nan_output_is_null_in_the_log_and_counted(tmp_path, monkeypatch, capsys):
@@ -68,7 +68,7 @@ def test_nan_output_is_null_in_the_log_and_counted(tmp_path, monkeypatch, capsys
   scores = evaluate.Scores({'error': np.nan, 'index': 2.0}, 5, 0, {'error': 4})
   monkeypatch.setattr(evaluate, 'evaluate', lambda *_, **__: scores)
   loop.train(config, tmp_path / 'run')
-  assert 'step 1  NaN output: error in 4 of 5 examples' in capsys.readouterr().out
+  assert 'step 1  NaN or infinite output: error in 4 of 5 examples' in capsys.readouterr().out
   (line,) = log.read_metrics(tmp_path / 'run', 'eval')
   assert line['error'] is None and line['index'] == 2
 
