@@ -53,6 +53,12 @@ def test_each_record_counts_once_on_any_devices(sources, expected):
   assert evaluated(sources[3], eval__examples=3).means['index'] == 1
 
 
+def test_the_devices_of_the_training_need_not_exist(sources, expected):
+  experiment = evaluate._build(toy.config(sources[1], parallel__devices=24, parallel__fsdp=12))
+  state = experiment.runner.init(experiment_lib.seed_key(0))
+  _assert_close(evaluate.evaluate(experiment, state, 'test'), expected[1])
+
+
 def test_a_metric_without_weight_is_left_out_and_nan_output_stays(sources):
   one = evaluated(sources[1])
   assert one.means['even'] != pytest.approx(one.means['error'], rel=1e-3)

@@ -127,7 +127,9 @@ def test_a_signal_saves_and_the_same_command_resumes(reference, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_a_run_that_resumes_from_an_older_step_equals_an_uninterrupted_one(reference, tmp_path, caplog):
+def test_a_run_that_resumes_from_an_older_step_equals_an_uninterrupted_one(
+  reference, tmp_path, caplog
+):
   config, workdir = reference
   shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
   with pytest.raises(
