@@ -56,7 +56,7 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Exit codes:
     0: done.
-    1: the loss or a gradient was not finite; the message names the checkpoint to go on from. Or
+    1: a loss, gradient or update was not finite; the message names the checkpoint to go on from. Or
       the evaluated network returned NaN or infinity.
     2: the user must fix something, which one line names: a config, a file, a full disk, a folder in
       use by another run, too many unreadable records. The same command then resumes the run.

@@ -85,11 +85,24 @@ def make(config: ml_collections.ConfigDict, hyper: Hyper) -> optax.GradientTrans
   optimised = optax.chain(
     optax.clip_by_global_norm(hyper['clip']),
     direction,
-    *([optax.stateless(decay_weights)] if config.weight_decay else []),
+    optax.stateless(decay_weights) if config.weight_decay else optax.identity(),
     optax.scale_by_learning_rate(schedule(config.schedule, hyper)),
     optax.stateless(lambda u, params: jax.tree.map(operator.mul, u, rules.match(rates, params))),
   )
   return optax.partition({'trained': optimised, 'frozen': optax.set_to_zero()}, label)
+
+
+def older(state: Any) -> Any:
+  """A state as older versions had it without weight decay, whose element was absent.
+
+  It has the same leaves in the same order.
+  """
+
+  def changed(x: Any) -> Any:
+    chain = getattr(x, 'inner_state', ())
+    return x._replace(inner_state=chain[:2] + chain[3:]) if len(chain) > 3 else x
+
+  return jax.tree.map(changed, state, is_leaf=lambda x: isinstance(x, optax.MaskedState))
 
 
 def trained(params: Any, model_state: Any, *, learning_rate_factors: Any) -> tuple[Any, Any]:

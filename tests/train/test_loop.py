@@ -11,7 +11,7 @@ import pytest
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
-from depthjax.train import checkpoint, evaluate, loop, resume
+from depthjax.train import checkpoint, evaluate, loop, optimizer, resume
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import log as log_lib
 from tests import tiny
@@ -150,8 +150,8 @@ def test_a_run_that_diverged_goes_on_as_its_message_says(tmp_path):
   fields = {'parallel__devices': 1, 'checkpoint__every': 1, 'checkpoint__keep': 1}
   fields |= {'optimizer__warmup': 3, 'optimizer__clip': 0.0}
   step, where = None, r'not finite at step 4; go on .* with --resume=(1), --change and a lower --'
-  for peak in (1e10, 9e9, 1e-3):
-    config = tiny.config(optimizer__peak=peak, **fields)
+  for peak in (1e10, 9e9, 1e-3):  # The last one with weight decay.
+    config = tiny.config(optimizer__peak=peak, optimizer__weight_decay=0.1 * (peak < 1), **fields)
     options = {'terms': resume.Terms(change=step is not None), 'resume_step': step}
     if peak > 1:
       with pytest.raises(loop.NotFinite, match=where) as caught:
@@ -173,6 +173,15 @@ def test_a_run_that_diverges_at_once_saves_nothing(tmp_path, monkeypatch):
       with pytest.raises(loop.NotFinite, match=words):
         loop.train(config, tmp_path / str(number))
     assert machines.steps(tmp_path / str(number)) == [3] * number
+
+
+def test_a_checkpoint_of_an_older_version_without_weight_decay_is_restored(reference, tmp_path):
+  config, workdir = reference
+  experiment = experiment_lib.build(config)
+  state = _state(experiment, workdir, 4)
+  with checkpoint.Checkpoints(tmp_path / 'checkpoints') as saved:
+    saved.save(4, optimizer.older(state), {'loss': 1.0})
+  jax.tree.map(np.testing.assert_array_equal, _state(experiment, tmp_path, 4), state)
 
 
 def test_a_checkpoint_of_another_model_is_refused(reference):

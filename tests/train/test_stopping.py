@@ -1,4 +1,4 @@
-"""Signals: an ignored SIGINT stays ignored; the second one ends a process at once, even while it waits for XLA."""
+"""Signals: an ignored SIGINT stays ignored; the second one ends a process at once, even in XLA."""
 
 import signal
 import subprocess
