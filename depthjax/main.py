@@ -23,30 +23,22 @@ from ml_collections import config_flags
 from depthjax import configuring
 from depthjax.commands import runner
 
-_FLAGS = {  # By the verbs that have them.
-  'train evaluate plan': (
-    (flags.DEFINE_string, 'workdir', None, 'Folder of checkpoints, metrics, pictures and weights.'),
-    (flags.DEFINE_bool, 'change', False, 'Accept another config than of the run or the scenes.'),
-    (flags.DEFINE_string, 'cluster', '', "'', auto, or host:port,count,index of this process."),
-  ),
-  'train': (
-    (flags.DEFINE_integer, 'resume', None, 'Checkpoint from which to train again.', 0),
-    (flags.DEFINE_string, 'profile', '', 'Profile the training steps START:STOP.'),
-  ),
-  'evaluate': (
-    (flags.DEFINE_enum, 'split', 'test', ['val', 'test'], 'Split to evaluate.'),
-    (flags.DEFINE_integer, 'step', None, 'Checkpoint to evaluate; default: the newest.', 0),
-    (flags.DEFINE_bool, 'raw', False, 'Evaluate the parameters too, beside their averages.'),
-    (flags.DEFINE_string, 'weights', None, 'Weights to evaluate instead of a checkpoint.'),
-  ),
-  'plan': (
-    (flags.DEFINE_string, 'topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (slices), h100:8, ...'),
-    (flags.DEFINE_integer, 'batch_size', None, 'Batch size to plan for, if not of the config.', 1),
-    (flags.DEFINE_integer, 'search', 4, 'Maximum number of compilations for the largest batch.', 0),
-    (flags.DEFINE_bool, 'quick', False, 'Compile faster, with a pessimistic memory estimate.'),
-  ),
-  'evaluate plan': ((flags.DEFINE_string, 'json', None, 'JSON file for the plan or the scores.'),),
-}
+_FLAGS = (  # Each with the initials of its verbs.
+  ('tep', flags.DEFINE_string, 'workdir', None, 'Folder of checkpoints, metrics and weights.'),
+  ('e', flags.DEFINE_enum, 'split', 'test', ['val', 'test'], 'Split to evaluate.'),
+  ('e', flags.DEFINE_integer, 'step', None, 'Checkpoint to evaluate; default: the newest.', 0),
+  ('e', flags.DEFINE_bool, 'raw', False, 'Evaluate the parameters too, beside their averages.'),
+  ('e', flags.DEFINE_string, 'weights', None, 'Weights to evaluate instead of a checkpoint.'),
+  ('tep', flags.DEFINE_string, 'cluster', '', "'', auto, or host:port,count,index of process."),
+  ('tep', flags.DEFINE_bool, 'change', False, 'Accept another config than of the run or scenes.'),
+  ('t', flags.DEFINE_integer, 'resume', None, 'Checkpoint from which to train again.', 0),
+  ('t', flags.DEFINE_string, 'profile', '', 'Profile the training steps START:STOP.'),
+  ('p', flags.DEFINE_string, 'topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (slices), h100:8.'),
+  ('p', flags.DEFINE_integer, 'batch_size', None, 'Batch size; default: that of the config.', 1),
+  ('p', flags.DEFINE_integer, 'search', 4, 'Compilations at most for the largest batch.', 0),
+  ('p', flags.DEFINE_bool, 'quick', False, 'Compile faster, with a pessimistic memory estimate.'),
+  ('ep', flags.DEFINE_string, 'json', None, 'JSON file for the plan or the scores.'),
+)
 # The flags of which each verb requires one.
 _NEEDS = {'train': ('workdir',), 'evaluate': ('workdir', 'weights'), 'plan': ('topology',)}
 
@@ -87,8 +79,8 @@ def run(verb: str, arguments: list[str]) -> None:
 
 def define(values: flags.FlagValues, verb: str) -> flags.FlagValues:
   """Adds the flags of a verb besides --config."""
-  for verbs, rows in _FLAGS.items():
-    for function, *arguments in rows if verb in verbs.split() else ():
+  for initials, function, *arguments in _FLAGS:
+    if verb[0] in initials:
       function(*arguments, flag_values=values)
   return values
 

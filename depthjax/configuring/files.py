@@ -34,23 +34,21 @@ def run_file(path: pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
   module = importlib.util.module_from_spec(spec)
 
-  def find() -> Callable:
+  def get_config(arg: str) -> Any:
     spec.loader.exec_module(module)
-    return module.get_config
+    return module.get_config(arg)
 
-  return called(find, arg, path)
+  return called(get_config, arg, path)
 
 
-def called(
-  find: Callable[[], Callable], arg: str, where: str | pathlib.Path
-) -> ml_collections.ConfigDict:
-  """The config that the function `find()` returns for an argument.
+def called(get_config: Callable, arg: str, where: Any) -> ml_collections.ConfigDict:
+  """The config that a function returns.
 
-  Raises ConfigError: there is no such function, it returns something else, or raises an exception,
-  which is named with its line in the file `where`.
+  Raises ConfigError: it returns something else, or raises an exception, which is named with its
+  line in the file `where`.
   """
   try:
-    config = find()(arg)
+    config = get_config(arg)
   except ConfigError:
     raise
   except (Exception, SystemExit) as error:
@@ -60,7 +58,7 @@ def called(
   return config
 
 
-def _described(error: BaseException, path: str | pathlib.Path) -> str:
+def _described(error: BaseException, path: Any) -> str:
   """The kind, the line in this file and the message of an error, as one line."""
   frames = traceback.extract_tb(error.__traceback__)
   lines = [x.lineno for x in frames if os.path.abspath(x.filename) == os.path.abspath(path)]

@@ -1,7 +1,6 @@
 """Loads a config by path or name, and replaces its fields."""
 
 import ast
-import functools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -33,7 +32,7 @@ def load(where: str | pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   """
   name, _, own = str(where).partition(':')
   if name in plugins.names('configs') and name not in files.packaged():
-    find, found = functools.partial(plugins.find, 'configs', name, '--config', {}), where
+    found, find = where, lambda arg: plugins.find('configs', name, '--config', {})(arg)
     config = files.called(find, own or arg, where)
   else:
     found, arg = _find(str(where), arg)

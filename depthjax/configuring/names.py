@@ -54,10 +54,7 @@ def _wrong(table: Mapping[str, Any], known: Mapping[str, Any], prefix: str = '')
 
 
 def _fits(value: Any, known: Any) -> bool:
-  """Whether a value can replace a known one: an int a float, a list a tuple.
-
-  NaN and infinity can replace nothing.
-  """
+  """Whether a value can replace a known one: an int a float, a list a tuple."""
   parts = value if isinstance(value, tuple) else (value,)
   if any(isinstance(x, float) and not math.isfinite(x) for x in parts):
     return False

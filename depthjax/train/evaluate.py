@@ -173,9 +173,7 @@ def differences(
 
 def _build(config: ml_collections.ConfigDict) -> Experiment:
   """The experiment on any devices: those of training, and its batch size, need not fit."""
-  devices = count = jax.device_count()
-  if jax.process_count() == 1:
-    devices = min(config.parallel.devices or count, count)
+  devices = min(config.parallel.devices or jax.device_count(), jax.device_count())
   size = config.eval.batch_size or config.batch_size
   fields = {'eval.batch_size': size, 'batch_size': devices, 'microbatches': 1}
   fields |= {'parallel.devices': devices, 'parallel.fsdp': math.gcd(config.parallel.fsdp, devices)}

@@ -26,7 +26,7 @@ class Means:
     self._steps = record.get('steps', 0)
     self._sums = collections.Counter(record.get('sums', {}))
     self._terms = set(record.get('terms', ()))
-    self._loss, self._count = record.get('loss', 0.0), record.get('count', 0)
+    self._loss, self._count = record.get('loss') or 0.0, record.get('count', 0)
 
   def add(self, scalars: Mapping[str, float]) -> None:
     """Adds the scalars of one step; `loss` is one of them."""
@@ -67,12 +67,9 @@ def losses(records: Mapping[int, Record]) -> dict[int, float]:
 def good(records: Mapping[int, Record], last: int, record: Record) -> int | None:
   """The newest checkpoint that precedes a divergence; None if the loss of all had run away.
 
-  That is one of more than the lowest running mean and its magnitude. Checkpoints whose losses are
-  unknown, those of older versions, count as good.
-
-  Args:
-    last: the step after which the loss was not finite; a checkpoint of it is not good.
-    record: what a checkpoint of that step would have.
+  A loss that exceeds the lowest running mean by its magnitude has run away. Checkpoints whose
+  losses are unknown, those of older versions, count as good, but not one of step `last`, after
+  which the run diverged. `record` is what that one would have.
   """
   every = {**records, last: records.get(last) or record}
   lowest = min(_comparable(every).values(), default=0.0)

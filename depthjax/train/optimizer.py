@@ -93,16 +93,13 @@ def make(config: ml_collections.ConfigDict, hyper: Hyper) -> optax.GradientTrans
 
 
 def older(state: Any) -> Any:
-  """A state as older versions had it without weight decay, whose element was absent.
+  """A state as versions had it whose chain had no element for weight decay, if there was none."""
 
-  It has the same leaves in the same order.
-  """
+  def chain(x: Any) -> bool:
+    return isinstance(x, optax.MaskedState) and len(x.inner_state) > 3
 
-  def changed(x: Any) -> Any:
-    chain = getattr(x, 'inner_state', ())
-    return x._replace(inner_state=chain[:2] + chain[3:]) if len(chain) > 3 else x
-
-  return jax.tree.map(changed, state, is_leaf=lambda x: isinstance(x, optax.MaskedState))
+  shorter = lambda x: optax.MaskedState((*x.inner_state[:2], *x.inner_state[3:]))  # noqa: E731
+  return jax.tree.map(lambda x: shorter(x) if chain(x) else x, state, is_leaf=chain)
 
 
 def trained(params: Any, model_state: Any, *, learning_rate_factors: Any) -> tuple[Any, Any]:
