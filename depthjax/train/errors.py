@@ -1,4 +1,4 @@
-"""Exceptions that end a training run early, after its state is saved."""
+"""Exceptions that end a training run early."""
 
 
 class NotFinite(RuntimeError):

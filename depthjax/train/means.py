@@ -60,8 +60,8 @@ def losses(records: Mapping[int, Record]) -> dict[int, float]:
   """
   known = _comparable(records)
   after = {records[step]['since']: loss for step, loss in known.items()}
-  either = known | after
-  return {x: max(known.get(x, either[x]), either[x]) for x in records if x in either}
+  both = {step: [x[step] for x in (known, after) if step in x] for step in records}
+  return {step: max(found) for step, found in both.items() if found}
 
 
 def good(records: Mapping[int, Record], last: int, record: Record) -> int | None:

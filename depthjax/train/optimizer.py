@@ -94,10 +94,7 @@ def make(config: ml_collections.ConfigDict, hyper: Hyper) -> optax.GradientTrans
 
 def older(state: Any) -> Any:
   """A state as versions had it whose chain had no element for weight decay, if there was none."""
-
-  def chain(x: Any) -> bool:
-    return isinstance(x, optax.MaskedState) and len(x.inner_state) > 3
-
+  chain = lambda x: isinstance(x, optax.MaskedState) and len(x.inner_state) > 3  # noqa: E731
   shorter = lambda x: optax.MaskedState((*x.inner_state[:2], *x.inner_state[3:]))  # noqa: E731
   return jax.tree.map(lambda x: shorter(x) if chain(x) else x, state, is_leaf=chain)
 
