@@ -1,6 +1,5 @@
 """Checks of a config before anything is built."""
 
-import math
 import operator
 import re
 
@@ -79,7 +78,7 @@ def _check_rules(config: ml_collections.ConfigDict) -> None:
       try:
         pattern, value = rule
         re.compile(pattern)
-        good = value in words if words else 0 <= value < math.inf
+        good = value in words if words else 0 <= value < float('inf')
       except (TypeError, ValueError, re.error):
         good = False
       if not good:

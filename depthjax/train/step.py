@@ -131,8 +131,7 @@ def train_step(
   # In this form the average of a frozen array equals it exactly.
   average = lambda new, old: old + (1 - keep) * (new - old)  # noqa: E731
   ema = jax.tree.map(average, {'params': params, **model_state}, state.ema)
-  checked = jnp.stack([scalars['loss'], norm, optax.tree.norm(updates)])
-  finite = state.finite & jnp.isfinite(checked).all()
+  finite = state.finite & jnp.isfinite(scalars['loss'] + norm + optax.tree.norm(updates))
   new = state.replace(step=state.step + 1, params=params, model_state=model_state, ema=ema, opt=opt)
   new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
   return new.replace(finite=finite), {**scalars, 'grad_norm': norm, 'finite': finite}
