@@ -12,7 +12,7 @@ fields.
 """
 
 import faulthandler
-import pathlib
+import os
 import sys
 
 import ml_collections
@@ -22,21 +22,21 @@ from ml_collections import config_flags
 from depthjax import configuring
 from depthjax.commands import runner
 
-_FLAGS = (
-  (flags.DEFINE_string, 'workdir', None, 'Folder for checkpoints, metrics, pictures and weights.'),
-  (flags.DEFINE_enum, 'split', 'test', ['val', 'test'], 'Split to evaluate.'),
-  (flags.DEFINE_integer, 'step', None, 'Checkpoint to evaluate; default: the newest.', 0),
-  (flags.DEFINE_bool, 'raw', False, 'Evaluate the parameters too, beside their averages.'),
-  (flags.DEFINE_string, 'weights', None, 'Weights to evaluate instead of a checkpoint.'),
-  (flags.DEFINE_string, 'cluster', '', "'', auto, or host:port,count,index of this process."),
-  (flags.DEFINE_bool, 'change', False, 'Accept another config than that of the run or the scenes.'),
-  (flags.DEFINE_integer, 'resume', None, 'Checkpoint from which to train again.', 0),
-  (flags.DEFINE_string, 'profile', '', 'Profile the training steps START:STOP.'),
-  (flags.DEFINE_string, 'topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (two slices), h100:8, ...'),
-  (flags.DEFINE_integer, 'batch_size', None, "Batch size to plan for; default: the config's.", 1),
-  (flags.DEFINE_integer, 'search', 4, 'Maximum number of compilations for the largest batch.', 0),
-  (flags.DEFINE_bool, 'quick', False, 'Compile faster, with a pessimistic memory estimate.'),
-  (flags.DEFINE_string, 'json', None, 'JSON file for the plan or the scores.'),
+_FLAGS = (  # Each with the initials of its verbs.
+  ('tep', flags.DEFINE_string, 'workdir', None, 'Folder of checkpoints, metrics and weights.'),
+  ('e', flags.DEFINE_enum, 'split', 'test', ['val', 'test'], 'Split to evaluate.'),
+  ('e', flags.DEFINE_integer, 'step', None, 'Checkpoint to evaluate; default: the newest.', 0),
+  ('e', flags.DEFINE_bool, 'raw', False, 'Evaluate the parameters too, beside their averages.'),
+  ('e', flags.DEFINE_string, 'weights', None, 'Weights to evaluate instead of a checkpoint.'),
+  ('tep', flags.DEFINE_string, 'cluster', '', "'', auto, or host:port,count,index of process."),
+  ('tep', flags.DEFINE_bool, 'change', False, 'Accept another config than of the run or scenes.'),
+  ('t', flags.DEFINE_integer, 'resume', None, 'Checkpoint from which to train again.', 0),
+  ('t', flags.DEFINE_string, 'profile', '', 'Profile the training steps START:STOP.'),
+  ('p', flags.DEFINE_string, 'topology', None, 'Hardware: v5e:4x4, v5e:4x4*2 (slices), h100:8.'),
+  ('p', flags.DEFINE_integer, 'batch_size', None, 'Batch size; default: that of the config.', 1),
+  ('p', flags.DEFINE_integer, 'search', 4, 'Compilations at most for the largest batch.', 0),
+  ('p', flags.DEFINE_bool, 'quick', False, 'Compile faster, with a pessimistic memory estimate.'),
+  ('ep', flags.DEFINE_string, 'json', None, 'JSON file for the plan or the scores.'),
 )
 # The flags of which each verb requires one.
 _NEEDS = {'train': ('workdir',), 'evaluate': ('workdir', 'weights'), 'plan': ('topology',)}
@@ -47,8 +47,8 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Exit codes:
     0: done.
-    1: the loss or a gradient was not finite; the message names the checkpoint to go on from. Or
-      the evaluated network returned NaN.
+    1: a loss, gradient or update was not finite; the message names the checkpoint to go on from. Or
+      the evaluated network returned NaN or infinity.
     2: the user must fix something, which one line names: a config, a file, a full disk, a folder in
       use by another run, too many unreadable records. The same command then resumes the run.
     70: an unexpected error, with its traceback, or the loss of another process of the run (134 if
@@ -58,7 +58,7 @@ def run(verb: str, arguments: list[str]) -> None:
 
   Raises ConfigError for invalid arguments, before jax is imported.
   """
-  values = define(flags.FlagValues())
+  values = define(flags.FlagValues(), verb)
   if '--help' in arguments:
     print(f'{__doc__}\n{values.module_help(__name__)}')
     return
@@ -74,10 +74,11 @@ def run(verb: str, arguments: list[str]) -> None:
   work(verb, values, plain)
 
 
-def define(values: flags.FlagValues) -> flags.FlagValues:
-  """Adds the flags besides --config."""
-  for function, *arguments in _FLAGS:
-    function(*arguments, flag_values=values)
+def define(values: flags.FlagValues, verb: str) -> flags.FlagValues:
+  """Adds the flags of a verb besides --config."""
+  for initials, function, *arguments in _FLAGS:
+    if verb[0] in initials:
+      function(*arguments, flag_values=values)
   return values
 
 
@@ -113,10 +114,10 @@ def _where(values: flags.FlagValues) -> str:
   """The config to load: that of --config, or of the run in --workdir."""
   if values.config:
     return values.config
-  if values.weights:
+  if getattr(values, 'weights', None):
     return str(runner.load('files.weights:file_of')(values.weights))
-  workdir = pathlib.Path(values.workdir or '').expanduser()
-  if values.workdir and (workdir / configuring.RECORD).is_file():
+  workdir = os.path.expanduser(values.workdir or '')
+  if values.workdir and os.path.isfile(os.path.join(workdir, configuring.RECORD)):
     return values.workdir
   right = 'a file or a name such as lensblur:small, or --workdir the folder of a run'
   raise configuring.ConfigError(f'--config is missing; it must be {right}')

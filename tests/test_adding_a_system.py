@@ -71,7 +71,7 @@ def fixture_outside(tmp_path, monkeypatch):
   sys.modules.pop('shading', None)
 
 
-def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path):
+def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path, monkeypatch):
   """Task, records, config and predictor; built-in names win."""
   image, scores = np.random.default_rng(0).random((20, 30, 3)), []
   for task, kind in (('shading:make', 'shading'), ('shade', 'shade')):
@@ -92,5 +92,11 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path):
     configuring.load('shading')
   with pytest.raises(configuring.ConfigError, match='shade:wrong=1: no field wrong'):
     configuring.load('shade:wrong=1')
+  monkeypatch.setattr(sys.modules['shading'], 'get_config', lambda arg: sys.exit(arg))
+  with pytest.raises(configuring.ConfigError, match='^shade:a: SystemExit: a; expected a config f'):
+    configuring.load('shade:a')
+  monkeypatch.setattr(sys.modules['shading'], 'get_config', lambda arg: arg)
+  with pytest.raises(configuring.ConfigError, match="shade:a: get_config returned 'a'; expected"):
+    configuring.load('shade:a')
   with pytest.raises(ValueError, match='data.kind is .*; it can be predictions, scene, shade, or'):
     splits.example({'kind': 'scenery'})

@@ -91,6 +91,7 @@ def _file(folder, body):
     ('def get_config(arg):\n\n  {}[arg]', "KeyError in line 3: ''; expected a config file"),
     ('def get_config(arg):\n  f()\ndef f():\n  1 / 0', 'ZeroDivisionError in line 4: division by'),
     ('def get_config():\n  return 3', 'TypeError: get_config.* takes 0'),
+    ('import sys\nsys.exit("gone")', 'SystemExit in line 2: gone; expected a config'),
     (None, 'does not exist; expected a config such as'),
   ],
 )
@@ -181,7 +182,8 @@ def test_numbers_below_their_minimum_are_refused(field, bound):
 @pytest.mark.parametrize(
   'fields, machine, message',
   [
-    ({'ema': float('nan')}, {}, 'ema is nan (expected float)'),
+    ({'ema': float('nan')}, {}, 'ema is nan (expected finite float)'),
+    ({'optimizer__peak': float('inf')}, {}, 'optimizer.peak is inf (expected finite float)'),
     ({'data__covers': (0.1, float('nan'))}, {}, 'data.covers is (0.1, nan) (expected tuple)'),
     ({'ema': 1.0}, {}, 'ema is 1.0; it must be below 1'),
     ({'optimizer__beta1': 1.0}, {}, 'optimizer.beta1 is 1.0; it must be below 1'),
@@ -193,6 +195,7 @@ def test_numbers_below_their_minimum_are_refused(field, bound):
     ({'initialise__rules': (('.*', 'lod'),)}, {}, "(regular expression, 'load' or 'fresh')"),
     ({'optimizer__weight_decay_factors': ((1, 1.0),)}, {}, 'weight_decay_factors has (1, 1.0);'),
     ({'optimizer__learning_rate_factors': (('.*', -1.0),)}, {}, 'number of at least 0)'),
+    ({'optimizer__weight_decay_factors': (('.*', np.inf),)}, {}, 'number of at least 0)'),
     ({'parallel__mode': 'spmd'}, {}, "parallel.mode is 'spmd'; it can be jit, pmap"),
     ({'optimizer__name': 'lion'}, {}, "optimizer.name is 'lion'; it can be adam, adamw"),
     ({'optimizer__schedule': 'step'}, {}, "optimizer.schedule is 'step'; it can be cosine"),

@@ -36,7 +36,7 @@ _REFUSED = {
   f'{_TABLE}sddr-first': "'sddr-first'; EXPERIMENT=WEIGHTS, such as sddr-first=runs/first",
   f'{_TABLE}first={{here}}/run': "no experiment 'first'; one of sddr-first",
   f'{_TABLE}sddr-first={{here}}/absent': 'absent: does not exist; expected the name of an existing',
-  f'{_FIGURE} --set=stepz=1 --configs={{configs}} --root={{here}}/run': "no field 'stepz'",
+  f'{_FIGURE} --set=stepz=1 --root={{here}}/run': "no field 'stepz'",
   f'{_FIGURE} --set=seed=1 --seeds=2': '--set the field seed; --seeds, sets it',
   f'{_FIGURE} --set=steps': "--set 'steps'; steps=400",
   f'{_FIGURE} --document={{here}}/text.md --root={{here}}/run': 'text.md: is no document of',
@@ -61,7 +61,7 @@ for number, line in enumerate(open('lines').read().splitlines()):
 
 
 def _parsed(*arguments):
-  values = main.define(flags.FlagValues())
+  values = main.define(flags.FlagValues(), 'train')
   return values, main.parse(['depthjax train', *arguments], values)
 
 
@@ -83,6 +83,11 @@ def test_overrides_are_parsed_and_the_config_without_them_is_returned(tmp_path):
   [
     (['--workdir=nowhere'], '--config is missing; it must be a file or a name'),
     (['--config=sddr', '--workdirr=x'], "flag 'workdirr'. Did you mean: workdir"),
+    (['--config=sddr', '--workdir=x', '--raw'], "Unknown command line flag 'raw'"),
+    ([f'--config={300 * "a"}', '--workdir=x'], 'aaa: does not exist; expected a config such as'),
+    (['--config=~nobodyhere/x.py'], '~nobodyhere/x.py: does not exist; expected a config such as'),
+    ([f'--workdir={300 * "a"}'], '--config is missing; it must be a file or a name'),
+    (['--workdir=~nobodyhere/x'], '--config is missing; it must be a file or a name'),
     (['--config=sddr', '--config.stepz=1'], "unknown name: 'stepz'"),
     (['--config=sddr', '--config.steps=many'], '--config.steps=many: invalid literal for int'),
     (['--config=sddr', 'steps=3'], "unexpected argument 'steps=3'; set config fields by"),

@@ -78,7 +78,7 @@ def _check_rules(config: ml_collections.ConfigDict) -> None:
       try:
         pattern, value = rule
         re.compile(pattern)
-        good = value in words if words else value >= 0
+        good = value in words if words else 0 <= value < float('inf')
       except (TypeError, ValueError, re.error):
         good = False
       if not good:

@@ -58,8 +58,8 @@ def defaults() -> ml_collections.ConfigDict:
       'batch_size': 0,  # Rounded up to a multiple of the devices; 0: that of training.
       'pictures': 4,  # Examples with saved pictures.
     },
-    # Steps between checkpoints (0: only at the end), number of newest ones that are kept; those at
-    # multiples of `keep_every` steps are never deleted (0: none).
+    # Steps between checkpoints (0: only at the end), number of newest ones that are kept; the one
+    # with the lowest loss, and those at multiples of `keep_every` steps (0: none), are kept too.
     'checkpoint': {'every': 500, 'keep': 3, 'keep_every': 0},
     'log_every': 50,
     # Weights & Biases besides metrics.jsonl and TensorBoard; needs depthjax[wandb].

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import ml_collections
@@ -15,6 +16,7 @@ from depthjax.files.errors import InputError
 
 PACKAGED = pathlib.Path(__file__).parents[1] / 'configs'  # In a checkout a link to configs/.
 RECORD = 'config.json'  # In the folder of a run.
+_RIGHT = 'a config file such as configs/lensblur.py'
 
 
 def packaged() -> list[str]:
@@ -25,27 +27,38 @@ def packaged() -> list[str]:
 def run_file(path: pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   """The config that `get_config(arg)` of a Python file returns.
 
-  Raises ConfigError: the file is not Python, has no get_config, or raises an exception, which is
-  named with its line.
+  Raises ConfigError: the file is not Python, and as `called`.
   """
-  right = 'a config file such as configs/lensblur.py'
   if path.suffix != '.py':
-    raise ConfigError(f'{path}: is not a Python file; expected {right}')
+    raise ConfigError(f'{path}: is not a Python file; expected {_RIGHT}')
   spec = importlib.util.spec_from_file_location(f'config_{path.stem}', path)
   module = importlib.util.module_from_spec(spec)
-  try:
+
+  def get_config(arg: str) -> Any:
     spec.loader.exec_module(module)
-    config = module.get_config(arg)
+    return module.get_config(arg)
+
+  return called(get_config, arg, path)
+
+
+def called(get_config: Callable, arg: str, where: Any) -> ml_collections.ConfigDict:
+  """The config that a function returns.
+
+  Raises ConfigError: it returns something else, or raises an exception, which is named with its
+  line in the file `where`.
+  """
+  try:
+    config = get_config(arg)
   except ConfigError:
     raise
-  except Exception as error:
-    raise ConfigError(f'{path}: {_described(error, path)}; expected {right}') from error
+  except (Exception, SystemExit) as error:
+    raise ConfigError(f'{where}: {_described(error, where)}; expected {_RIGHT}') from error
   if not isinstance(config, ml_collections.ConfigDict):
-    raise ConfigError(f'{path}: get_config returned {config!r:.60}; expected a ConfigDict')
+    raise ConfigError(f'{where}: get_config returned {config!r:.60}; expected a ConfigDict')
   return config
 
 
-def _described(error: Exception, path: pathlib.Path) -> str:
+def _described(error: BaseException, path: Any) -> str:
   """The kind, the line in this file and the message of an error, as one line."""
   frames = traceback.extract_tb(error.__traceback__)
   lines = [x.lineno for x in frames if os.path.abspath(x.filename) == os.path.abspath(path)]

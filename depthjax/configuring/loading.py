@@ -1,6 +1,7 @@
 """Loads a config by path or name, and replaces its fields."""
 
 import ast
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +32,8 @@ def load(where: str | pathlib.Path, arg: str = '') -> ml_collections.ConfigDict:
   """
   name, _, own = str(where).partition(':')
   if name in plugins.names('configs') and name not in files.packaged():
-    config, found = plugins.find('configs', name, '--config', {})(own or arg), where
+    found, find = where, lambda arg: plugins.find('configs', name, '--config', {})(arg)
+    config = files.called(find, own or arg, where)
   else:
     found, arg = _find(str(where), arg)
     config = _read(found, arg)
@@ -55,9 +57,9 @@ def _find(where: str, arg: str) -> tuple[pathlib.Path, str]:
   if name in files.packaged():
     return files.PACKAGED / f'{name}.py', own or arg
   for text, argument in ((where, arg), (name, own)):
-    path = pathlib.Path(text).expanduser()
-    path = path / files.RECORD if path.is_dir() else path
-    if path.is_file():
+    path = pathlib.Path(os.path.expanduser(text))
+    path = path / files.RECORD if os.path.isdir(path) else path
+    if os.path.isfile(path):  # Unlike pathlib, False for a path that is too long.
       return path, argument
   names = ', '.join(plugins.names('configs', files.packaged()))
   right = f'a config such as configs/lensblur.py, a packaged one ({names}), or the folder of a run'

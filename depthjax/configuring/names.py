@@ -46,15 +46,16 @@ def _wrong(table: Mapping[str, Any], known: Mapping[str, Any], prefix: str = '')
       close = difflib.get_close_matches(str(name), known, 1)
       yield f'no field {path}' + (f' (did you mean {prefix}{close[0]}?)' if close else '')
     elif known[name] is not None and not _fits(value, known[name]):
-      yield f'{path} is {value!r:.40} (expected {type(known[name]).__name__})'
+      kind = type(known[name]).__name__.replace('float', 'finite float')
+      yield f'{path} is {value!r:.40} (expected {kind})'
     elif isinstance(known[name], Mapping):
       yield from _wrong(value, known[name], f'{path}.')
 
 
 def _fits(value: Any, known: Any) -> bool:
-  """Whether a value can replace a known one: an int a float, a list a tuple, but NaN nothing."""
+  """Whether a value can replace a known one: an int a float, a list a tuple."""
   parts = value if isinstance(value, tuple) else (value,)
-  if any(isinstance(x, float) and math.isnan(x) for x in parts):
+  if any(isinstance(x, float) and not math.isfinite(x) for x in parts):
     return False
   if isinstance(value, bool) or isinstance(known, bool):
     return type(value) is type(known)

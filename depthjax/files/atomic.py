@@ -66,6 +66,6 @@ def write_bytes(path: str | os.PathLike, data: bytes, extensions: Collection[str
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-  """Writes a value as JSON, NaN as null and unknown types as text; errors as `replacing`."""
+  """Writes JSON, NaN and infinity as null, unknown types as text; errors as `replacing`."""
   plain = json.loads(json.dumps(value, default=str), parse_constant=lambda _: None)
   write_bytes(path, f'{json.dumps(plain, indent=2)}\n'.encode(), ('.json',))

@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 
 from depthjax import processes, rules
 from depthjax.files.errors import InputError
-from depthjax.train import means
+from depthjax.train import means, optimizer
 
 _ITEM = 'default'  # Orbax's name for the only tree of a checkpoint.
 
@@ -54,6 +54,7 @@ class _Kept(NamedTuple):
   def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
     del context
     losses = means.losses({one.step: one.metrics or {} for one in checkpoints})
+    losses.pop(checkpoints[-1].step, None)  # The loss after it is not known yet.
     kept = {one.step for one in checkpoints[-self.keep :]}
     kept |= {min(losses, key=losses.get)} if losses else set()
     return [
@@ -172,10 +173,14 @@ class Checkpoints:
     with contextlib.closing(ocp.Checkpointer(handler, multiprocessing_options=alone)) as reader:
       try:
         # Not reader.metadata: its error does not say why the metadata cannot be read.
-        _check_arrays(handler.metadata(folder / _ITEM), abstract, folder)
-        wanted = ocp.checkpoint_utils.construct_restore_args(abstract)
-        wanted = ocp.args.PyTreeRestore(abstract, restore_args=wanted)
-        return reader.restore(folder / _ITEM, args=wanted)
+        saved, tree = handler.metadata(folder / _ITEM), optimizer.older(abstract)
+        if rules.by_path(saved).keys() != rules.by_path(tree).keys():
+          tree = abstract
+        _check_arrays(saved, tree, folder)
+        wanted = ocp.checkpoint_utils.construct_restore_args(tree)
+        wanted = ocp.args.PyTreeRestore(tree, restore_args=wanted)
+        restored = reader.restore(folder / _ITEM, args=wanted)
+        return jax.tree.unflatten(jax.tree.structure(abstract), jax.tree.leaves(restored))
       except (InputError, MemoryError, jax.errors.JaxRuntimeError):
         raise
       except Exception as error:  # Orbax raises many types, plain Exception among them.

@@ -1,8 +1,8 @@
-"""Exceptions that end a training run early, after its state is saved."""
+"""Exceptions that end a training run early."""
 
 
 class NotFinite(RuntimeError):
-  """A loss, gradient or score was NaN or infinite; the message says how to go on."""
+  """A loss, gradient, update or score was NaN or infinite; the message says how to go on."""
 
 
 class Terminated(RuntimeError):

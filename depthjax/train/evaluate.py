@@ -1,6 +1,7 @@
 """Evaluation: metrics and pictures of a trained state on a split."""
 
 import contextlib
+import math
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -37,15 +38,15 @@ class Scores(NamedTuple):
   means: dict[str, float]
   examples: int  # Number of records that were evaluated.
   unreadable: int  # Number of others, which cannot be read.
-  nans: dict[str, int]  # By metric, the number of records for which the network returned NaN.
+  nans: dict[str, int]  # By metric, the number of records whose output was NaN or infinite.
 
   @property
   def faults(self) -> str:
-    """One line about unreadable records and NaN, '' if there are none."""
+    """One line about unreadable records and outputs, '' if there are none."""
     lines = [f'{self.unreadable} record(s) cannot be read'] if self.unreadable else []
     if self.nans:
       counts = ', '.join(f'{name} in {count}' for name, count in self.nans.items())
-      lines.append(f'NaN output: {counts} of {self.examples} examples')
+      lines.append(f'NaN or infinite output: {counts} of {self.examples} examples')
     return '; '.join(lines)
 
 
@@ -60,7 +61,7 @@ def evaluate(
   index = np.concatenate(indices)
   rows = _records(index)
   scores = jax.tree.map(lambda *parts: np.concatenate(parts)[rows].astype(np.float64), *scores)
-  nans = {name: int(np.isnan(x.value[x.weight > 0]).sum()) for name, x in scores.items()}
+  nans = {name: int((~np.isfinite(x.value[x.weight > 0])).sum()) for name, x in scores.items()}
   return Scores(
     means={name: _mean(x) for name, x in scores.items()},
     examples=len(rows),
@@ -178,10 +179,11 @@ def differences(
 
 
 def _build(config: ml_collections.ConfigDict) -> Experiment:
-  """The experiment on any number of devices: the batch size of training need not fit them."""
-  devices = config.parallel.devices or jax.device_count()
+  """The experiment on any devices: those of training, and its batch size, need not fit."""
+  devices = min(config.parallel.devices or jax.device_count(), jax.device_count())
   size = config.eval.batch_size or config.batch_size
   fields = {'eval.batch_size': size, 'batch_size': devices, 'microbatches': 1}
+  fields |= {'parallel.devices': devices, 'parallel.fsdp': math.gcd(config.parallel.fsdp, devices)}
   return experiment_lib.build(configuring.with_fields(config, fields))
 
 

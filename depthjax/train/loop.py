@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import jax
 import ml_collections
-import numpy as np
 
 from depthjax import processes
 from depthjax.files import disk, weights
@@ -49,7 +48,7 @@ def train(
   the last evaluation.
 
   Raises:
-    NotFinite: a loss or gradient was not finite.
+    NotFinite: a loss, gradient or update was not finite.
     Terminated: the process received SIGTERM or SIGINT.
     files.errors.InputError: too many images cannot be decoded, the disk is full, the folder is in
       use or not writable; and as `workdir.resolve` and `resume.restore`.
@@ -162,8 +161,8 @@ class _Run(NamedTuple):
     self.checkpoints.check()
     # At most two steps are in flight.
     values = {name: float(value) for name, value in jax.device_get(scalars).items()}
-    if not np.isfinite([values['loss'], values['grad_norm']]).all():
-      self.diverged(state)
+    if not values.pop('finite'):
+      self.diverged(int(jax.device_get(state.step)))
     self.means.add(values)
     if step % self.config.log_every and step != self.config.steps:
       self.log.advance(step)
@@ -199,24 +198,16 @@ class _Run(NamedTuple):
         self.log.say(f'step {step}  {scores.faults}')
     return scores.means
 
-  def diverged(self, state: Any) -> None:
-    """Saves the last finite state unless its loss has run away, and ends the run."""
+  def diverged(self, last: int) -> None:
+    """Ends the run after step `last`; saves nothing, since the next step would diverge again."""
     self.checkpoints.wait()
-    last = int(jax.device_get(state.step))
-    record = self.means.record(last)
-    good = means_lib.good({last: record, **self.checkpoints.records()})
-    found = f'the loss had run away before; the newest checkpoint before that is of step {good}'
-    if good is None:
-      found = 'the loss had run away before, and no checkpoint is older'
-    if processes.any_process(good == last):  # Files of another process may be seen late.
-      good = last
-      self.checkpoints.save(last, state.replace(finite=np.ones((), bool)), record)
-      self.checkpoints.wait()
-      found = f'the state of step {good} is saved'
-    onward = 'Start another --workdir' if good is None else f'Go on with --resume={good}, --change'
+    good = means_lib.good(self.checkpoints.records(), last, self.means.record(last))
+    onward = 'no checkpoint is good: start another --workdir with'
+    if good is not None:
+      onward = f'go on from the newest good checkpoint with --resume={good}, --change and'
     raise NotFinite(
-      f'the loss or its gradient was not finite at step {last + 1}; {found}. {onward} and a lower '
-      '--config.optimizer.peak'
+      f'the loss, its gradient or the update was not finite at step {last + 1}; {onward} '
+      'a lower --config.optimizer.peak'
     )
 
 

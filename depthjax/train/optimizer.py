@@ -85,11 +85,18 @@ def make(config: ml_collections.ConfigDict, hyper: Hyper) -> optax.GradientTrans
   optimised = optax.chain(
     optax.clip_by_global_norm(hyper['clip']),
     direction,
-    *([optax.stateless(decay_weights)] if config.weight_decay else []),
+    optax.stateless(decay_weights) if config.weight_decay else optax.identity(),
     optax.scale_by_learning_rate(schedule(config.schedule, hyper)),
     optax.stateless(lambda u, params: jax.tree.map(operator.mul, u, rules.match(rates, params))),
   )
   return optax.partition({'trained': optimised, 'frozen': optax.set_to_zero()}, label)
+
+
+def older(state: Any) -> Any:
+  """A state as versions had it whose chain had no element for weight decay, if there was none."""
+  chain = lambda x: isinstance(x, optax.MaskedState) and len(x.inner_state) > 3  # noqa: E731
+  shorter = lambda x: optax.MaskedState((*x.inner_state[:2], *x.inner_state[3:]))  # noqa: E731
+  return jax.tree.map(lambda x: shorter(x) if chain(x) else x, state, is_leaf=chain)
 
 
 def trained(params: Any, model_state: Any, *, learning_rate_factors: Any) -> tuple[Any, Any]:

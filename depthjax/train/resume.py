@@ -1,13 +1,15 @@
 """The initial state of a run: its newest checkpoint if the config is the same, or a new state."""
 
 import json
+import logging
 import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import ml_collections
 
-from depthjax import configuring
+from depthjax import configuring, processes
 from depthjax.configuring import ConfigError
 from depthjax.data import splits
 from depthjax.train import experiment as experiment_lib
@@ -43,7 +45,8 @@ def restore(
   """The newest undamaged checkpoint, or a new state and step 0 if there is no checkpoint.
 
   Returns the state, its step, its means, and the fields that differ from the recorded config.
-  With `at`, the checkpoint of that step; later ones are renamed to STEP.replaced.
+  With `at`, the checkpoint of that step; later ones are renamed to STEP.replaced. WORKDIR/resumed
+  then has the step: the same command, restarted, resumes from the newest checkpoint.
 
   Raises:
     ConfigError: the run has another config, or is already past `config.steps`; or prepared scenes
@@ -59,12 +62,21 @@ def restore(
       state = initialise.from_weights(state, config.initialise)
     return state, 0, Means({}), {}
   changed = same_run(config, workdir / record.NAME, terms)
+  done = workdir / 'resumed'
+  applied = bool(records) and not changed and done.exists() and done.read_text() == str(at)
+  if processes.any_process(applied):
+    if jax.process_index() == 0:
+      words = 'ignored: --resume=%d was applied before; to apply it again, delete %s'
+      logging.getLogger(__name__).warning(words, at, done)
+    at = None
   newest = max((step for step in records if at in (None, step)), default=0)
   if newest > config.steps:
     raise ConfigError(f'steps is {config.steps}; the run in {workdir} is already at step {newest}')
   state, step = checkpoints.restore_newest(experiment.runner.abstract, at)
   if at is not None:
     checkpoints.set_aside([later for later in records if later > at], 'replaced')
+    if jax.process_index() == 0:
+      done.write_text(str(at))
   return state, step, Means(records[step], step), changed
 
 

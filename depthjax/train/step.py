@@ -29,7 +29,7 @@ class TrainState:
   ema: Any
   opt: Any  # State of the optimiser.
   key: jax.Array  # uint32 [2], key data of the seed; constant, each step folds its number in.
-  finite: jax.Array  # bool [], False once a loss or gradient was not finite: the state is frozen.
+  finite: jax.Array  # bool [], False once a step was not finite: the state is frozen.
 
 
 # (state, frozen, batch) -> gradients, model state, scalars.
@@ -114,11 +114,11 @@ def train_step(
   gradients: Gradients,
   optimizer: Callable[[Any], optax.GradientTransformation],
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-  """One update: the new state and scalars (`loss`, its terms, `grad_norm`).
+  """One update: the new state and scalars (`loss`, its terms, `grad_norm`, `finite`).
 
   The decay of the moving average is min(ema, (1 + step) / (10 + step)), so that early variables are
-  forgotten in short runs too. After a loss or gradient that is not finite the state never
-  changes again, so the loop can check the scalars of a step later.
+  forgotten in short runs too. After a loss, gradient or update that is not finite the state
+  never changes again, so the loop can check the scalars of a step later.
 
   Args:
     hyper: float32 scalars by name: `ema` and those that `optimizer` takes.
@@ -131,10 +131,10 @@ def train_step(
   # In this form the average of a frozen array equals it exactly.
   average = lambda new, old: old + (1 - keep) * (new - old)  # noqa: E731
   ema = jax.tree.map(average, {'params': params, **model_state}, state.ema)
-  finite = state.finite & jnp.isfinite(scalars['loss']) & jnp.isfinite(norm)
+  finite = state.finite & jnp.isfinite(scalars['loss'] + norm + optax.tree.norm(updates))
   new = state.replace(step=state.step + 1, params=params, model_state=model_state, ema=ema, opt=opt)
   new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
-  return new.replace(finite=finite), {**scalars, 'grad_norm': norm}
+  return new.replace(finite=finite), {**scalars, 'grad_norm': norm, 'finite': finite}
 
 
 def evaluate_step(

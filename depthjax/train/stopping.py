@@ -47,7 +47,8 @@ def on_signals() -> Iterator[Callable[[], bool]]:
       stack.callback(watcher.join)
       stack.callback(os.close, write)
       stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(write))
-      for number in (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,):
+      ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # As by `nohup` and '&'.
+      for number in [signal.SIGINT] * (not ignored) + [signal.SIGTERM] * alone:
         stack.callback(signal.signal, number, signal.signal(number, stop))
     yield stops
 

@@ -61,11 +61,12 @@ def test_another_config_is_named_and_needs_change(scores, refuse, root):
   assert 'data.depth_source was' in out and 'steps was' not in out
 
 
-def test_nan_output_is_counted_and_fails(scores, monkeypatch):
-  nan = lambda state: state.replace(ema={'params': {'scale': jnp.float32(jnp.nan)}})  # noqa: E731
-  monkeypatch.setattr(evaluate, 'with_parameters', nan)
+@pytest.mark.parametrize('value', [jnp.nan, jnp.inf])
+def test_output_that_is_not_finite_is_counted_and_fails(scores, monkeypatch, value):
+  bad = lambda state: state.replace(ema={'params': {'scale': jnp.float32(value)}})  # noqa: E731
+  monkeypatch.setattr(evaluate, 'with_parameters', bad)
   code, _, err, found = scores('--workdir={root}/run --raw')
-  assert code == 1 and 'NaN output: error in 3, even in 2 of 3 examples' in err
+  assert code == 1 and 'NaN or infinite output: error in 3, even in 2 of 3 examples' in err
   parameters = found['parameters']
   assert parameters['means'] == {'error': None, 'even': None, 'index': 1}
   assert parameters['nans'] == {'error': 3, 'even': 2}

@@ -25,7 +25,8 @@ def abstract():
 
 
 def _copy(reference: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
-  shutil.copytree(reference / 'checkpoints', target / 'checkpoints')
+  best = shutil.ignore_patterns('2')  # Has the lowest loss.
+  shutil.copytree(reference / 'checkpoints', target / 'checkpoints', ignore=best)
   return target / 'checkpoints'
 
 

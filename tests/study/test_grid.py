@@ -41,7 +41,7 @@ def test_commands_give_the_same_configs():
   where = tiny.ROOT / 'configs' / 'lensblur.py'
   for fields in list(grid.runs(_CHANGES, 2).values())[::5]:
     words = shlex.split(grid.command(f'{where}:smoke', fields, pathlib.Path('runs/my sweep')))
-    values = main.define(flags.FlagValues())
+    values = main.define(flags.FlagValues(), 'train')
     assert words[:2] == ['depthjax', 'train']
     main.parse(words[1:], values)
     expected = configuring.with_fields(configuring.load(where, 'smoke'), fields)

@@ -53,6 +53,12 @@ def test_each_record_counts_once_on_any_devices(sources, expected):
   assert evaluated(sources[3], eval__examples=3).means['index'] == 1
 
 
+def test_the_devices_of_the_training_need_not_exist(sources, expected):
+  experiment = evaluate._build(toy.config(sources[1], parallel__devices=24, parallel__fsdp=12))
+  state = experiment.runner.init(experiment_lib.seed_key(0))
+  _assert_close(evaluate.evaluate(experiment, state, 'test'), expected[1])
+
+
 def test_a_metric_without_weight_is_left_out_and_nan_output_stays(sources):
   one = evaluated(sources[1])
   assert one.means['even'] != pytest.approx(one.means['error'], rel=1e-3)
@@ -60,7 +66,7 @@ def test_a_metric_without_weight_is_left_out_and_nan_output_stays(sources):
   found = evaluated(sources[1], nan)
   assert found.nans == {'error': 3, 'even': 2} and np.isnan(found.means['even'])
   assert found.means['index'] == 1
-  assert found.faults == 'NaN output: error in 3, even in 2 of 3 examples'
+  assert found.faults == 'NaN or infinite output: error in 3, even in 2 of 3 examples'
 
 
 def test_nan_output_is_null_in_the_log_and_counted(tmp_path, monkeypatch, capsys):
@@ -68,7 +74,7 @@ def test_nan_output_is_null_in_the_log_and_counted(tmp_path, monkeypatch, capsys
   scores = evaluate.Scores({'error': np.nan, 'index': 2.0}, 5, 0, {'error': 4})
   monkeypatch.setattr(evaluate, 'evaluate', lambda *_, **__: scores)
   loop.train(config, tmp_path / 'run')
-  assert 'step 1  NaN output: error in 4 of 5 examples' in capsys.readouterr().out
+  assert 'step 1  NaN or infinite output: error in 4 of 5 examples' in capsys.readouterr().out
   (line,) = log.read_metrics(tmp_path / 'run', 'eval')
   assert line['error'] is None and line['index'] == 2
 

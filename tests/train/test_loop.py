@@ -1,6 +1,7 @@
 """The training loop: a run that is interrupted and resumed equals an uninterrupted one."""
 
 import json
+import re
 import shutil
 import signal
 
@@ -10,7 +11,7 @@ import pytest
 
 from depthjax.files import weights
 from depthjax.files.errors import InputError
-from depthjax.train import checkpoint, evaluate, loop, resume
+from depthjax.train import checkpoint, evaluate, loop, optimizer, resume
 from depthjax.train import experiment as experiment_lib
 from depthjax.train import log as log_lib
 from tests import tiny
@@ -29,7 +30,7 @@ def _poison(monkeypatch, number):
   batches = experiment_lib._batches
 
   def poisoned(config, split, start=0, transfer=None):
-    for k, batch in enumerate(batches(config, split, start, transfer)):
+    for k, batch in enumerate(batches(config, split, start, transfer), start):
       bad = split == 'train' and k == number
       yield {**batch, 'focus': batch['focus'] * np.nan} if bad else batch
 
@@ -126,7 +127,9 @@ def test_a_signal_saves_and_the_same_command_resumes(reference, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_a_run_that_resumes_from_an_older_step_equals_an_uninterrupted_one(reference, tmp_path):
+def test_a_run_that_resumes_from_an_older_step_equals_an_uninterrupted_one(
+  reference, tmp_path, caplog
+):
   config, workdir = reference
   shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
   with pytest.raises(
@@ -135,35 +138,50 @@ def test_a_run_that_resumes_from_an_older_step_equals_an_uninterrupted_one(refer
     loop.train(config, tmp_path, resume_step=3)
   loop.train(config, tmp_path, resume_step=2)
   machines.assert_same(workdir, tmp_path)
+  # A launcher restarts the same command.
+  loop.train(config, tmp_path, resume_step=2)
+  machines.assert_same(workdir, tmp_path)
+  assert 'ignored: --resume=2 was applied before; to apply it again, delete ' in caplog.text
   assert {'4.replaced', '6.replaced'} < {path.name for path in (tmp_path / 'checkpoints').iterdir()}
 
 
-@pytest.mark.slow
-def test_a_run_whose_loss_ran_away_names_and_keeps_the_checkpoint_before(tmp_path, monkeypatch):
-  """It can go on from there."""
+def test_a_run_that_diverged_goes_on_as_its_message_says(tmp_path):
+  """The rate is too high from step 2 on, and still too high when it is lowered first."""
   fields = {'parallel__devices': 1, 'checkpoint__every': 1, 'checkpoint__keep': 1}
-  _poison(monkeypatch, 5)
-  # At step 3, after a warmup.
-  rising = tiny.config(optimizer__peak=3.0, optimizer__warmup=1, **fields)
-  with pytest.raises(loop.NotFinite, match=r'at step 6; the loss had run away .* --resume=1, '):
-    loop.train(rising, tmp_path)
-  monkeypatch.undo()
-  assert machines.steps(tmp_path) == [1, 5]
-  loop.train(tiny.config(**fields), tmp_path, resume.Terms(change=True), resume_step=1)
+  fields |= {'optimizer__warmup': 3, 'optimizer__clip': 0.0}
+  step, where = None, r'not finite at step 4; go on .* with --resume=(1), --change and a lower --'
+  for peak in (1e10, 9e9, 1e-3):  # The last one with weight decay.
+    config = tiny.config(optimizer__peak=peak, optimizer__weight_decay=0.1 * (peak < 1), **fields)
+    options = {'terms': resume.Terms(change=step is not None), 'resume_step': step}
+    if peak > 1:
+      with pytest.raises(loop.NotFinite, match=where) as caught:
+        loop.train(config, tmp_path, **options)
+      step = int(re.search(where, str(caught.value))[1])
+      assert machines.steps(tmp_path) == [1, 3]
+  loop.train(config, tmp_path, **options)
   losses = [line['loss'] for line in log_lib.read_metrics(tmp_path)]
   assert len(losses) == 6 and max(losses) < 2 * losses[0]
 
 
-@pytest.mark.parametrize('fields', [{}, {'log_every': 100, 'checkpoint__every': 5}], ids=str)
-def test_a_run_that_diverges_ends_with_the_last_finite_state(tmp_path, monkeypatch, fields):
+def test_a_run_that_diverges_at_once_saves_nothing(tmp_path, monkeypatch):
   """It is detected when the step is logged, or before the state is saved."""
-  config = tiny.config(parallel__devices=1, **fields)
   _poison(monkeypatch, 3)
-  with pytest.raises(loop.NotFinite, match='not finite at step 4; the state of step 3 is saved'):
-    loop.train(config, tmp_path)
-  state = _state(experiment_lib.build(config), tmp_path, 3)
-  assert state.step == 3 and state.finite
-  assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.params))
+  for number, fields in enumerate(({}, {'log_every': 100, 'checkpoint__every': 3})):
+    config = tiny.config(parallel__devices=1, **fields)
+    words = 'not finite at step 4; no checkpoint is good: start another --workdir with a lower'
+    for _ in range(1 + number):  # The same command ends in the same way.
+      with pytest.raises(loop.NotFinite, match=words):
+        loop.train(config, tmp_path / str(number))
+    assert machines.steps(tmp_path / str(number)) == [3] * number
+
+
+def test_a_checkpoint_of_an_older_version_without_weight_decay_is_restored(reference, tmp_path):
+  config, workdir = reference
+  experiment = experiment_lib.build(config)
+  state = _state(experiment, workdir, 4)
+  with checkpoint.Checkpoints(tmp_path / 'checkpoints') as saved:
+    saved.save(4, optimizer.older(state), {'loss': 1.0})
+  jax.tree.map(np.testing.assert_array_equal, _state(experiment, tmp_path, 4), state)
 
 
 def test_a_checkpoint_of_another_model_is_refused(reference):

@@ -35,43 +35,51 @@ def test_lines_are_means_since_the_line_before_and_survive_an_interruption():
   assert _lines(0, {}, every=1)[0] == _STEPS
 
 
-def test_a_record_has_the_mean_loss_since_the_one_before():
-  _, (first, second, third, fourth) = _lines(0, {})
-  assert first['loss'] is None and first['terms'] == []
-  assert [x['since'] for x in (first, second, third, fourth)] == [0, 0, 3, 6]
-  for record, part in ((second, _STEPS[:3]), (third, _STEPS[3:6]), (fourth, _STEPS[6:9])):
+def test_a_record_has_the_running_mean_of_the_loss_since_a_term_began():
+  """Also after an interruption."""
+  _, records = _lines(0, {})
+  first, second, third, fourth = records
+  assert first['count'] == 0 and first['terms'] == []
+  assert [x['since'] for x in records] == [0, 0, 3, 6]
+  for record, part in ((second, _STEPS[:3]), (third, _STEPS[:6]), (fourth, _STEPS[6:9])):
     np.testing.assert_allclose(record['loss'], np.mean([one['loss'] for one in part]))
+    assert record['count'] == len(part)
   assert third['terms'] == ['loss', 'truth'] and fourth['terms'] == ['late', 'loss', 'truth']
+  assert _lines(6, third)[1][1] == fourth
   means = Means({})
-  for scalars in _STEPS[5:8]:  # The term begins at the second.
-    means.add(scalars)
-  np.testing.assert_allclose(means.record(8)['loss'], (_STEPS[6]['loss'] + _STEPS[7]['loss']) / 2)
+  for loss in [-4.0] * 300 + [-3.0] * 100:
+    means.add({'loss': loss})
+  np.testing.assert_allclose(means.record(400)['loss'], -3 - 0.99**100)
 
 
 def _records(*losses, terms=('loss',)):
-  return [{'loss': loss, 'terms': list(terms)} for loss in losses]
+  return [{'loss': loss, 'count': 1, 'terms': list(terms)} for loss in losses]
 
 
 @pytest.mark.parametrize(
   'records, expected',
-  [
-    (_records(3.0, 1.0, 1.9), 2),  # Noise.
+  [  # The last is that of the divergence.
+    (_records(3.0, 1.0, 1.9), 1),  # Noise.
     # The update before checkpoint 1 may have been the bad one.
     (_records(1.0, 1.0, 2.1), 0),
     (_records(1.0, 1.1, 0.9, 40.0, 1e9), 1),
-    (_records(1.0, 1.1, None, 0.9), 3),  # No step between two checkpoints.
+    (_records(-3.0, -3.0, -1.0, 0.1), 1),
     (_records(1.0, 5.0), None),
-    (_records(1.0), 0),
+    (_records(1.0), None),
     # A loss that is larger because a term has begun has not run away.
-    ([*_records(0.1, 0.05), *_records(5.0, 4.0, terms=('late', 'loss'))], 3),
+    ([*_records(0.1, 0.05), *_records(5.0, 4.0, terms=('late', 'loss'))], 2),
     ([*_records(0.1, 0.05), *_records(5.0, 40.0, terms=('late', 'loss'))], 1),
-    ([{}, {}], 1),  # Of older versions.
+    ([{}, {}, *_records(1.0)], 1),  # Of older versions.
     ([{}, {}, *_records(1.0, 5.0)], 1),
   ],
 )
 def test_the_newest_good_checkpoint_precedes_a_loss_that_ran_away(records, expected):
   records = {step: record and {**record, 'since': step - 1} for step, record in enumerate(records)}
-  assert good(records) == expected
+  last = len(records) - 1
+  now = records.pop(last)
+  assert good(records, last, now) == expected
+  # Without a step after checkpoint `last`, that one is not good either.
+  assert good({**records, last: now}, last, {**now, 'since': last}) == expected
 
 
 def test_the_checkpoint_with_the_lowest_loss_before_and_after_it_is_the_best():

@@ -36,4 +36,4 @@ def test_auto_outside_a_cluster_is_refused():
   """In a new process: JAX raises another error once a device is in use."""
   done = commands.python("from depthjax import processes; processes.start('auto')")
   assert 'ConfigError: cluster is auto: ' in done.stderr
-  assert 'use host:port,count,index' in done.stderr
+  assert 'host:port,count,index' in done.stderr

@@ -108,9 +108,19 @@ def test_the_state_is_frozen_after_a_loss_that_is_not_finite():
   good, _ = step(_state(), _batch())
   bad, scalars = step(good, {**_batch(), 'y': np.full(8, np.nan, np.float32)})
   later, _ = step(bad, _batch(seed=1))
-  assert not np.isfinite(scalars['loss']) and not later.finite
+  assert not np.isfinite(scalars['loss']) and not scalars['finite'] and not later.finite
   for name in ('step', 'params', 'ema', 'model_state', 'opt'):
     jax.tree.map(np.testing.assert_array_equal, getattr(later, name), getattr(good, name))
+
+
+def test_an_update_that_is_not_finite_is_not_applied():
+  """The loss and its gradient are."""
+  step = functools.partial(
+    step_lib.train_step, gradients=_gradients(), optimizer=lambda hyper: optax.scale(jnp.inf)
+  )
+  state, scalars = step(_state(), {}, {'ema': 0.9}, _batch())
+  assert np.isfinite([scalars['loss'], scalars['grad_norm']]).all() and not scalars['finite']
+  jax.tree.map(np.testing.assert_array_equal, state.params, _state().params)
 
 
 @pytest.mark.parametrize('parts', [1, 4])

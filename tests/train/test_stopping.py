@@ -1,10 +1,11 @@
-"""The second SIGINT ends a process at once, even while it waits for XLA."""
+"""Signals: an ignored SIGINT stays ignored; the second one ends a process at once, even in XLA."""
 
 import signal
 import subprocess
 import sys
 import time
 
+from depthjax.train import stopping
 from tests import processes
 
 # Blocks in one call, as a compilation does: handlers of Python do not run.
@@ -31,3 +32,14 @@ def test_a_second_interrupt_ends_a_blocked_process():
       assert process.wait(5) == 130 and process.stderr.read() == ''
     finally:
       process.kill()
+
+
+def test_a_run_that_ignores_interrupts_goes_on():
+  """As one that a script has started with '&'."""
+  before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+  try:
+    with stopping.on_signals() as stops:
+      signal.raise_signal(signal.SIGINT)
+      assert not stops()
+  finally:
+    signal.signal(signal.SIGINT, before)

@@ -25,6 +25,8 @@ def test_the_home_folder_is_expanded_and_files_are_refused(tmp_path, monkeypatch
   assert workdir.resolve('~/a:b/run') == workdir.resolve('a:b/run') == tmp_path / 'a:b' / 'run'
   (tmp_path / 'file').touch()
   refused(lambda: workdir.resolve('file'), tmp_path / 'file', 'is not a folder')
+  refused(lambda: workdir.resolve('~nobodyhere/x'), '~nobodyhere/x', 'cannot be used (Could not')
+  refused(lambda: workdir.resolve(300 * 'a'), 300 * 'a', 'cannot be used (File name too long)')
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):

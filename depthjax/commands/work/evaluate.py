@@ -19,7 +19,7 @@ def run(values: flags.FlagValues, terms: resume.Terms) -> None:
   """Prints and writes the scores.
 
   Raises:
-    NotFinite: the network returned NaN for a record; the scores are written.
+    NotFinite: the network returned NaN or infinity for a record; the scores are written.
     ConfigError: flags that contradict each other, or a config that is not that of the training.
     files.errors.InputError: as evaluate.restore and evaluate.from_weights.
   """

@@ -1,5 +1,6 @@
 """A fingerprint of the files that training records are made of."""
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,17 +13,15 @@ def fingerprints(fields: Mapping[str, Any]) -> dict[str, str]:
   """For each location in the fields '*_source' of a config's `data`: a hash of its files.
 
   The hash covers names and sizes, not contents. Locations without files of their own, such as
-  'builtin' and 'drawn', are left out.
-
-  Raises ValueError: as mixtures.parse and prepared.open_part.
+  'builtin' and 'drawn', and those of fields that cannot be read, are left out.
   """
-  locations = [
-    part.where
-    for name, text in sorted(fields.items())
-    if name.endswith('_source')
-    for part in mixtures.parse(text)
-  ]
-  return {where: _hash(folder) for where in locations if (folder := _folder(where)).is_dir()}
+  found = {}
+  for name, text in sorted(fields.items()):
+    if name.endswith('_source') and isinstance(text, str):
+      with contextlib.suppress(Exception):  # Record kinds of other code have their own syntax.
+        folders = {part.where: _folder(part.where) for part in mixtures.parse(text)}
+        found |= {where: _hash(folder) for where, folder in folders.items() if folder.is_dir()}
+  return found
 
 
 def _folder(where: str) -> Path:

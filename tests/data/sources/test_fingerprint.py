@@ -29,4 +29,5 @@ def test_a_folder_is_known_by_names_and_sizes(photos, tmp_path):
 
 def test_drawn_and_built_in_records_have_no_files():
   fields = {'photo_source': 'builtin', 'scene_source': '', 'depth_source': 'drawn'}
-  assert fingerprint.fingerprints(fields) == {}
+  other = {'a_source': 3, 'b_source': {}, 'c_source': 'x=y=z', 'd_source': 'tfds:no_such'}
+  assert fingerprint.fingerprints({**fields, **other}) == {}
