@@ -17,21 +17,14 @@ from depthjax.data.sources import fingerprint
 
 NAME = 'provenance.jsonl'
 _PACKAGE = pathlib.Path(__file__).parents[2]  # The checkout, or site-packages.
-_PACKAGES = (
-  'depthjax jax jaxlib flax optax orbax-checkpoint grain numpy opencv-python-headless'.split()
-)
+_PACKAGES = 'depthjax jax jaxlib flax optax orbax-checkpoint grain numpy'.split()
 
 
 def describe(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """The provenance of a run with this config in this process, as JSON values.
 
-  Returns:
-    commit: git commit of the depthjax checkout, with '-dirty' if files differ from it; '' without.
-    project: the same for the repository of the current folder, '' if it is the same or none.
-    versions: of Python and packages.
-    devices: number and kind; processes: their number.
-    command: the command line.
-    data: hashes by location, as fingerprint.fingerprints.
+  `commit` and `project` are the `revision` of the depthjax checkout and of another repository in
+  the current folder, '' without one; `data` is fingerprint.fingerprints.
   """
   here = revision(pathlib.Path.cwd())
   commit = revision(_PACKAGE) if (_PACKAGE / '.git').exists() else ''

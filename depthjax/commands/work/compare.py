@@ -21,10 +21,7 @@ _FIELDS = 4  # If more fields differ, they are in one column.
 
 
 def run(options: Options) -> None:
-  """Compares the runs that can be read.
-
-  Raises ConfigError at the end: some could not.
-  """
+  """Compares the runs that can be read; raises ConfigError at the end if some could not."""
   atomic.check_output(options.output, ('.html',))
   runs, failed = _read(options.runs)
   if runs:
@@ -92,17 +89,14 @@ def _report(groups: Sequence[Group], names: Sequence[str], metrics: Sequence[str
   report = Report('Comparison of runs', f'{count} runs, {len(groups)} configs')
   head, body = _cells(groups, names, metrics)
   report.table(body, head)
-  report.paragraph(
-    'Metrics of the split val at the last evaluation: mean ± sample standard deviation over seeds.'
-    ' Of unfinished runs, "seeds" counts those that were evaluated at the step in "steps".'
-  )
+  text = 'Metrics of the split val at the last evaluation: mean ± standard deviation over seeds.'
+  report.paragraph(text)
   labels = [_label(group, names) for group in groups]
   report.heading('Training loss')
   report.figure(_plot(groups, labels, 'train', 'loss'), 'One line per seed.')
   report.heading('Metrics')
-  report.comparison(
-    [(_plot(groups, labels, 'evals', name), name) for name in metrics], 'Colours as above.'
-  )
+  plotted = [(_plot(groups, labels, 'evals', name), name) for name in metrics]
+  report.comparison(plotted, 'Colours as above.')
   return report
 
 

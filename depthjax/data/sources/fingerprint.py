@@ -12,8 +12,7 @@ from depthjax.data.sources import mixtures, prepared, remote
 def fingerprints(fields: Mapping[str, Any]) -> dict[str, str]:
   """For each location in the fields '*_source' of a config's `data`: a hash of its files.
 
-  The hash covers names and sizes, not contents. Locations without files of their own, such as
-  'builtin' and 'drawn', and those of fields that cannot be read, are left out.
+  The hash covers names and sizes, not contents. Other locations, such as 'builtin', are left out.
   """
   found = {}
   for name, text in sorted(fields.items()):
