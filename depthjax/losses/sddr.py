@@ -74,13 +74,15 @@ def fusion(omega, label, *, fraction, levels):
 def _robust(x, valid):
   """x minus its median, divided by its mean absolute deviation, over valid pixels.
 
-  The median has the derivative of the mean: its own falls on one pixel, which changes with
-  rounding, and without one the gradient would have a part that shifts the whole map.
+  The derivative of the median is that of the mean of the middle tenth of the values: its own falls
+  on one pixel, which changes with rounding.
   """
+  low, median, high = jnp.nan_to_num(quantiles.quantile(x, (0.45, 0.5, 0.55), valid > 0))
+  near = valid * (low <= x) * (x <= high)
+  middle = (near * x).sum(_AXES, keepdims=True)
+  middle /= jnp.maximum(near.sum(_AXES, keepdims=True), 1)
+  middle += jax.lax.stop_gradient(median - middle)
   count = jnp.maximum(valid.sum(_AXES, keepdims=True), 1)
-  mean = (valid * x).sum(_AXES, keepdims=True) / count
-  median = jnp.nan_to_num(quantiles.quantile(x, 0.5, valid > 0))  # NaN if no pixel is valid.
-  middle = mean + jax.lax.stop_gradient(median - mean)
   deviation = (valid * jnp.abs(x - middle)).sum(_AXES, keepdims=True) / count
   return (x - middle) / jnp.maximum(deviation, 1e-6)
 
