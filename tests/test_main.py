@@ -37,7 +37,7 @@ _REFUSED = {
   f'{_TABLE}first={{here}}/run': "no experiment 'first'; one of sddr-first",
   f'{_TABLE}sddr-first={{here}}/absent': 'absent: does not exist; expected the name of an existing',
   f'{_FIGURE} --set=stepz=1 --root={{here}}/run': "no field 'stepz'",
-  f'{_FIGURE} --set=seed=1 --seeds=2': '--set the field seed; --seeds, sets it',
+  f'{_FIGURE} --set=seed=1 --seeds=2': '--set seed --seeds',
   f'{_FIGURE} --set=steps': "--set 'steps'; steps=400",
   f'{_FIGURE} --document={{here}}/text.md --root={{here}}/run': 'text.md: is no document of',
   f'{_FIGURE} --root={{here}}/file': 'file: not a folder; expected',
