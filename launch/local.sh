@@ -2,10 +2,8 @@
 # Several processes of one run on this machine; divides its GPUs among them:
 #   RESTARTS=3 launch/local.sh COUNT train --config=... --workdir=...
 # Prints the output of the first process. When one fails, the others get SIGTERM and, after GRACE
-# seconds (60), SIGKILL; all restart from the last checkpoint, at most RESTARTS (0) times. Exit
-# codes: 0 done; 2 bad config or input and 1 diverged, without a restart; 143 stopped by SIGTERM or
-# Ctrl-C, forwarded to all as SIGTERM (a second Ctrl-C kills them: 130); else the code of the first
-# process that crashed.
+# seconds (60), SIGKILL; all restart from the last checkpoint, at most RESTARTS (0) times, but not
+# after the exit codes 1 and 2. SIGTERM and Ctrl-C are forwarded; a second Ctrl-C kills all (130).
 set -um
 [[ $# -ge 2 && $1 =~ ^[1-9][0-9]*$ ]] || { echo 'usage: local.sh COUNT VERB [FLAGS]' >&2; exit 2; }
 count=$1 asked='' pids=() && shift
@@ -18,9 +16,9 @@ exec {null}>/dev/null
 # Reads until this shell ends, also by kill -9; then kills the process groups it read last.
 coproc watch { while read -ra all; do last=("${all[@]}"); done; kill -9 "${last[@]}"; } 2>/dev/null
 disown
-trap 'asked=1; kill -TERM "${pids[@]}" 2>/dev/null' TERM
-trap '[[ $asked ]] && { kill -KILL "${pids[@]/#/-}"; exit 130; } 2>/dev/null
-  asked=1; kill -TERM "${pids[@]}" 2>/dev/null' INT
+stop() { asked=1; kill -TERM "${pids[@]}" 2>/dev/null; }
+trap stop TERM
+trap '[[ $asked ]] && { kill -KILL "${pids[@]/#/-}"; exit 130; } 2>/dev/null; stop' INT
 for ((left = ${RESTARTS:-0}; ; left--)); do
   pids=() done=0 code=127 ends='' address=localhost:${PORT:-$((20000 + RANDOM % 20000))}
   for ((index = 0; index < count; index++)); do

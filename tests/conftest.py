@@ -6,6 +6,7 @@
 import gc
 import os
 import pathlib
+import signal
 
 import jax
 import jaxlib
@@ -19,6 +20,9 @@ if jaxlib.__version__.startswith('0.10.'):
   # The older emitters compile twice as fast; later versions have no such choice.
   _OPTIONS += ['--xla_cpu_use_fusion_emitters=false', '--xla_cpu_parallel_codegen_split_count=1']
 os.environ['XLA_FLAGS'] = ' '.join([os.environ.get('XLA_FLAGS', ''), *_OPTIONS]).strip()
+
+# A shell starts background jobs with SIGINT ignored, and processes that tests start inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])

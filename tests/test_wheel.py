@@ -25,10 +25,12 @@ def fixture_run(tmp_path_factory):
     shutil.copytree(tiny.ROOT / name, source / name, symlinks=True, ignore=ignore)
   pip = [sys.executable, '-m', 'pip', '--quiet', '--disable-pip-version-check']
   offline = ['--no-index', '--no-deps']
+  # The path may have metadata of this checkout, which pip would take for an installed package.
+  found = ['--ignore-installed', f'--find-links={root}', 'depthjax']
   for command in (
     [*pip, 'wheel', *offline, '--no-build-isolation', f'--wheel-dir={root}', source],
     [sys.executable, '-m', 'venv', '--without-pip', environment],
-    [*pip, f'--python={environment}', 'install', *offline, f'--find-links={root}', 'depthjax'],
+    [*pip, f'--python={environment}', 'install', *offline, *found],
   ):
     done = processes.run(*command, cwd=root)
     assert done.returncode == 0, done.stderr
