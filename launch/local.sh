@@ -2,8 +2,8 @@
 # Several processes of one run on this machine; divides its GPUs among them:
 #   RESTARTS=3 launch/local.sh COUNT train --config=... --workdir=...
 # Prints the output of the first process. When one fails, the others get SIGTERM and, after GRACE
-# seconds (60), SIGKILL; all restart from the last checkpoint, at most RESTARTS (0) times, but not
-# after the exit codes 1 and 2. SIGTERM and Ctrl-C are forwarded; a second Ctrl-C kills all (130).
+# seconds (60), SIGKILL; all restart at most RESTARTS (0) times, but not after the exit codes 1 and
+# 2. SIGTERM and Ctrl-C are forwarded to all processes; a second Ctrl-C kills them (130).
 set -um
 [[ $# -ge 2 && $1 =~ ^[1-9][0-9]*$ ]] || { echo 'usage: local.sh COUNT VERB [FLAGS]' >&2; exit 2; }
 count=$1 asked='' pids=() && shift
