@@ -16,8 +16,7 @@ exec {null}>/dev/null
 # Reads until this shell ends, also by kill -9; then kills the process groups it read last.
 coproc watch { while read -ra all; do last=("${all[@]}"); done; kill -9 "${last[@]}"; } 2>/dev/null
 disown
-stop() { asked=1; kill -TERM "${pids[@]}" 2>/dev/null; }
-trap stop TERM
+stop() { asked=1; kill -TERM "${pids[@]}" 2>/dev/null; } && trap stop TERM
 trap '[[ $asked ]] && { kill -KILL "${pids[@]/#/-}"; exit 130; } 2>/dev/null; stop' INT
 for ((left = ${RESTARTS:-0}; ; left--)); do
   pids=() done=0 code=127 ends='' address=localhost:${PORT:-$((20000 + RANDOM % 20000))}
