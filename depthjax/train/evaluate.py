@@ -32,7 +32,7 @@ _TRAINING = (
 class Scores(NamedTuple):
   """Means of a task's metrics over the records of a split, each counted once.
 
-  A mean is NaN if the network returned NaN for a record, or if the metric is undefined for all.
+  A mean is not finite if an output for a record was not, and NaN if the metric is undefined for all.
   """
 
   means: dict[str, float]
@@ -118,7 +118,7 @@ def newest(
 ) -> dict[str, float]:
   """Means of the metrics for the newest undamaged checkpoint of a run; errors as `restore`.
 
-  Raises NotFinite: the network returned NaN for a record.
+  Raises NotFinite: an output for a record was NaN or infinite.
   """
   scores = evaluate(*restore(config, workdir), split)
   if scores.nans:
