@@ -32,7 +32,7 @@ _TRAINING = (
 class Scores(NamedTuple):
   """Means of a task's metrics over the records of a split, each counted once.
 
-  A mean is not finite if an output for a record was not, and NaN if the metric is undefined for all.
+  A mean is not finite if an output was not, and NaN if the metric is undefined for all records.
   """
 
   means: dict[str, float]
