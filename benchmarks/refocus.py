@@ -120,8 +120,8 @@ def forward(report: table.Report, args: argparse.Namespace) -> None:
   defocus = np.linspace(0, 1, n, dtype=np.float32)[:, None] * rng.uniform(-1, 1, (1, n, n, 1))
   defocus = defocus.astype(np.float32)
   guide = rng.random((1, 2 * n, 2 * n, 3), np.float32)
-  near = discs.nearby_defocus(jnp.asarray(defocus), learned.radius)
-  place = np.asarray(discs.prior_inputs(defocus, near, learned.radius))
+  around = (f(defocus, learned.radius) for f in (discs.nearby_defocus, discs.least_defocus))
+  place = np.asarray(discs.prior_inputs(defocus, *around, learned.radius))
   blur, upsample = learned_lib.compiled(learned.model)
   twin = torch_twin.Twin(learned.model, learned.variables, args.dtype)
   halves = {

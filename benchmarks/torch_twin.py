@@ -95,11 +95,12 @@ class Twin:
     return _normalised(torch.relu(prior + factor * self._plain(y, net, 'kernels').float()))
 
   def _enlargement(self, place):
-    defocus, near = place.split(1, 1)
+    defocus, near, focus = place.split(1, 1)
     blur = 2 * self.model.radius * defocus.abs()
     enlarged = ((blur - discs.SMALL / 2) / (discs.SMALL / 2)).clamp(0, 1)
     sharp = _mixture(blur.clamp(max=discs.SMALL), *self._sharp_discs)
-    return torch.cat([enlarged, (1 - enlarged) * sharp], 1), near
+    factors = torch.cat([near, (near * focus).expand_as(sharp)], 1)
+    return torch.cat([enlarged, (1 - enlarged) * sharp], 1), factors
 
   def _unet(self, x):
     path = ('upsampler', 'unet')

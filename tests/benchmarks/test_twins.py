@@ -69,8 +69,8 @@ def test_the_torch_twin_computes_what_the_network_does(modules):
   image, blurred = rng.random((2, 1, 24, 40, 3), np.float32)
   defocus = rng.uniform(-1, 1, (1, 24, 40, 1)).astype(np.float32)
   guide = rng.random((1, 48, 80, 3), np.float32)
-  near = discs.nearby_defocus(jnp.asarray(defocus), model.radius)
-  place = np.asarray(discs.prior_inputs(jnp.asarray(defocus), near, model.radius))
+  around = (f(defocus, model.radius) for f in (discs.nearby_defocus, discs.least_defocus))
+  place = np.asarray(discs.prior_inputs(defocus, *around, model.radius))
   blur, upsample = learned_lib.compiled(model)
   twin = modules['torch_twin'].Twin(model, variables)
   for ours, theirs, arrays in (

@@ -7,6 +7,7 @@ blurs up to a depth edge without leaking across it.
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -82,34 +83,45 @@ def kernel_prior(
 
 
 def prior_inputs(
-  defocus: jax.Array, near: jax.Array, radius: float, scale: float = 1.0
+  defocus: jax.Array, near: jax.Array, least: jax.Array, radius: float, scale: float = 1.0
 ) -> jax.Array:
-  """The inputs of `upsampler_prior`: [b h w 1], `nearby_defocus` [b h w 1] -> [b h w 2].
+  """The inputs of `upsampler_prior` from its neighbourhood: four times [b h w 1] -> [b h w 3].
 
-  `scale` is the size of this pyramid level divided by the lowest one's, at which `radius` is
-  measured: blur radii double with every level.
+  Args:
+    defocus: of this level of the pyramid.
+    near, least: `nearby_defocus` and `least_defocus`.
+    radius: blur radius of a defocus of 1, in pixels of the lowest level.
+    scale: size of this level divided by the lowest one's: blur radii double with every level.
   """
-  return jnp.concatenate([scale * defocus, jnp.clip(scale * radius * near, 0, 1)], axis=-1)
+  focus = 1 - _enlarged(2 * scale * radius * least)
+  return jnp.concatenate([scale * defocus, jnp.clip(scale * radius * near, 0, 1), focus], axis=-1)
 
 
 def upsampler_prior(
   widths: tuple[int, ...], radius: float, inputs: jax.Array, shape: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-  """Initial mixing weights [b H W j] at `shape`, and the weight of a learned correction.
+  """Initial mixing weights [b H W j] at `shape`, and the weights of their learned corrections.
 
   Small blurs are those of the sharp photograph, by the features of `widths` if there are any;
   larger ones those of the enlarged image. Maps 0 and 1 are the enlarged image and the photograph.
-  `inputs` are `prior_inputs`.
+  Where everything nearby is blurred more, the maps of the photograph get no correction: each
+  doubling would add to its sharp details. `inputs` are `prior_inputs`.
   """
-  defocus, factor = jnp.split(layers.resize(inputs, shape), 2, axis=-1)
+  defocus, factor, focus = jnp.split(layers.resize(inputs, shape), 3, axis=-1)
   blur = 2 * radius * jnp.abs(defocus)
   if widths:
-    enlarged = jnp.clip((blur - SMALL / 2) / (SMALL / 2), 0, 1)
+    enlarged = _enlarged(blur)
     sharp = mixture(jnp.minimum(blur, SMALL)[..., 0], widths, SMALL)
   else:
     enlarged = jnp.clip(blur - 0.5, 0, 1)
     sharp = jnp.ones_like(blur)
-  return jnp.concatenate([enlarged, (1 - enlarged) * sharp], axis=-1), factor
+  factors = jnp.concatenate([factor, jnp.broadcast_to(factor * focus, sharp.shape)], axis=-1)
+  return jnp.concatenate([enlarged, (1 - enlarged) * sharp], axis=-1), factors
+
+
+def _enlarged(blur: jax.Array) -> jax.Array:
+  """Initial weight of the enlarged image for a blur radius in pixels of the larger one."""
+  return jnp.clip((blur - SMALL / 2) / (SMALL / 2), 0, 1)
 
 
 def nearby_defocus(defocus: jax.Array, radius: float) -> jax.Array:
@@ -117,11 +129,19 @@ def nearby_defocus(defocus: jax.Array, radius: float) -> jax.Array:
 
   Twice the largest blur radius, since the disparity may be wrong near its edges.
   """
-  size = 4 * math.ceil(radius) + 1
-  largest = jax.lax.stop_gradient(jnp.abs(defocus))
-  for window in ((1, size, 1, 1), (1, 1, size, 1)):
-    largest = jax.lax.reduce_window(largest, 0.0, jax.lax.max, window, (1, 1, 1, 1), 'SAME')
-  return largest
+  return _extreme(defocus, 2 * math.ceil(radius), jax.lax.max, 0.0)
+
+
+def least_defocus(defocus: jax.Array, radius: float) -> jax.Array:
+  """The smallest absolute defocus within `radius` pixels: [b h w 1] -> [b h w 1]."""
+  return _extreme(defocus, math.ceil(radius), jax.lax.min, jnp.inf)
+
+
+def _extreme(defocus: jax.Array, reach: int, reduce: Callable, initial: float) -> jax.Array:
+  result = jax.lax.stop_gradient(jnp.abs(defocus))
+  for window in ((1, 2 * reach + 1, 1, 1), (1, 1, 2 * reach + 1, 1)):
+    result = jax.lax.reduce_window(result, initial, reduce, window, (1, 1, 1, 1), 'SAME')
+  return result
 
 
 def mixture(radius: jax.Array, widths: tuple[int, ...], largest: float) -> jax.Array:

@@ -150,7 +150,7 @@ class LensBlur(nn.Module):
 
     `guide` can be the part of the photograph whose top-left pixel is at `corner` (row, column, in
     low-resolution pixels); the result has its size. `prior_inputs` are discs.prior_inputs
-    [b h w 2]; None computes them for the lowest level.
+    [b h w 3]; None computes them for the lowest level.
     """
     low = jnp.concatenate([image, blurred, defocus], axis=-1)
     sources = self._decoded(blurred), self._decoded(guide)

@@ -56,8 +56,8 @@ class Upsampler(nn.Module):
     unet = nn.remat(UNet, static_argnums=2) if self.remat else UNet
     if prior_inputs is None:
       defocus = low[..., 6:]
-      near = discs.nearby_defocus(defocus, self.radius)
-      prior_inputs = discs.prior_inputs(defocus, near, self.radius)
+      around = (f(defocus, self.radius) for f in (discs.nearby_defocus, discs.least_defocus))
+      prior_inputs = discs.prior_inputs(defocus, *around, self.radius)
     low = unet(self.width, norm=self.norm, dtype=self.dtype, name='unet')(low, train)
     if corner is not None:
       crops = (_crop(x, corner, guide.shape) for x in (low, blurred, prior_inputs))
