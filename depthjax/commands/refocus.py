@@ -43,6 +43,9 @@ class Options(NamedTuple):
   method: Annotated[
     Method, Option(help='Renderer; hybrid is learned near depth edges, else classical.')
   ] = Method.learned
+  highlights: Annotated[
+    float, Option(min=1, max=100, help='Brighten clipped lamps out of focus by this factor.')
+  ] = 1
   weights: options.Weights = None
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None

@@ -50,6 +50,7 @@ def _refocus_one(
   moves = options.animate is Sweep.focus
   largest = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
+  fields['highlights'] = options.highlights
   fields['sweep'] = largest if options.animate else None
   render = functools.partial(refocus_lib.refocus, picture, read.disparity, **fields)
   if options.animate is None:

@@ -132,9 +132,14 @@ class LensBlur(nn.Module):
     return blurred, self.upsample(image, blurred, defocus, guide, train)
 
   def blur(self, image: jax.Array, defocus: jax.Array, train: bool = False) -> jax.Array:
-    """The low-resolution result of eq. 2: [b h w 3], [b h w 1] -> [b h w 3]."""
+    """The low-resolution result of eq. 2: [b h w 3], [b h w 1] -> [b h w 3].
+
+    Images may exceed 1 (boosted highlights), here and in `upsample`: they are mixed as
+    they are, but clipped where they are inputs of the networks that predict weights.
+    """
     maps = self.feature_net(self._decoded(image))
-    return self._encoded(mix(self.kernel_net(image, defocus, train), maps))
+    kernels = self.kernel_net(jnp.clip(image, 0, 1), defocus, train)
+    return self._encoded(mix(kernels, maps))
 
   def upsample(
     self,
@@ -152,8 +157,9 @@ class LensBlur(nn.Module):
     low-resolution pixels); the result has its size. `prior_inputs` are discs.prior_inputs
     [b h w 3]; None computes them for the lowest level.
     """
-    low = jnp.concatenate([image, blurred, defocus], axis=-1)
+    low = jnp.concatenate([*(jnp.clip(x, 0, 1) for x in (image, blurred)), defocus], axis=-1)
     sources = self._decoded(blurred), self._decoded(guide)
+    guide = jnp.clip(guide, 0, 1)
     return self._encoded(self.upsampler(low, guide, *sources, train, corner, prior_inputs))
 
   def _decoded(self, image: jax.Array) -> jax.Array:

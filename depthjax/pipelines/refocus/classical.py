@@ -18,7 +18,7 @@ def render(photo: np.ndarray, defocus: np.ndarray, radius: float, core: int = _C
   """Spreads every pixel over its circle of confusion, in linear light.
 
   Args:
-    photo: sRGB in [0, 1], float32 [h w 3].
+    photo: sRGB, float32 [h w 3]; boosted highlights are above 1.
     defocus: signed blur radius in pixels [h w 1], at most `radius`.
     radius: largest blur radius.
     core: result size of a tile in pixels.

@@ -84,7 +84,7 @@ def render(
 
   Args:
     learned: see `load`.
-    photo: sRGB in [0, 1], float32 [h w 3].
+    photo: sRGB, float32 [h w 3]; boosted highlights are above 1.
     defocus: signed blur radius in pixels [h w 1].
     count: doublings from the lowest level to the photograph.
     core: result size of a tile in pixels of the lower level, a multiple of 8.
@@ -101,13 +101,15 @@ def render(
   blur, upsample = compiled(learned.model)
   blurred = np.asarray(blur(learned.variables, images[0][None], signed[0][None])[0])
   upsample = functools.partial(upsample, learned.variables)
+  brightest = max(1, photo.max())
   margin, near = _head_radius(learned.model), _nearby(signed[0], radius=learned.radius)
   for i in range(count):
     # In OpenCV, whose time does not grow with the area of the window.
     window = np.ones((2 * learned.radius * 2**i + 1,) * 2, np.uint8)
     least = cv2.erode(np.abs(signed[i]), window)[..., None]
     prior = _prior_inputs(signed[i], near, least, radius=learned.radius, scale=2**i)
-    low = np.concatenate([images[i], np.clip(blurred, 0, 1), signed[i], prior], axis=-1)
+    blurred = np.clip(blurred, 0, brightest)
+    low = np.concatenate([images[i], blurred, signed[i], prior], axis=-1)
     blurred = _doubled(upsample, low, images[i + 1], margin, core)
   return blurred[:h, :w]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from depthjax.ops import colour
 from depthjax.pipelines.refocus import classical
 from depthjax.pipelines.refocus import hybrid as hybrid_lib
 from depthjax.pipelines.refocus import learned as learned_lib
@@ -70,6 +71,7 @@ def refocus(
   learned: Learned | None = None,
   hybrid: bool = False,
   sweep: float | None = None,
+  highlights: float = 1.0,
 ) -> np.ndarray:
   """Renders the photograph as a lens focused at a disparity would take it.
 
@@ -82,16 +84,21 @@ def refocus(
     hybrid: use the learned renderer near depth edges only, see hybrid.py.
     sweep: largest blur in pixels of the animation to which this frame belongs; all its frames then
       use the same lowest level of the pyramid, so that none jumps.
+    highlights: factor, at least 1, of the light of pixels out of focus that the sensor has clipped
+      in a channel: lamps become bright discs.
 
   Returns:
     sRGB in [0, 1], float32 [h w 3].
 
   Raises:
     ValueError: shapes that do not match; a focus or radius that is not finite, a negative radius;
+      highlights below 1 or not finite;
       a blur above a quarter of the long side, or one for which the lowest level would be smaller
       than 16 pixels; `hybrid` without `learned`.
   """
   _check(photo, disparity, focus, radius, sweep)
+  if not 1 <= highlights < math.inf:
+    raise ValueError(f'highlights is {highlights:g}; it must be at least 1 and finite')
   if hybrid and learned is None:
     raise ValueError('the hybrid renderer needs the learned one')
   photo, disparity = (np.asarray(x, np.float32) for x in (photo, disparity))
@@ -100,6 +107,8 @@ def refocus(
   limit = max(largest, sweep or 0)
   if largest == 0:
     return photo
+  if highlights != 1:
+    photo = _boosted(photo, defocus, highlights)
   if learned is None:
     return np.clip(classical.render(photo, defocus, limit), 0, 1)
   count = learned_lib.doublings(photo.shape[:2], limit, learned.radius)
@@ -120,6 +129,15 @@ def refocus(
 def largest_blur(disparity: np.ndarray, focus: float, radius: float) -> float:
   """Radius in pixels of the largest circle of confusion; arguments as in `refocus`."""
   return radius * float(np.abs(disparity - focus).max())
+
+
+def _boosted(photo: np.ndarray, defocus: np.ndarray, highlights: float) -> np.ndarray:
+  """The photograph with brighter highlights, except where it is in focus."""
+  light = colour.srgb_to_linear(photo)
+  # By the brightest channel, unlike training scenes: few lamps are white. A ramp, as there.
+  clipped = np.clip(10 * light.max(axis=-1, keepdims=True) - 9, 0, 1)
+  gain = 1 + (highlights - 1) * clipped * np.minimum(np.abs(defocus), 1)
+  return np.asarray(colour.linear_to_srgb(light * gain))
 
 
 def _check(
