@@ -108,11 +108,14 @@ def test_the_correction_is_enabled_within_twice_the_largest_radius():
 @pytest.mark.parametrize('widths', [(12, 12), ()])
 def test_upsampler_weights_go_from_the_sharp_to_the_enlarged_image(widths):
   defocus = np.broadcast_to(np.linspace(0, 1, 8, dtype=np.float32)[:, None], (1, 8, 8, 1))
-  inputs = discs.prior_inputs(defocus, defocus, 4)
-  weights, _ = discs.upsampler_prior(widths, 4, inputs, (16, 16))
+  inputs = discs.prior_inputs(defocus, defocus, defocus, 4)
+  weights, factors = discs.upsampler_prior(widths, 4, inputs, (16, 16))
   assert weights.shape == (1, 16, 16, 2 + sum(widths) // 3)
   np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
   columns = np.asarray(weights)[0, 4]
   np.testing.assert_allclose(columns[0, :2], [0, 1], atol=1e-5)
   np.testing.assert_allclose(columns[-1, :2], [1, 0], atol=1e-5)
   assert np.all(np.diff(columns[:, 0]) >= 0)
+  # Only the enlarged image is corrected where everything nearby is blurred by 4 px or more.
+  np.testing.assert_allclose(factors[0, 4, -1], np.eye(weights.shape[-1])[0], atol=1e-5)
+  np.testing.assert_allclose(factors[0, 4, 2], np.full(weights.shape[-1], factors[0, 4, 2, 0]))

@@ -10,6 +10,7 @@ import pytest
 from depthjax.models import layers
 from depthjax.models.deeplens.lensblur import LensBlur, initial
 from depthjax.models.deeplens.upsampler import UNet
+from depthjax.ops import colour
 from depthjax.pipelines.refocus import classical
 from depthjax.pipelines.refocus import learned as learned_lib
 
@@ -113,3 +114,21 @@ def test_a_plane_in_focus_is_not_changed_far_from_a_blurred_one():
   far = 64 + 2 * 4 * 4 + 2 * 4  # Twice 4 px of the lowest level, and the upsampling filters.
   np.testing.assert_allclose(result[:, far:], photo[:, far:], atol=1e-4)
   assert np.abs(result - photo)[:, :64].mean() > 0.05
+
+
+def test_details_of_the_photograph_are_not_added_again_where_everything_nearby_is_blurred_more():
+  """Two photographs that differ by a checkerboard that the first halving removes."""
+  h, w, radius = 128, 192, 20.0
+  light = np.random.default_rng(0).uniform(0.2, 0.8, (h // 2, w // 2, 3)).astype(np.float32)
+  light = light.repeat(2, axis=0).repeat(2, axis=1)
+  rows, columns = np.mgrid[:h, :w]
+  details = 0.15 * np.where((rows + columns) % 2, 1, -1)[..., None]
+  defocus = np.full((h, w, 1), -radius, np.float32)
+  defocus[:, :16] = 0
+  first, second = (
+    learned_lib.render(_learned(), np.asarray(colour.linear_to_srgb(x)), defocus, 3)
+    for x in (light, light + details)
+  )
+  beyond = 16 + 4 * 8 + 2 * 8  # 4 px of the lowest level from the focus, and the upsampling.
+  np.testing.assert_allclose(second[:, beyond:], first[:, beyond:], atol=1e-5)
+  assert np.abs(second - first)[:, :16].mean() > 0.01

@@ -62,7 +62,8 @@ def test_learned_result_has_the_size_and_range_of_the_photograph(kind, shape, ra
   result = refocus.refocus(photo, disparity, focus=0.3, radius=radius, learned=_learned(kind))
   assert result.shape == photo.shape and result.dtype == np.float32
   assert result.min() >= 0 and result.max() <= 1
-  if kind != 'initial':
+  # After larger blurs the photograph is not mixed in again.
+  if kind == 'blur' or kind == 'sharp' and levels < 3:
     np.testing.assert_allclose(result, photo, atol=1e-4)
 
 
@@ -103,6 +104,22 @@ def test_classical_renderer_blurs_a_plane_by_a_disc_in_linear_light():
       disc = np.clip(radius + 0.5 - distance, 0, 1)[..., None]
       expected[row, column] = (disc * light).sum(axis=(0, 1)) / disc.sum()
   np.testing.assert_allclose(result, colour.linear_to_srgb(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize('kind', [None, 'blur'])
+def test_highlights_brighten_clipped_lamps_out_of_focus(kind):
+  """A yellow lamp behind, and a white one in focus, which keeps its value."""
+  photo, disparity = np.full((48, 64, 3), 0.1, np.float32), np.zeros((48, 64, 1), np.float32)
+  disparity[:, 48:] = 1
+  photo[23:25, 19:21], photo[23:25, 59:61] = (1, 0.9, 0.5), 1
+  render = functools.partial(refocus.refocus, photo, disparity, focus=1.0, radius=6)
+  learned = _learned(kind) if kind else None
+  dim, bright = (render(learned=learned, highlights=gain) for gain in (1, 5))
+  disc = tuple(np.mgrid[21:27, 17:23])
+  dim_light, bright_light = (np.asarray(colour.srgb_to_linear(x))[disc] for x in (dim, bright))
+  base = colour.srgb_to_linear(0.1)
+  np.testing.assert_allclose((bright_light - base).sum(), 5 * (dim_light - base).sum(), rtol=0.05)
+  np.testing.assert_allclose(bright[:, 58:], dim[:, 58:], atol=1e-4)
 
 
 @pytest.mark.parametrize('kind', [None, 'initial'])
