@@ -64,3 +64,15 @@ def optional(path: str | os.PathLike, package: str, extra: str = 'photo') -> Ite
     wrong = f'needs the package {package}, which is not installed'
     right = f"the optional packages: pip install 'depthjax[{extra}]'"
     raise InputError(path, wrong, right) from error
+
+
+@contextlib.contextmanager
+def decoding(path: str | os.PathLike, right: str) -> Iterator[None]:
+  """Turns any exception of a decoder, on damaged files of any type, into an InputError."""
+  try:
+    yield
+  except InputError:
+    raise
+  except Exception as error:
+    reason = str(error) or type(error).__name__
+    raise InputError(path, f'is truncated or damaged ({reason})', right) from error
