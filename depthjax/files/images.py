@@ -157,7 +157,7 @@ def _read_tiff(
   if profiles == 'keep' and profile and metadata_lib.is_rgb(profile):
     profile = None
   if array.shape[2:] == (4,) or array.dtype == np.uint8:
-    array = array >> 8 if array.dtype == np.uint16 else array
+    array = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array
     array = np.asarray(_convert(Image.fromarray(array, _MODES[array.shape[2:]]), profile, path))
   elif profile and not _is_srgb(profile):
     _log.warning('%s: the colour profile of a 16-bit image is ignored; taken as sRGB', path)

@@ -84,8 +84,8 @@ def read(path: str | os.PathLike, max_pixels: int) -> Page:
       _log.warning('%s: has %d pages; one of %d x %d pixels is read', path, len(pages), *size)
     values, alpha = _samples(path, page)
     orientation = page.tags.valueof(ORIENTATION) or file.pages.first.tags.valueof(ORIENTATION)
-    upright = [None if x is None else _upright(x, orientation) for x in (values, alpha)]
-    return Page(*upright, page.bitspersample, page.tags.valueof(PROFILE))
+    values, alpha = (None if x is None else upright(x, orientation) for x in (values, alpha))
+    return Page(values, alpha, page.bitspersample, page.tags.valueof(PROFILE))
 
 
 def _pages(pages: Iterable[TiffPage]) -> list[TiffPage]:
@@ -137,7 +137,7 @@ def _samples(path: Path, page: TiffPage) -> tuple[np.ndarray, np.ndarray | None]
   return values, array[..., count] if samples > count else None
 
 
-def _upright(array: np.ndarray, orientation: int | None) -> np.ndarray:
+def upright(array: np.ndarray, orientation: int | None) -> np.ndarray:
   """Applies the tag Orientation (TIFF 6.0, EXIF 2.3)."""
   if orientation in (5, 6, 7, 8):
     array = array.swapaxes(0, 1)
