@@ -10,6 +10,7 @@ import numpy as np
 
 from depthjax.files import depth_formats, exr, tiff
 from depthjax.files.atomic import replacing
+from depthjax.files.embedded import read as read_embedded
 from depthjax.files.encoding import encode
 from depthjax.files.errors import MAX_PIXELS, InputError, readable_file
 from depthjax.files.images import checked_image, quantise, read_pixels
@@ -32,6 +33,7 @@ class Depth(NamedTuple):
   raw: np.ndarray  # float32 [h w], the values of the file at its size, NaN where missing.
   valid: np.ndarray  # bool [h w] at the size of the file; false where disparity was filled.
   resized: bool  # Whether disparity was resized from the size of the file to that of the photo.
+  convention: Convention = 'disparity'  # Of raw.
 
 
 def read_depth(
@@ -41,10 +43,18 @@ def read_depth(
   shape: tuple[int, int] | None = None,
   invalid: float | None = None,
   channel: str | None = None,
+  embedded: bool = False,
   max_pixels: int = MAX_PIXELS,
 ) -> Depth:
-  """Reads a depth map as normalised disparity: `read_raw`, then `normalise`, with their errors."""
-  raw = read_raw(path, max_pixels=max_pixels, channel=channel)
+  """Reads a depth map as normalised disparity: `read_raw`, then `normalise`, with their errors.
+
+  If `embedded`, the file is a photo with a depth map inside, which has a convention of its own:
+  `embedded.read` instead of `read_raw`.
+  """
+  if embedded:
+    raw, convention = read_embedded(path, max_pixels=max_pixels)
+  else:
+    raw = read_raw(path, max_pixels=max_pixels, channel=channel)
   return normalise(raw, convention=convention, shape=shape, invalid=invalid, name=path)
 
 
@@ -138,7 +148,7 @@ def normalise(
   if not disparity.any():
     wrong = f'is constant ({values.min():.6g} everywhere)'
     raise InputError(name, wrong, 'values that vary with depth')
-  return Depth(disparity[..., None], raw, valid, resized)
+  return Depth(disparity[..., None], raw, valid, resized, convention)
 
 
 def to_unit_range(values: np.ndarray) -> np.ndarray:
