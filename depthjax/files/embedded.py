@@ -86,7 +86,7 @@ def _packets(data: bytes) -> Iterator[bytes]:
 
 
 def _of_heif(path: Path, max_pixels: int) -> tuple[np.ndarray, str]:
-  with optional(path, 'pillow-heif'):
+  with optional(path, 'pillow-heif', 'heif'):
     import pillow_heif
   with decoding(path, 'a complete HEIC file'):
     image = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)

@@ -68,11 +68,13 @@ def optional(path: str | os.PathLike, package: str, extra: str = 'photo') -> Ite
 
 @contextlib.contextmanager
 def decoding(path: str | os.PathLike, right: str) -> Iterator[None]:
-  """Turns any exception of a decoder, on damaged files of any type, into an InputError."""
+  """Turns exceptions of a decoder, which are of many types on damaged files, into InputErrors."""
   try:
     yield
   except InputError:
     raise
+  except MemoryError as error:
+    wrong = 'does not fit into the memory, or is damaged'
+    raise InputError(path, wrong, f'more memory, or {right}') from error
   except Exception as error:
-    reason = str(error) or type(error).__name__
-    raise InputError(path, f'is truncated or damaged ({reason})', right) from error
+    raise InputError(path, f'is truncated or damaged ({error})', right) from error

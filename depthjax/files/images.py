@@ -23,7 +23,7 @@ from depthjax.files import metadata as metadata_lib
 from depthjax.files import tiff
 from depthjax.files.atomic import write_bytes
 from depthjax.files.encoding import encode
-from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, readable_file
+from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, decoding, readable_file
 from depthjax.files.metadata import Metadata
 
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff')
@@ -110,13 +110,8 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
     except Exception as error:
       raise InputError(path, f'cannot be opened ({error})', _FORMATS) from error
     check_pixels(path, image.height, image.width, max_pixels)
-    try:
+    with decoding(path, f'a complete file: {_FORMATS}'):
       yield image
-    except (InputError, MemoryError):
-      raise
-    except Exception as error:
-      wrong = f'is truncated or damaged ({error})'
-      raise InputError(path, wrong, f'a complete file: {_FORMATS}') from error
 
 
 def _read(

@@ -112,4 +112,4 @@ def test_depth_image_of_a_heic(tmp_path, monkeypatch, metadata, expected, conven
   assert found == convention
   np.testing.assert_allclose(raw, expected, atol=1e-6)
   monkeypatch.setitem(sys.modules, 'pillow_heif', None)
-  refused(lambda: embedded.read(path), path, 'pillow-heif', "pip install 'depthjax[photo]'")
+  refused(lambda: embedded.read(path), path, 'pillow-heif', "pip install 'depthjax[heif]'")
