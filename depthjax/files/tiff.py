@@ -1,5 +1,6 @@
 """TIFF files, read by tifffile: the largest page, of any sample type, layout and compression."""
 
+import itertools
 import logging
 import math
 import os
@@ -28,7 +29,7 @@ _COLOURS = {
 # tifffile converts YCbCr to RGB in these.
 _JPEG = {COMPRESSION.JPEG, COMPRESSION.JPEG_LOSSY, COMPRESSION.ALT_JPEG}
 _REDUCED, _MASK = 1, 4  # Bits of the tag NewSubfileType.
-_MAX_SAMPLES = 16
+_MAX_SAMPLES, _MAX_SUB_PAGES = 16, 64
 _RIGHT = 'a complete TIFF file'
 _log = logging.getLogger(__name__)
 # Damage is reported by our own errors.
@@ -90,8 +91,13 @@ def read(path: str | os.PathLike, max_pixels: int) -> Page:
 
 def _pages(pages: Iterable[TiffPage]) -> list[TiffPage]:
   """Pages and their SubIFDs; thumbnails and masks only where there is nothing else."""
-  every = [one for page in pages for one in (page, *(page.pages or ()))]
-  return [one for one in every if not one.subfiletype & (_REDUCED | _MASK)] or every
+  every = {}  # By offset: in damaged files the list of pages may be a circle.
+  for page in itertools.takewhile(lambda page: page.offset not in every, pages):
+    every |= {
+      one.offset: one for one in (page, *itertools.islice(page.pages or (), _MAX_SUB_PAGES))
+    }
+  full = [one for one in every.values() if not one.subfiletype & (_REDUCED | _MASK)]
+  return full or list(every.values())
 
 
 def _check(path: Path, page: TiffPage, max_pixels: int) -> None:

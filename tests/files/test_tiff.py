@@ -113,6 +113,17 @@ def test_largest_page_is_read(tmp_path, caplog, pages, said):
   assert (f'3 pages; one of {W} x {H} pixels' in caplog.text) == said == bool(caplog.text)
 
 
+def test_pages_may_be_a_circle(tmp_path):
+  path = _pages(tmp_path / 'a.tif', ((H, W), {}), ((12, 16), {}))
+  data = path.read_bytes()
+  with tifffile.TiffFile(path) as file:
+    first, second = (page.offset for page in file.pages)
+  for after, new in ((second, first), (first, first)):
+    end = after + 2 + 12 * int.from_bytes(data[after : after + 2], 'little')
+    path.write_bytes(data[:end] + new.to_bytes(4, 'little') + data[end + 4 :])
+    np.testing.assert_array_equal(read_raw(path), np.full((H, W), H))
+
+
 def test_raw_files_of_cameras_are_refused(tmp_path):
   thumbnail = (12, 16, 3), {'photometric': 'rgb', 'subifds': 1}
   _pages(tmp_path / 'a.tif', thumbnail, ((H, W), {'photometric': 'cfa'}))
