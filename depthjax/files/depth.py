@@ -98,7 +98,7 @@ def read_raw(
 _JPEG = b'\xff\xd8\xff'
 _READERS = (
   ((b'\x89PNG', _JPEG), read_pixels),
-  ((b'II', b'MM'), tiff.read_values),
+  ((b'II', b'MM'), lambda path, max_pixels: tiff.read(path, max_pixels).values),
   (b'\x93NUMPY', depth_formats.read_npy),
   (b'PK', depth_formats.read_npz),
   ((b'Pf', b'PF'), depth_formats.read_pfm),

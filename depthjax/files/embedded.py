@@ -12,14 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from depthjax.files.errors import (
-  MAX_PIXELS,
-  InputError,
-  check_pixels,
-  decoding,
-  optional,
-  readable_file,
-)
+from depthjax.files import errors
+from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, decoding
 from depthjax.files.images import opened
 from depthjax.files.metadata import ORIENTATION
 from depthjax.files.tiff import upright
@@ -42,7 +36,7 @@ def read(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> tuple[np.n
   Raises InputError: none inside, damaged, too many pixels, or pillow-heif is not installed.
   """
   path = Path(path)
-  with open(readable_file(path), 'rb') as file:
+  with open(errors.readable_file(path), 'rb') as file:
     is_heif = file.read(12)[4:8] == b'ftyp'
   return (_of_heif if is_heif else _of_jpeg)(path, max_pixels)
 
@@ -86,7 +80,7 @@ def _packets(data: bytes) -> Iterator[bytes]:
 
 
 def _of_heif(path: Path, max_pixels: int) -> tuple[np.ndarray, str]:
-  with optional(path, 'pillow-heif', 'heif'):
+  with errors.optional(path, 'pillow-heif', 'heif'):
     import pillow_heif
   with decoding(path, 'a complete HEIC file'):
     image = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
@@ -95,14 +89,12 @@ def _of_heif(path: Path, max_pixels: int) -> tuple[np.ndarray, str]:
       raise InputError(path, 'has no depth map inside', _RIGHT)
     w, h = found[0].size
     check_pixels(path, h, w, max_pixels)
-    values = np.asarray(found[0]).reshape(h, w, -1)[..., 0]  # Upright already.
-    deep = values.dtype == np.uint16
-    values = values / np.float32(65535 if deep else 255)
+    levels = np.asarray(found[0]).reshape(h, w, -1)[..., 0]  # Upright already.
+    values = levels / np.float32(np.iinfo(levels.dtype).max)
     metadata = found[0].info.get('metadata') or {}
-    near, far = metadata.get('z_near', 0), metadata.get('z_far', 0)
     if metadata.get('representation_type') != _DEPTH_TYPE:
       return values, 'disparity'
-    return _of_range(values, near, far, linear=True)
+    return _of_range(values, metadata.get('z_near', 0), metadata.get('z_far', 0), linear=True)
 
 
 def _of_range(

@@ -22,13 +22,6 @@ class _Channel(NamedTuple):
   flat: bool  # Has one value in every pixel: neither deep nor subsampled.
 
 
-class _Window(NamedTuple):
-  """First and last pixels [2 2], as x and y: those that are stored, and those of the picture."""
-
-  data: np.ndarray
-  display: np.ndarray
-
-
 def read_exr(path: Path, max_pixels: int, channel: str | None = None) -> np.ndarray:
   """Reads depth [h w] from an EXR file: its display window, NaN where that has no data.
 
@@ -58,16 +51,15 @@ def read_exr_colours(path: Path, max_pixels: int) -> np.ndarray:
   raise InputError(path, f'has the channels {_listed(channels)}', 'channels R, G and B')
 
 
-def _header(path: Path, max_pixels: int) -> tuple[list[_Channel], list[_Window]]:
-  """The channels of all parts, and the windows of every part."""
+def _header(path: Path, max_pixels: int) -> tuple[list[_Channel], list[np.ndarray]]:
+  """The channels of all parts, and for every part the first and last x, y of data and display."""
   with optional(path, 'OpenEXR'):
     import OpenEXR
   channels, windows = [], []
   with decoding(path, 'a complete EXR file'):
     with OpenEXR.File(os.fspath(path), header_only=True) as file:
       for number, part in enumerate(file.parts):
-        window = (np.array(part.header[f'{kind}Window'], int) for kind in _Window._fields)
-        windows.append(_Window(*window))
+        windows.append(np.array([part.header['dataWindow'], part.header['displayWindow']], int))
         for (left, top), (right, bottom) in windows[-1]:
           check_pixels(path, int(bottom - top + 1), int(right - left + 1), max_pixels)
         prefix = f'{part.name()}.' if len(file.parts) > 1 else ''
@@ -79,7 +71,7 @@ def _header(path: Path, max_pixels: int) -> tuple[list[_Channel], list[_Window]]
   return channels, windows
 
 
-def _pixels(path: Path, channels: list[_Channel], windows: list[_Window]) -> list[np.ndarray]:
+def _pixels(path: Path, channels: list[_Channel], windows: list[np.ndarray]) -> list[np.ndarray]:
   """Values [h w] at the size of the display window, NaN outside the data window."""
   import OpenEXR
 
@@ -92,10 +84,11 @@ def _pixels(path: Path, channels: list[_Channel], windows: list[_Window]) -> lis
   return [_in_display(x, windows[one.part]) for one, x in zip(channels, found, strict=True)]
 
 
-def _in_display(values: np.ndarray, window: _Window) -> np.ndarray:
-  if (window.data == window.display).all():
+def _in_display(values: np.ndarray, window: np.ndarray) -> np.ndarray:
+  data, display = window
+  if (data == display).all():
     return values
-  (left, top), (right, bottom) = window.display - window.data[0]
+  (left, top), (right, bottom) = display - data[0]
   result = np.full((bottom - top + 1, right - left + 1), np.nan, np.float32)
   inside = values[max(top, 0) : max(bottom + 1, 0), max(left, 0) : max(right + 1, 0)]
   h, w = inside.shape

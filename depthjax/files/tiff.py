@@ -17,17 +17,8 @@ from depthjax.files.errors import InputError, check_pixels, decoding, readable_f
 from depthjax.files.metadata import ORIENTATION, PROFILE
 
 _RAW_ENDINGS = '.3fr .arw .cr2 .dng .erf .iiq .kdc .mrw .nef .nrw .orf .pef .raw .rw2 .srw'.split()
-_RAW = {PHOTOMETRIC.CFA, PHOTOMETRIC.LINEAR_RAW}
-_COLOURS = {
-  PHOTOMETRIC.MINISWHITE: 1,
-  PHOTOMETRIC.MINISBLACK: 1,
-  PHOTOMETRIC.RGB: 3,
-  PHOTOMETRIC.PALETTE: 1,
-  PHOTOMETRIC.SEPARATED: 4,
-  PHOTOMETRIC.YCBCR: 3,
-}
-# tifffile converts YCbCr to RGB in these.
-_JPEG = {COMPRESSION.JPEG, COMPRESSION.JPEG_LOSSY, COMPRESSION.ALT_JPEG}
+# Colours of a pixel, by PhotometricInterpretation: grey (2 kinds), RGB, palette, CMYK, YCbCr.
+_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
 _REDUCED, _MASK = 1, 4  # Bits of the tag NewSubfileType.
 _MAX_SAMPLES, _MAX_SUB_PAGES = 16, 64
 _RIGHT = 'a complete TIFF file'
@@ -59,11 +50,6 @@ def is_tiff(path: str | os.PathLike) -> bool:
     return file.read(4) in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 
-def read_values(path: Path, max_pixels: int) -> np.ndarray:
-  """The values of `read`, errors as there."""
-  return read(path, max_pixels).values
-
-
 def read(path: str | os.PathLike, max_pixels: int) -> Page:
   """Reads the page with most pixels, of all pages and their SubIFDs without thumbnails and masks.
 
@@ -76,7 +62,10 @@ def read(path: str | os.PathLike, max_pixels: int) -> Page:
     if not pages:
       raise InputError(path, 'is truncated: it has no page', _RIGHT)
     page = max(pages, key=lambda page: page.imagelength * page.imagewidth)
-    if path.suffix.lower() in _RAW_ENDINGS or page.photometric in _RAW:
+    if path.suffix.lower() in _RAW_ENDINGS or page.photometric in (
+      PHOTOMETRIC.CFA,
+      PHOTOMETRIC.LINEAR_RAW,
+    ):
       right = 'a photo developed from it, as JPEG, PNG or TIFF'
       raise InputError(path, "holds the raw data of a camera's sensor", right)
     _check(path, page, max_pixels)
@@ -92,10 +81,10 @@ def read(path: str | os.PathLike, max_pixels: int) -> Page:
 def _pages(pages: Iterable[TiffPage]) -> list[TiffPage]:
   """Pages and their SubIFDs; thumbnails and masks only where there is nothing else."""
   every = {}  # By offset: in damaged files the list of pages may be a circle.
-  for page in itertools.takewhile(lambda page: page.offset not in every, pages):
-    every |= {
-      one.offset: one for one in (page, *itertools.islice(page.pages or (), _MAX_SUB_PAGES))
-    }
+  for page in pages:
+    if page.offset in every:
+      break
+    every |= {x.offset: x for x in (page, *itertools.islice(page.pages or (), _MAX_SUB_PAGES))}
   full = [one for one in every.values() if not one.subfiletype & (_REDUCED | _MASK)]
   return full or list(every.values())
 
@@ -121,7 +110,7 @@ def _check(path: Path, page: TiffPage, max_pixels: int) -> None:
 
 def _samples(path: Path, page: TiffPage) -> tuple[np.ndarray, np.ndarray | None]:
   """Colours and alpha as `Page` has them, but not upright."""
-  if page.photometric == PHOTOMETRIC.YCBCR and page.compression not in _JPEG:
+  if page.photometric == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG:
     with TiffImageFile(path) as image:
       image.seek(page.index)
       if image.size == (page.imagewidth, page.imagelength):  # Not a SubIFD.
