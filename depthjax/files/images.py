@@ -101,6 +101,7 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
     head = file.read(32)
     decoder = next((d for pattern, d in _DECODERS if re.match(pattern, head, re.DOTALL)), None)
     if decoder is None:
+      tiff.refuse_raw(path)
       kind = ' (it looks like HEIC or AVIF)' if head[4:8] == b'ftyp' else ''
       raise InputError(path, f'is not an image that can be read{kind}', _FORMATS)
     file.seek(0)

@@ -16,7 +16,10 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 from depthjax.files.errors import InputError, check_pixels, decoding, readable_file
 from depthjax.files.metadata import ORIENTATION, PROFILE
 
-_RAW_ENDINGS = '.3fr .arw .cr2 .dng .erf .iiq .kdc .mrw .nef .nrw .orf .pef .raw .rw2 .srw'.split()
+_RAW_ENDINGS = (
+  '.3fr .arw .cr2 .cr3 .dcr .dng .erf .iiq .kdc .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 '
+  '.srf .srw .x3f'
+).split()
 # Colours of a pixel, by PhotometricInterpretation: grey (2 kinds), RGB, palette, CMYK, YCbCr.
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
 _REDUCED, _MASK = 1, 4  # Bits of the tag NewSubfileType.
@@ -50,24 +53,26 @@ def is_tiff(path: str | os.PathLike) -> bool:
     return file.read(4) in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 
 
+def refuse_raw(path: str | os.PathLike, is_raw: bool = False) -> None:
+  """Raises InputError for raw data of a camera, or for a file whose ending says so."""
+  if is_raw or Path(path).suffix.lower() in _RAW_ENDINGS:
+    right = 'a photo developed from it, as JPEG, PNG or TIFF'
+    raise InputError(path, "holds the raw data of a camera's sensor", right)
+
+
 def read(path: str | os.PathLike, max_pixels: int) -> Page:
   """Reads the page with most pixels, of all pages and their SubIFDs without thumbnails and masks.
 
   Raises InputError: a camera's raw file; a colour space other than grey, RGB, palette, CMYK and
   YCbCr; complex numbers; damaged; more than `max_pixels` pixels, checked before they are decoded.
   """
-  path = Path(path)
+  refuse_raw(path)
   with decoding(path, _RIGHT), tifffile.TiffFile(path) as file:
     pages = _pages(file.pages)
     if not pages:
       raise InputError(path, 'is truncated: it has no page', _RIGHT)
     page = max(pages, key=lambda page: page.imagelength * page.imagewidth)
-    if path.suffix.lower() in _RAW_ENDINGS or page.photometric in (
-      PHOTOMETRIC.CFA,
-      PHOTOMETRIC.LINEAR_RAW,
-    ):
-      right = 'a photo developed from it, as JPEG, PNG or TIFF'
-      raise InputError(path, "holds the raw data of a camera's sensor", right)
+    refuse_raw(path, page.photometric in (PHOTOMETRIC.CFA, PHOTOMETRIC.LINEAR_RAW))
     _check(path, page, max_pixels)
     if len(pages) > 1:
       size = page.imagewidth, page.imagelength

@@ -128,6 +128,8 @@ def test_raw_files_of_cameras_are_refused(tmp_path):
   thumbnail = (12, 16, 3), {'photometric': 'rgb', 'subifds': 1}
   _pages(tmp_path / 'a.tif', thumbnail, ((H, W), {'photometric': 'cfa'}))
   _pages(tmp_path / 'a.NEF', thumbnail, ((12, 16), {}))
+  (tmp_path / 'a.cr3').write_bytes(b'\0\0\0\x18ftypcrx ' + bytes(99))
+  (tmp_path / 'a.orf').write_bytes(b'IIRO' + bytes(99))
   for path in tmp_path.iterdir():
     refused(lambda path=path: images.read_image(path), path, 'raw data', 'developed')
 
