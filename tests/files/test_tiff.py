@@ -124,6 +124,28 @@ def test_pages_may_be_a_circle(tmp_path):
     np.testing.assert_array_equal(read_raw(path), np.full((H, W), H))
 
 
+def test_strips_without_data_are_refused(tmp_path):
+  path = _write(tmp_path / 'a.tif', _steps('u1'), compression='lzw', rowsperstrip=5)
+  with tifffile.TiffFile(path, mode='r+') as file:
+    tag = file.pages.first.tags['StripByteCounts']
+    tag.overwrite((0, *tag.value[1:]))
+  refused(lambda: read_raw(path), path, 'strips or tiles are missing', 'complete')
+
+
+def test_orientation_of_a_picture_in_a_sub_page_is_that_of_the_first_page(tmp_path):
+  with tifffile.TiffWriter(tmp_path / 'a.tif') as writer:
+    turned = [(274, 'H', 1, 6, True)]
+    writer.write(np.zeros((6, 9), np.uint8), subfiletype=1, subifds=1, extratags=turned)
+    writer.write(_steps('u1'))
+  np.testing.assert_array_equal(read_raw(tmp_path / 'a.tif'), np.rot90(_steps('u1'), -1))
+
+
+def test_missing_memory_is_an_input_error(tmp_path, monkeypatch):
+  monkeypatch.setattr(tifffile.TiffPage, 'asarray', lambda *_, **__: [0] * 2**62)
+  path = _write(tmp_path / 'a.tif', _steps('u1'))
+  refused(lambda: read_raw(path), path, 'does not fit into the memory', 'more memory')
+
+
 def test_raw_files_of_cameras_are_refused(tmp_path):
   thumbnail = (12, 16, 3), {'photometric': 'rgb', 'subifds': 1}
   _pages(tmp_path / 'a.tif', thumbnail, ((H, W), {'photometric': 'cfa'}))
