@@ -43,6 +43,7 @@ class Options(NamedTuple):
     Convention | None, Option(help='The same for --high; default: as --convention.')
   ] = None
   invalid: options.Invalid = None
+  channel: options.Channel = None
   scale: Annotated[
     Scale | None, Option(help='Values of the input, or disparity in [0, 1]; default: unit for PNG.')
   ] = None
@@ -63,7 +64,8 @@ class Options(NamedTuple):
 
   def sources(self) -> dict[str, pathlib.Path]:
     """Input files or folders that are given: photo, low, high."""
-    paths = {'photo': self.photo, 'low': self.depth or self.low, 'high': self.high}
+    low = self.low if options.is_embedded(self.depth) else self.depth or self.low
+    paths = {'photo': self.photo, 'low': low, 'high': self.high}
     return {name: path for name, path in paths.items() if path is not None}
 
 

@@ -27,8 +27,8 @@ class Options(NamedTuple):
   """Blur a photograph by its depth, as a lens with a wide aperture would."""
 
   photo: options.Photo
-  depth: options.Depth
   output: Annotated[pathlib.Path, options.output('Picture; animation (.mp4, .gif); or folder.')]
+  depth: options.Depth = None
   focus: Annotated[str, Option(help='Pixel in focus, as x,y; default: the middle.')] = ''
   focus_box: Annotated[str, Option(help='Box in focus, as x0,y0,x1,y1; the ends exclusive.')] = ''
   focus_disparity: Annotated[
@@ -49,10 +49,16 @@ class Options(NamedTuple):
   weights: options.Weights = None
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None
+  channel: options.Channel = None
   bits: Annotated[int, Option(help='Bits per channel: 8, or 16 for PNG and TIFF.')] = 8
   animate: Annotated[Sweep | None, Option(help='Write an animation that changes this.')] = None
   frames: Annotated[int, Option(min=2, max=2000, help='Frames of the animation.')] = 48
   fps: Annotated[float, Option(min=1, max=120, help='Frames per second.')] = 24
+
+  def sources(self) -> tuple[pathlib.Path, ...]:
+    """The photograph, and its depth map if that is another file; or folders."""
+    inside = self.depth is None or options.is_embedded(self.depth)
+    return (self.photo,) if inside else (self.photo, self.depth)
 
   def in_focus(self) -> Focus:
     """The focus, from three options; a ConfigError if several are given or one is invalid."""

@@ -1,13 +1,16 @@
 """Depth and disparity maps: raw values of files, and disparity normalised to [0, 1]."""
 
+import functools
+import logging
 import os
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
-from depthjax.files import depth_formats
+from depthjax.files import depth_formats, exr, tiff
 from depthjax.files.atomic import replacing
+from depthjax.files.embedded import read as read_embedded
 from depthjax.files.encoding import encode
 from depthjax.files.errors import MAX_PIXELS, InputError, readable_file
 from depthjax.files.images import checked_image, quantise, read_pixels
@@ -15,20 +18,22 @@ from depthjax.files.images import checked_image, quantise, read_pixels
 Convention = Literal['disparity', 'depth']
 
 EXTENSIONS = ('.png', '.npy', '.pfm', '.exr')
-READABLE = (*EXTENSIONS, '.npz', '.tif', '.tiff')
+READABLE = (*EXTENSIONS, '.npz', '.tif', '.tiff', '.jpg', '.jpeg')
 ASPECT_TOLERANCE = 0.02
-_FORMATS = 'a depth map as 8- or 16-bit PNG, TIFF, NPY, NPZ, PFM or EXR'
+_FORMATS = 'a depth map as 8- or 16-bit PNG, TIFF, NPY, NPZ, PFM, EXR or grey JPEG'
 # Ranges below this fraction of the largest value count as constant: float32 rounding.
 _FLAT = 1e-6
+_log = logging.getLogger(__name__)
 
 
 class Depth(NamedTuple):
   """A normalised depth map."""
 
   disparity: np.ndarray  # float32 [h w 1], 0 at the farthest and 1 at the nearest valid pixel.
-  raw: np.ndarray  # float32 [h w], the values of the file at its size, NaN where not finite.
+  raw: np.ndarray  # float32 [h w], the values of the file at its size, NaN where missing.
   valid: np.ndarray  # bool [h w] at the size of the file; false where disparity was filled.
   resized: bool  # Whether disparity was resized from the size of the file to that of the photo.
+  convention: Convention = 'disparity'  # Of raw.
 
 
 def read_depth(
@@ -37,30 +42,45 @@ def read_depth(
   convention: Convention = 'disparity',
   shape: tuple[int, int] | None = None,
   invalid: float | None = None,
+  channel: str | None = None,
+  embedded: bool = False,
   max_pixels: int = MAX_PIXELS,
 ) -> Depth:
-  """Reads a depth map as normalised disparity: `read_raw`, then `normalise`, with their errors."""
-  raw = read_raw(path, max_pixels=max_pixels)
+  """Reads a depth map as normalised disparity: `read_raw`, then `normalise`, with their errors.
+
+  If `embedded`, the file is a photo with a depth map inside, which has a convention of its own:
+  `embedded.read` instead of `read_raw`.
+  """
+  if embedded:
+    raw, convention = read_embedded(path, max_pixels=max_pixels)
+  else:
+    raw = read_raw(path, max_pixels=max_pixels, channel=channel)
   return normalise(raw, convention=convention, shape=shape, invalid=invalid, name=path)
 
 
-def read_raw(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-  """Reads one channel as float32 [h w], values as stored, NaN where they are not finite.
+def read_raw(
+  path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS, channel: str | None = None
+) -> np.ndarray:
+  """Reads one channel as float32 [h w], values as stored: infinite ones too, NaN where missing.
 
-  The format is detected from the content: PNG and TIFF (grey, or three equal channels; alpha is
-  dropped), NPY, NPZ with one array, PFM, EXR (channel Z, else Y, else R).
+  The format is detected from the content: PNG, TIFF (its largest page) and, with a warning, JPEG
+  (grey, or three equal channels; alpha is dropped), NPY, NPZ, PFM, EXR. `channel` is the name of an
+  array of an NPZ file or of a channel of an EXR file; other formats have no names.
 
   Raises InputError: missing, truncated, another format, unequal channels, another number of
-  dimensions, pickled objects, complex numbers, too many pixels, OpenEXR is not installed.
+  dimensions, pickled objects, complex numbers, too many pixels, no such channel, several channels
+  that may be depth, OpenEXR is not installed.
   """
   path = readable_file(path)
   with open(path, 'rb') as file:
     head = file.read(8)
-  if head[:3] == b'\xff\xd8\xff':
-    raise InputError(path, 'is a JPEG: lossy compression has changed its values', _FORMATS)
   read = next((reader for magic, reader in _READERS if head.startswith(magic)), None)
   if read is None:
     raise InputError(path, 'is not a depth map that can be read', _FORMATS)
+  if read in (depth_formats.read_npz, exr.read_exr):
+    read = functools.partial(read, channel=channel)
+  elif channel is not None:
+    _log.warning('%s: has no named channels; --channel=%s is ignored', path, channel)
   values = read(path, max_pixels=max_pixels)
   h, w = depth_formats.frame_size(path, values.shape)
   if values.size == 3 * h * w:
@@ -69,18 +89,20 @@ def read_raw(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nda
       wrong = 'has three channels that differ, like a colour image'
       raise InputError(path, wrong, 'one channel of values, or three equal ones')
     values = first
-  with np.errstate(over='ignore'):  # values beyond float32 become infinite, then NaN
-    raw = values.reshape(h, w).astype(np.float32)
-  raw[~np.isfinite(raw)] = np.nan
-  return raw
+  if head.startswith(_JPEG):
+    _log.warning('%s: is a JPEG: lossy compression has changed its values', path)
+  with np.errstate(over='ignore'):  # Values beyond float32 become infinite.
+    return values.reshape(h, w).astype(np.float32)
 
 
+_JPEG = b'\xff\xd8\xff'
 _READERS = (
-  ((b'\x89PNG', b'II', b'MM'), read_pixels),
+  ((b'\x89PNG', _JPEG), read_pixels),
+  ((b'II', b'MM'), lambda path, max_pixels: tiff.read(path, max_pixels).values),
   (b'\x93NUMPY', depth_formats.read_npy),
   (b'PK', depth_formats.read_npz),
   ((b'Pf', b'PF'), depth_formats.read_pfm),
-  (b'\x76\x2f\x31\x01', depth_formats.read_exr),
+  (b'\x76\x2f\x31\x01', exr.read_exr),
 )
 
 
@@ -126,7 +148,7 @@ def normalise(
   if not disparity.any():
     wrong = f'is constant ({values.min():.6g} everywhere)'
     raise InputError(name, wrong, 'values that vary with depth')
-  return Depth(disparity[..., None], raw, valid, resized)
+  return Depth(disparity[..., None], raw, valid, resized, convention)
 
 
 def to_unit_range(values: np.ndarray) -> np.ndarray:
@@ -210,7 +232,7 @@ def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
   with replacing(path, EXTENSIONS) as temporary:
     extension = temporary.suffix.lower()
     if extension == '.exr':
-      depth_formats.write_exr(temporary, path, values)
+      exr.write_exr(temporary, path, values)
     elif extension == '.npy':
       with open(temporary, 'wb') as file:
         np.save(file, values)

@@ -1,34 +1,40 @@
-"""Formats of float arrays: NPY, NPZ, PFM and EXR.
+"""Formats of float arrays: NPY, NPZ and PFM.
 
 Readers return [h w] or [h w c], values as stored. They check the size in the header before they
 read the values.
 """
 
+import logging
 import os
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from depthjax.files.errors import InputError, check_pixels, optional
+from depthjax.files.errors import InputError, check_pixels, decoding
 
 _SHAPES = 'an array of shape [h w] or [h w 1]'
 _PFM = 'Pf, width, height and scale, then the values'
+_log = logging.getLogger(__name__)
 
 
 def frame_size(path: str | os.PathLike, shape: tuple[int, ...]) -> tuple[int, int]:
-  """Returns height and width of an array [h w], [h w 1], [h w 3] or [1 h w].
+  """Returns height and width of an array [h w], [h w 1] or [h w 3], or of one with axes 1 before.
 
   Raises InputError: another number of dimensions or channels.
   """
-  if len(shape) == 2:
-    return shape
-  if len(shape) == 3 and shape[-1] in (1, 3):
-    return shape[:2]
-  if len(shape) == 3 and shape[0] == 1:
-    return shape[1:]
+  inner = shape
+  while len(inner) > 3 and inner[0] == 1:
+    inner = inner[1:]
+  if len(inner) == 2:
+    return inner
+  if len(inner) == 3 and inner[-1] in (1, 3):
+    return inner[:2]
+  if len(inner) == 3 and inner[0] == 1:
+    return inner[1:]
   raise InputError(path, f'holds an array of shape {list(shape)}', _SHAPES)
 
 
@@ -38,36 +44,57 @@ def read_npy(path: Path, max_pixels: int) -> np.ndarray:
     return _read_array(path, file, max_pixels)
 
 
-def read_npz(path: Path, max_pixels: int) -> np.ndarray:
-  """Reads the only array of an NPZ file."""
+def read_npz(path: Path, max_pixels: int, channel: str | None = None) -> np.ndarray:
+  """Reads an array of an NPZ file: that named `channel`, or the only one that may be a map."""
+  with decoding(path, 'a complete NPZ file'), zipfile.ZipFile(path) as archive:
+    shapes = {}
+    for name in archive.namelist():
+      with archive.open(name) as file:
+        shapes[name.removesuffix('.npy')] = name, *_header(path, file)
+    if channel is None and len(shapes) > 1:
+      maps = [name for name, (_, *header) in shapes.items() if _is_map(*header)]
+      channel = maps[0] if len(maps) == 1 else None
+      if channel is not None:
+        _log.warning('%s: depth is read from the array %s', path, channel)
+    elif channel is None:
+      channel = next(iter(shapes), None)
+    if channel not in shapes:
+      listed = ', '.join(f'{name} {list(shape)}' for name, (_, shape, _) in shapes.items())
+      wrong = f'holds {len(shapes)} arrays ({listed})'
+      raise InputError(path, wrong, 'the name of one of them as --channel')
+    with archive.open(shapes[channel][0]) as file:
+      return _read_array(path, file, max_pixels)
+
+
+def _is_map(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+  """Whether an array may hold depth: one number in every pixel, neither a mask nor a matrix."""
+  sizes = [size for size in shape if size != 1]
+  return len(sizes) == 2 and min(sizes) > 4 and dtype.kind in 'iuf'
+
+
+def _header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+  """Shape and type of an array."""
+  # NumPy parses the header as Python source: damage ends in errors of many types, and headers that
+  # Python 2 wrote in a warning.
   try:
-    with zipfile.ZipFile(path) as archive:
-      names = archive.namelist()
-      if len(names) != 1:
-        listed = ', '.join(name.removesuffix('.npy') for name in names)
-        raise InputError(path, f'holds {len(names)} arrays ({listed})', 'an NPZ file of one array')
-      with archive.open(names[0]) as file:
-        return _read_array(path, file, max_pixels)
-  except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
-    raise InputError(path, f'is truncated or damaged ({error})', 'a complete NPZ file') from error
+    with warnings.catch_warnings(action='ignore'):
+      major, _ = np.lib.format.read_magic(file)
+      shape, _, dtype = getattr(np.lib.format, f'read_array_header_{major}_0')(file)
+  except Exception as error:
+    raise InputError(path, f'has no readable array header ({error})', _SHAPES) from error
+  return shape, dtype
 
 
 def _read_array(path: Path, file: BinaryIO, max_pixels: int) -> np.ndarray:
-  try:
-    major, _ = np.lib.format.read_magic(file)
-    shape, _, dtype = getattr(np.lib.format, f'read_array_header_{major}_0')(file)
-  except (ValueError, AttributeError) as error:
-    raise InputError(path, f'has no readable array header ({error})', _SHAPES) from error
+  shape, dtype = _header(path, file)
   if dtype.hasobject:
     raise InputError(path, 'holds pickled Python objects, which are never read', _SHAPES)
   if dtype.kind not in 'biuf':
     raise InputError(path, f'holds {dtype} values', 'an array of floats or integers')
   check_pixels(path, *frame_size(path, shape), max_pixels)
   file.seek(0)
-  try:
+  with decoding(path, 'a complete file'), warnings.catch_warnings(action='ignore'):
     return np.lib.format.read_array(file, allow_pickle=False)
-  except ValueError as error:
-    raise InputError(path, f'is truncated ({error})', 'a complete file') from error
 
 
 def read_pfm(path: Path, max_pixels: int) -> np.ndarray:
@@ -107,40 +134,3 @@ def encode_pfm(values: np.ndarray) -> bytes:
   """Encodes float32 [h w] as a little-endian PFM file."""
   h, w = values.shape
   return b'Pf\n%d %d\n-1.0\n' % (w, h) + values[::-1].astype('<f4').tobytes()
-
-
-def read_exr(path: Path, max_pixels: int) -> np.ndarray:
-  """Reads the first of the channels Z, Y, R of an EXR file, or its only channel.
-
-  Names of layers ('View.Depth.Z') are compared by their last part. R with G and B is read as RGB.
-  """
-  with optional(path, 'OpenEXR'):
-    import OpenEXR
-  try:
-    with OpenEXR.File(os.fspath(path), header_only=True) as file:
-      (left, top), (right, bottom) = file.header()['dataWindow']
-    check_pixels(path, int(bottom - top + 1), int(right - left + 1), max_pixels)
-    with OpenEXR.File(os.fspath(path), separate_channels=True) as file:
-      channels = {name: channel.pixels for name, channel in file.channels().items()}
-  except InputError:
-    raise
-  except Exception as error:  # OpenEXR does not document its errors
-    raise InputError(path, f'is truncated or damaged ({error})', 'a complete EXR file') from error
-  last = {}
-  for name, values in channels.items():
-    last.setdefault(name.rsplit('.', 1)[-1].upper(), values)
-  kind = next((kind for kind in 'ZYR' if kind in last), None)
-  if kind == 'R' and {'G', 'B'} <= last.keys():
-    return np.stack([last['R'], last['G'], last['B']], axis=-1)
-  if kind is None and len(channels) != 1:
-    raise InputError(path, f'has the channels {", ".join(channels)}', 'a channel Z, Y or R')
-  return last[kind] if kind else next(iter(channels.values()))
-
-
-def write_exr(path: Path, name: str | os.PathLike, values: np.ndarray) -> None:
-  """Writes float32 [h w] as channel Y, since Z would mean a distance; errors mention `name`."""
-  with optional(name, 'OpenEXR'):
-    import OpenEXR
-  header = {'compression': OpenEXR.ZIP_COMPRESSION, 'type': OpenEXR.scanlineimage}
-  with OpenEXR.File(header, {'Y': values}) as file:
-    file.write(os.fspath(path))

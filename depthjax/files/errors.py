@@ -64,3 +64,17 @@ def optional(path: str | os.PathLike, package: str, extra: str = 'photo') -> Ite
     wrong = f'needs the package {package}, which is not installed'
     right = f"the optional packages: pip install 'depthjax[{extra}]'"
     raise InputError(path, wrong, right) from error
+
+
+@contextlib.contextmanager
+def decoding(path: str | os.PathLike, right: str) -> Iterator[None]:
+  """Turns exceptions of a decoder, which are of many types on damaged files, into InputErrors."""
+  try:
+    yield
+  except InputError:
+    raise
+  except MemoryError as error:
+    wrong = 'does not fit into the memory, or is damaged'
+    raise InputError(path, wrong, f'more memory, or {right}') from error
+  except Exception as error:
+    raise InputError(path, f'is truncated or damaged ({error})', right) from error

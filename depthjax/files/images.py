@@ -20,9 +20,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from depthjax.files import metadata as metadata_lib
+from depthjax.files import tiff
 from depthjax.files.atomic import write_bytes
 from depthjax.files.encoding import encode
-from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, readable_file
+from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, decoding, readable_file
 from depthjax.files.metadata import Metadata
 
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff')
@@ -36,7 +37,8 @@ _DECODERS = (
   (rb'II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]', TiffImageFile),
   (rb'BM', BmpImageFile),
 )
-_BITS_PER_SAMPLE = 258  # TIFF tag
+# Of Pillow, by the axes after height and width.
+_MODES = {(): 'L', (3,): 'RGB', (4,): 'CMYK'}
 _NO_METADATA = Metadata()
 _log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.n
   The format is detected from the content, not from the name. EXIF orientation is applied. Grey
   becomes three equal channels. Alpha is dropped without compositing. An embedded colour profile
   (Display P3, Adobe RGB, CMYK) is converted to sRGB in 8-bit files, and ignored with a warning in
-  16-bit files. Of several pages the first is read.
+  16-bit files. Of several pages the largest is read.
 
   Raises InputError: missing, a folder, not such an image, truncated, more than 16 bits, or over
   `max_pixels` pixels (h * w, checked on the header before pixels are decoded).
@@ -79,8 +81,8 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.n
 def read_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
   """Reads the stored values, upright and without alpha: [h w] if grey, else [h w 3] RGB.
 
-  Values are uint8, uint16, int32 or float32 (TIFF); colour profiles are ignored. Errors as
-  `read_image`, but any number of bits that Pillow reads is accepted.
+  Values are uint8 or uint16, in TIFF files of any other type; colour profiles are ignored. Errors
+  as `read_image`, but any number of bits is accepted.
   """
   return _read(path, max_pixels, 'ignore')[0]
 
@@ -99,6 +101,7 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
     head = file.read(32)
     decoder = next((d for pattern, d in _DECODERS if re.match(pattern, head, re.DOTALL)), None)
     if decoder is None:
+      tiff.refuse_raw(path)
       kind = ' (it looks like HEIC or AVIF)' if head[4:8] == b'ftyp' else ''
       raise InputError(path, f'is not an image that can be read{kind}', _FORMATS)
     file.seek(0)
@@ -108,13 +111,8 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
     except Exception as error:
       raise InputError(path, f'cannot be opened ({error})', _FORMATS) from error
     check_pixels(path, image.height, image.width, max_pixels)
-    try:
+    with decoding(path, f'a complete file: {_FORMATS}'):
       yield image
-    except (InputError, MemoryError):
-      raise
-    except Exception as error:
-      wrong = f'is truncated or damaged ({error})'
-      raise InputError(path, wrong, f'a complete file: {_FORMATS}') from error
 
 
 def _read(
@@ -124,6 +122,8 @@ def _read(
 
   An embedded profile is ignored, converted to sRGB, or kept: colours stay as stored.
   """
+  if tiff.is_tiff(path):
+    return _read_tiff(path, max_pixels, profiles)
   with opened(path, max_pixels=max_pixels) as image:
     deep = _is_deep_colour(image)
     # For 16-bit colours too: Pillow refuses truncated files; OpenCV only prints a warning.
@@ -143,6 +143,31 @@ def _read(
     return array, metadata_lib.of_image(image, path, array.shape[1::-1])
 
 
+def _read_tiff(
+  path: str | os.PathLike, max_pixels: int, profiles: Literal['ignore', 'convert', 'keep']
+) -> tuple[np.ndarray, Metadata]:
+  """As `_read`, for the largest page of a TIFF file; EXIF is that of the first page."""
+  page = tiff.read(path, max_pixels)
+  array = page.levels(page.values)
+  profile = page.profile if profiles != 'ignore' else None
+  if profiles == 'keep' and profile and metadata_lib.is_rgb(profile):
+    profile = None
+  if array.shape[2:] == (4,) or array.dtype == np.uint8:
+    array = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array
+    array = np.asarray(_convert(Image.fromarray(array, _MODES[array.shape[2:]]), profile, path))
+  elif profile and not _is_srgb(profile):
+    _log.warning('%s: the colour profile of a 16-bit image is ignored; taken as sRGB', path)
+  if profiles != 'keep':
+    return array, _NO_METADATA
+  try:
+    with opened(path, max_pixels=max_pixels) as header:
+      header.info['icc_profile'] = page.profile
+      return array, metadata_lib.of_image(header, path, array.shape[1::-1])
+  except InputError as error:
+    _log.warning('%s: EXIF cannot be read and is dropped (%s)', path, error.wrong)
+    return array, Metadata(profile=page.profile)
+
+
 def _as_floats(path: str | os.PathLike, pixels: np.ndarray) -> np.ndarray:
   if pixels.dtype not in (np.uint8, np.uint16):
     raise InputError(path, f'holds {pixels.dtype} values', _FORMATS)
@@ -152,10 +177,7 @@ def _as_floats(path: str | os.PathLike, pixels: np.ndarray) -> np.ndarray:
 
 def _is_deep_colour(image: Image.Image) -> bool:
   """Whether an image that is not decoded yet has 16-bit colours; Pillow reduces them to 8 bits."""
-  if isinstance(image, TiffImageFile):
-    deep = max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))) == 16
-  else:
-    deep = isinstance(image, PngImageFile) and ';16' in str(image.tile[0].args)
+  deep = isinstance(image, PngImageFile) and ';16' in str(image.tile[0].args)
   return deep and not image.mode.startswith('I')
 
 

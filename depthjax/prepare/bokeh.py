@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from depthjax.files import depth, depth_formats, images
+from depthjax.files import depth, exr, images
 from depthjax.files.errors import MAX_PIXELS, InputError, readable_file
 from depthjax.prepare import entries, maps, pictures
 from depthjax.prepare.entries import Entry, Found, Record, by_stem, folder, listed
@@ -141,9 +141,9 @@ def _read_image(path: Path) -> np.ndarray:
   """An image of any format as uint8 sRGB [h w 3]; EXR is linear."""
   if path.suffix.lower() != '.exr':
     return pictures.read_picture(path)
-  light = depth_formats.read_exr(path, MAX_PIXELS)
-  if light.ndim != 3 or not np.isfinite(light).all():
-    raise InputError(path, 'has no channels R, G, B of finite values', 'a colour image')
+  light = exr.read_exr_colours(path, MAX_PIXELS)
+  if not np.isfinite(light).all():
+    raise InputError(path, 'has values that are not finite', 'a colour image')
   return images.quantise(np.clip(light, 0, 1) ** (1 / _GAMMA))
 
 

@@ -12,7 +12,7 @@ from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines.refine import refine, resolutions, two_stage
 from depthjax.pipelines.refine.two_stage import Settings
-from tests import refiners
+from tests import portraits, refiners
 
 _H, _W = 72, 104
 _MAPS = 'refine --low=low.npy --high=high.pfm'
@@ -137,6 +137,20 @@ def test_folders_with_and_without_photographs(run, folder):
   code, out, _ = run('refine --low=lows --high=highs -o maps')
   assert code == 0 and out.splitlines()[-1] == 'maps: 2 depth maps'
   assert sorted(path.name for path in folder.glob('maps/*')) == ['a.png', 'b.png']
+
+
+def test_depth_inside_the_photograph_and_channels_of_other_maps(run):
+  """The map inside is depth, whatever --convention says."""
+  depth = 1 / (0.25 + refiners.smooth(_H, _W)[..., 0])
+  levels = np.rint(65535 * (depth - 0.5) / 4.5).astype(np.uint16)
+  fields = {'Format': 'RangeLinear', 'Near': 0.5, 'Far': 5, 'Data': portraits.encoded(levels)}
+  portraits.save(pathlib.Path('a.jpg'), (_H, _W), portraits.packet(**fields))
+  np.savez('high.npz', a=_HIGH, b=1 - _HIGH)
+  code, out, _ = run('refine a.jpg embedded --high=high.npz --channel=a -o out.npy')
+  assert code == 0 and 'depth in the units of a.jpg' in out
+  low = 1 / (0.5 + 4.5 * levels / 65535)
+  expected = _refined(((low - low.min()) / np.ptp(low)).astype(np.float32)[..., None])
+  _assert_wrote('out.npy', 1 / (np.clip(expected, 0, 1) * np.ptp(low) + low.min()), 1e-3)
 
 
 _BAD = {

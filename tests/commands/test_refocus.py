@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 from depthjax.files import depth as depth_files
 from depthjax.files import images
 from depthjax.pipelines.refocus import refocus
+from tests import portraits
 from tests.commands import made
 
 _H, _W = 36, 52
@@ -89,6 +90,25 @@ def test_depth_is_inverted_and_a_smaller_map_resized(run):
   assert images.read_image('out.png').shape == (_H, _W, 3)
 
 
+@pytest.mark.parametrize('depth', ['', 'embedded'])
+def test_depth_inside_the_photograph_is_used(run, depth):
+  xmp = portraits.packet(Data=portraits.encoded(np.rint(255 * (1 - _DEPTH)).astype(np.uint8)))
+  pathlib.Path('photos').mkdir()
+  portraits.save(pathlib.Path('photos/a.jpg'), (_H, _W), xmp)
+  focus = '--focus=40,10 --radius=4 --method=classical --convention=depth'
+  for photo, output in (('photos/a.jpg', 'out.png'), ('photos', 'out')):
+    code, out, _ = run(f'refocus {photo} {depth} -o {output} {focus}')
+    assert code == 0 and 'in focus at disparity 0.70' in out
+
+
+def test_channel_of_the_depth_map(run):
+  np.savez('depth.npz', near=_DEPTH, far=1 - _DEPTH)
+  line = _CLASSICAL.replace('depth.png', 'depth.npz') + ' --radius=4 --focus=40,10'
+  for channel, disparity in (('near', 0.7), ('far', 0.3)):
+    code, out, _ = run(f'{line} --channel={channel}')
+    assert code == 0 and f'in focus at disparity {disparity:.3f}' in out
+
+
 def test_learned_and_hybrid_methods_use_the_weights(run):
   learned = refocus.load('weights.safetensors')
   for method in ('learned', 'hybrid'):
@@ -135,6 +155,7 @@ def test_metadata_is_preserved(run):
 
 
 _BAD = {
+  'refocus photo.png -o out.png': 'photo.png: has no depth map inside; a depth map as DEPTH, or',
   'refocus no.png depth.png -o out.png': 'no.png: does not exist; expected',
   'refocus photo.png square.png -o out.png': 'square.png: is 36 x 36 the photo is 52 x 36;',
   'refocus photo.png depth.png -o out.jpg --bits=16': 'out.jpg: 16 bits; .png',

@@ -43,7 +43,7 @@ def test_constant_maps_become_zeros_and_large_offsets_keep_their_digits(disparit
 def test_invalid_pixels_are_filled_and_not_counted_in_the_range(disparity):
   raw = (1 + disparity).astype(np.float32)
   raw[2, 3:6] = np.nan, np.inf, 0
-  filled, _, valid, _ = normalise(raw, invalid=0)
+  filled, _, valid, *_ = normalise(raw, invalid=0)
   assert not valid[2, 3:6].any() and valid.sum() == H * W - 3
   np.testing.assert_allclose(filled[valid, 0], disparity[valid], atol=1e-6)
   assert normalise(raw).disparity[2, 5, 0] == 0  # without `invalid` 0 is the farthest

@@ -1,6 +1,7 @@
 """Depth maps in files: every format is read and written exactly; bad files are refused."""
 
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -62,27 +63,25 @@ def test_pfm_of_both_byte_orders_starts_at_the_bottom_row(tmp_path, disparity, o
   np.testing.assert_array_equal(read_raw(pfm(tmp_path / 'a', values, order, magic)), disparity)
 
 
-@pytest.mark.parametrize(
-  'names', [['Z', 'R', 'G', 'B'], ['Z', 'Y'], ['Y', 'R'], ['R'], ['V.Depth.Z', 'A']]
-)
-@pytest.mark.parametrize('dtype', [np.float32, np.float16])
-def test_exr_channel_is_z_or_y_or_r(tmp_path, disparity, names, dtype):
-  channels = {name: np.full((H, W), i, dtype) for i, name in enumerate(names)}
-  channels[names[0]] = disparity.astype(dtype)
-  raw = read_raw(exr(tmp_path / 'a.exr', channels))
-  np.testing.assert_array_equal(raw, disparity.astype(dtype))
-
-
-def test_values_that_are_not_finite_become_nan(tmp_path, disparity):
+def test_infinite_values_and_nan_are_kept(tmp_path, disparity):
   values = disparity.astype(np.float64)
   values[0, :3] = 1e300, -np.inf, np.nan
   np.save(tmp_path / 'a.npy', values)
   np.save(tmp_path / 'b.npy', np.repeat(values[..., None], 3, -1))
   values[0, 0] = np.inf
   pfm(tmp_path / 'c.pfm', values)
+  exr(tmp_path / 'd.exr', {'Z': values.astype(np.float16)})
   for path in tmp_path.iterdir():
     raw = read_raw(path)
-    assert np.isnan(raw[0, :3]).all() and np.isfinite(raw).sum() == H * W - 3
+    np.testing.assert_array_equal(raw[0, :3], [np.inf, -np.inf, np.nan])
+    assert np.isfinite(raw).sum() == H * W - 3
+
+
+@pytest.mark.parametrize('shape', [(1, 1, H, W), (1, H, W, 1), (1, 1, H, W, 1), (1, H, W, 3)])
+def test_axes_of_length_1_are_dropped(tmp_path, disparity, shape):
+  values = np.repeat(disparity[..., None], shape[-1], -1) if shape[-1] == 3 else disparity
+  np.save(tmp_path / 'a.npy', values.reshape(shape))
+  np.testing.assert_array_equal(read_raw(tmp_path / 'a.npy'), disparity)
 
 
 @pytest.mark.parametrize('shape', [(5,), (2, 3, 4, 5), (H, W, 2), (H, W, 4), (3, H, W)])
@@ -96,11 +95,63 @@ def test_channels_that_differ_are_refused(tmp_path, disparity):
   colours = np.stack([disparity, 1 - disparity, disparity], -1)
   write_image(tmp_path / 'a.png', colours)
   pfm(tmp_path / 'a.pfm', colours, magic=b'PF')
-  exr(tmp_path / 'a.exr', {n: colours[..., i].copy() for i, n in enumerate('RGB')})
   for path in tmp_path.iterdir():
     refused(lambda path=path: read_raw(path), path, 'three channels that differ', 'one channel')
-  path = exr(tmp_path / 'b.exr', {'U': disparity, 'V': disparity})
-  refused(lambda: read_raw(path), path, 'the channels U, V', 'Z, Y or R')
+
+
+def npy(header):
+  """An NPY file with a header, and values of 9 bytes."""
+  return b'\x93NUMPY\x01\0' + len(header).to_bytes(2, 'little') + header + bytes(9)
+
+
+@pytest.mark.parametrize(
+  'header',
+  [
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, ",  # TokenError
+    b"{'descr': '<f4', b'fortran_order': False, 'shape': (3, 3)}",  # TypeError
+    b"{'descr': [(None, '<f4')], 'fortran_order': False, 'shape': (3, 3)}",
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (-3, 3)}",
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': (3%s, 3)}" % (b'0' * 30),
+    b"{'descr': '<f4', 'fortran_order': False, 'shape': ((3, 3), 3)}",
+    b'(' * 3000,  # MemoryError or RecursionError
+    b'-' * 9000 + b'1',
+    b'\0\xff',
+  ],
+)
+def test_damaged_headers_of_npy_are_refused(tmp_path, header):
+  (tmp_path / 'a.npy').write_bytes(npy(header))
+  refused(lambda: read_raw(tmp_path / 'a.npy'), 'a.npy')
+  with zipfile.ZipFile(tmp_path / 'a.npz', 'w') as archive:
+    archive.writestr('x.npy', npy(header))
+  refused(lambda: read_raw(tmp_path / 'a.npz'), 'a.npz')
+
+
+def test_npy_headers_of_python_2_are_read(tmp_path, disparity):
+  header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (24L, 36L)}"
+  (tmp_path / 'a.npy').write_bytes(npy(header)[:-9] + disparity.tobytes())
+  np.testing.assert_array_equal(read_raw(tmp_path / 'a.npy'), disparity)
+
+
+def test_array_of_npz_is_the_only_map_or_the_one_that_is_named(tmp_path, disparity, caplog):
+  path, others = tmp_path / 'a.npz', {'points': np.ones((H, W, 3)), 'k': np.eye(3), 'f': 2.0}
+  np.savez(path, depth=disparity[None], valid=disparity > 0, **others)
+  np.testing.assert_array_equal(read_raw(path), disparity)
+  assert 'read from the array depth' in caplog.text
+  np.savez(path, depth=disparity, confidence=1 - disparity, **others)
+  np.testing.assert_array_equal(read_raw(path, channel='confidence'), 1 - disparity)
+  listed = f'(depth [{H}, {W}], confidence [{H}, {W}], points [{H}, {W}, 3], k [3, 3], f [])'
+  refused(lambda: read_raw(path), listed, '--channel')
+  refused(lambda: read_raw(path, channel='Z'), listed, '--channel')
+
+
+def test_grey_jpeg_is_read_with_a_warning_and_names_of_channels_are_ignored(
+  tmp_path, disparity, caplog
+):
+  for image in (disparity, np.repeat(disparity[..., None], 3, -1)):
+    write_image(tmp_path / 'a.jpg', image)
+    raw = read_raw(tmp_path / 'a.jpg', channel='Z')
+    np.testing.assert_allclose(raw, 255 * disparity, atol=3)
+    assert 'lossy' in caplog.text and '--channel=Z is ignored' in caplog.text
 
 
 @pytest.fixture(params=['a.png', 'a.npy', 'a.npz', 'a.pfm', 'a.exr', 'a.tif'])
@@ -139,8 +190,8 @@ def test_size_in_the_header_is_limited_before_values_are_read(file):
     ('a.npy', lambda path: path.write_bytes(b'\x93NUMPY\x07\0'), 'no readable array header'),
     ('a.npy', lambda path: np.save(path, np.array([{}], object)), 'pickled'),
     ('a.npy', lambda path: np.save(path, np.ones((H, W), complex)), 'complex128'),
-    ('a.npz', lambda path: np.savez(path, first=1, second=2), '2 arrays (first, second)'),
-    ('a.jpg', lambda path: write_image(path, np.ones((H, W))), 'JPEG'),
+    ('a.npz', lambda path: np.savez(path, first=1, second=[2]), '2 arrays (first [], second [1])'),
+    ('a.jpg', lambda path: write_image(path, np.eye(3)[np.eye(H, W, dtype=int)]), 'that differ'),
   ],
 )
 def test_other_files_are_refused(tmp_path, name, write, wrong):

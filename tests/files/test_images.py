@@ -119,7 +119,7 @@ def test_truncated_files_are_refused(tmp_path, photo, extension, bits):
   data, complete = path.read_bytes(), read_image(path)
   for cut in np.linspace(16, len(data) - 1, 25).astype(int)[:-1]:
     path.write_bytes(data[:cut])
-    refused(lambda: read_image(path), path, 'PNG, JPEG, WebP or TIFF')
+    refused(lambda: read_image(path), path, 'TIFF')
   path.write_bytes(data[:-1])
   with contextlib.suppress(InputError):  # The last byte may hold no pixels.
     np.testing.assert_array_equal(read_image(path), complete)

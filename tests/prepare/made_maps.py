@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from depthjax.files import depth_formats
+from depthjax.files import depth_formats, exr
 from tests.prepare import hdf5_files, made
 from tests.prepare.made import H, W
 
@@ -51,7 +51,7 @@ def _map(path, values):
   elif path.suffix == '.npy':
     np.save(path, values)
   elif path.suffix == '.exr':
-    depth_formats.write_exr(path, path, values)
+    exr.write_exr(path, path, values)
   else:
     path.write_bytes(depth_formats.encode_pfm(values))
   return path

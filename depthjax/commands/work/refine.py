@@ -8,7 +8,7 @@ import numpy as np
 from rich import console, progress
 
 from depthjax.commands import runner
-from depthjax.commands.options import Convention
+from depthjax.commands.options import Convention, is_embedded
 from depthjax.commands.refine import Align, Options, Scale
 from depthjax.commands.work import folders
 from depthjax.files import atomic, colormaps, images
@@ -80,6 +80,8 @@ def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bo
   of, options = dict(zip(names, sources, strict=True)), job.options
   photo = images.read_image(of['photo']) if 'photo' in of else None
   low = _read(of['low'], options.convention, options, photo) if 'low' in of else None
+  if is_embedded(options.depth):
+    low = _read(of['photo'], options.convention, options, photo, embedded=True)
   if job.predictor is not None:
     low, high = _predicted(job, photo, low)
   elif 'high' in of:
@@ -94,10 +96,16 @@ def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bo
 
 
 def _read(
-  path: pathlib.Path, convention: Convention, options: Options, photo: np.ndarray | None
+  path: pathlib.Path,
+  convention: Convention,
+  options: Options,
+  photo: np.ndarray | None,
+  embedded: bool = False,
 ) -> Map:
   """Reads a depth map at its own size; its aspect ratio must be that of the photograph."""
-  read = depth_files.read_depth(path, convention=convention.value, invalid=options.invalid)
+  fields = {'invalid': options.invalid, 'channel': options.channel, 'embedded': embedded}
+  read = depth_files.read_depth(path, convention=convention.value, **fields)
+  convention = Convention(read.convention)
   if photo is not None:
     depth_files.needs_resize(path, read.raw.shape, photo.shape[:2])
   values = read.raw[read.valid].astype(np.float64)

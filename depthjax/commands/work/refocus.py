@@ -21,7 +21,7 @@ from depthjax.pipelines.refocus import refocus as refocus_lib
 def run(options: Options) -> None:
   """Renders one photograph, or those of a folder."""
   folders.map_files(
-    (options.photo, options.depth),
+    options.sources(),
     options.output,
     load=lambda: functools.partial(_refocus_one, options, _learned(options)),
     check=functools.partial(_check_output, options),
@@ -33,7 +33,8 @@ def _refocus_one(
   options: Options, learned: refocus_lib.Learned | None, *paths: pathlib.Path, show: bool
 ) -> None:
   """Renders one photograph or animation."""
-  photo, depth, output = paths
+  photo, *depths, output = paths
+  depth = depths[0] if depths else photo  # It may be inside.
   # Videos are sRGB; a picture keeps its colour profile and EXIF.
   if options.animate:
     picture, beside = images.read_image(photo), None
@@ -41,7 +42,10 @@ def _refocus_one(
     picture, beside = images.read_photo(photo)
   shape = picture.shape[:2]
   convention, invalid = options.convention.value, options.invalid
-  read = depth_files.read_depth(depth, convention=convention, shape=shape, invalid=invalid)
+  fields = {'channel': options.channel, 'embedded': not depths}
+  read = depth_files.read_depth(
+    depth, convention=convention, shape=shape, invalid=invalid, **fields
+  )
   at, radius = _disparity(options.in_focus(), read.disparity), options.radius
   if radius is None:
     aperture = APERTURE if options.aperture is None else options.aperture
