@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+import depthjax
 from depthjax import main as main_lib
 from depthjax.commands import prepare, runner
 
@@ -21,6 +22,8 @@ _UsageError = typer.BadParameter.__base__
 def main() -> None:
   """Runs the command line."""
   runner.use_compilation_cache()
+  # Names of files may hold bytes or characters that the terminal's encoding does not have.
+  sys.stdout.reconfigure(errors='backslashreplace')
   try:
     sys.exit(app(sys.argv[1:] or ['--help'], prog_name='depthjax', standalone_mode=False))
   except _UsageError as error:
@@ -40,6 +43,21 @@ for _name, _help in {
   'plan': 'Estimate a training step on other devices: --config=... --topology=v5e:4x4.',
 }.items():
   app.command(_name, context_settings=_FLAGS, help=_help)(_experiment)
+
+
+def _print_version(given: bool) -> None:
+  if given:
+    print(f'depthjax {depthjax.__version__}')
+    raise typer.Exit
+
+
+@app.callback()
+def _callback(
+  version: Annotated[
+    bool, typer.Option('--version', is_eager=True, callback=_print_version, help='Print the version.')
+  ] = False,
+) -> None:
+  del version  # Its callback has printed it.
 
 
 @app.command()

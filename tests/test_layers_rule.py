@@ -26,7 +26,7 @@ _ALLOWED = {
   'tasks': 'plugins models ops losses metrics windows jax numpy ml_collections',
   'pipelines': 'models ops ldi files windows jax numpy scipy cv2',
   'scoring': 'pipelines metrics ops data files jax numpy',
-  'files': 'numpy cv2 PIL jinja2 safetensors OpenEXR imageio_ffmpeg matplotlib',
+  'files': 'numpy cv2 PIL jinja2 safetensors OpenEXR pillow_heif imageio_ffmpeg matplotlib',
   'data': 'plugins files windows numpy grain absl cv2 PIL skimage scipy tensorflow_datasets fsspec',
   'configuring': 'plugins data files ml_collections',
   'rules': 'configuring jax',
@@ -53,7 +53,7 @@ _PLACES = {
   'jax.sharding.PartitionSpec': ('depthjax/parallel.py',),
 }
 # Optional dependencies, imported inside the functions that use them.
-_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'matplotlib', 'h5py', 'torch', 'wandb'}
+_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'pillow_heif', 'matplotlib', 'h5py', 'torch', 'wandb'}
 
 
 @functools.cache

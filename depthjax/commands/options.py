@@ -13,7 +13,7 @@ Convention = enum.StrEnum('Convention', 'disparity depth')
 Method = enum.StrEnum('Method', 'learned classical hybrid')
 WEIGHTS = 'Folder of a training run, or its weights.safetensors'
 _DEPTH = 'Its depth map, or a folder of them: PNG, TIFF, NPY, NPZ, PFM, EXR.'
-_FORMATS = 'PNG, JPEG, WebP, TIFF'
+_FORMATS = 'PNG, JPEG, WebP, TIFF, HEIC, AVIF'
 _PHOTO = f'Photograph, or a folder of them: {_FORMATS}.'
 PhotoFile = Annotated[pathlib.Path, Argument(help=f'Photograph: {_FORMATS}.')]
 Photo = Annotated[pathlib.Path, Argument(help=_PHOTO)]
@@ -26,6 +26,8 @@ Values = Annotated[
 Invalid = Annotated[
   float | None, Option(help='Value of missing pixels in the depth map, besides NaN and infinity.')
 ]
+Resume = Annotated[bool, Option('--resume', help='Skip results that exist already.')]
+MaxMegapixels = Annotated[int, Option(min=1, help='Refuse larger photographs and depth maps.')]
 Weights = Annotated[pathlib.Path | None, Option(help=f'{WEIGHTS}; default: built in.')]
 
 

@@ -165,7 +165,7 @@ def test_missing_openexr_is_refused_with_its_extra(tmp_path, disparity, monkeypa
     ('a.png', np.ones((2, 3, 4)), ('[2, 3, 4]', '[h w]')),
     ('a.png', np.ones((2, 3, 3)), ('three channels', '[h w]')),
     ('a.png', np.ones((2, 2), int), ('int64', 'floats')),
-    ('a.jpg', np.ones((2, 2)), ("'.jpg'", '.png, .npy, .pfm or .exr')),
+    ('a.jpg', np.ones((2, 2)), ("'.jpg'", '.png, .npy, .pfm, .exr, .tif or .tiff')),
   ],
 )
 def test_invalid_output_is_refused(tmp_path, name, values, parts):

@@ -56,6 +56,7 @@ def run(options: Options) -> None:
     check=functools.partial(_check_output, options),
     ending=lambda _: f'.{options.ending}',
     kind=folders.DEPTH_MAP if options.photo is None else folders.PHOTOGRAPH,
+    resume=options.resume,
   )
 
 
@@ -78,7 +79,9 @@ def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bo
   """Refines one map; `paths` are those of `names` (photo, low, high), then the result."""
   *sources, output = paths
   of, options = dict(zip(names, sources, strict=True)), job.options
-  photo = images.read_image(of['photo']) if 'photo' in of else None
+  photo = None
+  if 'photo' in of:
+    photo = images.read_image(of['photo'], max_pixels=options.max_megapixels * 10**6)
   low = _read(of['low'], options.convention, options, photo) if 'low' in of else None
   if job.predictor is not None:
     low, high = _predicted(job, photo, low)
@@ -97,7 +100,8 @@ def _read(
   path: pathlib.Path, convention: Convention, options: Options, photo: np.ndarray | None
 ) -> Map:
   """Reads a depth map at its own size; its aspect ratio must be that of the photograph."""
-  read = depth_files.read_depth(path, convention=convention.value, invalid=options.invalid)
+  fields = {'invalid': options.invalid, 'max_pixels': options.max_megapixels * 10**6}
+  read = depth_files.read_depth(path, convention=convention.value, **fields)
   if photo is not None:
     depth_files.needs_resize(path, read.raw.shape, photo.shape[:2])
   values = read.raw[read.valid].astype(np.float64)
@@ -159,8 +163,9 @@ def _preview(output: pathlib.Path) -> pathlib.Path:
   return output.with_name(f'{output.stem}.preview.png')
 
 
-def _check_output(options: Options, output: pathlib.Path) -> None:
-  """Refuses an output that cannot be written, before any work."""
-  atomic.check_output(output, depth_files.EXTENSIONS)
+def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
+  """Refuses an output that cannot be written, before any work; returns what would be written."""
+  outputs = [atomic.check_output(output, depth_files.EXTENSIONS)]
   if options.preview:
-    atomic.check_output(_preview(output), ('.png',))
+    outputs.append(atomic.check_output(_preview(output), ('.png',)))
+  return outputs
