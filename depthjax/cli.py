@@ -54,7 +54,8 @@ def _print_version(given: bool) -> None:
 @app.callback()
 def _callback(
   version: Annotated[
-    bool, typer.Option('--version', is_eager=True, callback=_print_version, help='Print the version.')
+    bool,
+    typer.Option('--version', is_eager=True, callback=_print_version, help='Print the version.'),
   ] = False,
 ) -> None:
   del version  # Its callback has printed it.

@@ -29,7 +29,7 @@ def exr(path, channels):
   return path
 
 
-@pytest.mark.parametrize('extension', ['.npy', '.pfm', '.exr', '.PFM'])
+@pytest.mark.parametrize('extension', ['.npy', '.pfm', '.exr', '.PFM', '.tif'])
 @pytest.mark.parametrize('shape', [(H, W), (H, W, 1)])
 def test_float_formats_are_exact(tmp_path, disparity, extension, shape):
   path, values = tmp_path / f'a{extension}', disparity * 7 - 3

@@ -60,6 +60,8 @@ def _refocus_one(
     # then wait for itself.
     with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
       video.write_animation(output, frames, options.fps or FPS)
+    if given.alpha is not None:
+      print(f'{photo}: an animation holds no alpha, which is dropped')
   if read.resized:
     print(f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels')
   print(f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels')
