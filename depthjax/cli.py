@@ -45,20 +45,13 @@ for _name, _help in {
   app.command(_name, context_settings=_FLAGS, help=_help)(_experiment)
 
 
-def _print_version(given: bool) -> None:
-  if given:
+@app.callback(invoke_without_command=True)
+def _print_version(
+  version: Annotated[bool, typer.Option('--version', help='Print the version.')] = False,
+) -> None:
+  if version:
     print(f'depthjax {depthjax.__version__}')
     raise typer.Exit
-
-
-@app.callback()
-def _callback(
-  version: Annotated[
-    bool,
-    typer.Option('--version', is_eager=True, callback=_print_version, help='Print the version.'),
-  ] = False,
-) -> None:
-  del version  # Its callback has printed it.
 
 
 @app.command()

@@ -5,15 +5,12 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from depthjax.files import disk
 from depthjax.files.errors import InputError, is_folder, status
-
-# Device and inode, equal for all names of one file; None if there is none.
-Identity = tuple[int, int] | None
 
 
 def check_output(path: str | os.PathLike, extensions: Collection[str]) -> Path:
@@ -45,16 +42,15 @@ def check_output(path: str | os.PathLike, extensions: Collection[str]) -> Path:
   return path
 
 
-def identity(path: str | os.PathLike) -> Identity:
-  """Returns the identity of a file; errors as `status`."""
-  found = status(path)
-  return None if found is None else (found.st_dev, found.st_ino)
+def identities(paths: Iterable[str | os.PathLike]) -> set[tuple[int, int]]:
+  """Device and inode of those that exist: equal for all names of one file or folder."""
+  found = [os.stat(path) for path in paths if os.path.exists(path)]
+  return {(status.st_dev, status.st_ino) for status in found}
 
 
-def check_not_input(path: str | os.PathLike, inputs: Collection[Identity]) -> None:
-  """Raises InputError if a file that is to be written is one of the inputs, by any name."""
-  found = identity(path)
-  if found is not None and found in inputs:
+def check_not_input(path: str | os.PathLike, inputs: set[tuple[int, int]]) -> None:
+  """Raises InputError if a result would replace one of the inputs, by any of its names."""
+  if inputs & identities([path]):
     wrong = 'is one of the inputs, which the result would replace'
     raise InputError(path, wrong, 'another name for the result')
 

@@ -28,7 +28,7 @@ class InputError(ValueError):
 def readable_file(path: str | os.PathLike) -> Path:
   """Checks that `path` is a regular, readable file that is not empty, and returns it.
 
-  Raises InputError: as `status`; missing, a folder, not a regular file, not readable, or empty.
+  Raises InputError: as `status`; missing, a folder, not a regular file, no permission, or empty.
   """
   path = Path(path)
   found = status(path)
@@ -38,14 +38,10 @@ def readable_file(path: str | os.PathLike) -> Path:
     raise InputError(path, 'is a folder', 'a file')
   if not stat.S_ISREG(found.st_mode):
     raise InputError(path, 'is not a regular file', 'a file on disk')
+  if not os.access(path, os.R_OK):
+    raise InputError(path, 'may not be read', 'a file with read permission')
   if found.st_size == 0:
     raise InputError(path, 'is empty (0 bytes)', 'a complete file')
-  try:
-    with open(path, 'rb') as file:
-      file.read(1)
-  except OSError as error:
-    right = 'a file with read permission on a working disk'
-    raise InputError(path, f'cannot be read ({error.strerror})', right) from error
   return path
 
 

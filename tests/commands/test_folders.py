@@ -85,7 +85,10 @@ def test_invalid_folders_are_refused_before_any_work(tmp_path):
     ((depths, photos, out), 'depths: contains no photograph; expected files ending in .png'),
     ((photos, depths / 'a.npy', out), 'a.npy: is not a folder; expected a folder, like the'),
     ((photos, tmp_path / 'no', out), 'no: does not exist'),
-    ((photos, depths, depths / '..' / 'depths'), 'is an input folder; expected another'),
+    (
+      (photos, depths, depths / '..' / 'depths'),
+      'is one of the inputs, .*another name',
+    ),
     ((photos, depths, photos / 'a.jpg'), r'a.jpg: cannot be created \(File exists'),
     ((photos, depths, out / 'out'), r'out: cannot be created \(No such file'),
   ):

@@ -17,7 +17,7 @@ def _paired(tmp_path, photos, depths, kind=pairs.PHOTOGRAPH):
     for name in names.split():
       (folder / name).touch()
   found = []
-  for group in pairs.groups(sources, kind).values():
+  for group in pairs.groups(sources, kind):
     files = pairs.preferred(group.files, kind)
     try:
       depth = pairs.choose(files[0], group.depths[0], sources[1]).name
@@ -70,4 +70,5 @@ def test_a_link_to_the_folder_is_the_same_folder_and_a_broken_file_is_listed(tmp
   (tmp_path / 'a_depth.png').touch()
   (tmp_path / 'linked').symlink_to(tmp_path)
   found = pairs.groups([tmp_path, tmp_path / 'linked'], pairs.PHOTOGRAPH)
-  assert list(found) == ['a', 'b'] and found['a'].depths == [[tmp_path / 'linked' / 'a_depth.png']]
+  files = [[tmp_path / 'a.jpg'], [tmp_path / 'b.jpg']]
+  assert found == [(files[0], [[tmp_path / 'linked' / 'a_depth.png']]), (files[1], [[]])]

@@ -1,19 +1,15 @@
 """Applies a command to a file, or to every file of a folder and the depth maps of its name."""
 
-import contextlib
 import pathlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from rich import console, progress
 
 from depthjax.commands import runner
 from depthjax.commands.work import pairs
-from depthjax.commands.work.pairs import DEPTH_MAP, PHOTOGRAPH
 from depthjax.configuring import ConfigError
 from depthjax.files import atomic, errors
 from depthjax.files.errors import InputError
-
-__all__ = ['DEPTH_MAP', 'PHOTOGRAPH', 'map_files']
 
 # Arguments: paths of a photograph, its depth maps and its result; show=whether to show progress.
 Work = Callable[..., None]
@@ -26,7 +22,7 @@ def map_files(
   load: Callable[[], Work],
   check: Callable[[pathlib.Path], Sequence[pathlib.Path]],
   ending: Callable[[pathlib.Path], str],
-  kind: pairs.Kind = PHOTOGRAPH,
+  kind: pairs.Kind = pairs.PHOTOGRAPH,
   resume: bool = False,
 ) -> None:
   """Does the work of a command for a file, or for every file of a folder.
@@ -48,8 +44,7 @@ def map_files(
     ConfigError: invalid values; for folders, how many files failed.
   """
   if not errors.is_folder(sources[0]):
-    inputs = {atomic.identity(path) for path in sources}
-    if _is_due(check(output), inputs, resume):
+    if _is_due(check(output), atomic.identities(sources), resume):
       with runner.refusals():
         load()(*sources, output, show=True)
     else:
@@ -59,7 +54,7 @@ def map_files(
   if not found:
     right = f'files ending in {", ".join((*kind.extensions, *kind.others))}'
     raise InputError(sources[0], f'contains no {kind.name}', right)
-  inputs = _identities(sources)
+  inputs = atomic.identities(path for folder in sources for path in folder.iterdir())
   work = load()
   _create(output, sources)
 
@@ -75,13 +70,13 @@ def map_files(
 
 def _map_groups(
   do: Callable[..., bool],
-  found: dict[str, pairs.Group],
+  found: Sequence[pairs.Group],
   sources: Sequence[pathlib.Path],
   output: pathlib.Path,
   kind: pairs.Kind,
 ) -> None:
   """Calls `do` with every file of the first folder and its depth maps."""
-  used = [(pairs.preferred(group.files, kind), group.depths) for group in found.values()]
+  used = [(pairs.preferred(group.files, kind), group.depths) for group in found]
   every = [(path, len(paths), depths) for paths, depths in used for path in paths]
   failed = missing = skipped = 0
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
@@ -105,28 +100,16 @@ def _map_groups(
   print(f'{output}: {len(every)} {kind.name}s{existed}')
 
 
-def _is_due(
-  results: Sequence[pathlib.Path], inputs: Collection[atomic.Identity], resume: bool
-) -> bool:
+def _is_due(results: Sequence[pathlib.Path], inputs: set[tuple[int, int]], resume: bool) -> bool:
   """Refuses results that would replace an input; whether any is missing or all are made again."""
   for path in results:
     atomic.check_not_input(path, inputs)
   return not resume or not all(map(errors.status, results))
 
 
-def _identities(folders: Sequence[pathlib.Path]) -> set[atomic.Identity]:
-  """Identities of all files in the folders, whatever their kind."""
-  result = set()
-  for path in (path for folder in folders for path in folder.iterdir()):
-    with contextlib.suppress(InputError):  # A file without a status is reported when it is read.
-      result.add(atomic.identity(path))
-  return result
-
-
 def _create(output: pathlib.Path, sources: Sequence[pathlib.Path]) -> None:
   """Creates the folder of the results; it must not be an input folder."""
-  if atomic.identity(output) in map(atomic.identity, sources):
-    raise InputError(output, 'is an input folder', 'another folder for the results')
+  atomic.check_not_input(output, atomic.identities(sources))
   try:
     output.mkdir(exist_ok=True)
   except OSError as error:

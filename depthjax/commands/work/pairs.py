@@ -4,12 +4,11 @@ Names are compared without their ending and in the Unicode form NFC. The depth m
 NAME, NAME_depth, NAME-depth or NAME-0000, as depth programs call it.
 """
 
-import itertools
 import os
 import pathlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from depthjax.commands import runner
@@ -36,13 +35,13 @@ DEPTH_MAP = Kind('depth map', _FLOATS, [end for end in depth.READABLE if end not
 
 
 class Group(NamedTuple):
-  """Files of one name: of the first folder, and the depth maps in each of the others."""
+  """Files of one name."""
 
   files: list[Path]
-  depths: list[list[Path]]
+  depths: list[list[Path]]  # In each of the folders of depth maps.
 
 
-def groups(sources: Sequence[Path], kind: Kind) -> dict[str, Group]:
+def groups(sources: Sequence[Path], kind: Kind) -> list[Group]:
   """Groups the files of folders by name: a folder of this kind, then folders of depth maps.
 
   In the first folder NAME_depth beside NAME is a depth map and not a photograph, unless it has a
@@ -51,27 +50,30 @@ def groups(sources: Sequence[Path], kind: Kind) -> dict[str, Group]:
 
   Raises InputError: a folder that is missing or cannot be read.
   """
-  first, *others = [_listed(folder) for folder in sources]
-  first = [path for path in first if _is_of(path, kind)]
-  others = [[path for path in paths if _is_of(path, DEPTH_MAP)] for paths in others]
+  first = _listed(sources[0], kind)
+  others = [_listed(folder, DEPTH_MAP) for folder in sources[1:]]
   if kind is PHOTOGRAPH:
     shared = [folder.samefile(sources[0]) for folder in sources[1:]]
-    exact = [set(map(stem, paths)) for paths in others]
-    maps = _maps_among(first, [] if any(shared) else exact, any(shared))
-    first = [path for path in first if path not in maps]
+    own = set() if any(shared) or not others else set(map(stem, others[0]))
+    known = {stem(path): set() for path in first}
+    for path in first:
+      known[stem(path)].add(path.suffix.lower())
+    first = [path for path in first if not _is_map(path, known, own, any(shared))]
     photos = {path.name for path in first}
-    for paths in itertools.compress(others, shared):
-      paths[:] = [path for path in paths if path.name not in photos]
+    others = [
+      [path for path in paths if not (same and path.name in photos)]
+      for paths, same in zip(others, shared, strict=True)
+    ]
   result = {}
   for path in first:
     result.setdefault(stem(path), Group([], [[] for _ in others])).files.append(path)
   for k, paths in enumerate(others):
     for path in paths:
-      name = stem(path)
-      owner = name if name in result else _owner(name)
-      if owner in result:
-        result[owner].depths[k].append(path)
-  return result
+      match = None if stem(path) in result else _MAP.fullmatch(stem(path))
+      name = match[1] if match else stem(path)
+      if name in result:
+        result[name].depths[k].append(path)
+  return list(result.values())
 
 
 def choose(photo: Path, candidates: Sequence[Path], folder: Path) -> Path:
@@ -90,58 +92,38 @@ def choose(photo: Path, candidates: Sequence[Path], folder: Path) -> Path:
   return candidates[0]
 
 
-def stem(path: Path) -> str:
-  """The name without its ending; systems store the same name composed or decomposed."""
-  return unicodedata.normalize('NFC', path.stem)
-
-
 def preferred(paths: Sequence[Path], kind: Kind) -> Sequence[Path]:
   """Of files of one name, those that are used, such as a.jpg without a.NEF; says which are not."""
-  used = [path for path in paths if path.suffix.lower() in kind.extensions]
-  if not used:
-    return paths
+  used = [path for path in paths if path.suffix.lower() in kind.extensions] or paths
   for path in paths:
     if path not in used:
       runner.say(f'{path}: is not used; {used[0].name} has the same name')
   return used
 
 
-def _owner(name: str) -> str | None:
-  match = _MAP.fullmatch(name)
-  return match and match[1]
+def stem(path: Path) -> str:
+  """The name without its ending; systems store the same name composed or decomposed."""
+  return unicodedata.normalize('NFC', path.stem)
 
 
-def _is_of(path: Path, kind: Kind) -> bool:
-  return path.suffix.lower() in (*kind.extensions, *kind.others)
-
-
-def _listed(folder: Path) -> list[Path]:
-  """Everything in a folder except hidden files and folders; broken links too, to be reported."""
+def _listed(folder: Path, kind: Kind) -> list[Path]:
+  """The files of a kind in a folder, without hidden ones; also broken links, to be reported."""
   if not errors.is_folder(folder):
     wrong = 'is not a folder' if errors.status(folder) else 'does not exist'
     raise InputError(folder, wrong, 'a folder, like the first input')
+  known = (*kind.extensions, *kind.others)
   try:
-    paths = sorted(path for path in folder.iterdir() if not path.name.startswith('.'))
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in known)
   except OSError as error:
     wrong = f'cannot be read ({error.strerror})'
     raise InputError(folder, wrong, 'a folder with read permission') from error
-  return [path for path in paths if not os.path.isdir(path)]
+  return [path for path in paths if path.name[0] != '.' and not os.path.isdir(path)]
 
 
-def _maps_among(photos: Sequence[Path], exact: Sequence[set[str]], is_shared: bool) -> set[Path]:
-  """Files that look like photographs but are depth maps; `exact`: names of maps by folder."""
-  by_name = {}
-  for path in photos:
-    by_name.setdefault(stem(path), set()).add(path.suffix.lower())
-  result = set()
-  for path in photos:
-    name, ending = stem(path), path.suffix.lower()
-    match = _MAP.fullmatch(name)
-    if match and match[1] in by_name:
-      has_own = exact and all(name in names for names in exact)
-      is_map = not has_own if match['named'] else is_shared and ending in _LOSSLESS
-    else:
-      is_map = is_shared and ending in _LOSSLESS and not by_name[name].isdisjoint(_LOSSY)
-    if is_map:
-      result.add(path)
-  return result
+def _is_map(path: Path, endings_of: Mapping[str, set[str]], own: set[str], shared: bool) -> bool:
+  """Whether this is a depth map among photographs; `own`: names with a depth map of their own."""
+  name, match = stem(path), _MAP.fullmatch(stem(path))
+  in_shared = shared and path.suffix.lower() in _LOSSLESS
+  if match and match[1] in endings_of:
+    return name not in own if match['named'] else in_shared
+  return in_shared and not endings_of[name].isdisjoint(_LOSSY)

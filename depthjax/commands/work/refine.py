@@ -10,7 +10,7 @@ from rich import console, progress
 from depthjax.commands import runner
 from depthjax.commands.options import Convention
 from depthjax.commands.refine import Align, Options, Scale
-from depthjax.commands.work import folders
+from depthjax.commands.work import folders, pairs
 from depthjax.files import atomic, colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.pipelines import depth as depth_lib
@@ -55,7 +55,7 @@ def run(options: Options) -> None:
     load=lambda: functools.partial(_refine_one, _job(options), tuple(sources)),
     check=functools.partial(_check_output, options),
     ending=lambda _: f'.{options.ending}',
-    kind=folders.DEPTH_MAP if options.photo is None else folders.PHOTOGRAPH,
+    kind=pairs.DEPTH_MAP if options.photo is None else pairs.PHOTOGRAPH,
     resume=options.resume,
   )
 
