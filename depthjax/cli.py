@@ -51,7 +51,6 @@ def _print_version(
 ) -> None:
   if version:
     print(f'depthjax {depthjax.__version__}')
-    raise typer.Exit
 
 
 @app.command()

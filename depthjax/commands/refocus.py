@@ -95,8 +95,6 @@ def _check(given: Options) -> None:
   for name in ('frames', 'fps'):
     if getattr(given, name) is not None and given.animate is None:
       raise ConfigError(f'--{name} is given without --animate; give both')
-  if given.bits is not None and given.animate is not None:
-    raise ConfigError('--bits is given, which --animate does not use; omit one of them')
   given.in_focus()
 
 

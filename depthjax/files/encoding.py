@@ -16,8 +16,6 @@ from depthjax.files.metadata import GROUPS, PROFILE, RESOLUTION, XMP, Metadata
 
 _MAX_JPEG_EXIF = 65533  # bytes: a segment stores its length, 2 bytes included, in 16 bits
 _STRIP_OFFSETS, _EXTRA_SAMPLES = 273, 338  # TIFF tags
-_UNASSOCIATED_ALPHA = 2
-_INCH, _METRES = 2, 0.0254
 _NO_METADATA = Metadata()
 _log = logging.getLogger(__name__)
 
@@ -35,8 +33,7 @@ def encode(
   Metadata that the format cannot hold are dropped with a warning.
 
   Pixels are uint8 or uint16 (PNG and TIFF) [h w], [h w 3] RGB or [h w 4] with alpha (not JPEG), or
-  float32 [h w] (TIFF). `quality` is that of JPEG (without
-  chroma subsampling) and WebP.
+  float32 [h w] (TIFF). `quality` is that of JPEG (without chroma subsampling) and WebP.
 
   Raises InputError: the format cannot hold so many pixels.
   """
@@ -101,12 +98,11 @@ def _add_to_png(data: bytes, metadata: Metadata) -> bytes:
   """Inserts resolution and XMP: OpenCV writes no resolution, and bytes of its memory after XMP."""
   chunks = io.BytesIO()
   if metadata.dpi:
-    per_metre = (round(dpi / _METRES) for dpi in metadata.dpi)
+    per_metre = (round(dpi / 0.0254) for dpi in metadata.dpi)
     PngImagePlugin.putchunk(chunks, b'pHYs', struct.pack('>IIB', *per_metre, 1))
   if metadata.xmp:
     PngImagePlugin.putchunk(chunks, b'iTXt', b'XML:com.adobe.xmp', bytes(5), metadata.xmp)
-  end = 33  # of the signature and the chunk IHDR
-  return data[:end] + chunks.getvalue() + data[end:]
+  return data[:33] + chunks.getvalue() + data[33:]  # After the signature and the chunk IHDR.
 
 
 def _add_to_tiff(data: bytes, has_alpha: bool, metadata: Metadata) -> bytes:
@@ -129,9 +125,9 @@ def _add_to_tiff(data: bytes, has_alpha: bool, metadata: Metadata) -> bytes:
       tags.tagtype[tag] = image.tag_v2.tagtype[tag]
       tags[tag] = value
     if metadata.dpi:
-      tags.update(zip(RESOLUTION, (*metadata.dpi, _INCH), strict=True))
+      tags.update(zip(RESOLUTION, (*metadata.dpi, 2), strict=True))  # 2: per inch
     if has_alpha:
-      tags[_EXTRA_SAMPLES] = _UNASSOCIATED_ALPHA
+      tags[_EXTRA_SAMPLES] = 2  # unassociated alpha
     # Pillow counts them from the end of the new directory; the pixels started after 8 bytes.
     tags[_STRIP_OFFSETS] = tuple(offset - 8 for offset in image.tag_v2[_STRIP_OFFSETS])
     header = data[:4] + struct.pack('>I' if data[:2] == b'MM' else '<I', 8)

@@ -21,10 +21,7 @@ _STORAGE = {
 }
 _LARGEST_XMP = 65502  # bytes: the standard packet of a JPEG
 # XMP of depth, motion photos and gain maps, which describes data outside the standard packet.
-_BESIDE = re.compile(
-  rb'HasExtendedXMP|//ns\.google\.com/photos/|hdr-gain-map'
-  rb'|//ns\.apple\.com/(HDRGainMap|depthData|pixeldatainfo)'
-)
+_BESIDE = re.compile(rb'HasExtendedXMP|//ns\.google\.com/photos/|hdr-?gain-?map|/depthData/', re.I)
 _TURNED = re.compile(rb'\s*tiff:Orientation="\d"|<tiff:Orientation>\d</tiff:Orientation>')
 _log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ def _paired(tmp_path, photos, depths, kind=pairs.PHOTOGRAPH):
     for name in names.split():
       (folder / name).touch()
   found = []
-  for group in pairs.groups(sources, kind):
-    files = pairs.preferred(group.files, kind)
+  for files, depths_of in pairs.groups(sources, kind):
+    files = pairs.preferred(files, kind)
     try:
-      depth = pairs.choose(files[0], group.depths[0], sources[1]).name
+      depth = pairs.choose(files[0], depths_of[0], sources[1]).name
     except InputError as error:
       depth = 'several' if 'has several depth maps' in str(error) else 'missing'
     found.append(f'{"+".join(path.name for path in files)}:{depth}')

@@ -91,6 +91,7 @@ def _chunk(kind, data):
 def test_alpha_is_kept_and_upright(tmp_path, photo, caplog, extension, bits, orientation):
   """JPEG cannot hold it and says so, unless everything is opaque."""
   path, alpha, exif = tmp_path / f'a{extension}', 0.9 * photo[..., :1] ** 2, Image.Exif()
+  alpha[:, :18] = 0
   exif[0x0112] = orientation
   turned = Metadata(exif.tobytes())
   write_image(path, photo, bits=bits, alpha=alpha, metadata=turned)
@@ -101,6 +102,9 @@ def test_alpha_is_kept_and_upright(tmp_path, photo, caplog, extension, bits, ori
     return
   read = read_photo(path)
   assert read.bits == bits
+  if extension == '.tif':
+    with Image.open(path) as image:
+      assert image.tag_v2[338] == (2,)  # The fourth channel is unassociated alpha.
   np.testing.assert_allclose(read.alpha, _upright(alpha, orientation), atol=0.5 / (2**bits - 1))
   atol = 0.1 if extension == '.webp' else 0.5 / (2**bits - 1)
   np.testing.assert_allclose(read.image, _upright(photo, orientation), atol=atol)

@@ -76,7 +76,7 @@ def _map_groups(
   kind: pairs.Kind,
 ) -> None:
   """Calls `do` with every file of the first folder and its depth maps."""
-  used = [(pairs.preferred(group.files, kind), group.depths) for group in found]
+  used = [(pairs.preferred(files, kind), depths) for files, depths in found]
   every = [(path, len(paths), depths) for paths, depths in used for path in paths]
   failed = missing = skipped = 0
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())

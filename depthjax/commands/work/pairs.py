@@ -32,13 +32,8 @@ class Kind(NamedTuple):
 
 PHOTOGRAPH = Kind('photograph', endings.EXTENSIONS, endings.OTHERS)
 DEPTH_MAP = Kind('depth map', _FLOATS, [end for end in depth.READABLE if end not in _FLOATS])
-
-
-class Group(NamedTuple):
-  """Files of one name."""
-
-  files: list[Path]
-  depths: list[list[Path]]  # In each of the folders of depth maps.
+# Files of one name, and its depth maps in each of the folders of depth maps.
+Group = tuple[list[Path], list[list[Path]]]
 
 
 def groups(sources: Sequence[Path], kind: Kind) -> list[Group]:
@@ -52,27 +47,22 @@ def groups(sources: Sequence[Path], kind: Kind) -> list[Group]:
   """
   first = _listed(sources[0], kind)
   others = [_listed(folder, DEPTH_MAP) for folder in sources[1:]]
+  shared = [kind is PHOTOGRAPH and folder.samefile(sources[0]) for folder in sources[1:]]
   if kind is PHOTOGRAPH:
-    shared = [folder.samefile(sources[0]) for folder in sources[1:]]
     own = set() if any(shared) or not others else set(map(stem, others[0]))
     known = {stem(path): set() for path in first}
     for path in first:
       known[stem(path)].add(path.suffix.lower())
     first = [path for path in first if not _is_map(path, known, own, any(shared))]
-    photos = {path.name for path in first}
-    others = [
-      [path for path in paths if not (same and path.name in photos)]
-      for paths, same in zip(others, shared, strict=True)
-    ]
-  result = {}
+  photos, result = {path.name for path in first}, {}
   for path in first:
-    result.setdefault(stem(path), Group([], [[] for _ in others])).files.append(path)
+    result.setdefault(stem(path), ([], [[] for _ in others]))[0].append(path)
   for k, paths in enumerate(others):
     for path in paths:
       match = None if stem(path) in result else _MAP.fullmatch(stem(path))
       name = match[1] if match else stem(path)
-      if name in result:
-        result[name].depths[k].append(path)
+      if name in result and not (shared[k] and path.name in photos):
+        result[name][1][k].append(path)
   return list(result.values())
 
 
