@@ -7,11 +7,11 @@ from depthjax.files.errors import InputError
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff')
 # Other endings of photos. Some can be read; a folder reports the others as failed.
 _LOSSY = ('.heic', '.heif', '.avif', '.jfif', '.jpe', '.jxl', '.jp2')
-_RAW = (
+RAW = (  # of cameras
   *('.dng', '.nef', '.nrw', '.cr2', '.cr3', '.arw', '.sr2', '.srf', '.raf', '.orf', '.rw2', '.rwl'),
-  *('.pef', '.srw', '.3fr', '.iiq', '.x3f', '.kdc', '.dcr', '.mrw', '.erf'),
+  *('.pef', '.srw', '.3fr', '.iiq', '.x3f', '.kdc', '.dcr', '.mrw', '.erf', '.raw'),
 )
-OTHERS = (*_LOSSY, *_RAW, '.bmp', '.ppm', '.gif', '.psd', '.tga')
+OTHERS = (*_LOSSY, *RAW, '.bmp', '.ppm', '.gif', '.psd', '.tga')
 _DEEP = ('.png', '.tif', '.tiff')  # Endings of results of 16 bits.
 
 

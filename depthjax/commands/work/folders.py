@@ -52,7 +52,7 @@ def map_files(
     return
   found = pairs.groups(sources, kind)
   if not found:
-    right = f'files ending in {", ".join((*kind.extensions, *kind.others))}'
+    right = f'files ending in {", ".join(end for group in kind.endings[:-1] for end in group)}'
     raise InputError(sources[0], f'contains no {kind.name}', right)
   inputs = atomic.identities(path for folder in sources for path in folder.iterdir())
   work = load()

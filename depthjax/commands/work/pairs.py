@@ -8,7 +8,7 @@ import os
 import pathlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from depthjax.commands import runner
@@ -26,12 +26,11 @@ class Kind(NamedTuple):
   """A kind of files: its name and its endings."""
 
   name: str
-  extensions: Sequence[str]
-  others: Sequence[str]  # Endings of files that are not used beside one of the same name.
+  endings: Sequence[Collection[str]]  # Of files of one name, those of the first group are used.
 
 
-PHOTOGRAPH = Kind('photograph', endings.EXTENSIONS, endings.OTHERS)
-DEPTH_MAP = Kind('depth map', _FLOATS, [end for end in depth.READABLE if end not in _FLOATS])
+PHOTOGRAPH = Kind('photograph', (endings.EXTENSIONS, endings.OTHERS))
+DEPTH_MAP = Kind('depth map', (_FLOATS, _LOSSLESS, {*depth.READABLE} - {*_FLOATS, *_LOSSLESS}))
 # Files of one name, and its depth maps in each of the folders of depth maps.
 Group = tuple[list[Path], list[list[Path]]]
 
@@ -84,7 +83,8 @@ def choose(photo: Path, candidates: Sequence[Path], folder: Path) -> Path:
 
 def preferred(paths: Sequence[Path], kind: Kind) -> Sequence[Path]:
   """Of files of one name, those that are used, such as a.jpg without a.NEF; says which are not."""
-  used = [path for path in paths if path.suffix.lower() in kind.extensions] or paths
+  groups_of = ([x for x in paths if x.suffix.lower() in group] for group in kind.endings)
+  used = next(filter(None, groups_of), [])
   for path in paths:
     if path not in used:
       runner.say(f'{path}: is not used; {used[0].name} has the same name')
@@ -101,7 +101,7 @@ def _listed(folder: Path, kind: Kind) -> list[Path]:
   if not errors.is_folder(folder):
     wrong = 'is not a folder' if errors.status(folder) else 'does not exist'
     raise InputError(folder, wrong, 'a folder, like the first input')
-  known = (*kind.extensions, *kind.others)
+  known = set().union(*kind.endings)
   try:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in known)
   except OSError as error:
