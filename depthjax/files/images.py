@@ -23,7 +23,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from depthjax.files import metadata as metadata_lib
 from depthjax.files.atomic import write_bytes
 from depthjax.files.encoding import encode
-from depthjax.files.endings import EXTENSIONS, check_bits
+from depthjax.files.endings import EXTENSIONS, RAW, check_bits
 from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, optional, readable_file
 from depthjax.files.metadata import Metadata
 
@@ -116,7 +116,8 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
     head = file.read(32)
     decoder = next((d for pattern, d in _DECODERS if re.match(pattern, head, re.DOTALL)), None)
     if decoder is None:
-      raise InputError(path, 'is not an image that can be read', _FORMATS)
+      right = 'a photo developed from it' if path.suffix.lower() in RAW else _FORMATS
+      raise InputError(path, 'is not an image that can be read', right)
     file.seek(0)
     # Decoders raise errors of many types on damaged files.
     try:
