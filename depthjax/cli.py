@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+import depthjax
 from depthjax import main as main_lib
 from depthjax.commands import prepare, runner
 
@@ -21,6 +22,8 @@ _UsageError = typer.BadParameter.__base__
 def main() -> None:
   """Runs the command line."""
   runner.use_compilation_cache()
+  # Names of files may hold bytes or characters that the terminal's encoding does not have.
+  sys.stdout.reconfigure(errors='backslashreplace')
   try:
     sys.exit(app(sys.argv[1:] or ['--help'], prog_name='depthjax', standalone_mode=False))
   except _UsageError as error:
@@ -40,6 +43,14 @@ for _name, _help in {
   'plan': 'Estimate a training step on other devices: --config=... --topology=v5e:4x4.',
 }.items():
   app.command(_name, context_settings=_FLAGS, help=_help)(_experiment)
+
+
+@app.callback(invoke_without_command=True)
+def _print_version(
+  version: Annotated[bool, typer.Option('--version', help='Print the version.')] = False,
+) -> None:
+  if version:
+    print(f'depthjax {depthjax.__version__}')
 
 
 @app.command()

@@ -46,6 +46,10 @@ def test_without_a_command_help_is_printed(run):
   assert code == 0 and all(f' {verb} ' in out for verb in _VERBS)
 
 
+def test_version_is_that_of_the_package(run):
+  assert run('--version') == (0, 'depthjax 0.1.0\n', '')
+
+
 @pytest.mark.parametrize('cache, expected', [('/a', '/a'), ('', '/b/depthjax/xla')])
 def test_compilation_cache_is_set(monkeypatch, cache, expected):
   monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', cache)

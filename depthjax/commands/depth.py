@@ -12,8 +12,9 @@ class Options(NamedTuple):
   """Predict the disparity of a photograph: 1 is the nearest pixel, 0 the farthest."""
 
   photo: options.PhotoFile
-  output: Annotated[pathlib.Path, options.output('Disparity map: 16-bit PNG, NPY, PFM, EXR.')]
+  output: Annotated[pathlib.Path, options.output('Disparity map: 16-bit PNG, NPY, PFM, EXR, TIFF.')]
   weights: Annotated[pathlib.Path, Option(help=options.WEIGHTS)]
+  max_megapixels: options.MaxMegapixels = 100
 
 
 command = runner.command('depth', Options)

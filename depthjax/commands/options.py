@@ -17,7 +17,7 @@ _DEPTH = (
   'Its depth map, or a folder of them: PNG, TIFF, NPY, NPZ, PFM, EXR, grey JPEG; or the word '
   f'{_EMBEDDED}: the map inside the photograph'
 )
-_FORMATS = 'PNG, JPEG, WebP, TIFF'
+_FORMATS = 'PNG, JPEG, WebP, TIFF, HEIC, AVIF'
 _PHOTO = f'Photograph, or a folder of them: {_FORMATS}.'
 PhotoFile = Annotated[pathlib.Path, Argument(help=f'Photograph: {_FORMATS}.')]
 Photo = Annotated[pathlib.Path, Argument(help=_PHOTO)]
@@ -33,6 +33,8 @@ Invalid = Annotated[
 Channel = Annotated[
   str | None, Option(help='Channel of EXR files, or array of NPZ files, that holds the depth.')
 ]
+Resume = Annotated[bool, Option('--resume', help='Skip results that exist already.')]
+MaxMegapixels = Annotated[int, Option(min=1, help='Refuse larger photographs and depth maps.')]
 Weights = Annotated[pathlib.Path | None, Option(help=f'{WEIGHTS}; default: built in.')]
 
 

@@ -9,11 +9,11 @@ from typer import Option
 from depthjax.commands import options, runner
 from depthjax.commands.options import Convention
 from depthjax.configuring import ConfigError
-from depthjax.files.errors import InputError
+from depthjax.files.errors import InputError, is_folder
 
 Scale = enum.StrEnum('Scale', 'input unit')
 Align = enum.StrEnum('Align', 'local global')
-Format = enum.StrEnum('Format', 'png npy pfm exr')
+Format = enum.StrEnum('Format', 'png npy pfm exr tif')
 _Path = pathlib.Path | None
 
 
@@ -24,7 +24,7 @@ class Options(NamedTuple):
   of the result and is the input of --predictor; the refinement network does not use it.
   """
 
-  output: Annotated[pathlib.Path, options.output('16-bit PNG, NPY, PFM, EXR; or a folder.')]
+  output: Annotated[pathlib.Path, options.output('16-bit PNG, NPY, PFM, EXR, TIFF; or a folder.')]
   photo: options.OptionalPhoto = None
   depth: options.OptionalDepth = None
   low: Annotated[_Path, Option(help='Consistent depth map, instead of DEPTH.')] = None
@@ -61,6 +61,8 @@ class Options(NamedTuple):
   ] = Align.local
   ending: Annotated[Format, Option('--format', help='Format of results in a folder.')] = Format.png
   preview: Annotated[bool, Option('--preview', help='Also write NAME.preview.png.')] = False
+  max_megapixels: options.MaxMegapixels = 100
+  resume: options.Resume = False
 
   def sources(self) -> dict[str, pathlib.Path]:
     """Input files or folders that are given: photo, low, high."""
@@ -83,10 +85,10 @@ def _check(o: Options) -> None:
   ):
     if wrong:
       raise ConfigError(message)
-  is_folder = next(iter(o.sources().values())).is_dir()
-  output = o.output / f'NAME.{o.ending}' if is_folder else o.output
+  in_folder = is_folder(next(iter(o.sources().values())))
+  output = o.output / f'NAME.{o.ending}' if in_folder else o.output
   if output.suffix.lower() == '.png' and o.scale is Scale.input:
-    right = '--scale=unit, or a name ending in .npy, .pfm or .exr'
+    right = '--scale=unit, or a name ending in .npy, .pfm, .exr or .tif'
     raise InputError(output, 'can only have values in [0, 1]', right)
 
 

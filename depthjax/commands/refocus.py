@@ -11,7 +11,7 @@ from depthjax.commands import options, runner
 from depthjax.commands.options import Convention, Method
 from depthjax.configuring import ConfigError
 
-APERTURE = 0.5  # Default.
+APERTURE, FRAMES, FPS = 0.5, 48, 24  # Defaults.
 Sweep = enum.StrEnum('Sweep', 'focus aperture')
 
 
@@ -50,10 +50,18 @@ class Options(NamedTuple):
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None
   channel: options.Channel = None
-  bits: Annotated[int, Option(help='Bits per channel: 8, or 16 for PNG and TIFF.')] = 8
+  bits: Annotated[
+    int | None, Option(help='8, or 16 for PNG and TIFF; default: as the photograph, if possible.')
+  ] = None
   animate: Annotated[Sweep | None, Option(help='Write an animation that changes this.')] = None
-  frames: Annotated[int, Option(min=2, max=2000, help='Frames of the animation.')] = 48
-  fps: Annotated[float, Option(min=1, max=120, help='Frames per second.')] = 24
+  frames: Annotated[
+    int | None, Option(min=2, max=2000, help=f'Frames of the animation; default: {FRAMES}.')
+  ] = None
+  fps: Annotated[
+    float | None, Option(min=1, max=120, help=f'Frames per second; default: {FPS}.')
+  ] = None
+  max_megapixels: options.MaxMegapixels = 100
+  resume: options.Resume = False
 
   def sources(self) -> tuple[pathlib.Path, ...]:
     """The photograph, and its depth map if that is another file; or folders."""
@@ -93,6 +101,9 @@ def _check(given: Options) -> None:
     raise ConfigError('--aperture and --radius are given; give one of them')
   if given.method is Method.classical and given.weights is not None:
     raise ConfigError('--weights is given, which --method=classical does not use; omit one of them')
+  for name in ('frames', 'fps'):
+    if getattr(given, name) is not None and given.animate is None:
+      raise ConfigError(f'--{name} is given without --animate; give both')
   given.in_focus()
 
 

@@ -4,12 +4,13 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Collection, Iterator
+import stat
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from depthjax.files import disk
-from depthjax.files.errors import InputError
+from depthjax.files.errors import InputError, is_folder, status
 
 
 def check_output(path: str | os.PathLike, extensions: Collection[str]) -> Path:
@@ -17,26 +18,41 @@ def check_output(path: str | os.PathLike, extensions: Collection[str]) -> Path:
 
   Allowed extensions are in lower case, with their dot.
 
-  Raises InputError: a folder, another extension, a missing or write-protected folder, a device.
+  Raises InputError: as `status`; a folder, another extension, a missing or write-protected folder,
+  a device.
   """
   path = Path(path)
   *most, last = extensions
   endings = f'{", ".join(most)} or {last}' if most else last
   right = f'a file name ending in {endings}'
-  if path.is_dir():
+  found = status(path)
+  if is_folder(path):
     raise InputError(path, 'is a folder', right)
   if path.suffix.lower() not in extensions:
     ending = f'ends in {path.suffix!r}' if path.suffix else 'has no ending'
     raise InputError(path, ending, right)
-  if not path.parent.is_dir():
+  if not is_folder(path.parent):
     wrong = f'cannot be written: there is no folder {path.parent}'
     raise InputError(path, wrong, 'a name in an existing folder')
-  if path.exists() and not path.is_file():
+  if found is not None and not stat.S_ISREG(found.st_mode):
     raise InputError(path, 'is not a regular file', 'a new name or a file to replace')
   if not os.access(path.parent, os.W_OK):
     wrong = f'cannot be written: no permission in the folder {path.parent}'
     raise InputError(path, wrong, 'a name in a writable folder')
   return path
+
+
+def identities(paths: Iterable[str | os.PathLike]) -> set[tuple[int, int]]:
+  """Device and inode of those that exist: equal for all names of one file or folder."""
+  found = [os.stat(path) for path in paths if os.path.exists(path)]
+  return {(status.st_dev, status.st_ino) for status in found}
+
+
+def check_not_input(path: str | os.PathLike, inputs: set[tuple[int, int]]) -> None:
+  """Raises InputError if a result would replace one of the inputs, by any of its names."""
+  if inputs & identities([path]):
+    wrong = 'is one of the inputs, which the result would replace'
+    raise InputError(path, wrong, 'another name for the result')
 
 
 @contextlib.contextmanager

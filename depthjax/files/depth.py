@@ -17,8 +17,8 @@ from depthjax.files.images import checked_image, quantise, read_pixels
 
 Convention = Literal['disparity', 'depth']
 
-EXTENSIONS = ('.png', '.npy', '.pfm', '.exr')
-READABLE = (*EXTENSIONS, '.npz', '.tif', '.tiff', '.jpg', '.jpeg')
+EXTENSIONS = ('.png', '.npy', '.pfm', '.exr', '.tif', '.tiff')
+READABLE = (*EXTENSIONS, '.npz', '.jpg', '.jpeg')
 ASPECT_TOLERANCE = 0.02
 _FORMATS = 'a depth map as 8- or 16-bit PNG, TIFF, NPY, NPZ, PFM, EXR or grey JPEG'
 # Ranges below this fraction of the largest value count as constant: float32 rounding.
@@ -216,7 +216,7 @@ def needs_resize(
 
 
 def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
-  """Writes a map as 16-bit PNG, or as float32 NPY, PFM or EXR, by the extension of `path`.
+  """Writes a map as 16-bit PNG, or as float32 NPY, PFM, EXR or TIFF, by the extension of `path`.
 
   Args:
     path: the file; its folder must exist; an existing file is replaced atomically.
@@ -238,6 +238,8 @@ def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
         np.save(file, values)
     elif extension == '.pfm':
       temporary.write_bytes(depth_formats.encode_pfm(values))
+    elif extension in ('.tif', '.tiff'):
+      temporary.write_bytes(encode(path, values))
     else:
       temporary.write_bytes(_png(path, values))
 
@@ -245,6 +247,6 @@ def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
 def _png(path: str | os.PathLike, values: np.ndarray) -> bytes:
   low, high = values.min(), values.max()
   if low < -_FLAT or high > 1 + _FLAT:
-    right = 'values in [0, 1], or a name ending in .npy, .pfm or .exr'
+    right = 'values in [0, 1], or a name ending in .npy, .pfm, .exr or .tif'
     raise InputError(path, f'would hold values from {low:.6g} to {high:.6g}', right)
   return encode(path, quantise(values, bits=16))

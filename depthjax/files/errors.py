@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,20 +28,41 @@ class InputError(ValueError):
 def readable_file(path: str | os.PathLike) -> Path:
   """Checks that `path` is a regular, readable file that is not empty, and returns it.
 
-  Raises InputError: missing, a folder, not a regular file, no permission, or empty.
+  Raises InputError: as `status`; missing, a folder, not a regular file, no permission, or empty.
   """
   path = Path(path)
-  if path.is_dir():
-    raise InputError(path, 'is a folder', 'a file')
-  if not path.exists():
+  found = status(path)
+  if found is None:
     raise InputError(path, 'does not exist', 'the name of an existing file')
-  if not path.is_file():
+  if stat.S_ISDIR(found.st_mode):
+    raise InputError(path, 'is a folder', 'a file')
+  if not stat.S_ISREG(found.st_mode):
     raise InputError(path, 'is not a regular file', 'a file on disk')
   if not os.access(path, os.R_OK):
     raise InputError(path, 'may not be read', 'a file with read permission')
-  if path.stat().st_size == 0:
+  if found.st_size == 0:
     raise InputError(path, 'is empty (0 bytes)', 'a complete file')
   return path
+
+
+def status(path: str | os.PathLike) -> os.stat_result | None:
+  """Returns the status of a file or folder, or None if there is none of this name.
+
+  Raises InputError: the name is too long or has a null byte, a loop of links, no permission.
+  """
+  try:
+    return os.stat(path)
+  except (FileNotFoundError, NotADirectoryError):
+    return None
+  except (OSError, ValueError) as error:
+    reason = getattr(error, 'strerror', None) or error
+    raise InputError(path, f'cannot be found ({reason})', 'a valid name') from error
+
+
+def is_folder(path: str | os.PathLike) -> bool:
+  """Whether this is a folder; errors as `status`."""
+  found = status(path)
+  return found is not None and stat.S_ISDIR(found.st_mode)
 
 
 def check_pixels(path: str | os.PathLike, h: int, w: int, max_pixels: int) -> None:

@@ -1,4 +1,4 @@
-"""Photos: 8- and 16-bit PNG, JPEG, WebP and TIFF files to float arrays and back."""
+"""Photos: 8- and 16-bit PNG, JPEG, WebP, TIFF, HEIC and AVIF files to float arrays and back."""
 
 import contextlib
 import io
@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -23,11 +24,26 @@ from depthjax.files import metadata as metadata_lib
 from depthjax.files import tiff
 from depthjax.files.atomic import write_bytes
 from depthjax.files.encoding import encode
-from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, decoding, readable_file
+from depthjax.files.endings import EXTENSIONS, check_bits
+from depthjax.files.errors import (
+  MAX_PIXELS,
+  InputError,
+  check_pixels,
+  decoding,
+  optional,
+  readable_file,
+)
 from depthjax.files.metadata import Metadata
 
-EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff')
 _FORMATS = 'an 8- or 16-bit PNG, JPEG, WebP or TIFF file'
+
+
+def _heif(file: IO[bytes]) -> Image.Image:
+  with optional(file.name, 'pillow-heif', 'heif'):
+    import pillow_heif
+  return pillow_heif.HeifImageFile(file)
+
+
 # Not Image.open, which warns above a global pixel limit before ours is checked.
 _DECODERS = (
   (rb'\x89PNG\r\n\x1a\n', PngImageFile),
@@ -36,6 +52,8 @@ _DECODERS = (
   (rb'P[56]\s', PpmImageFile),
   (rb'II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]', TiffImageFile),
   (rb'BM', BmpImageFile),
+  (rb'....ftyp(?:avi[fs]|mif1.{4,16}avif)', AvifImageFile),
+  (rb'....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)', _heif),
 )
 # Of Pillow, by the axes after height and width.
 _MODES = {(): 'L', (3,): 'RGB', (4,): 'CMYK'}
@@ -44,23 +62,30 @@ _log = logging.getLogger(__name__)
 
 
 class Photo(NamedTuple):
-  """An upright photo, float32 [h w 3] in [0, 1], with the metadata of its file."""
+  """An upright photo with what else its file holds."""
 
-  image: np.ndarray
+  image: np.ndarray  # float32 [h w 3] in [0, 1].
   metadata: Metadata
+  alpha: np.ndarray | None  # float32 [h w 1] in [0, 1]; None if the file has no alpha.
+  bits: int  # 8 or 16, of the file.
 
 
-def read_photo(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Photo:
-  """Reads a photo with its metadata, for `write_image` to embed in the result.
+def read_photo(
+  path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS, srgb: bool = False
+) -> Photo:
+  """Reads a photo with its alpha and metadata, for `write_image` to write with the result.
 
   As `read_image`, except that colours stay as stored and the profile is returned: conversion to
   sRGB would clip wide gamuts. Blurring such values as if they were sRGB is exact for Display P3,
-  which has the same transfer curve, and close for Adobe RGB. CMYK is converted to sRGB.
+  which has the same transfer curve, and close for Adobe RGB. CMYK is converted to sRGB. With `srgb`
+  colours are converted, and there are no metadata.
 
   Errors as `read_image`.
   """
-  pixels, metadata = _read(path, max_pixels, 'keep')
-  return Photo(_as_floats(path, pixels), metadata)
+  pixels, alpha, metadata = _read(path, max_pixels, 'convert' if srgb else 'keep')
+  image = _as_floats(path, pixels)
+  alpha = None if alpha is None else _as_floats(path, alpha)[..., :1]
+  return Photo(image, metadata, alpha, 16 if pixels.dtype == np.uint16 else 8)
 
 
 def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -74,8 +99,7 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.n
   Raises InputError: missing, a folder, not such an image, truncated, more than 16 bits, or over
   `max_pixels` pixels (h * w, checked on the header before pixels are decoded).
   """
-  pixels, _ = _read(path, max_pixels, 'convert')
-  return _as_floats(path, pixels)
+  return _as_floats(path, _read(path, max_pixels, 'convert')[0])
 
 
 def read_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -91,10 +115,10 @@ def read_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.
 def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
   """Yields an image whose header has been read and checked; decode it inside the block.
 
-  Formats are PNG, JPEG, WebP, TIFF, BMP and PPM, detected from the content.
+  Formats are PNG, JPEG, WebP, TIFF, BMP, PPM, AVIF and HEIC, detected from the content.
 
   Raises InputError: missing, a folder, not such an image, more than `max_pixels` pixels, or
-  truncated: whatever the block raises counts as a decoding error.
+  truncated: whatever the block raises counts as a decoding error. HEIC without pillow-heif.
   """
   path = readable_file(path)
   with open(path, 'rb') as file:
@@ -102,12 +126,13 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
     decoder = next((d for pattern, d in _DECODERS if re.match(pattern, head, re.DOTALL)), None)
     if decoder is None:
       tiff.refuse_raw(path)
-      kind = ' (it looks like HEIC or AVIF)' if head[4:8] == b'ftyp' else ''
-      raise InputError(path, f'is not an image that can be read{kind}', _FORMATS)
+      raise InputError(path, 'is not an image that can be read', _FORMATS)
     file.seek(0)
     # Decoders raise errors of many types on damaged files.
     try:
       image = decoder(file)
+    except InputError:
+      raise
     except Exception as error:
       raise InputError(path, f'cannot be opened ({error})', _FORMATS) from error
     check_pixels(path, image.height, image.width, max_pixels)
@@ -117,8 +142,8 @@ def opened(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Iterator
 
 def _read(
   path: str | os.PathLike, max_pixels: int, profiles: Literal['ignore', 'convert', 'keep']
-) -> tuple[np.ndarray, Metadata]:
-  """Values as stored, upright; and the metadata, if profiles are kept.
+) -> tuple[np.ndarray, np.ndarray | None, Metadata]:
+  """Values as stored, alpha [h w] or None, both upright; and the metadata, if profiles are kept.
 
   An embedded profile is ignored, converted to sRGB, or kept: colours stay as stored.
   """
@@ -134,21 +159,24 @@ def _read(
     if deep:
       if profile and not _is_srgb(profile):
         _log.warning('%s: the colour profile of a 16-bit image is ignored; taken as sRGB', path)
-      array = _deep_colour(path)
+      array, alpha = _deep_colour(path, image)
     else:
-      array = np.asarray(_convert(ImageOps.exif_transpose(image), profile, path))
+      upright = ImageOps.exif_transpose(image)
+      array = np.asarray(_convert(upright, profile, path))
       array = array.astype(array.dtype.newbyteorder('='))
+      has_alpha = upright.has_transparency_data and array.dtype == np.uint8
+      alpha = np.asarray(upright.convert('RGBA').getchannel('A')) if has_alpha else None
     if profiles != 'keep':
-      return array, _NO_METADATA
-    return array, metadata_lib.of_image(image, path, array.shape[1::-1])
+      return array, alpha, _NO_METADATA
+    return array, alpha, metadata_lib.of_image(image, path, array.shape[1::-1])
 
 
 def _read_tiff(
   path: str | os.PathLike, max_pixels: int, profiles: Literal['ignore', 'convert', 'keep']
-) -> tuple[np.ndarray, Metadata]:
+) -> tuple[np.ndarray, np.ndarray | None, Metadata]:
   """As `_read`, for the largest page of a TIFF file; EXIF is that of the first page."""
   page = tiff.read(path, max_pixels)
-  array = page.levels(page.values)
+  array, alpha = (None if x is None else page.levels(x) for x in (page.values, page.alpha))
   profile = page.profile if profiles != 'ignore' else None
   if profiles == 'keep' and profile and metadata_lib.is_rgb(profile):
     profile = None
@@ -158,14 +186,14 @@ def _read_tiff(
   elif profile and not _is_srgb(profile):
     _log.warning('%s: the colour profile of a 16-bit image is ignored; taken as sRGB', path)
   if profiles != 'keep':
-    return array, _NO_METADATA
+    return array, alpha, _NO_METADATA
   try:
     with opened(path, max_pixels=max_pixels) as header:
       header.info['icc_profile'] = page.profile
-      return array, metadata_lib.of_image(header, path, array.shape[1::-1])
+      return array, alpha, metadata_lib.of_image(header, path, array.shape[1::-1])
   except InputError as error:
     _log.warning('%s: EXIF cannot be read and is dropped (%s)', path, error.wrong)
-    return array, Metadata(profile=page.profile)
+    return array, alpha, Metadata(profile=page.profile)
 
 
 def _as_floats(path: str | os.PathLike, pixels: np.ndarray) -> np.ndarray:
@@ -181,13 +209,19 @@ def _is_deep_colour(image: Image.Image) -> bool:
   return deep and not image.mode.startswith('I')
 
 
-def _deep_colour(path: str | os.PathLike) -> np.ndarray:
-  """Decodes 16-bit colours, upright and without alpha: uint16 [h w 3] or [h w]."""
+def _deep_colour(
+  path: str | os.PathLike, image: Image.Image
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """Decodes 16-bit colours, upright: uint16 [h w 3] or [h w], and alpha [h w] or None."""
   data = np.frombuffer(Path(path).read_bytes(), np.uint8)
-  array = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+  array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
   if array is None or array.dtype != np.uint16:
     raise ValueError('16-bit colours cannot be decoded')
-  return np.ascontiguousarray(array[..., ::-1]) if array.ndim == 3 else array
+  array = tiff.upright(array, image.getexif().get(metadata_lib.ORIENTATION))
+  if array.ndim == 2:
+    return array, None
+  alpha = array[..., 3] if array.shape[2] == 4 else None
+  return np.ascontiguousarray(array[..., 2::-1]), alpha
 
 
 def _convert(image: Image.Image, profile: bytes | None, path: str | os.PathLike) -> Image.Image:
@@ -218,30 +252,29 @@ def write_image(
   *,
   bits: int = 8,
   metadata: Metadata = _NO_METADATA,
+  alpha: np.ndarray | None = None,
 ) -> None:
   """Writes an image as PNG, JPEG, WebP (both quality 95) or TIFF, by the extension of `path`.
+
+  JPEG holds no alpha: unless it is 1 everywhere, a warning says that it is dropped.
 
   Args:
     path: the file; its folder must exist; an existing file is replaced atomically.
     image: floats [h w 3], or [h w] or [h w 1] for grey; sRGB in [0, 1], clipped beyond.
     bits: 8, or 16 for PNG and TIFF.
-    metadata: EXIF and colour profile to embed, from `read_photo`.
+    metadata: EXIF, XMP, resolution and colour profile to embed, from `read_photo`.
+    alpha: floats [h w 1] in [0, 1], for an image [h w 3].
 
   Raises InputError: another extension, a missing folder, 16 bits in JPEG or WebP, integers, NaN or
   infinite values, another shape, too many pixels for the format.
   """
   check_bits(Path(path), bits)
   pixels = quantise(checked_image(path, image), bits)
+  if alpha is not None and Path(path).suffix.lower() not in ('.jpg', '.jpeg'):
+    pixels = np.concatenate([pixels, quantise(alpha, bits)], axis=-1)
+  elif alpha is not None and alpha.min() < 1:
+    _log.warning('%s: a JPEG holds no alpha, which is dropped', path)
   write_bytes(path, encode(path, pixels, metadata=metadata), EXTENSIONS)
-
-
-def check_bits(path: Path, bits: int) -> None:
-  """Checks the bit depth against the format; call it before long work starts.
-
-  Raises InputError: neither 8 bits, nor 16 bits for PNG or TIFF.
-  """
-  if bits != 8 and (bits != 16 or path.suffix.lower() not in ('.png', '.tif', '.tiff')):
-    raise InputError(path, f'cannot hold {bits} bits', '8 bits, or 16 bits in .png, .tif or .tiff')
 
 
 def quantise(image: np.ndarray, bits: int = 8) -> np.ndarray:

@@ -13,13 +13,10 @@ import tifffile
 from PIL.TiffImagePlugin import TiffImageFile
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
+from depthjax.files.endings import RAW
 from depthjax.files.errors import InputError, check_pixels, decoding, readable_file
 from depthjax.files.metadata import ORIENTATION, PROFILE
 
-_RAW_ENDINGS = (
-  '.3fr .arw .cr2 .cr3 .dcr .dng .erf .iiq .kdc .mrw .nef .nrw .orf .pef .raf .raw .rw2 .rwl .sr2 '
-  '.srf .srw .x3f'
-).split()
 # Colours of a pixel, by PhotometricInterpretation: grey (2 kinds), RGB, palette, CMYK, YCbCr.
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
 _REDUCED, _MASK = 1, 4  # Bits of the tag NewSubfileType.
@@ -55,7 +52,7 @@ def is_tiff(path: str | os.PathLike) -> bool:
 
 def refuse_raw(path: str | os.PathLike, is_raw: bool = False) -> None:
   """Raises InputError for raw data of a camera, or for a file whose ending says so."""
-  if is_raw or Path(path).suffix.lower() in _RAW_ENDINGS:
+  if is_raw or Path(path).suffix.lower() in RAW:
     right = 'a photo developed from it, as JPEG, PNG or TIFF'
     raise InputError(path, "holds the raw data of a camera's sensor", right)
 

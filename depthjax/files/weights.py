@@ -13,7 +13,7 @@ import safetensors.numpy
 
 from depthjax.files import renamed
 from depthjax.files.atomic import write_bytes
-from depthjax.files.errors import InputError, readable_file
+from depthjax.files.errors import InputError, is_folder, readable_file
 
 FILE_NAME = 'weights.safetensors'
 _KEY = 'depthjax'
@@ -23,7 +23,7 @@ _RIGHT = 'a .safetensors file written by depthjax'
 def file_of(path: str | os.PathLike) -> Path:
   """Returns the weights file of a folder, such as a workdir; another path is returned as is."""
   path = Path(path)
-  return path / FILE_NAME if path.is_dir() else path
+  return path / FILE_NAME if is_folder(path) else path
 
 
 def save_weights(
@@ -70,7 +70,7 @@ def load_weights(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any
 
   Raises InputError: missing, truncated, not safetensors, not from depthjax, NaN or infinite values.
   """
-  if Path(path).is_dir() and not file_of(path).exists():
+  if is_folder(path) and not file_of(path).exists():
     raise InputError(path, f'is a folder without {FILE_NAME}', _RIGHT)
   path = readable_file(file_of(path))
   try:

@@ -31,3 +31,6 @@ def test_invalid_input_is_refused(refuse, monkeypatch):
   refuse('depth no.png -o out.png --weights=.', 'no.png: does not exist; expected')
   refuse('depth photo.png -o out.jpg --weights=.', "out.jpg: ends in '.jpg'; expected .png")
   refuse('depth photo.png -o out.png --weights=photo.png', 'photo.png: expected')
+  images.write_image('large.png', np.zeros((1000, 1001), np.float32))
+  refuse('depth large.png -o a.png --weights=. --max-megapixels=1', 'large.png: most 1.0 million')
+  refuse('depth photo.png -o photo.png --weights=.', 'photo.png: is one of the inputs;')

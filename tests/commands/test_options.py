@@ -16,6 +16,8 @@ _BAD = {
   f'{_REFOCUS} --aperture=nan': '--aperture',
   f'{_REFOCUS} --aperture=0.5 --radius=4': '--aperture --radius give one of',
   f'{_REFOCUS} --method=classical --weights=run': '--weights --method=classical; omit one of them',
+  f'{_REFOCUS} --frames=9': '--frames is given without --animate; give both',
+  f'{_REFOCUS} --fps=24': '--fps is given without --animate; give both',
   'refine -o out.npy': 'map is missing; give a photograph and its depth map, or --low and --high',
   'refine photo.png map.png': "Missing option '--output'",
   'refine photo.png -o out.npy': 'the depth map is missing; give --predictor',

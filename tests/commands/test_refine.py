@@ -158,6 +158,11 @@ _BAD = {
   '--low=low.npy --high=square.npy -o out.npy': 'square.npy: is 36 x 36 low.npy is 52 x 36;',
   '--low=low.npy --high=far.npy -o out.npy': 'opposite polarity (rank -1.00); --convention=depth',
   'photo.png low.npy -o out.npy --input-size=200': '--input-size: 200; multiple of 128',
+  'photo.png low.npy -o low.npy': 'low.npy: is one of the inputs;',
+  'x.preview.png low.npy -o x.png --preview': 'x.preview.png: is one of the inputs;',
+  'large.png low.npy -o out.png --max-megapixels=1': 'large.png: is 1001 x 1000 most 1.0',
+  'photo.png large.png -o out.npy --max-megapixels=1': 'large.png: is 1001 x 1000 most 1.0',
+  'photo.png low.npy -o photo.png': 'photo.png: is one of the inputs;',
   'photo.png low.npy -o out.png --preview': 'out.preview.png: is a folder;',
 }
 
@@ -167,6 +172,9 @@ def test_invalid_input_is_refused(line, refuse, monkeypatch):
   np.save('far.npy', 1 / _LOW)
   np.save('square.npy', _LOW[:, :36])
   pathlib.Path('out.preview.png').mkdir()
+  shutil.copy('photo.png', 'x.preview.png')
+  if 'large' in line:
+    images.write_image('large.png', np.zeros((1000, 1001), np.float32))
   if 'far' not in line:  # Only the pipeline finds the opposite polarity.
     monkeypatch.setattr(refine, 'refine', None)
   refuse(f'refine {line}', _BAD[line])

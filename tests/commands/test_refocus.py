@@ -74,8 +74,16 @@ def test_results_in_a_folder_have_the_format_of_the_photograph_if_it_has_16_bits
   assert sorted(path.name for path in folder.glob('out/*')) == ['b.png', 'c.png']
   assert images.read_pixels('out/c.png').dtype == np.uint16
   _assert_wrote('out/b.png', _expected(0.7, 4), 2e-5)
-  run(f'{line} -o other')
-  assert sorted(path.name for path in folder.glob('other/*')) == ['b.png', 'c.jpg']
+  images.write_image('photos/d.png', _PHOTO)
+  pathlib.Path('photos/d.png').rename('photos/d.ppm')
+  pathlib.Path('photos/e.gif').write_bytes(b'GIF89a')
+  np.save('depths/d.npy', _DEPTH)
+  code, _, error = run(f'{line} -o other')
+  assert sorted(path.name for path in folder.glob('other/*')) == ['b.png', 'c.jpg', 'd.png']
+  # As the photographs, if --bits is not given.
+  bits = [images.read_photo(f'other/{name}').bits for name in ('b.png', 'd.png')]
+  assert (code, bits) == (2, [16, 8])
+  assert 'photos/e.gif: has no depth map' in error and '1 of 4 photographs failed, 1' in error
 
 
 def test_depth_is_inverted_and_a_smaller_map_resized(run):
@@ -144,12 +152,14 @@ def test_frames_of_an_animation_have_a_common_sweep(run, monkeypatch):
     assert pathlib.Path(name).stat().st_size
 
 
-def test_metadata_is_preserved(run):
+def test_metadata_and_alpha_are_preserved(run):
   exif = Image.Exif()
   exif[ExifTags.Base.Make] = 'Maker'
-  Image.fromarray(images.quantise(_PHOTO)).save('photo.jpg', exif=exif)
-  line = 'refocus photo.jpg depth.png -o out.tif --radius=4 --bits=16 --method=classical'
-  assert run(line)[0] == 0
+  rgba = Image.fromarray(images.quantise(_PHOTO)).convert('RGBA')
+  rgba.putalpha(7)
+  rgba.save('photo.png', exif=exif)
+  assert run('refocus photo.png depth.png -o out.tif --radius=4 --method=classical')[0] == 0
+  np.testing.assert_allclose(images.read_photo('out.tif').alpha, np.full((_H, _W, 1), 7 / 255))
   with Image.open('out.tif') as image:
     assert image.getexif()[ExifTags.Base.Make] == 'Maker'
 
@@ -159,16 +169,21 @@ _BAD = {
   'refocus no.png depth.png -o out.png': 'no.png: does not exist; expected',
   'refocus photo.png square.png -o out.png': 'square.png: is 36 x 36 the photo is 52 x 36;',
   'refocus photo.png depth.png -o out.jpg --bits=16': 'out.jpg: 16 bits; .png',
+  'refocus large.png depth.png -o out.png --max-megapixels=1': 'large.png: is 1001 x 1000 most 1.0',
+  'refocus photo.png large.png -o out.png --max-megapixels=1': 'large.png: is 1001 x 1000 most 1.0',
   'refocus photo.png depth.png -o out.mp4': 'out.mp4: would be an animation; --animate=focus',
   f'{_OK} --animate=focus': 'out.png: cannot be an animation; .mp4 .gif',
   f'{_OK} --focus=52,3': '--focus: pixel 52,3 is outside the picture; 52 x 36 pixels',
   f'{_OK} --focus-box=5,2,53,9': '--focus-box: the box 5,2,53,9 outside; 52 36',
+  'refocus photo.png depth.png -o photo.png': 'photo.png: is one of the inputs;',
   f'{_OK} --radius=19': 'radius is 13.3 pixels; it must be at most 13',
 }
 
 
 @pytest.mark.parametrize('line', _BAD)
 def test_invalid_input_is_refused(line, refuse, monkeypatch):
+  if 'large' in line:
+    images.write_image('large.png', np.zeros((1000, 1001), np.float32))
   if 'radius' not in line:  # Only the renderer checks the radius.
     monkeypatch.setattr(refocus, 'refocus', None)
   refuse(f'{line} --method=classical', _BAD[line])

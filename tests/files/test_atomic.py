@@ -78,12 +78,20 @@ def test_invalid_output_paths_are_refused(tmp_path):
     (os.mkdir, 'is a folder'),
     (lambda path: path.touch(), 'is empty'),
     (os.mkfifo, 'not a regular file'),
+    (lambda path: path.symlink_to(path), 'cannot be found (Too many levels of symbolic links)'),
   ],
 )
 def test_invalid_input_paths_are_refused(tmp_path, create, wrong):
   path = tmp_path / 'a'
   create(path)
   refused(lambda: readable_file(path), path, wrong)
+
+
+@pytest.mark.parametrize('name, wrong', [('a' * 300, 'File name too long'), ('\0', 'null byte')])
+def test_invalid_names_are_refused(name, wrong):
+  refused(lambda: readable_file(f'{name}.bin'), wrong)
+  refused(lambda: check_output(f'{name}.bin', EXTENSIONS), wrong)
+  refused(lambda: check_output(f'{name}/a.bin', EXTENSIONS), wrong)
 
 
 def test_input_error_is_one_line_and_can_be_pickled():

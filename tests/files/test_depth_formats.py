@@ -30,7 +30,7 @@ def exr(path, channels):
   return path
 
 
-@pytest.mark.parametrize('extension', ['.npy', '.pfm', '.exr', '.PFM'])
+@pytest.mark.parametrize('extension', ['.npy', '.pfm', '.exr', '.PFM', '.tif'])
 @pytest.mark.parametrize('shape', [(H, W), (H, W, 1)])
 def test_float_formats_are_exact(tmp_path, disparity, extension, shape):
   path, values = tmp_path / f'a{extension}', disparity * 7 - 3
@@ -216,7 +216,7 @@ def test_missing_openexr_is_refused_with_its_extra(tmp_path, disparity, monkeypa
     ('a.png', np.ones((2, 3, 4)), ('[2, 3, 4]', '[h w]')),
     ('a.png', np.ones((2, 3, 3)), ('three channels', '[h w]')),
     ('a.png', np.ones((2, 2), int), ('int64', 'floats')),
-    ('a.jpg', np.ones((2, 2)), ("'.jpg'", '.png, .npy, .pfm or .exr')),
+    ('a.jpg', np.ones((2, 2)), ("'.jpg'", '.png, .npy, .pfm, .exr, .tif or .tiff')),
   ],
 )
 def test_invalid_output_is_refused(tmp_path, name, values, parts):

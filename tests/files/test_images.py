@@ -3,6 +3,7 @@
 import contextlib
 import io
 import struct
+import sys
 
 import cv2
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from depthjax.files.errors import InputError
-from depthjax.files.images import read_image, read_pixels, write_image
+from depthjax.files.images import read_image, read_photo, read_pixels, write_image
+from depthjax.files.metadata import Metadata
 from tests import profiles
 from tests.messages import refused
 
@@ -84,6 +86,62 @@ def _chunk(kind, data):
   return chunk.getvalue()
 
 
+@pytest.mark.parametrize('orientation', [1, 6])
+@pytest.mark.parametrize('extension, bits', FORMATS)
+def test_alpha_is_kept_and_upright(tmp_path, photo, caplog, extension, bits, orientation):
+  """JPEG cannot hold it and says so, unless everything is opaque."""
+  path, alpha, exif = tmp_path / f'a{extension}', 0.9 * photo[..., :1] ** 2, Image.Exif()
+  alpha[:, :18] = 0
+  exif[0x0112] = orientation
+  turned = Metadata(exif.tobytes())
+  write_image(path, photo, bits=bits, alpha=alpha, metadata=turned)
+  if extension == '.jpg':
+    assert 'a.jpg: a JPEG holds no alpha, which is dropped' in caplog.text
+    write_image(path, photo, alpha=np.ones_like(alpha))
+    assert len(caplog.records) == 1
+    return
+  read = read_photo(path)
+  assert read.bits == bits
+  if extension == '.tif':
+    with Image.open(path) as image:
+      assert image.tag_v2[338] == (2,)  # The fourth channel is unassociated alpha.
+  np.testing.assert_allclose(read.alpha, _upright(alpha, orientation), atol=0.5 / (2**bits - 1))
+  atol = 0.1 if extension == '.webp' else 0.5 / (2**bits - 1)
+  np.testing.assert_allclose(read.image, _upright(photo, orientation), atol=atol)
+
+
+@pytest.mark.parametrize('mode', ['LA', 'P', 'RGB'])
+def test_alpha_of_every_mode_is_read(tmp_path, photo, mode):
+  image = Image.fromarray(np.rint(photo * 255).astype(np.uint8)).convert(mode)
+  if mode == 'LA':
+    image.putalpha(Image.fromarray(np.rint(photo[..., 0] * 255).astype(np.uint8)))
+  else:
+    image.info['transparency'] = image.getpixel((0, 0))
+  image.save(tmp_path / 'a.png')
+  expected = np.asarray(image.convert('RGBA'))[..., 3:] / 255
+  assert expected.min() < 0.1
+  np.testing.assert_allclose(read_photo(tmp_path / 'a.png').alpha, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('orientation', [1, 6, 8])
+@pytest.mark.parametrize('extension', ['.heic', '.avif'])
+def test_heic_and_avif_are_read_upright(tmp_path, photo, extension, orientation):
+  path, exif = tmp_path / f'a{extension}', Image.Exif()
+  exif[0x0112], exif[0x010F] = orientation, 'Maker'
+  image = Image.fromarray(np.rint(photo * 255).astype(np.uint8))
+  options = {'exif': exif.tobytes(), 'icc_profile': profiles.matrix_profile(*profiles.P3)}
+  if extension == '.heic':
+    pillow_heif = pytest.importorskip('pillow_heif')
+    pillow_heif.from_pillow(image).save(path, quality=95, **options)
+  else:
+    image.save(path, quality=95, **options)
+  read, kept = read_photo(path), Image.Exif()
+  np.testing.assert_allclose(read.image, _upright(photo, orientation), atol=0.15)
+  kept.load(read.metadata.exif)
+  assert dict(kept) == {0x010F: 'Maker'}
+  assert (read.bits, read.alpha, read.metadata.profile) == (8, None, options['icc_profile'])
+
+
 def test_alpha_is_dropped_without_compositing(tmp_path, photo):
   pixels = np.rint(photo * 255).astype(np.uint8)
   rgba = np.concatenate([pixels, np.zeros((H, W, 1), np.uint8)], -1)
@@ -125,12 +183,16 @@ def test_truncated_files_are_refused(tmp_path, photo, extension, bits):
     np.testing.assert_array_equal(read_image(path), complete)
 
 
-def test_other_files_are_refused(tmp_path, photo):
+def test_other_files_are_refused(tmp_path, photo, monkeypatch):
   path = tmp_path / 'photo.png'
   path.write_text('hello, this is text')
   refused(lambda: read_image(path), path, 'not an image', 'PNG, JPEG, WebP or TIFF')
   path.write_bytes(b'\0\0\0\x18ftypheic' + bytes(20))
-  refused(lambda: read_image(path), path, 'HEIC', 'PNG, JPEG, WebP or TIFF')
+  refused(lambda: read_image(path), path, 'cannot be opened', 'PNG, JPEG, WebP or TIFF')
+  monkeypatch.setitem(sys.modules, 'pillow_heif', None)
+  refused(lambda: read_image(path), path, 'needs the package pillow-heif', 'depthjax[heif]')
+  (tmp_path / 'a.CR3').write_bytes(b'\0\0\0\x18ftypcrx ' + bytes(20))
+  refused(lambda: read_image(tmp_path / 'a.CR3'), 'not an image', 'a photo developed from it')
   Image.fromarray(photo[..., 0]).save(tmp_path / 'a.tif')
   refused(lambda: read_image(tmp_path / 'a.tif'), 'a.tif', 'float32', '8- or 16-bit')
   np.testing.assert_array_equal(read_pixels(tmp_path / 'a.tif'), photo[..., 0])

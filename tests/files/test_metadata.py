@@ -1,8 +1,8 @@
-"""Metadata: EXIF and colour profile are carried from every format to every other."""
+"""Metadata: EXIF, XMP, profile and resolution are carried from every format to every other."""
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, PngImagePlugin
 
 from depthjax.files import metadata
 from depthjax.files.images import read_image, read_photo, write_image
@@ -11,6 +11,8 @@ from tests import profiles
 H, W = 24, 36
 FORMATS = [('.png', 8), ('.jpg', 8), ('.webp', 8), ('.tif', 8), ('.png', 16), ('.tif', 16)]
 PROFILE = profiles.matrix_profile(*profiles.P3)
+XMP = b'<x:xmpmeta tiff:Make="Maker"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
+DPI = 300, 240
 _GPS = {ExifTags.GPS.GPSLatitudeRef: 'N', ExifTags.GPS.GPSLatitude: (48.0, 12.0, 30.0)}
 
 
@@ -25,14 +27,25 @@ def _exif(orientation=1):
 
 
 def _saved(path, photo, orientation=6, **options):
-  options = {'exif': _exif(orientation), 'icc_profile': PROFILE} | options
+  xmp = PngImagePlugin.PngInfo()
+  xmp.add_itxt('XML:com.adobe.xmp', XMP.decode())
+  options = {
+    'exif': _exif(orientation),
+    'icc_profile': PROFILE,
+    'pnginfo': xmp,
+    'dpi': DPI,
+  } | options
   Image.fromarray(np.rint(photo * 255).astype(np.uint8)).save(path, **options)
   return path
 
 
-def _assert_embedded(path, profile=PROFILE, size=(H, W)):
+def _assert_embedded(path, profile=PROFILE, size=(H, W), xmp=None):
   with Image.open(path) as image:
     image.load()
+    if xmp:
+      assert image.info['xmp'] == xmp
+      # A WebP file holds a resolution in its EXIF only.
+      assert path.suffix == '.webp' or np.allclose(image.info['dpi'], DPI, rtol=1e-4)
     exif = image.getexif()
     assert image.size == size
     assert image.info.get('icc_profile') == profile
@@ -51,7 +64,8 @@ def test_metadata_are_written_to_and_read_from_every_format(tmp_path, photo, ext
   read = read_photo(path)
   assert np.abs(read_image(path) - read.image).max() > 0.05  # outside sRGB
   write_image(written, read.image, bits=bits, metadata=read.metadata)
-  _assert_embedded(written)
+  _assert_embedded(written, xmp=XMP.replace(b'<tiff:Orientation>6</tiff:Orientation>', b''))
+  assert read_photo(written).metadata.xmp == read.metadata.xmp
   if extension == '.png':  # The chunk is a TIFF header, without the prefix that a JPEG has.
     assert written.read_bytes().split(b'eXIf')[1][:2] in (b'MM', b'II')
   again = read_photo(written)
@@ -64,7 +78,7 @@ def test_metadata_are_written_to_and_read_from_every_format(tmp_path, photo, ext
 def test_nothing_is_embedded_without_metadata(tmp_path, photo, extension):
   write_image(tmp_path / f'a{extension}', photo)
   read = read_photo(tmp_path / f'a{extension}')
-  assert read.metadata.profile is None
+  assert read.metadata[1:] == (None, None, None)
   exif = Image.Exif()
   exif.load(read.metadata.exif or b'')
   assert ExifTags.Base.Make not in exif
@@ -95,6 +109,32 @@ def test_damaged_profile_is_ignored_with_a_warning(tmp_path, photo, caplog, dama
   path = _saved(tmp_path / 'a.png', photo, icc_profile=damage(PROFILE))
   assert read_photo(path).metadata.profile is None
   assert 'a.png: the colour profile is ignored' in caplog.text
+
+
+@pytest.mark.parametrize(
+  'xmp, wrong',
+  [
+    ('<x xmpNote:HasExtendedXMP="1"/>', 'about depth, motion or a gain map'),
+    (
+      '<x xmlns:GDepth="http://ns.google.com/photos/1.0/depthmap/"/>',
+      'about depth, motion or a gain',
+    ),
+    (f'<x>{65499 * " "}</x>', 'of 65506 bytes'),
+  ],
+)
+def test_xmp_about_other_data_of_the_file_is_dropped_with_a_warning(
+  tmp_path, photo, caplog, xmp, wrong
+):
+  chunk = PngImagePlugin.PngInfo()
+  chunk.add_itxt('XML:com.adobe.xmp', xmp)
+  assert read_photo(_saved(tmp_path / 'a.png', photo, pnginfo=chunk)).metadata.xmp is None
+  assert f'a.png: XMP {wrong}' in caplog.text
+
+
+def test_no_resolution_is_invented(tmp_path, photo):
+  """Pillow returns 72 for a JPEG that has EXIF and no resolution."""
+  path = _saved(tmp_path / 'a.jpg', photo, dpi=(0, 0))
+  assert read_photo(path).metadata.dpi is None
 
 
 def test_damaged_exif_is_dropped_with_a_warning(tmp_path, photo, caplog, monkeypatch):

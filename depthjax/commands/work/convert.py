@@ -5,7 +5,7 @@ from typing import Any
 
 from depthjax.commands.convert import Network, Options
 from depthjax.convert import checkpoints, mit, resnet50, sddr
-from depthjax.files import atomic
+from depthjax.files import atomic, errors
 from depthjax.files import weights as weight_files
 from depthjax.files.errors import InputError
 from depthjax.models.refinement.fusenet import FuseNet
@@ -18,7 +18,7 @@ def run(options: Options) -> None:
   if network is Network.sddr and weight_files.is_ours(file):
     _convert_back(file, output)
     return
-  target = output / weight_files.FILE_NAME if output.is_dir() else output
+  target = output / weight_files.FILE_NAME if errors.is_folder(output) else output
   atomic.check_output(target, ('.safetensors',))
   variables, metadata, summary = _CONVERTERS[network](checkpoints.read(file), file)
   weight_files.save_weights(target, variables, {'task': network.value, **metadata})

@@ -10,7 +10,8 @@ from depthjax.pipelines import depth as depth_lib
 def run(options: Options) -> None:
   """Predicts the disparity of one photograph."""
   atomic.check_output(options.output, depth_files.EXTENSIONS)
-  picture = images.read_image(options.photo)
+  atomic.check_not_input(options.output, atomic.identities([options.photo]))
+  picture = images.read_image(options.photo, max_pixels=options.max_megapixels * 10**6)
   predictor = depth_lib.load(options.weights)
   depth_files.write_depth(options.output, depth_lib.predict(picture, predictor))
   h, w = predictors.frame(predictor, picture.shape[:2])

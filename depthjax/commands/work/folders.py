@@ -1,30 +1,18 @@
-"""Applies a command to a file, or to every file of a folder and the depth maps of its stem."""
+"""Applies a command to a file, or to every file of a folder and the depth maps of its name."""
 
-import collections
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from rich import console, progress
 
 from depthjax.commands import runner
+from depthjax.commands.work import pairs
 from depthjax.configuring import ConfigError
-from depthjax.files import depth, images
+from depthjax.files import atomic, errors
 from depthjax.files.errors import InputError
 
 # Arguments: paths of a photograph, its depth maps and its result; show=whether to show progress.
 Work = Callable[..., None]
-
-
-class Kind(NamedTuple):
-  """A kind of files."""
-
-  name: str
-  extensions: Sequence[str]
-
-
-PHOTOGRAPH = Kind('photograph', images.EXTENSIONS)
-DEPTH_MAP = Kind('depth map', depth.READABLE)
 
 
 def map_files(
@@ -32,64 +20,75 @@ def map_files(
   output: pathlib.Path,
   *,
   load: Callable[[], Work],
-  check: Callable[[pathlib.Path], None],
+  check: Callable[[pathlib.Path], Sequence[pathlib.Path]],
   ending: Callable[[pathlib.Path], str],
-  kind: Kind = PHOTOGRAPH,
+  kind: pairs.Kind = pairs.PHOTOGRAPH,
+  resume: bool = False,
 ) -> None:
   """Does the work of a command for a file, or for every file of a folder.
 
-  In folders, files that belong together have the same stem. A failed file is one line on stderr;
-  the others are still processed.
+  In folders, files belong together by their names, see pairs.py. A failed file is one line on
+  stderr; the others are still processed.
 
   Args:
     sources: a file and its depth maps, or a folder and folders of depth maps.
     output: the result, or the folder of the results, which is created.
     load: returns the work; called after the output of a single file was checked.
-    check: refuses the path of a result that cannot be written.
+    check: refuses the path of a result that cannot be written; returns all that would be written.
     ending: from a file to the ending of its result.
     kind: of the first of the sources.
+    resume: skip files whose results exist.
 
   Raises:
-    InputError: a missing folder, no files of this kind, or an output that is one of the sources.
+    InputError: a missing folder, no files of this kind, or an output that is one of the inputs.
     ConfigError: invalid values; for folders, how many files failed.
   """
-  if not sources[0].is_dir():
-    check(output)
-    with runner.refusals():
-      load()(*sources, output, show=True)
+  if not errors.is_folder(sources[0]):
+    if _is_due(check(output), atomic.identities(sources), resume):
+      with runner.refusals():
+        load()(*sources, output, show=True)
+    else:
+      print(f'{output}: exists already')
     return
-  work = load()
-
-  def do(path: pathlib.Path, *depths: pathlib.Path) -> None:
-    result = output / f'{path.stem}{ending(path)}'
-    check(result)
-    work(path, *depths, result, show=False)
-
-  _map_stems(do, sources, output, kind)
-
-
-def _map_stems(
-  do: Callable[..., None], sources: Sequence[pathlib.Path], output: pathlib.Path, kind: Kind
-) -> None:
-  """Calls `do` with every file of the first folder and the depth maps of its stem."""
-  files = _by_stem(sources[0], kind)
-  depths = [_by_stem(folder, DEPTH_MAP) for folder in sources[1:]]
-  every = sorted(path for paths in files.values() for path in paths)
-  if not every:
-    right = f'files ending in {", ".join(kind.extensions)}'
+  found = pairs.groups(sources, kind)
+  if not found:
+    right = f'files ending in {", ".join(end for group in kind.endings[:-1] for end in group)}'
     raise InputError(sources[0], f'contains no {kind.name}', right)
+  inputs = atomic.identities(path for folder in sources for path in folder.iterdir())
+  work = load()
   _create(output, sources)
-  failed = missing = 0
+
+  def do(path: pathlib.Path, *depths: pathlib.Path) -> bool:
+    result = output / f'{path.stem}{ending(path)}'
+    is_due = _is_due(check(result), inputs, resume)
+    if is_due:
+      work(path, *depths, result, show=False)
+    return is_due
+
+  _map_groups(do, found, sources, output, kind)
+
+
+def _map_groups(
+  do: Callable[..., bool],
+  found: Sequence[pairs.Group],
+  sources: Sequence[pathlib.Path],
+  output: pathlib.Path,
+  kind: pairs.Kind,
+) -> None:
+  """Calls `do` with every file of the first folder and its depth maps."""
+  used = [(pairs.preferred(files, kind), depths) for files, depths in found]
+  every = [(path, len(paths), depths) for paths, depths in used for path in paths]
+  failed = missing = skipped = 0
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
   with progress.Progress(*columns, console=console.Console(stderr=True)) as bar:
-    for path in bar.track(every, description=f'{kind.name}s'):
+    for path, count, depths in bar.track(sorted(every), description=f'{kind.name}s'):
       try:
-        if len(files[path.stem]) > 1:
+        if count > 1:
           wrong = f'has the same name as another {kind.name}, except for the ending'
           raise InputError(path, wrong, 'one of them')
-        missing += not all(by_stem[path.stem] for by_stem in depths)
-        pairs = zip(depths, sources[1:], strict=True)
-        do(path, *(_depth_of(path, by_stem[path.stem], folder) for by_stem, folder in pairs))
+        missing += not all(depths)
+        pair = (pairs.choose(path, *at) for at in zip(depths, sources[1:], strict=True))
+        skipped += not do(path, *pair)
       except (ValueError, ConfigError) as error:
         failed += 1
         # Only an InputError names the file.
@@ -97,37 +96,20 @@ def _map_stems(
   if failed:
     without = f', {missing} of them without a depth map' if missing else ''
     raise ConfigError(f'{failed} of {len(every)} {kind.name}s failed{without}')
-  print(f'{output}: {len(every)} {kind.name}s')
+  existed = f', {skipped} of them existed already' if skipped else ''
+  print(f'{output}: {len(every)} {kind.name}s{existed}')
 
 
-def _depth_of(
-  photo: pathlib.Path, candidates: Sequence[pathlib.Path], folder: pathlib.Path
-) -> pathlib.Path:
-  if len(candidates) > 1:
-    names = ' and '.join(path.name for path in candidates)
-    raise InputError(photo, f'has several depth maps ({names})', f'one of them in {folder}')
-  if not candidates:
-    right = f'{folder / photo.stem} ending in {", ".join(depth.READABLE)}'
-    raise InputError(photo, 'has no depth map', right)
-  return candidates[0]
-
-
-def _by_stem(folder: pathlib.Path, kind: Kind) -> dict[str, list[pathlib.Path]]:
-  """Files of a kind in a folder by stem, without hidden ones."""
-  if not folder.is_dir():
-    wrong = 'is not a folder' if folder.exists() else 'does not exist'
-    raise InputError(folder, wrong, 'a folder, like the first input')
-  result = collections.defaultdict(list)
-  for path in sorted(folder.glob('[!.]*')):
-    if path.suffix.lower() in kind.extensions and path.is_file():
-      result[path.stem].append(path)
-  return result
+def _is_due(results: Sequence[pathlib.Path], inputs: set[tuple[int, int]], resume: bool) -> bool:
+  """Refuses results that would replace an input; whether any is missing or all are made again."""
+  for path in results:
+    atomic.check_not_input(path, inputs)
+  return not resume or not all(map(errors.status, results))
 
 
 def _create(output: pathlib.Path, sources: Sequence[pathlib.Path]) -> None:
   """Creates the folder of the results; it must not be an input folder."""
-  if output.resolve() in [source.resolve() for source in sources]:
-    raise InputError(output, 'is an input folder', 'another folder for the results')
+  atomic.check_not_input(output, atomic.identities(sources))
   try:
     output.mkdir(exist_ok=True)
   except OSError as error:

@@ -10,7 +10,7 @@ from rich import console, progress
 from depthjax.commands import runner
 from depthjax.commands.options import Convention, is_embedded
 from depthjax.commands.refine import Align, Options, Scale
-from depthjax.commands.work import folders
+from depthjax.commands.work import folders, pairs
 from depthjax.files import atomic, colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.pipelines import depth as depth_lib
@@ -55,7 +55,8 @@ def run(options: Options) -> None:
     load=lambda: functools.partial(_refine_one, _job(options), tuple(sources)),
     check=functools.partial(_check_output, options),
     ending=lambda _: f'.{options.ending}',
-    kind=folders.DEPTH_MAP if options.photo is None else folders.PHOTOGRAPH,
+    kind=pairs.DEPTH_MAP if options.photo is None else pairs.PHOTOGRAPH,
+    resume=options.resume,
   )
 
 
@@ -78,7 +79,9 @@ def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bo
   """Refines one map; `paths` are those of `names` (photo, low, high), then the result."""
   *sources, output = paths
   of, options = dict(zip(names, sources, strict=True)), job.options
-  photo = images.read_image(of['photo']) if 'photo' in of else None
+  photo = None
+  if 'photo' in of:
+    photo = images.read_image(of['photo'], max_pixels=options.max_megapixels * 10**6)
   low = _read(of['low'], options.convention, options, photo) if 'low' in of else None
   if is_embedded(options.depth):
     low = _read(of['photo'], options.convention, options, photo, embedded=True)
@@ -104,6 +107,7 @@ def _read(
 ) -> Map:
   """Reads a depth map at its own size; its aspect ratio must be that of the photograph."""
   fields = {'invalid': options.invalid, 'channel': options.channel, 'embedded': embedded}
+  fields['max_pixels'] = options.max_megapixels * 10**6
   read = depth_files.read_depth(path, convention=convention.value, **fields)
   convention = Convention(read.convention)
   if photo is not None:
@@ -167,8 +171,9 @@ def _preview(output: pathlib.Path) -> pathlib.Path:
   return output.with_name(f'{output.stem}.preview.png')
 
 
-def _check_output(options: Options, output: pathlib.Path) -> None:
-  """Refuses an output that cannot be written, before any work."""
-  atomic.check_output(output, depth_files.EXTENSIONS)
+def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
+  """Refuses an output that cannot be written, before any work; returns what would be written."""
+  outputs = [atomic.check_output(output, depth_files.EXTENSIONS)]
   if options.preview:
-    atomic.check_output(_preview(output), ('.png',))
+    outputs.append(atomic.check_output(_preview(output), ('.png',)))
+  return outputs

@@ -10,9 +10,9 @@ from rich import progress
 
 from depthjax.commands import runner
 from depthjax.commands.options import Method
-from depthjax.commands.refocus import APERTURE, Focus, Options, Sweep
+from depthjax.commands.refocus import APERTURE, FPS, FRAMES, Focus, Options, Sweep
 from depthjax.commands.work import folders
-from depthjax.files import atomic, images, video
+from depthjax.files import atomic, endings, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines.refocus import refocus as refocus_lib
@@ -26,6 +26,7 @@ def run(options: Options) -> None:
     load=lambda: functools.partial(_refocus_one, options, _learned(options)),
     check=functools.partial(_check_output, options),
     ending=functools.partial(_ending, options),
+    resume=options.resume,
   )
 
 
@@ -35,17 +36,13 @@ def _refocus_one(
   """Renders one photograph or animation."""
   photo, *depths, output = paths
   depth = depths[0] if depths else photo  # It may be inside.
-  # Videos are sRGB; a picture keeps its colour profile and EXIF.
-  if options.animate:
-    picture, beside = images.read_image(photo), None
-  else:
-    picture, beside = images.read_photo(photo)
-  shape = picture.shape[:2]
-  convention, invalid = options.convention.value, options.invalid
-  fields = {'channel': options.channel, 'embedded': not depths}
-  read = depth_files.read_depth(
-    depth, convention=convention, shape=shape, invalid=invalid, **fields
-  )
+  # Videos are sRGB without alpha; a picture keeps its colour profile, alpha and metadata.
+  limit, animate = options.max_megapixels * 10**6, options.animate is not None
+  given = images.read_photo(photo, max_pixels=limit, srgb=animate)
+  picture, shape = given.image, given.image.shape[:2]
+  fields = {'invalid': options.invalid, 'max_pixels': limit, 'channel': options.channel}
+  fields['embedded'] = not depths
+  read = depth_files.read_depth(depth, convention=options.convention.value, shape=shape, **fields)
   at, radius = _disparity(options.in_focus(), read.disparity), options.radius
   if radius is None:
     aperture = APERTURE if options.aperture is None else options.aperture
@@ -59,12 +56,15 @@ def _refocus_one(
   render = functools.partial(refocus_lib.refocus, picture, read.disparity, **fields)
   if options.animate is None:
     result = render(focus=at, radius=radius)
-    images.write_image(output, result, bits=options.bits, metadata=beside)
+    bits = options.bits or endings.bits_for(output, given.bits)
+    images.write_image(output, result, bits=bits, metadata=given.metadata, alpha=given.alpha)
   else:
     # Closed here, because the garbage collector may run in the progress bar's thread, which would
     # then wait for itself.
     with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
-      video.write_animation(output, frames, options.fps)
+      video.write_animation(output, frames, options.fps or FPS)
+    if given.alpha is not None:
+      print(f'{photo}: an animation holds no alpha, which is dropped')
   if read.resized:
     print(f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels')
   print(f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels')
@@ -73,10 +73,11 @@ def _refocus_one(
 def _animation(
   options: Options, focus: float, radius: float, render: Callable, show: bool
 ) -> Generator[np.ndarray, None, None]:
+  count = options.frames or FRAMES
   if options.animate is Sweep.focus:
-    steps = [(at, radius) for at in refocus_lib.focus_sweep(options.frames)]
+    steps = [(at, radius) for at in refocus_lib.focus_sweep(count)]
   else:
-    steps = [(focus, size) for size in refocus_lib.aperture_sweep(options.frames, radius)]
+    steps = [(focus, size) for size in refocus_lib.aperture_sweep(count, radius)]
   for at, size in progress.track(steps, description='rendering', disable=not show):
     yield render(focus=at, radius=size)
 
@@ -101,18 +102,16 @@ def _learned(options: Options) -> refocus_lib.Learned | None:
 
 def _ending(options: Options, photo: pathlib.Path) -> str:
   """The ending of a result in a folder: that of the photograph if it supports the bits."""
-  if options.animate:
-    return '.mp4'
-  own = photo.suffix.lower()
-  return own if options.bits == 8 or own in ('.png', '.tif', '.tiff') else '.png'
+  return '.mp4' if options.animate else endings.result_ending(photo, options.bits)
 
 
-def _check_output(options: Options, output: pathlib.Path) -> None:
-  """Refuses an output that cannot be written, before any work."""
+def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
+  """Refuses an output that cannot be written, before any work; returns what would be written."""
   is_video = output.suffix.lower() in video.EXTENSIONS
   if options.animate and not is_video:
     raise InputError(output, 'cannot be an animation', 'a name ending in .mp4 or .gif')
   if is_video and not options.animate:
     raise InputError(output, 'would be an animation', '--animate=focus or --animate=aperture')
   atomic.check_output(output, video.EXTENSIONS if is_video else images.EXTENSIONS)
-  images.check_bits(output, options.bits)
+  endings.check_bits(output, options.bits or 8)
+  return [output]
