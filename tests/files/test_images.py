@@ -192,7 +192,7 @@ def test_other_files_are_refused(tmp_path, photo, monkeypatch):
   monkeypatch.setitem(sys.modules, 'pillow_heif', None)
   refused(lambda: read_image(path), path, 'needs the package pillow-heif', 'depthjax[heif]')
   (tmp_path / 'a.CR3').write_bytes(b'\0\0\0\x18ftypcrx ' + bytes(20))
-  refused(lambda: read_image(tmp_path / 'a.CR3'), 'not an image', 'a photo developed from it')
+  refused(lambda: read_image(tmp_path / 'a.CR3'), 'raw data', 'a photo developed from it')
   Image.fromarray(photo[..., 0]).save(tmp_path / 'a.tif')
   refused(lambda: read_image(tmp_path / 'a.tif'), 'a.tif', 'float32', '8- or 16-bit')
   np.testing.assert_array_equal(read_pixels(tmp_path / 'a.tif'), photo[..., 0])
