@@ -101,16 +101,16 @@ def refocus(
   if largest == 0:
     return photo
   if learned is None:
-    return np.clip(classical.render(photo, defocus, limit), 0, 1)
+    return np.clip(classical.render(photo, defocus), 0, 1)
   count = learned_lib.doublings(photo.shape[:2], limit, learned.radius)
   fraction = None
   if hybrid:
     fraction = hybrid_lib.fraction(disparity, defocus, count, learned.radius)
     if not fraction.any():
-      return np.clip(classical.render(photo, defocus, limit), 0, 1)
+      return np.clip(classical.render(photo, defocus), 0, 1)
   result = np.clip(learned_lib.render(learned, photo, defocus, count), 0, 1)
   if fraction is not None:
-    result = hybrid_lib.mix(classical.render(photo, defocus, limit), result, fraction)
+    result = hybrid_lib.mix(classical.render(photo, defocus), result, fraction)
   if largest < 1:
     # Without any blur the network does not return exactly the photograph, so fade to it.
     result = hybrid_lib.mix(photo, result, np.float32(largest))

@@ -99,7 +99,7 @@ def test_a_plane_is_blurred_by_its_disc_after_three_doublings(radius):
   photo = np.asarray(jax.image.resize(noise[::4, ::4], noise.shape, 'cubic')).clip(0, 1)
   defocus = np.full((h, w, 1), -radius, np.float32)
   result = learned_lib.render(_initial(), photo, defocus, count)
-  expected = classical.render(photo, defocus, radius)
+  expected = classical.render(photo, defocus)
   error, change = (np.abs(x - expected)[24:-24, 24:-24].mean() for x in (result, photo))
   assert error < 0.2 * change
 
