@@ -3,10 +3,11 @@
 import contextlib
 import functools
 import pathlib
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
-from rich import progress
+from rich import console, progress
 
 from depthjax.commands import runner
 from depthjax.commands.options import Method
@@ -16,6 +17,9 @@ from depthjax.files import atomic, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines.refocus import refocus as refocus_lib
+
+# Seconds after which the progress of a single picture is shown.
+_PATIENCE = 3
 
 
 def run(options: Options) -> None:
@@ -48,21 +52,47 @@ def _refocus_one(
     radius = refocus_lib.radius_of(aperture, shape)
   # A moving focus is at both ends of the range.
   moves = options.animate is Sweep.focus
-  largest = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
+  blur = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
+  largest = min(blur, refocus_lib.largest_radius(shape, learned))
+  radius *= largest / blur if blur else 1
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
   fields['sweep'] = largest if options.animate else None
   render = functools.partial(refocus_lib.refocus, picture, read.disparity, **fields)
   if options.animate is None:
-    result = render(focus=at, radius=radius)
+    with _progress(show) as done:
+      result = render(focus=at, radius=radius, done=done)
     images.write_image(output, result, bits=options.bits, metadata=beside)
   else:
     # Closed here, because the garbage collector may run in the progress bar's thread, which would
     # then wait for itself.
     with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
       video.write_animation(output, frames, options.fps)
+  size = f'{shape[1]} x {shape[0]} pixels'
   if read.resized:
-    print(f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels')
-  print(f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels')
+    print(f'{depth}: resized to the photograph, {size}')
+  limited = f' ({blur:.1f} is too large for {size})' if largest < blur else ''
+  print(
+    f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels{limited}'
+  )
+
+
+@contextlib.contextmanager
+def _progress(show: bool) -> Iterator[Callable[[float], None]]:
+  """A bar on a terminal once the work takes long; yields a function that advances it."""
+  screen, begin = console.Console(stderr=True), time.monotonic()
+  hidden = not (show and screen.is_interactive)
+  bar = progress.Progress(console=screen, transient=True, disable=hidden)
+  task = bar.add_task('rendering', total=1)
+
+  def done(fraction: float) -> None:
+    bar.advance(task, fraction)
+    if time.monotonic() - begin > _PATIENCE:
+      bar.start()
+
+  try:
+    yield done
+  finally:
+    bar.stop()
 
 
 def _animation(

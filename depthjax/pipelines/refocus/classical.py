@@ -10,15 +10,15 @@ weight, 0 where a pixel is of another level, and the radius; sums are [h w 4]: l
 """
 
 import functools
-import itertools
 import math
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from depthjax.ops import colour, resize, scatter
+from depthjax.pipelines import tiles
 
 # Result size of a tile in pixels, even, such that its sums fit into the cache of a CPU.
 _CORE = 256
@@ -30,81 +30,85 @@ _LIMITS = (2, 4, 8, LARGEST)
 _REDUCED = 512
 
 
-def render(photo: np.ndarray, defocus: np.ndarray, core: int = _CORE) -> np.ndarray:
+def render(
+  photo: np.ndarray,
+  defocus: np.ndarray,
+  core: int = _CORE,
+  *,
+  wanted: np.ndarray | None = None,
+  done: Callable[[float], None] = lambda _: None,
+) -> np.ndarray:
   """Spreads every pixel over its circle of confusion, in linear light.
 
   Args:
     photo: sRGB in [0, 1], float32 [h w 3].
     defocus: signed blur radius in pixels [h w 1].
     core: result size of a tile in pixels, even.
+    wanted: pixels that are needed, bool [h w 1]; tiles without any are left 0. Default: all.
+    done: called after every tile with its fraction of the work.
 
   Returns:
     sRGB float32 [h w 3].
   """
-  count = max(0, math.ceil(math.log2(max(float(np.abs(defocus).max()), 1) / LARGEST)))
+  levels = _reduced(photo, defocus)
+  total = sum(len(list(tiles.corners(x.shape, core))) for x in (photo, *levels))
+  step = functools.partial(done, 1 / total)
   sums = None
-  for sources in reversed(_reduced(photo, defocus, count)):
-    sums = _level(sources, sums, core)
-  (h, w), margin = photo.shape[:2], LARGEST + 1
-  result = np.empty(photo.shape, np.float32)
-  for row, column in _corners((h, w), core):
-    part = _window(photo, row, column, core, margin)
-    blur = _window(defocus, row, column, core, margin, constant_values=np.nan)
-    tile = _encoded(_tile(np.asarray(_sources(part, blur)), sums, row, column, core))
-    result[row : row + core, column : column + core] = np.asarray(tile)[: h - row, : w - column]
+  for sources in reversed(levels):
+    sums = _level(sources, sums, core, step)
+  result = np.zeros(photo.shape, np.float32)
+  for corner in tiles.corners(photo.shape, core):
+    part = result[*(slice(start, start + core) for start in corner)]
+    if wanted is None or wanted[*(slice(start, start + core) for start in corner)].any():
+      window = functools.partial(tiles.window, corner=corner, core=core, margin=LARGEST + 1)
+      sources = _sources(window(photo), window(defocus, constant_values=np.nan))
+      tile = _encoded(_tile(np.asarray(sources), sums, corner, core))
+      part[:] = np.asarray(tile)[: part.shape[0], : part.shape[1]]
+    step()
   return result
 
 
-def _corners(shape: tuple[int, ...], core: int) -> Any:
-  return itertools.product(*(range(0, n, core) for n in shape[:2]))
-
-
-def _window(
-  x: np.ndarray, row: int, column: int, core: int, margin: int, **padding: Any
+def _level(
+  sources: np.ndarray, coarser: np.ndarray | None, core: int, step: Callable[[], None]
 ) -> np.ndarray:
-  """A tile of [h w c] with a margin, padded outside the frame: [core + 2 margin, ..., c]."""
-  starts = row - margin, column - margin
-  size = core + 2 * margin
-  outside = [
-    (max(-start, 0), max(start + size - n, 0)) for start, n in zip(starts, x.shape, strict=False)
-  ]
-  return np.pad(x[*(slice(max(s, 0), s + size) for s in starts)], (*outside, (0, 0)), **padding)
-
-
-def _level(sources: np.ndarray, coarser: np.ndarray | None, core: int) -> np.ndarray:
   """Sums at a level: those of its own sources and of `coarser`, the sums at half its size."""
   result = np.empty((*sources.shape[:2], 4), np.float32)
-  for row, column in _corners(sources.shape, core):
-    kept = np.s_[row : row + core, column : column + core]
-    tile = _tile(_window(sources, row, column, core, LARGEST + 1), coarser, row, column, core)
-    result[kept] = np.asarray(tile)[: len(result) - row, : result.shape[1] - column]
+  for corner in tiles.corners(sources.shape, core):
+    tile = _tile(tiles.window(sources, corner, core, LARGEST + 1), coarser, corner, core)
+    part = result[*(slice(start, start + core) for start in corner)]
+    part[:] = np.asarray(tile)[: part.shape[0], : part.shape[1]]
+    step()
   return result
 
 
-def _tile(window: np.ndarray, coarser: np.ndarray | None, row: int, column: int, core: int) -> Any:
+def _tile(
+  window: np.ndarray, coarser: np.ndarray | None, corner: tuple[int, int], core: int
+) -> jax.Array:
   """Sums of a tile, from its sources and a margin."""
   radius = window[..., 4].max()
-  limit = next((limit for limit in _LIMITS if radius <= limit), LARGEST)
+  limit = next(limit for limit in _LIMITS if radius <= limit)
   inner = slice(LARGEST - limit, len(window) - LARGEST + limit)
   if coarser is None:
     below = np.zeros((core // 2 + 2, core // 2 + 2, 4), np.float32)
   else:
-    below = _window(coarser, row // 2, column // 2, core // 2, 1, mode='edge')
+    row, column = corner
+    below = tiles.window(coarser, (row // 2, column // 2), core // 2, 1, mode='edge')
   return _sums(window[inner, inner], below, limit=limit)
 
 
-def _reduced(photo: np.ndarray, defocus: np.ndarray, count: int) -> list[np.ndarray]:
+def _reduced(photo: np.ndarray, defocus: np.ndarray) -> list[np.ndarray]:
   """The sources of each level above 0."""
+  count = max(0, math.ceil(math.log2(max(float(np.abs(defocus).max()), 1) / LARGEST)))
   h, w = photo.shape[:2]
   size = max(_REDUCED, 2**count)
   shapes = [(-(-h // 2**k), -(-w // 2**k)) for k in range(1, count + 1)]
   result = [np.empty((*shape, 5), np.float32) for shape in shapes]
-  for row, column in _corners((h, w), size) if count else ():
-    part = _window(photo, row, column, size, 0)
-    blur = _window(defocus, row, column, size, 0, constant_values=np.nan)
-    for k, sources in enumerate(_levels(part, blur, count=count), 1):
-      into = result[k - 1][row >> k : row + size >> k, column >> k : column + size >> k]
-      into[:] = np.asarray(sources)[: into.shape[0], : into.shape[1]]
+  for corner in tiles.corners((h, w), size) if count else ():
+    blur = tiles.window(defocus, corner, size, constant_values=np.nan)
+    levels = _levels(tiles.window(photo, corner, size), blur, count=count)
+    for k, (full, sources) in enumerate(zip(result, levels, strict=True), 1):
+      part = full[*(slice(start >> k, start + size >> k) for start in corner)]
+      part[:] = np.asarray(sources)[: part.shape[0], : part.shape[1]]
   return result
 
 

@@ -9,8 +9,10 @@ import importlib.resources
 import itertools
 import math
 import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,7 +32,10 @@ STRIDE = 8
 UNET_RADIUS = (38, 45)
 # Result size of a tile in pixels of the lower level. With the release preset, peak memory is 1.3 GB
 # for 2048 x 1365 pixels, and 2.6 GB for 24 megapixels (0.6 of it the photograph and its result).
-_CORE = 288
+_CORE = 280
+# Network inputs smaller than a tile are padded to multiples of this, so that few programs are
+# compiled for pictures of many sizes.
+_BUCKET = 128
 
 
 class Learned(NamedTuple):
@@ -39,6 +44,14 @@ class Learned(NamedTuple):
   model: LensBlur
   variables: dict[str, Any]
   radius: int  # Largest blur radius in pixels of the lowest level: `render.radius` of the run.
+
+
+class _Tile(NamedTuple):
+  """A tile of an upsampled level: slices of rows and of columns in its lower level."""
+
+  outer: tuple[slice, ...]  # Input of the U-Net.
+  inner: tuple[slice, ...]  # Input of the head: the result and a margin.
+  part: tuple[slice, ...]  # Result.
 
 
 def load(path: str | os.PathLike) -> Learned:
@@ -67,17 +80,33 @@ def doublings(shape: tuple[int, int], radius: float, largest: int) -> int:
   """
   usual = round(math.log2(max(shape) / _LONG_SIDE))
   needed = math.ceil(math.log2(radius / largest) - 1e-6)
-  most = max(0, math.floor(math.log2(min(shape) / _SMALLEST)))
+  most = _most_doublings(shape)
   if needed > most:
     raise ValueError(
       f'a blur radius of {radius:.4g} pixels is too large for a photograph of '
-      f'{shape[1]} x {shape[0]}; at most {largest * 2**most} pixels'
+      f'{shape[1]} x {shape[0]}; at most {largest_radius(shape, largest)} pixels'
     )
   return max(0, needed, min(usual, most))
 
 
+def largest_radius(shape: tuple[int, int], largest: int) -> int:
+  """The largest radius that `doublings` allows."""
+  return largest * 2 ** _most_doublings(shape)
+
+
+def _most_doublings(shape: tuple[int, int]) -> int:
+  return max(0, math.floor(math.log2(min(shape) / _SMALLEST)))
+
+
 def render(
-  learned: Learned, photo: np.ndarray, defocus: np.ndarray, count: int, core: int = _CORE
+  learned: Learned,
+  photo: np.ndarray,
+  defocus: np.ndarray,
+  count: int,
+  core: int = _CORE,
+  *,
+  wanted: np.ndarray | None = None,
+  done: Callable[[float], None] = lambda _: None,
 ) -> np.ndarray:
   """Blurs the lowest level of a pyramid, then upsamples it guided by each higher level.
 
@@ -87,6 +116,8 @@ def render(
     defocus: signed blur radius in pixels [h w 1].
     count: doublings from the lowest level to the photograph.
     core: result size of a tile in pixels of the lower level, a multiple of 8.
+    wanted: bool [h w 1]; without a True pixel, a tile may be left 0. Default: all are rendered.
+    done: called after each step with its fraction of the work.
 
   Returns:
     sRGB float32 [h w 3], not clipped.
@@ -97,43 +128,98 @@ def render(
   padding = ((0, -h % multiple), (0, -w % multiple), (0, 0))
   images, signed = _pyramid(np.pad(photo, padding, 'edge'), np.pad(defocus, padding, 'edge'), count)
   signed = [x / np.float32(2**count * learned.radius) for x in signed]
+  margin = _head_radius(learned.model)
+  every = _tiles([x.shape for x in images[:-1]], margin, core, wanted)
+  step = functools.partial(done, 1 / (1 + sum(map(len, every))))
   blur, upsample = compiled(learned.model)
-  blurred = np.asarray(blur(learned.variables, images[0][None], signed[0][None])[0])
+  # The maximum of the padded defocus is the same, since the padding is symmetric.
+  lowest = images[0].shape
+  frame = [slice(0, _bucket(n)) for n in lowest[:2]]
+  image, low_defocus = (_cropped(x[0], frame) for x in (images, signed))
+  blurred = np.asarray(blur(learned.variables, image[None], low_defocus[None])[0])
+  near = np.asarray(_nearby(low_defocus, radius=learned.radius))
+  blurred, near = (x[: lowest[0], : lowest[1]] for x in (blurred, near))
+  step()
   upsample = functools.partial(upsample, learned.variables)
-  margin, near = _head_radius(learned.model), _nearby(signed[0], radius=learned.radius)
-  for i in range(count):
+  for i, found in enumerate(every):
     prior = _prior_inputs(signed[i], near, radius=learned.radius, scale=2**i)
     low = np.concatenate([images[i], np.clip(blurred, 0, 1), signed[i], prior], axis=-1)
-    blurred = _doubled(upsample, low, images[i + 1], margin, core)
+    blurred = _doubled(upsample, low, images[i + 1], found, step)
   return blurred[:h, :w]
 
 
-def _doubled(upsample, low: np.ndarray, guide: np.ndarray, margin: int, core: int) -> np.ndarray:
+def _doubled(
+  upsample: Callable[..., jax.Array],
+  low: np.ndarray,
+  guide: np.ndarray,
+  found: Sequence[_Tile],
+  step: Callable[[], None],
+) -> np.ndarray:
   """Upsamples by two: `low` [h w 9] and `guide` [2h 2w 3] -> the blurred picture [2h 2w 3]."""
-  # Receptive fields rounded up to the U-Net's grid.
-  before, after = (-(-(margin + radius) // STRIDE) * STRIDE for radius in UNET_RADIUS)
-  rows, columns = (tiles.spans(n, core, before, after, STRIDE) for n in low.shape[:2])
-  result = np.empty(guide.shape, np.float32)
-  for tile in itertools.product(rows, columns):
-    outer, inner, parts = [], [], []
-    for span, n in zip(tile, low.shape[:2], strict=True):
-      single = span.stop - span.start == n
-      size = n if single else core + before + after
-      outer.append(slice(span.outer, span.outer + size))
-      # Input of the head: the result and a margin, of constant size, within the frame.
-      size = n if single else core + 2 * margin
-      start = min(max(span.start - margin, 0), n - size)
-      inner.append(slice(start, start + size))
-      parts.append(slice(span.start, span.stop))
+  result = np.zeros(guide.shape, np.float32)
+  for outer, inner, part in found:
     corner = tuple(i.start - o.start for i, o in zip(inner, outer, strict=True))
-    image, blurred, defocus, prior = np.split(low[*outer][None], (3, 6, 7), axis=-1)
-    made = upsample(image, blurred, defocus, guide[*_twice(inner)][None], corner, prior)
-    kept = [slice(p.start - i.start, p.stop - i.start) for p, i in zip(parts, inner, strict=True)]
-    result[*_twice(parts)] = np.asarray(made[0])[*_twice(kept)]
+    whole = _cropped(low, outer)[None]
+    image, blurred, defocus, prior = np.split(whole, (3, 6, 7), axis=-1)
+    sharp = _cropped(guide, _twice(inner))[None]
+    made = np.asarray(upsample(image, blurred, defocus, sharp, corner, prior)[0])
+    into = result[*_twice(part)]
+    row, column = (2 * (p.start - i.start) for p, i in zip(part, inner, strict=True))
+    into[:] = made[row : row + into.shape[0], column : column + into.shape[1]]
+    step()
   return result
 
 
-def _twice(slices: list[slice]) -> list[slice]:
+def _tiles(
+  shapes: Sequence[tuple[int, ...]], margin: int, core: int, wanted: np.ndarray | None
+) -> list[list[_Tile]]:
+  """The tiles of each level, the lowest first, by the shape [h w ...] before upsampling.
+
+  Without `wanted` these are all tiles; with it those that contain one of its pixels, and those on
+  which they depend.
+  """
+  result = []
+  for shape in reversed(shapes):
+    rows, columns = (_spans(n, margin, core) for n in shape[:2])
+    found = [_Tile(*zip(*pair, strict=True)) for pair in itertools.product(rows, columns)]
+    if wanted is not None:
+      found = [tile for tile in found if wanted[*_twice(tile.part)].any()]
+      wanted = np.zeros(shape[:2], bool)
+      for tile in found:
+        wanted[*tile.outer] = True
+    result.append(found)
+  return result[::-1]
+
+
+def _spans(length: int, margin: int, core: int) -> Iterator[tuple[slice, slice, slice]]:
+  """The tiles of an axis: outer, inner and part."""
+  # Receptive fields rounded up to the U-Net's grid.
+  around = [-(-(margin + radius) // STRIDE) * STRIDE for radius in UNET_RADIUS]
+  size = core + sum(around)
+  length = _bucket(length) if length <= size else length
+  for span in tiles.spans(length, core, *around, STRIDE):
+    single = span.stop - span.start == length
+    inner = length if single else core + 2 * margin
+    start = min(max(span.start - margin, 0), length - inner)
+    yield (
+      slice(span.outer, span.outer + (length if single else size)),
+      slice(start, start + inner),
+      slice(span.start, span.stop),
+    )
+
+
+def _bucket(length: int) -> int:
+  return -(-length // _BUCKET) * _BUCKET
+
+
+def _cropped(x: np.ndarray, part: Sequence[slice]) -> np.ndarray:
+  """A part of [h w c], which may end beyond it, padded symmetrically."""
+  x = x[*part]
+  sizes = [(0, s.stop - s.start - n) for s, n in zip(part, x.shape, strict=False)]
+  return np.pad(x, (*sizes, (0, 0)), 'symmetric')
+
+
+def _twice(slices: Sequence[slice]) -> list[slice]:
   return [slice(2 * part.start, 2 * part.stop) for part in slices]
 
 
@@ -151,10 +237,17 @@ def _pyramid(
   """Photograph and defocus at every level, the smallest first; averaged in linear light."""
   images, signed, light = [photo], [defocus], photo
   for i in range(count):
-    light, image = (np.asarray(x) for x in _halved(light, decode=i == 0))
+    halved = functools.partial(_halved, decode=i == 0)
+    light, image, half = tiles.blockwise(halved, light, signed[-1], factor=2)
     images.append(image)
-    signed.append(np.asarray(_half(signed[-1])))
+    signed.append(half)
   return images[::-1], signed[::-1]
+
+
+@functools.partial(jax.jit, static_argnames='decode')
+def _halved(light: jax.Array, defocus: jax.Array, decode: bool) -> tuple[jax.Array, ...]:
+  light = resize.downsample(colour.srgb_to_linear(light) if decode else light, 2)
+  return light, colour.linear_to_srgb(light), resize.downsample(defocus, 2)
 
 
 @functools.partial(jax.jit, static_argnames='radius')
@@ -162,19 +255,16 @@ def _nearby(defocus: jax.Array, radius: int) -> jax.Array:
   return discs.nearby_defocus(jnp.asarray(defocus)[None], radius)[0]
 
 
-@functools.partial(jax.jit, static_argnames=('radius', 'scale'))
-def _prior_inputs(defocus: jax.Array, near: jax.Array, radius: int, scale: int) -> jax.Array:
+def _prior_inputs(defocus: np.ndarray, near: np.ndarray, radius: int, scale: int) -> np.ndarray:
   """Inputs of the upsampler's prior at `scale` times the lowest level, of which `near` is."""
-  return discs.prior_inputs(defocus, resize.upsample(near, defocus.shape[:2]), radius, scale)
+  near = cv2.resize(near, defocus.shape[1::-1], interpolation=cv2.INTER_LINEAR)[..., None]
+  function = functools.partial(_compiled_prior_inputs, radius=radius, scale=np.float32(scale))
+  return tiles.blockwise(function, defocus, near)[0]
 
 
-@functools.partial(jax.jit, static_argnames='decode')
-def _halved(light: jax.Array, decode: bool) -> tuple[jax.Array, jax.Array]:
-  light = resize.downsample(colour.srgb_to_linear(light) if decode else light, 2)
-  return light, colour.linear_to_srgb(light)
-
-
-_half = jax.jit(functools.partial(resize.downsample, factor=2))
+@functools.partial(jax.jit, static_argnames='radius')
+def _compiled_prior_inputs(*maps: jax.Array, radius: int, scale: jax.Array) -> tuple[jax.Array]:
+  return (discs.prior_inputs(*maps, radius, scale),)
 
 
 @functools.cache
