@@ -26,16 +26,13 @@ _CORE = 256
 LARGEST = 16
 # Radii that programs are compiled for: a tile uses the smallest that is enough.
 _LIMITS = (2, 4, 8, LARGEST)
-# Side in pixels of the parts of a photograph that are reduced one by one, a power of two.
-_REDUCED = 512
+_MARGIN = LARGEST + 1
 
 
 def render(
   photo: np.ndarray,
   defocus: np.ndarray,
   core: int = _CORE,
-  *,
-  wanted: np.ndarray | None = None,
   done: Callable[[float], None] = lambda _: None,
 ) -> np.ndarray:
   """Spreads every pixel over its circle of confusion, in linear light.
@@ -44,39 +41,31 @@ def render(
     photo: sRGB in [0, 1], float32 [h w 3].
     defocus: signed blur radius in pixels [h w 1].
     core: result size of a tile in pixels, even.
-    wanted: pixels that are needed, bool [h w 1]; tiles without any are left 0. Default: all.
-    done: called after every tile with its fraction of the work.
+    done: called after each tile with its fraction of the work.
 
   Returns:
     sRGB float32 [h w 3].
   """
-  levels = _reduced(photo, defocus)
-  total = sum(len(list(tiles.corners(x.shape, core))) for x in (photo, *levels))
-  step = functools.partial(done, 1 / total)
+  count = math.ceil(math.log2(max(float(np.abs(defocus).max()) / LARGEST, 1)))
+  reduce = functools.partial(_reduced, count=count)
+  levels = tiles.blockwise(reduce, photo, defocus, constant_values=np.nan) if count else []
+  step = functools.partial(
+    done, 1 / sum(len(tiles.corners(x.shape, core)) for x in (photo, *levels))
+  )
   sums = None
   for sources in reversed(levels):
-    sums = _level(sources, sums, core, step)
-  result = np.zeros(photo.shape, np.float32)
+    coarser, sums = sums, np.empty((*sources.shape[:2], 4), np.float32)
+    for corner in tiles.corners(sources.shape, core):
+      window = tiles.window(sources, corner, core, _MARGIN)
+      tiles.put(sums, corner, _tile(window, coarser, corner, core))
+      step()
+  result = np.empty(photo.shape, np.float32)
   for corner in tiles.corners(photo.shape, core):
-    part = result[*(slice(start, start + core) for start in corner)]
-    if wanted is None or wanted[*(slice(start, start + core) for start in corner)].any():
-      window = functools.partial(tiles.window, corner=corner, core=core, margin=LARGEST + 1)
-      sources = _sources(window(photo), window(defocus, constant_values=np.nan))
-      tile = _encoded(_tile(np.asarray(sources), sums, corner, core))
-      part[:] = np.asarray(tile)[: part.shape[0], : part.shape[1]]
-    step()
-  return result
-
-
-def _level(
-  sources: np.ndarray, coarser: np.ndarray | None, core: int, step: Callable[[], None]
-) -> np.ndarray:
-  """Sums at a level: those of its own sources and of `coarser`, the sums at half its size."""
-  result = np.empty((*sources.shape[:2], 4), np.float32)
-  for corner in tiles.corners(sources.shape, core):
-    tile = _tile(tiles.window(sources, corner, core, LARGEST + 1), coarser, corner, core)
-    part = result[*(slice(start, start + core) for start in corner)]
-    part[:] = np.asarray(tile)[: part.shape[0], : part.shape[1]]
+    parts = (
+      tiles.window(x, corner, core, _MARGIN, constant_values=np.nan) for x in (photo, defocus)
+    )
+    window = np.asarray(_sources(*parts, -1, LARGEST))
+    tiles.put(result, corner, _encoded(_tile(window, sums, corner, core)))
     step()
   return result
 
@@ -84,52 +73,32 @@ def _level(
 def _tile(
   window: np.ndarray, coarser: np.ndarray | None, corner: tuple[int, int], core: int
 ) -> jax.Array:
-  """Sums of a tile, from its sources and a margin."""
+  """Sums of a tile: those of the sources in its window, and of `coarser`, at half the size."""
   radius = window[..., 4].max()
   limit = next(limit for limit in _LIMITS if radius <= limit)
   inner = slice(LARGEST - limit, len(window) - LARGEST + limit)
   if coarser is None:
     below = np.zeros((core // 2 + 2, core // 2 + 2, 4), np.float32)
   else:
-    row, column = corner
-    below = tiles.window(coarser, (row // 2, column // 2), core // 2, 1, mode='edge')
+    below = tiles.window(coarser, [start // 2 for start in corner], core // 2, 1, mode='edge')
   return _sums(window[inner, inner], below, limit=limit)
 
 
-def _reduced(photo: np.ndarray, defocus: np.ndarray) -> list[np.ndarray]:
-  """The sources of each level above 0."""
-  count = max(0, math.ceil(math.log2(max(float(np.abs(defocus).max()), 1) / LARGEST)))
-  h, w = photo.shape[:2]
-  size = max(_REDUCED, 2**count)
-  shapes = [(-(-h // 2**k), -(-w // 2**k)) for k in range(1, count + 1)]
-  result = [np.empty((*shape, 5), np.float32) for shape in shapes]
-  for corner in tiles.corners((h, w), size) if count else ():
-    blur = tiles.window(defocus, corner, size, constant_values=np.nan)
-    levels = _levels(tiles.window(photo, corner, size), blur, count=count)
-    for k, (full, sources) in enumerate(zip(result, levels, strict=True), 1):
-      part = full[*(slice(start >> k, start + size >> k) for start in corner)]
-      part[:] = np.asarray(sources)[: part.shape[0], : part.shape[1]]
-  return result
-
-
 @functools.partial(jax.jit, static_argnames='count')
-def _levels(photo: jax.Array, defocus: jax.Array, count: int) -> list[jax.Array]:
-  """The sources of levels 1 to `count`, from a part of the photograph."""
+def _reduced(photo: jax.Array, defocus: jax.Array, count: int) -> list[jax.Array]:
+  """The sources of levels 1 to `count`, from a block of the photograph."""
   result = []
   for k in range(1, count + 1):
-    most = LARGEST * 2**k if k < count else np.inf
-    sources = resize.downsample(_sources(photo, defocus, LARGEST * 2 ** (k - 1), most), 2**k)
-    light, weight, radius = jnp.split(sources, (3, 4), axis=-1)
+    sources = _sources(photo, defocus, LARGEST * 2 ** (k - 1), LARGEST * 2**k)
+    light, weight, radius = jnp.split(resize.downsample(sources, 2**k), (3, 4), axis=-1)
     radius = jnp.minimum(radius / jnp.maximum(weight, 1e-9) / 2**k, LARGEST)
     result.append(jnp.concatenate([light, weight, radius], axis=-1))
   return result
 
 
 @jax.jit
-def _sources(
-  photo: jax.Array, defocus: jax.Array, least: float = -1.0, most: float = LARGEST
-) -> jax.Array:
-  """The pixels whose radius is in (least, most]; NaN is outside the frame."""
+def _sources(photo: jax.Array, defocus: jax.Array, least: float, most: float) -> jax.Array:
+  """The pixels whose radius is in (least, most]; outside the frame it is NaN."""
   radius = jnp.abs(defocus)
   parts = [colour.srgb_to_linear(photo), jnp.ones_like(radius), radius]
   return jnp.where((radius > least) & (radius <= most), jnp.concatenate(parts, axis=-1), 0)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from depthjax.ops import colour
+from depthjax.ops import colour, resize
 from depthjax.pipelines import tiles
 
 # Range of normalised disparity in 3 x 3 pixels of the lowest level: up to the first value there is
@@ -37,29 +37,34 @@ def fraction(disparity: np.ndarray, defocus: np.ndarray, count: int, limit: floa
     count: doublings from the lowest level to the picture.
     limit: largest blur radius in pixels of the lowest level.
   """
-  shape, scale = disparity.shape[:2], 2**count
-  padding = tuple((0, -n % scale) for n in shape)
-  padded = [np.pad(x[..., 0], padding, 'edge') for x in (disparity, np.abs(defocus))]
-  size = padded[0].shape[1] // scale, padded[0].shape[0] // scale
-  low = [cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in padded]
+  scale = 2**count
+  low = tiles.blockwise(functools.partial(_reduced, scale=scale), disparity, defocus)
+  h, w = low[0].shape[:2]
   # Few programs for pictures of many sizes. There is no edge in the padding.
-  bucket = tuple((0, -n % _BUCKET) for n in size[::-1])
-  low = [np.pad(x, bucket, 'edge') for x in low]
-  result = np.asarray(_fraction(low[0], low[1] / scale, math.ceil(limit)))[: size[1], : size[0]]
-  full = cv2.resize(result, padded[0].shape[::-1], interpolation=cv2.INTER_LINEAR)
-  return full[: shape[0], : shape[1], None]
+  padding = ((0, -h % _BUCKET), (0, -w % _BUCKET))
+  low = (np.pad(x[..., 0], padding, 'edge') for x in low)
+  result = np.asarray(_fraction(*low, math.ceil(limit)))[:h, :w]
+  result = cv2.resize(result, (w * scale, h * scale), interpolation=cv2.INTER_LINEAR)
+  return result[: disparity.shape[0], : disparity.shape[1], None]
 
 
 def mix(classical: np.ndarray, learned: np.ndarray, fraction: np.ndarray) -> np.ndarray:
   """Blends two sRGB pictures [h w 3] in linear light by the learned one's fraction [h w 1]."""
   fraction = np.broadcast_to(fraction, (*classical.shape[:2], 1))
-  return tiles.blockwise(_mix, classical, learned, fraction)[0]
+  return tiles.blockwise(_mix, classical, learned, fraction)
 
 
 @jax.jit
-def _mix(classical: jax.Array, learned: jax.Array, fraction: jax.Array) -> tuple[jax.Array]:
+def _mix(classical: jax.Array, learned: jax.Array, fraction: jax.Array) -> jax.Array:
   classical, learned = colour.srgb_to_linear(classical), colour.srgb_to_linear(learned)
-  return (colour.linear_to_srgb(classical + fraction * (learned - classical)),)
+  return colour.linear_to_srgb(classical + fraction * (learned - classical))
+
+
+@functools.partial(jax.jit, static_argnames='scale')
+def _reduced(disparity: jax.Array, defocus: jax.Array, scale: int) -> tuple[jax.Array, jax.Array]:
+  """Disparity, and blur radius in pixels of the lowest level."""
+  radius = jnp.abs(defocus) / scale
+  return resize.downsample(disparity, scale), resize.downsample(radius, scale)
 
 
 @functools.partial(jax.jit, static_argnames='limit')

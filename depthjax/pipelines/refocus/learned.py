@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from depthjax.files import weights
@@ -46,14 +45,6 @@ class Learned(NamedTuple):
   radius: int  # Largest blur radius in pixels of the lowest level: `render.radius` of the run.
 
 
-class _Tile(NamedTuple):
-  """A tile of an upsampled level: slices of rows and of columns in its lower level."""
-
-  outer: tuple[slice, ...]  # Input of the U-Net.
-  inner: tuple[slice, ...]  # Input of the head: the result and a margin.
-  part: tuple[slice, ...]  # Result.
-
-
 def load(path: str | os.PathLike) -> Learned:
   """Loads the renderer from a run's folder or a weights.safetensors file.
 
@@ -80,22 +71,19 @@ def doublings(shape: tuple[int, int], radius: float, largest: int) -> int:
   """
   usual = round(math.log2(max(shape) / _LONG_SIDE))
   needed = math.ceil(math.log2(radius / largest) - 1e-6)
-  most = _most_doublings(shape)
+  at_most = largest_radius(shape, largest)
+  most = round(math.log2(at_most / largest))
   if needed > most:
     raise ValueError(
       f'a blur radius of {radius:.4g} pixels is too large for a photograph of '
-      f'{shape[1]} x {shape[0]}; at most {largest_radius(shape, largest)} pixels'
+      f'{shape[1]} x {shape[0]}; at most {at_most} pixels'
     )
   return max(0, needed, min(usual, most))
 
 
 def largest_radius(shape: tuple[int, int], largest: int) -> int:
-  """The largest radius that `doublings` allows."""
-  return largest * 2 ** _most_doublings(shape)
-
-
-def _most_doublings(shape: tuple[int, int]) -> int:
-  return max(0, math.floor(math.log2(min(shape) / _SMALLEST)))
+  """The largest radius that `doublings` allows; arguments as there."""
+  return largest * 2 ** max(0, math.floor(math.log2(min(shape) / _SMALLEST)))
 
 
 def render(
@@ -132,13 +120,11 @@ def render(
   every = _tiles([x.shape for x in images[:-1]], margin, core, wanted)
   step = functools.partial(done, 1 / (1 + sum(map(len, every))))
   blur, upsample = compiled(learned.model)
-  # The maximum of the padded defocus is the same, since the padding is symmetric.
-  lowest = images[0].shape
-  frame = [slice(0, _bucket(n)) for n in lowest[:2]]
-  image, low_defocus = (_cropped(x[0], frame) for x in (images, signed))
-  blurred = np.asarray(blur(learned.variables, image[None], low_defocus[None])[0])
-  near = np.asarray(_nearby(low_defocus, radius=learned.radius))
-  blurred, near = (x[: lowest[0], : lowest[1]] for x in (blurred, near))
+  rows, columns = images[0].shape[:2]
+  frame = slice(0, _bucket(rows)), slice(0, _bucket(columns))
+  low = [_cropped(x[0], frame)[None] for x in (images, signed)]
+  results = blur(learned.variables, *low), _nearby(low[1], radius=learned.radius)
+  blurred, near = (np.asarray(x)[0, :rows, :columns] for x in results)
   step()
   upsample = functools.partial(upsample, learned.variables)
   for i, found in enumerate(every):
@@ -148,64 +134,53 @@ def render(
   return blurred[:h, :w]
 
 
-def _doubled(
-  upsample: Callable[..., jax.Array],
-  low: np.ndarray,
-  guide: np.ndarray,
-  found: Sequence[_Tile],
-  step: Callable[[], None],
-) -> np.ndarray:
+def _doubled(upsample, low: np.ndarray, guide: np.ndarray, found, step) -> np.ndarray:
   """Upsamples by two: `low` [h w 9] and `guide` [2h 2w 3] -> the blurred picture [2h 2w 3]."""
   result = np.zeros(guide.shape, np.float32)
   for outer, inner, part in found:
     corner = tuple(i.start - o.start for i, o in zip(inner, outer, strict=True))
-    whole = _cropped(low, outer)[None]
-    image, blurred, defocus, prior = np.split(whole, (3, 6, 7), axis=-1)
+    image, blurred, defocus, prior = np.split(_cropped(low, outer)[None], (3, 6, 7), axis=-1)
     sharp = _cropped(guide, _twice(inner))[None]
     made = np.asarray(upsample(image, blurred, defocus, sharp, corner, prior)[0])
-    into = result[*_twice(part)]
-    row, column = (2 * (p.start - i.start) for p, i in zip(part, inner, strict=True))
-    into[:] = made[row : row + into.shape[0], column : column + into.shape[1]]
+    kept = [slice(p.start - i.start, p.stop - i.start) for p, i in zip(part, inner, strict=True)]
+    tiles.put(result, [2 * p.start for p in part], made[*_twice(kept)])
     step()
   return result
 
 
 def _tiles(
   shapes: Sequence[tuple[int, ...]], margin: int, core: int, wanted: np.ndarray | None
-) -> list[list[_Tile]]:
-  """The tiles of each level, the lowest first, by the shape [h w ...] before upsampling.
+) -> list[list[tuple[tuple[slice, ...], ...]]]:
+  """The tiles of each level, the lowest first, from its shapes [h w ...] before upsampling.
 
-  Without `wanted` these are all tiles; with it those that contain one of its pixels, and those on
-  which they depend.
+  A tile is three pairs of slices, for rows and columns: the inputs of the U-Net and of the head,
+  and the result. With `wanted`, only tiles with one of its pixels, and those that they depend on.
   """
   result = []
   for shape in reversed(shapes):
     rows, columns = (_spans(n, margin, core) for n in shape[:2])
-    found = [_Tile(*zip(*pair, strict=True)) for pair in itertools.product(rows, columns)]
+    found = [tuple(zip(*pair, strict=True)) for pair in itertools.product(rows, columns)]
     if wanted is not None:
-      found = [tile for tile in found if wanted[*_twice(tile.part)].any()]
+      found = [tile for tile in found if wanted[*_twice(tile[2])].any()]
       wanted = np.zeros(shape[:2], bool)
-      for tile in found:
-        wanted[*tile.outer] = True
+      for outer, *_ in found:
+        wanted[*outer] = True
     result.append(found)
   return result[::-1]
 
 
-def _spans(length: int, margin: int, core: int) -> Iterator[tuple[slice, slice, slice]]:
-  """The tiles of an axis: outer, inner and part."""
+def _spans(length: int, margin: int, core: int) -> Iterator[tuple[slice, ...]]:
+  """The tiles of an axis: slices of the inputs of the U-Net and the head, and of the result."""
   # Receptive fields rounded up to the U-Net's grid.
   around = [-(-(margin + radius) // STRIDE) * STRIDE for radius in UNET_RADIUS]
-  size = core + sum(around)
-  length = _bucket(length) if length <= size else length
+  if length <= core + sum(around):
+    length = core = _bucket(length)
+  # Of constant size, within the frame.
+  outer, inner = (min(length, core + n) for n in (sum(around), 2 * margin))
   for span in tiles.spans(length, core, *around, STRIDE):
-    single = span.stop - span.start == length
-    inner = length if single else core + 2 * margin
     start = min(max(span.start - margin, 0), length - inner)
-    yield (
-      slice(span.outer, span.outer + (length if single else size)),
-      slice(start, start + inner),
-      slice(span.start, span.stop),
-    )
+    sizes = ((span.outer, outer), (start, inner), (span.start, core))
+    yield tuple(slice(first, first + size) for first, size in sizes)
 
 
 def _bucket(length: int) -> int:
@@ -238,7 +213,7 @@ def _pyramid(
   images, signed, light = [photo], [defocus], photo
   for i in range(count):
     halved = functools.partial(_halved, decode=i == 0)
-    light, image, half = tiles.blockwise(halved, light, signed[-1], factor=2)
+    light, image, half = tiles.blockwise(halved, light, signed[-1])
     images.append(image)
     signed.append(half)
   return images[::-1], signed[::-1]
@@ -250,21 +225,15 @@ def _halved(light: jax.Array, defocus: jax.Array, decode: bool) -> tuple[jax.Arr
   return light, colour.linear_to_srgb(light), resize.downsample(defocus, 2)
 
 
-@functools.partial(jax.jit, static_argnames='radius')
-def _nearby(defocus: jax.Array, radius: int) -> jax.Array:
-  return discs.nearby_defocus(jnp.asarray(defocus)[None], radius)[0]
-
-
 def _prior_inputs(defocus: np.ndarray, near: np.ndarray, radius: int, scale: int) -> np.ndarray:
   """Inputs of the upsampler's prior at `scale` times the lowest level, of which `near` is."""
   near = cv2.resize(near, defocus.shape[1::-1], interpolation=cv2.INTER_LINEAR)[..., None]
-  function = functools.partial(_compiled_prior_inputs, radius=radius, scale=np.float32(scale))
-  return tiles.blockwise(function, defocus, near)[0]
+  function = functools.partial(_compiled_prior, radius=radius, scale=np.float32(scale))
+  return tiles.blockwise(function, defocus, near)
 
 
-@functools.partial(jax.jit, static_argnames='radius')
-def _compiled_prior_inputs(*maps: jax.Array, radius: int, scale: jax.Array) -> tuple[jax.Array]:
-  return (discs.prior_inputs(*maps, radius, scale),)
+_nearby = jax.jit(discs.nearby_defocus, static_argnames='radius')
+_compiled_prior = jax.jit(discs.prior_inputs, static_argnames='radius')
 
 
 @functools.cache

@@ -5,7 +5,6 @@ confusion has the radius `radius` |disparity - focus| in pixels of the photograp
 blur of the farthest point when the nearest is in focus.
 """
 
-import functools
 import math
 from collections.abc import Callable, Iterator
 
@@ -106,15 +105,15 @@ def refocus(
   if learned is None:
     return np.clip(classical.render(photo, defocus, done=done), 0, 1)
   count = learned_lib.doublings(photo.shape[:2], limit, learned.radius)
-  wanted = None
+  wanted, part = None, done
   if hybrid:
     fraction = hybrid_lib.fraction(disparity, defocus, count, learned.radius)
-    if not fraction.any():
-      return np.clip(classical.render(photo, defocus, done=done), 0, 1)
-    half, wanted = (lambda step: done(step / 2)), fraction > 0
-    other = classical.render(photo, defocus, wanted=fraction < 1, done=half)
-  render = functools.partial(learned_lib.render, learned, photo, defocus, count, wanted=wanted)
-  result = np.clip(render(done=half if hybrid else done), 0, 1)
+    wanted, part = fraction > 0, lambda step: done(step / 2)
+    other = np.clip(classical.render(photo, defocus, done=part), 0, 1)
+    if not wanted.any():
+      return other
+  result = learned_lib.render(learned, photo, defocus, count, wanted=wanted, done=part)
+  result = np.clip(result, 0, 1)
   if hybrid:
     result = hybrid_lib.mix(other, result, fraction)
   if largest < 1:

@@ -23,9 +23,8 @@ def test_tiles_equal_the_full_frame(core):
 
 
 @pytest.mark.parametrize('core', [16, 64])
-def test_large_radii_are_rendered_at_reduced_size(core, monkeypatch):
+def test_large_radii_are_rendered_at_reduced_size(core):
   """Levels 0 to 3 within 1/255 of the full frame, in a scene with edges and odd sizes."""
-  monkeypatch.setattr(classical, '_REDUCED', 64)
   h, w, radius = 99, 141, 40
   photo = np.random.default_rng(0).random((h // 9, w // 9, 3), np.float32)
   photo = cv2.resize(photo, (w, h), interpolation=cv2.INTER_LINEAR)
