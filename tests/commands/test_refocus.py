@@ -1,12 +1,15 @@
 """`depthjax refocus`: reads photographs and maps, renders them with the pipeline, writes them."""
 
+import io
 import pathlib
 import shutil
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from rich import console
 
+from depthjax.commands.work import refocus as work
 from depthjax.files import depth as depth_files
 from depthjax.files import images
 from depthjax.pipelines.refocus import refocus
@@ -76,6 +79,16 @@ def test_a_blur_that_is_too_large_is_limited(run, monkeypatch, options, most):
   code, out, _ = run(f'refocus photo.png depth.png -o {options}')
   assert code == 0 and f'up to {most:.1f} pixels (42.0 is too large for 52 x 36 pixels)' in out
   assert 0.7 * seen[-1]['radius'] == pytest.approx(most, rel=1e-4)
+
+
+def test_progress_is_shown_after_a_while(run, monkeypatch):
+  """On a terminal; the total is that of all tiles."""
+  screen = console.Console(file=io.StringIO(), force_terminal=True)
+  monkeypatch.setattr(console, 'Console', lambda **_: screen)
+  assert run(f'{_CLASSICAL} --radius=4')[0] == 0 and screen.file.getvalue() == ''
+  monkeypatch.setattr(work, '_PATIENCE', -1)
+  assert run(f'{_OK} --weights=. --method=hybrid --radius=4')[0] == 0
+  assert 'rendering' in screen.file.getvalue() and '100%' in screen.file.getvalue()
 
 
 def test_results_in_a_folder_have_the_format_of_the_photograph_if_it_has_16_bits(run, folder):
