@@ -54,7 +54,7 @@ def _refocus_one(
   moves = options.animate is Sweep.focus
   blur = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
   largest = min(blur, refocus_lib.largest_radius(shape, learned))
-  radius *= largest / blur if blur else 1
+  radius *= largest / blur if 0 < blur < np.inf else 1
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
   fields['sweep'] = largest if options.animate else None
   render = functools.partial(refocus_lib.refocus, picture, read.disparity, **fields)
