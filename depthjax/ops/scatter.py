@@ -44,15 +44,30 @@ def scatter_window(image, defocus, inside, *, limit):
   Returns:
     Image [... h w 3] in linear light, undefined where `inside` is 0.
   """
-  margin = limit + 1
-  *batch, h, w, _ = image.shape
-  h, w = h - 2 * margin, w - 2 * margin
   radius = jnp.minimum(jnp.abs(defocus), limit)
-  # The area of a disc with a soft rim, or the coverage of one pixel by a smaller disc.
-  area = jnp.maximum(jnp.pi * (radius**2 + 1 / 12), radius + 0.5)
   # Light and radius stay separate arrays: if sliced from one, XLA's loop on CPU is 10x slower.
-  light = jnp.moveaxis(jnp.concatenate([image, inside], axis=-1) * inside / area, -1, -3)
-  rim = jnp.moveaxis((radius + 0.5) * inside, -1, -3)
+  light = jnp.moveaxis(jnp.concatenate([image, inside], axis=-1) * inside, -1, -3)
+  total = spread(light, jnp.moveaxis(radius, -1, -3), limit=limit)
+  return jnp.moveaxis(total[..., :3, :, :] / total[..., 3:, :, :], -3, -1)
+
+
+def spread(light, radius, *, limit):
+  """Sums of the light of a window's pixels, each spread over its disc as in `scatter`.
+
+  Args:
+    light: any channels, 0 outside the image [... c h' w'], h' = h + 2 (limit + 1).
+    radius: blur radius in pixels, in [0, limit], [... 1 h' w'].
+    limit: as in `scatter`.
+
+  Returns:
+    Sums [... c h w] within the padding.
+  """
+  margin = limit + 1
+  *shape, h, w = light.shape
+  h, w = h - 2 * margin, w - 2 * margin
+  # The area of a disc with a soft rim, or the coverage of one pixel by a smaller disc.
+  light = light / jnp.maximum(jnp.pi * (radius**2 + 1 / 12), radius + 0.5)
+  rim = radius + 0.5
 
   def add(total, step):
     corner, distance = step
@@ -68,5 +83,4 @@ def scatter_window(image, defocus, inside, *, limit):
   touched = distance < limit + 0.5
   corners = (jnp.asarray(rows[touched] + margin), jnp.asarray(columns[touched] + margin))
   steps = (corners, jnp.asarray(distance[touched]))
-  total, _ = lax.scan(add, jnp.zeros((*batch, 4, h, w), jnp.float32), steps, unroll=4)
-  return jnp.moveaxis(total[..., :3, :, :] / total[..., 3:, :, :], -3, -1)
+  return lax.scan(add, jnp.zeros((*shape, h, w), jnp.float32), steps, unroll=4)[0]

@@ -1,12 +1,15 @@
 """`depthjax refocus`: reads photographs and maps, renders them with the pipeline, writes them."""
 
+import io
 import pathlib
 import shutil
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from rich import console
 
+from depthjax.commands.work import refocus as work
 from depthjax.files import depth as depth_files
 from depthjax.files import images
 from depthjax.pipelines.refocus import refocus
@@ -59,6 +62,34 @@ def test_focus_and_blur_options(run, options, focus, radius):
   message = f'out.png: in focus at disparity {focus:.3f}, blur radius up to {largest:.1f} pixels\n'
   assert (code, out) == (0, message)
   _assert_wrote('out.png', _expected(focus, radius))
+
+
+@pytest.mark.parametrize(
+  'options, most',
+  [
+    ('out.png --method=classical --radius=60', 13),
+    ('out.png --method=hybrid --weights=. --aperture=1', 8),  # 4 px at half the size.
+    ('out.gif --weights=. --animate=aperture --frames=2', 8),
+  ],
+)
+def test_a_blur_that_is_too_large_is_limited(run, monkeypatch, options, most):
+  """The default aperture is too large for a panorama as well."""
+  seen = []
+  monkeypatch.setattr(refocus, 'refocus', lambda *_, **fields: seen.append(fields) or _PHOTO)
+  monkeypatch.setattr(refocus, 'radius_of', lambda *_: 60)
+  code, out, _ = run(f'refocus photo.png depth.png -o {options}')
+  assert code == 0 and f'up to {most:.1f} pixels (42.0 is too large for 52 x 36 pixels)' in out
+  assert 0.7 * seen[-1]['radius'] == pytest.approx(most, rel=1e-4)
+
+
+def test_progress_is_shown_after_a_while(run, monkeypatch):
+  """On a terminal; the total is that of all tiles."""
+  screen = console.Console(file=io.StringIO(), force_terminal=True)
+  monkeypatch.setattr(console, 'Console', lambda **_: screen)
+  assert run(f'{_CLASSICAL} --radius=4')[0] == 0 and screen.file.getvalue() == ''
+  monkeypatch.setattr(work, '_PATIENCE', -1)
+  assert run(f'{_OK} --weights=. --method=hybrid --radius=4')[0] == 0
+  assert 'rendering' in screen.file.getvalue() and '100%' in screen.file.getvalue()
 
 
 def test_results_in_a_folder_have_the_format_of_the_photograph_if_it_has_16_bits(run, folder):
@@ -176,7 +207,6 @@ _BAD = {
   f'{_OK} --focus=52,3': '--focus: pixel 52,3 is outside the picture; 52 x 36 pixels',
   f'{_OK} --focus-box=5,2,53,9': '--focus-box: the box 5,2,53,9 outside; 52 36',
   'refocus photo.png depth.png -o photo.png': 'photo.png: is one of the inputs;',
-  f'{_OK} --radius=19': 'radius is 13.3 pixels; it must be at most 13',
 }
 
 
@@ -184,6 +214,5 @@ _BAD = {
 def test_invalid_input_is_refused(line, refuse, monkeypatch):
   if 'large' in line:
     images.write_image('large.png', np.zeros((1000, 1001), np.float32))
-  if 'radius' not in line:  # Only the renderer checks the radius.
-    monkeypatch.setattr(refocus, 'refocus', None)
+  monkeypatch.setattr(refocus, 'refocus', None)
   refuse(f'{line} --method=classical', _BAD[line])

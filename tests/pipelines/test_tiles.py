@@ -1,5 +1,6 @@
 """Tiles cover a frame, have equal shapes, and start at multiples."""
 
+import numpy as np
 import pytest
 
 from depthjax.pipelines import tiles
@@ -26,3 +27,20 @@ def test_spans_cover_an_axis_with_their_input(length, core, before, after):
 def test_lengths_must_be_multiples(lengths):
   with pytest.raises(ValueError, match='not all multiples of 8'):
     tiles.spans(*lengths, 8)
+
+
+def test_blockwise_equals_the_full_arrays(monkeypatch):
+  """Three blocks, the last ones partly outside, with results of two sizes."""
+  monkeypatch.setattr(tiles, '_BLOCK', 8)
+  x = np.random.default_rng(0).random((8, 19, 2), np.float32)
+  shapes = set()
+
+  def function(x, y):
+    shapes.update((x.shape, y.shape))
+    return x[..., :1] * y, {'half': x.reshape(4, 2, 4, 2, 2).mean((1, 3))}
+
+  full, rest = tiles.blockwise(function, x, 2 * x[..., 1:])
+  np.testing.assert_array_equal(full, x[..., :1] * 2 * x[..., 1:])
+  padded = np.pad(x, ((0, 0), (0, 1), (0, 0)), 'edge')
+  np.testing.assert_allclose(rest['half'], padded.reshape(4, 2, 10, 2, 2).mean((1, 3)), rtol=1e-6)
+  assert shapes == {(8, 8, 2), (8, 8, 1)}

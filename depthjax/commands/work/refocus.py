@@ -3,10 +3,11 @@
 import contextlib
 import functools
 import pathlib
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
-from rich import progress
+from rich import console, progress
 
 from depthjax.commands import runner
 from depthjax.commands.options import Method
@@ -16,6 +17,9 @@ from depthjax.files import atomic, endings, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines.refocus import refocus as refocus_lib
+
+# Seconds after which the progress of a single picture is shown.
+_PATIENCE = 3
 
 
 def run(options: Options) -> None:
@@ -49,13 +53,16 @@ def _refocus_one(
     radius = refocus_lib.radius_of(aperture, shape)
   # A moving focus is at both ends of the range.
   moves = options.animate is Sweep.focus
-  largest = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
+  blur = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
+  largest = min(blur, refocus_lib.largest_radius(shape, learned))
+  radius *= largest / blur if 0 < blur < np.inf else 1
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
   fields['highlights'] = options.highlights
   fields['sweep'] = largest if options.animate else None
   render = functools.partial(refocus_lib.refocus, picture, read.disparity, **fields)
   if options.animate is None:
-    result = render(focus=at, radius=radius)
+    with _progress(show) as done:
+      result = render(focus=at, radius=radius, done=done)
     bits = options.bits or endings.bits_for(output, given.bits)
     images.write_image(output, result, bits=bits, metadata=given.metadata, alpha=given.alpha)
   else:
@@ -65,9 +72,32 @@ def _refocus_one(
       video.write_animation(output, frames, options.fps or FPS)
     if given.alpha is not None:
       print(f'{photo}: an animation holds no alpha, which is dropped')
+  size = f'{shape[1]} x {shape[0]} pixels'
   if read.resized:
-    print(f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels')
-  print(f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels')
+    print(f'{depth}: resized to the photograph, {size}')
+  limited = f' ({blur:.1f} is too large for {size})' if largest < blur else ''
+  print(
+    f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels{limited}'
+  )
+
+
+@contextlib.contextmanager
+def _progress(show: bool) -> Iterator[Callable[[float], None]]:
+  """A bar on a terminal once the work takes long; yields a function that advances it."""
+  screen, begin = console.Console(stderr=True), time.monotonic()
+  hidden = not (show and screen.is_interactive)
+  bar = progress.Progress(console=screen, transient=True, disable=hidden)
+  task = bar.add_task('rendering', total=1)
+
+  def done(fraction: float) -> None:
+    bar.advance(task, fraction)
+    if time.monotonic() - begin > _PATIENCE:
+      bar.start()
+
+  try:
+    yield done
+  finally:
+    bar.stop()
 
 
 def _animation(

@@ -1,5 +1,6 @@
 """Alignment of a refined map to a consistent one in local windows, in NumPy."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -19,7 +20,12 @@ _REFINED, _SHARP = 5e-4, 1e-5
 _FLAT_SCALE = 0.25
 # Two maps that differ by less are copies in another file format or size.
 _SAME = 0.02
-_lines = jax.jit(guided.lines, static_argnames=('radius', 'epsilon'))
+
+
+@functools.lru_cache(maxsize=16)
+def _lines(shape: tuple[int, ...]):
+  """guided.lines for a shape; old programs are freed, as a folder may have many aspect ratios."""
+  return jax.jit(functools.partial(guided.lines, radius=_RADIUS), static_argnames='epsilon')
 
 
 def aligned(refined: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -74,7 +80,7 @@ def fitted(low: np.ndarray, guides: Sequence[np.ndarray], variances: Sequence[fl
   weights = [np.float32((least / variance) ** 0.5) for variance in variances]
   guides = [weight * (x - x.mean()) for weight, x in zip(weights, guides, strict=True)]
   small = np.concatenate([maps.resized(x, size) for x in guides], axis=-1)
-  scale, shift = _lines(maps.resized(low, size), small, radius=_RADIUS, epsilon=least)
+  scale, shift = _lines(small.shape)(maps.resized(low, size), small, epsilon=least)
   result = maps.resized(np.asarray(shift), shape)
   for part, guide in zip(np.moveaxis(np.asarray(scale), -1, 0), guides, strict=True):
     result = result + maps.resized(part[..., None], shape) * guide

@@ -1,50 +1,117 @@
-"""The classical renderer (ops.scatter) on a photograph of any size, tile by tile."""
+"""The classical renderer (ops.scatter) on a photograph of any size, tile by tile.
+
+A large disc needs no full resolution: a pixel with a radius above `LARGEST` is spread in a picture
+reduced by the power of two that brings its radius down to it. The sums of light and of weight that
+the pixels leave are linear, so those of the reduced pictures are enlarged and added to those of the
+full one before light is divided by weight. So the time does not grow with the radius.
+
+Shapes: h w of a level of this pyramid, level 0 the photograph. Sources are [h w 5]: light and
+weight, 0 where a pixel is of another level, and the radius; sums are [h w 4]: light and weight.
+"""
 
 import functools
-import itertools
 import math
+from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from depthjax.ops import colour, scatter
+from depthjax.ops import colour, resize, scatter
 from depthjax.pipelines import tiles
 
-# Result size of a tile in pixels, such that its sums fit into the cache of a CPU.
+# Result size of a tile in pixels, even, such that its sums fit into the cache of a CPU.
 _CORE = 256
+# Largest radius in pixels of a level: the result differs from the exact one by 0.2/255 (RMS).
+LARGEST = 16
+# Radii that programs are compiled for: a tile uses the smallest that is enough.
+_LIMITS = (2, 4, 8, LARGEST)
+_MARGIN = LARGEST + 1
 
 
-def render(photo: np.ndarray, defocus: np.ndarray, radius: float, core: int = _CORE) -> np.ndarray:
+def render(
+  photo: np.ndarray,
+  defocus: np.ndarray,
+  core: int = _CORE,
+  done: Callable[[float], None] = lambda _: None,
+) -> np.ndarray:
   """Spreads every pixel over its circle of confusion, in linear light.
 
   Args:
     photo: sRGB, float32 [h w 3]; boosted highlights are above 1.
-    defocus: signed blur radius in pixels [h w 1], at most `radius`.
-    radius: largest blur radius.
-    core: result size of a tile in pixels.
+    defocus: signed blur radius in pixels [h w 1].
+    core: result size of a tile in pixels, even.
+    done: called after each tile with its fraction of the work.
 
   Returns:
     sRGB float32 [h w 3].
   """
-  limit = math.ceil(radius)
-  margin = limit + 1
-  spread = functools.partial(_spread, limit=limit)
-  h, w = photo.shape[:2]
+  count = math.ceil(math.log2(max(float(np.abs(defocus).max()) / LARGEST, 1)))
+  reduce = functools.partial(_reduced, count=count)
+  levels = tiles.blockwise(reduce, photo, defocus, constant_values=np.nan) if count else []
+  step = functools.partial(
+    done, 1 / sum(len(tiles.corners(x.shape, core)) for x in (photo, *levels))
+  )
+  sums = None
+  for sources in reversed(levels):
+    coarser, sums = sums, np.empty((*sources.shape[:2], 4), np.float32)
+    for corner in tiles.corners(sources.shape, core):
+      window = tiles.window(sources, corner, core, _MARGIN)
+      tiles.put(sums, corner, _tile(window, coarser, corner, core))
+      step()
   result = np.empty(photo.shape, np.float32)
-  for rows, columns in itertools.product(*(tiles.spans(n, min(core, n), 0, 0) for n in (h, w))):
-    # The tile's input, cropped to the frame and padded beyond it with pixels of weight 0.
-    outer = [slice(max(s.start - margin, 0), s.stop + margin) for s in (rows, columns)]
-    padding = [
-      (max(margin - s.start, 0), max(s.stop + margin - n, 0)) for s, n in ((rows, h), (columns, w))
-    ]
-    padding.append((0, 0))
-    part = photo[*outer], defocus[*outer], np.ones((*photo[*outer].shape[:2], 1), np.float32)
-    tile = spread(*(np.pad(x, padding) for x in part))
-    result[rows.start : rows.stop, columns.start : columns.stop] = tile
+  for corner in tiles.corners(photo.shape, core):
+    parts = (
+      tiles.window(x, corner, core, _MARGIN, constant_values=np.nan) for x in (photo, defocus)
+    )
+    window = np.asarray(_sources(*parts, -1, LARGEST))
+    tiles.put(result, corner, _encoded(_tile(window, sums, corner, core)))
+    step()
   return result
 
 
+def _tile(
+  window: np.ndarray, coarser: np.ndarray | None, corner: tuple[int, int], core: int
+) -> jax.Array:
+  """Sums of a tile: those of the sources in its window, and of `coarser`, at half the size."""
+  radius = window[..., 4].max()
+  limit = next(limit for limit in _LIMITS if radius <= limit)
+  inner = slice(LARGEST - limit, len(window) - LARGEST + limit)
+  if coarser is None:
+    below = np.zeros((core // 2 + 2, core // 2 + 2, 4), np.float32)
+  else:
+    below = tiles.window(coarser, [start // 2 for start in corner], core // 2, 1, mode='edge')
+  return _sums(window[inner, inner], below, limit=limit)
+
+
+@functools.partial(jax.jit, static_argnames='count')
+def _reduced(photo: jax.Array, defocus: jax.Array, count: int) -> list[jax.Array]:
+  """The sources of levels 1 to `count`, from a block of the photograph."""
+  result = []
+  for k in range(1, count + 1):
+    sources = _sources(photo, defocus, LARGEST * 2 ** (k - 1), LARGEST * 2**k)
+    light, weight, radius = jnp.split(resize.downsample(sources, 2**k), (3, 4), axis=-1)
+    radius = jnp.minimum(radius / jnp.maximum(weight, 1e-9) / 2**k, LARGEST)
+    result.append(jnp.concatenate([light, weight, radius], axis=-1))
+  return result
+
+
+@jax.jit
+def _sources(photo: jax.Array, defocus: jax.Array, least: float, most: float) -> jax.Array:
+  """The pixels whose radius is in (least, most]; outside the frame it is NaN."""
+  radius = jnp.abs(defocus)
+  parts = [colour.srgb_to_linear(photo), jnp.ones_like(radius), radius]
+  return jnp.where((radius > least) & (radius <= most), jnp.concatenate(parts, axis=-1), 0)
+
+
 @functools.partial(jax.jit, static_argnames='limit')
-def _spread(photo: jax.Array, defocus: jax.Array, inside: jax.Array, limit: int) -> jax.Array:
-  light = colour.srgb_to_linear(photo)
-  return colour.linear_to_srgb(scatter.scatter_window(light, defocus, inside, limit=limit))
+def _sums(window: jax.Array, coarser: jax.Array, limit: int) -> jax.Array:
+  planes = jnp.moveaxis(window, -1, 0)
+  own = jnp.moveaxis(scatter.spread(planes[:4], planes[4:], limit=limit), 0, -1)
+  h, w = coarser.shape[:2]
+  return own + resize.upsample(coarser, (2 * h, 2 * w))[2:-2, 2:-2]
+
+
+@jax.jit
+def _encoded(sums: jax.Array) -> jax.Array:
+  return colour.linear_to_srgb(sums[..., :3] / sums[..., 3:])

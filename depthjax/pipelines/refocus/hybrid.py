@@ -9,16 +9,19 @@ with a fraction predicted by a network.)
 import functools
 import math
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from depthjax.ops import colour, resize
+from depthjax.pipelines import tiles
 
 # Range of normalised disparity in 3 x 3 pixels of the lowest level: up to the first value there is
 # no edge, from the second on a full one.
 _RELIEF, _EDGE = 0.04, 0.1
+_BUCKET = 128  # As in learned.py.
 
 
 def fraction(disparity: np.ndarray, defocus: np.ndarray, count: int, limit: float) -> np.ndarray:
@@ -34,29 +37,43 @@ def fraction(disparity: np.ndarray, defocus: np.ndarray, count: int, limit: floa
     count: doublings from the lowest level to the picture.
     limit: largest blur radius in pixels of the lowest level.
   """
-  h, w = disparity.shape[:2]
-  padding = ((0, -h % 2**count), (0, -w % 2**count), (0, 0))
-  padded = (np.pad(x, padding, 'edge') for x in (disparity, defocus))
-  return np.asarray(_fraction(*padded, count, math.ceil(limit)))[:h, :w]
+  scale = 2**count
+  low = tiles.blockwise(functools.partial(_reduced, scale=scale), disparity, defocus)
+  h, w = low[0].shape[:2]
+  # Few programs for pictures of many sizes. There is no edge in the padding.
+  padding = ((0, -h % _BUCKET), (0, -w % _BUCKET))
+  low = (np.pad(x[..., 0], padding, 'edge') for x in low)
+  result = np.asarray(_fraction(*low, math.ceil(limit)))[:h, :w]
+  result = cv2.resize(result, (w * scale, h * scale), interpolation=cv2.INTER_LINEAR)
+  return result[: disparity.shape[0], : disparity.shape[1], None]
+
+
+def mix(classical: np.ndarray, learned: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+  """Blends two sRGB pictures [h w 3] in linear light by the learned one's fraction [h w 1]."""
+  fraction = np.broadcast_to(fraction, (*classical.shape[:2], 1))
+  return tiles.blockwise(_mix, classical, learned, fraction)
 
 
 @jax.jit
-def mix(classical: jax.Array, learned: jax.Array, fraction: jax.Array) -> jax.Array:
-  """Blends two sRGB pictures [h w 3] in linear light by the learned one's fraction [h w 1]."""
+def _mix(classical: jax.Array, learned: jax.Array, fraction: jax.Array) -> jax.Array:
   classical, learned = colour.srgb_to_linear(classical), colour.srgb_to_linear(learned)
   return colour.linear_to_srgb(classical + fraction * (learned - classical))
 
 
-@functools.partial(jax.jit, static_argnames=('count', 'limit'))
-def _fraction(disparity: jax.Array, defocus: jax.Array, count: int, limit: int) -> jax.Array:
-  shape, scale = disparity.shape[:2], 2**count
-  low = resize.downsample(disparity, scale)[..., 0]
-  radius = resize.downsample(jnp.abs(defocus), scale)[..., 0] / scale
+@functools.partial(jax.jit, static_argnames='scale')
+def _reduced(disparity: jax.Array, defocus: jax.Array, scale: int) -> tuple[jax.Array, jax.Array]:
+  """Disparity, and blur radius in pixels of the lowest level."""
+  radius = jnp.abs(defocus) / scale
+  return resize.downsample(disparity, scale), resize.downsample(radius, scale)
+
+
+@functools.partial(jax.jit, static_argnames='limit')
+def _fraction(low: jax.Array, radius: jax.Array, limit: int) -> jax.Array:
+  """`fraction` at the lowest level, from disparity and radius there: [h w]."""
   window = {'window_dimensions': (3, 3), 'window_strides': (1, 1), 'padding': 'SAME'}
   most = lax.reduce_window(low, -jnp.inf, lax.max, **window)
   span = most - lax.reduce_window(low, jnp.inf, lax.min, **window)
-  edge = _smoothstep((span - _RELIEF) / (_EDGE - _RELIEF))
-  return resize.upsample(_dilated(edge, radius, limit)[..., None], shape)
+  return _dilated(_smoothstep((span - _RELIEF) / (_EDGE - _RELIEF)), radius, limit)
 
 
 def _dilated(edge: jax.Array, radius: jax.Array, limit: int) -> jax.Array:

@@ -9,11 +9,11 @@ import importlib.resources
 import itertools
 import math
 import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from depthjax.files import weights
@@ -31,7 +31,10 @@ STRIDE = 8
 UNET_RADIUS = (38, 45)
 # Result size of a tile in pixels of the lower level. With the release preset, peak memory is 1.3 GB
 # for 2048 x 1365 pixels, and 2.6 GB for 24 megapixels (0.6 of it the photograph and its result).
-_CORE = 288
+_CORE = 280
+# Network inputs smaller than a tile are padded to multiples of this, so that few programs are
+# compiled for pictures of many sizes.
+_BUCKET = 128
 
 
 class Learned(NamedTuple):
@@ -68,17 +71,30 @@ def doublings(shape: tuple[int, int], radius: float, largest: int) -> int:
   """
   usual = round(math.log2(max(shape) / _LONG_SIDE))
   needed = math.ceil(math.log2(radius / largest) - 1e-6)
-  most = max(0, math.floor(math.log2(min(shape) / _SMALLEST)))
+  at_most = largest_radius(shape, largest)
+  most = round(math.log2(at_most / largest))
   if needed > most:
     raise ValueError(
       f'a blur radius of {radius:.4g} pixels is too large for a photograph of '
-      f'{shape[1]} x {shape[0]}; at most {largest * 2**most} pixels'
+      f'{shape[1]} x {shape[0]}; at most {at_most} pixels'
     )
   return max(0, needed, min(usual, most))
 
 
+def largest_radius(shape: tuple[int, int], largest: int) -> int:
+  """The largest radius that `doublings` allows; arguments as there."""
+  return largest * 2 ** max(0, math.floor(math.log2(min(shape) / _SMALLEST)))
+
+
 def render(
-  learned: Learned, photo: np.ndarray, defocus: np.ndarray, count: int, core: int = _CORE
+  learned: Learned,
+  photo: np.ndarray,
+  defocus: np.ndarray,
+  count: int,
+  core: int = _CORE,
+  *,
+  wanted: np.ndarray | None = None,
+  done: Callable[[float], None] = lambda _: None,
 ) -> np.ndarray:
   """Blurs the lowest level of a pyramid, then upsamples it guided by each higher level.
 
@@ -88,6 +104,8 @@ def render(
     defocus: signed blur radius in pixels [h w 1].
     count: doublings from the lowest level to the photograph.
     core: result size of a tile in pixels of the lower level, a multiple of 8.
+    wanted: bool [h w 1]; without a True pixel, a tile may be left 0. Default: all are rendered.
+    done: called after each step with its fraction of the work.
 
   Returns:
     sRGB float32 [h w 3], not clipped.
@@ -98,48 +116,86 @@ def render(
   padding = ((0, -h % multiple), (0, -w % multiple), (0, 0))
   images, signed = _pyramid(np.pad(photo, padding, 'edge'), np.pad(defocus, padding, 'edge'), count)
   signed = [x / np.float32(2**count * learned.radius) for x in signed]
+  margin = _head_radius(learned.model)
+  every = _tiles([x.shape for x in images[:-1]], margin, core, wanted)
+  step = functools.partial(done, 1 / (1 + sum(map(len, every))))
   blur, upsample = compiled(learned.model)
-  blurred = np.asarray(blur(learned.variables, images[0][None], signed[0][None])[0])
+  rows, columns = images[0].shape[:2]
+  frame = slice(0, _bucket(rows)), slice(0, _bucket(columns))
+  low = [_cropped(x[0], frame)[None] for x in (images, signed)]
+  results = blur(learned.variables, *low), _nearby(low[1], radius=learned.radius)
+  blurred, near = (np.asarray(x)[0, :rows, :columns] for x in results)
+  step()
   upsample = functools.partial(upsample, learned.variables)
   brightest = max(1, photo.max())
-  margin, near = _head_radius(learned.model), _nearby(signed[0], radius=learned.radius)
-  for i in range(count):
-    # In OpenCV, whose time does not grow with the area of the window.
-    window = np.ones((2 * learned.radius * 2**i + 1,) * 2, np.uint8)
-    least = cv2.erode(np.abs(signed[i]), window)[..., None]
-    prior = _prior_inputs(signed[i], near, least, radius=learned.radius, scale=2**i)
-    blurred = np.clip(blurred, 0, brightest)
-    low = np.concatenate([images[i], blurred, signed[i], prior], axis=-1)
-    blurred = _doubled(upsample, low, images[i + 1], margin, core)
+  for i, found in enumerate(every):
+    prior = _prior_inputs(signed[i], near, radius=learned.radius, scale=2**i)
+    low = np.concatenate([images[i], np.clip(blurred, 0, brightest), signed[i], prior], axis=-1)
+    blurred = _doubled(upsample, low, images[i + 1], found, step)
   return blurred[:h, :w]
 
 
-def _doubled(upsample, low: np.ndarray, guide: np.ndarray, margin: int, core: int) -> np.ndarray:
+def _doubled(upsample, low: np.ndarray, guide: np.ndarray, found, step) -> np.ndarray:
   """Upsamples by two: `low` [h w 10] and `guide` [2h 2w 3] -> the blurred picture [2h 2w 3]."""
-  # Receptive fields rounded up to the U-Net's grid.
-  before, after = (-(-(margin + radius) // STRIDE) * STRIDE for radius in UNET_RADIUS)
-  rows, columns = (tiles.spans(n, core, before, after, STRIDE) for n in low.shape[:2])
-  result = np.empty(guide.shape, np.float32)
-  for tile in itertools.product(rows, columns):
-    outer, inner, parts = [], [], []
-    for span, n in zip(tile, low.shape[:2], strict=True):
-      single = span.stop - span.start == n
-      size = n if single else core + before + after
-      outer.append(slice(span.outer, span.outer + size))
-      # Input of the head: the result and a margin, of constant size, within the frame.
-      size = n if single else core + 2 * margin
-      start = min(max(span.start - margin, 0), n - size)
-      inner.append(slice(start, start + size))
-      parts.append(slice(span.start, span.stop))
+  result = np.zeros(guide.shape, np.float32)
+  for outer, inner, part in found:
     corner = tuple(i.start - o.start for i, o in zip(inner, outer, strict=True))
-    image, blurred, defocus, prior = np.split(low[*outer][None], (3, 6, 7), axis=-1)
-    made = upsample(image, blurred, defocus, guide[*_twice(inner)][None], corner, prior)
-    kept = [slice(p.start - i.start, p.stop - i.start) for p, i in zip(parts, inner, strict=True)]
-    result[*_twice(parts)] = np.asarray(made[0])[*_twice(kept)]
+    image, blurred, defocus, prior = np.split(_cropped(low, outer)[None], (3, 6, 7), axis=-1)
+    sharp = _cropped(guide, _twice(inner))[None]
+    made = np.asarray(upsample(image, blurred, defocus, sharp, corner, prior)[0])
+    kept = [slice(p.start - i.start, p.stop - i.start) for p, i in zip(part, inner, strict=True)]
+    tiles.put(result, [2 * p.start for p in part], made[*_twice(kept)])
+    step()
   return result
 
 
-def _twice(slices: list[slice]) -> list[slice]:
+def _tiles(
+  shapes: Sequence[tuple[int, ...]], margin: int, core: int, wanted: np.ndarray | None
+) -> list[list[tuple[tuple[slice, ...], ...]]]:
+  """The tiles of each level, the lowest first, from its shapes [h w ...] before upsampling.
+
+  A tile is three pairs of slices, for rows and columns: the inputs of the U-Net and of the head,
+  and the result. With `wanted`, only tiles with one of its pixels, and those that they depend on.
+  """
+  result = []
+  for shape in reversed(shapes):
+    rows, columns = (_spans(n, margin, core) for n in shape[:2])
+    found = [tuple(zip(*pair, strict=True)) for pair in itertools.product(rows, columns)]
+    if wanted is not None:
+      found = [tile for tile in found if wanted[*_twice(tile[2])].any()]
+      wanted = np.zeros(shape[:2], bool)
+      for outer, *_ in found:
+        wanted[*outer] = True
+    result.append(found)
+  return result[::-1]
+
+
+def _spans(length: int, margin: int, core: int) -> Iterator[tuple[slice, ...]]:
+  """The tiles of an axis: slices of the inputs of the U-Net and the head, and of the result."""
+  # Receptive fields rounded up to the U-Net's grid.
+  around = [-(-(margin + radius) // STRIDE) * STRIDE for radius in UNET_RADIUS]
+  if length <= core + sum(around):
+    length = core = _bucket(length)
+  # Of constant size, within the frame.
+  outer, inner = (min(length, core + n) for n in (sum(around), 2 * margin))
+  for span in tiles.spans(length, core, *around, STRIDE):
+    start = min(max(span.start - margin, 0), length - inner)
+    sizes = ((span.outer, outer), (start, inner), (span.start, core))
+    yield tuple(slice(first, first + size) for first, size in sizes)
+
+
+def _bucket(length: int) -> int:
+  return -(-length // _BUCKET) * _BUCKET
+
+
+def _cropped(x: np.ndarray, part: Sequence[slice]) -> np.ndarray:
+  """A part of [h w c], which may end beyond it, padded symmetrically."""
+  x = x[*part]
+  sizes = [(0, s.stop - s.start - n) for s, n in zip(part, x.shape, strict=False)]
+  return np.pad(x, (*sizes, (0, 0)), 'symmetric')
+
+
+def _twice(slices: Sequence[slice]) -> list[slice]:
   return [slice(2 * part.start, 2 * part.stop) for part in slices]
 
 
@@ -157,33 +213,31 @@ def _pyramid(
   """Photograph and defocus at every level, the smallest first; averaged in linear light."""
   images, signed, light = [photo], [defocus], photo
   for i in range(count):
-    light, image = (np.asarray(x) for x in _halved(light, decode=i == 0))
+    halved = functools.partial(_halved, decode=i == 0)
+    light, image, half = tiles.blockwise(halved, light, signed[-1])
     images.append(image)
-    signed.append(np.asarray(_half(signed[-1])))
+    signed.append(half)
   return images[::-1], signed[::-1]
 
 
-@functools.partial(jax.jit, static_argnames='radius')
-def _nearby(defocus: jax.Array, radius: int) -> jax.Array:
-  return discs.nearby_defocus(jnp.asarray(defocus)[None], radius)[0]
-
-
-@functools.partial(jax.jit, static_argnames=('radius', 'scale'))
-def _prior_inputs(
-  defocus: jax.Array, near: jax.Array, least: jax.Array, radius: int, scale: int
-) -> jax.Array:
-  """Inputs of the upsampler's prior at `scale` times the lowest level, of which `near` is."""
-  near = resize.upsample(near, defocus.shape[:2])
-  return discs.prior_inputs(defocus, near, least, radius, scale)
-
-
 @functools.partial(jax.jit, static_argnames='decode')
-def _halved(light: jax.Array, decode: bool) -> tuple[jax.Array, jax.Array]:
+def _halved(light: jax.Array, defocus: jax.Array, decode: bool) -> tuple[jax.Array, ...]:
   light = resize.downsample(colour.srgb_to_linear(light) if decode else light, 2)
-  return light, colour.linear_to_srgb(light)
+  return light, colour.linear_to_srgb(light), resize.downsample(defocus, 2)
 
 
-_half = jax.jit(functools.partial(resize.downsample, factor=2))
+def _prior_inputs(defocus: np.ndarray, near: np.ndarray, radius: int, scale: int) -> np.ndarray:
+  """Inputs of the upsampler's prior at `scale` times the lowest level, of which `near` is."""
+  near = cv2.resize(near, defocus.shape[1::-1], interpolation=cv2.INTER_LINEAR)[..., None]
+  # As discs.least_defocus, for windows that grow with the level.
+  window = np.ones((2 * radius * scale + 1,) * 2, np.uint8)
+  least = cv2.erode(np.abs(defocus), window)[..., None]
+  function = functools.partial(_compiled_prior, radius=radius, scale=np.float32(scale))
+  return tiles.blockwise(function, defocus, near, least)
+
+
+_nearby = jax.jit(discs.nearby_defocus, static_argnames='radius')
+_compiled_prior = jax.jit(discs.prior_inputs, static_argnames='radius')
 
 
 @functools.cache

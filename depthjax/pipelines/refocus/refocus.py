@@ -6,7 +6,7 @@ blur of the farthest point when the nearest is in focus.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -72,6 +72,7 @@ def refocus(
   hybrid: bool = False,
   sweep: float | None = None,
   highlights: float = 1.0,
+  done: Callable[[float], None] = lambda _: None,
 ) -> np.ndarray:
   """Renders the photograph as a lens focused at a disparity would take it.
 
@@ -86,6 +87,7 @@ def refocus(
       use the same lowest level of the pyramid, so that none jumps.
     highlights: factor, at least 1, of the light of pixels out of focus that the sensor has clipped
       in a channel: lamps become bright discs.
+    done: called after each step with its fraction of the work.
 
   Returns:
     sRGB in [0, 1], float32 [h w 3].
@@ -110,20 +112,29 @@ def refocus(
   if highlights != 1:
     photo = _boosted(photo, defocus, highlights)
   if learned is None:
-    return np.clip(classical.render(photo, defocus, limit), 0, 1)
+    return np.clip(classical.render(photo, defocus, done=done), 0, 1)
   count = learned_lib.doublings(photo.shape[:2], limit, learned.radius)
-  fraction = None
+  wanted, part = None, done
   if hybrid:
     fraction = hybrid_lib.fraction(disparity, defocus, count, learned.radius)
-    if not fraction.any():
-      return np.clip(classical.render(photo, defocus, limit), 0, 1)
-  result = np.clip(learned_lib.render(learned, photo, defocus, count), 0, 1)
-  if fraction is not None:
-    result = hybrid_lib.mix(classical.render(photo, defocus, limit), result, fraction)
+    wanted, part = fraction > 0, lambda step: done(step / 2)
+    other = np.clip(classical.render(photo, defocus, done=part), 0, 1)
+    if not wanted.any():
+      return other
+  result = learned_lib.render(learned, photo, defocus, count, wanted=wanted, done=part)
+  result = np.clip(result, 0, 1)
+  if hybrid:
+    result = hybrid_lib.mix(other, result, fraction)
   if largest < 1:
     # Without any blur the network does not return exactly the photograph, so fade to it.
     result = hybrid_lib.mix(photo, result, np.float32(largest))
-  return np.clip(np.asarray(result), 0, 1)
+  return np.clip(result, 0, 1)
+
+
+def largest_radius(shape: tuple[int, int], learned: Learned | None = None) -> float:
+  """Largest blur radius in pixels that `refocus` renders for a photograph of (h, w) pixels."""
+  most = _LARGEST * max(shape)
+  return most if learned is None else min(most, learned_lib.largest_radius(shape, learned.radius))
 
 
 def largest_blur(disparity: np.ndarray, focus: float, radius: float) -> float:
@@ -150,8 +161,8 @@ def _check(
   if not math.isfinite(focus):
     raise ValueError(f'the focus is at disparity {focus}; it must be finite')
   blur = max(largest_blur(disparity, focus, radius), sweep or 0)
-  most = _LARGEST * max(photo.shape[:2])
-  if not blur <= most:
+  most = largest_radius(photo.shape[:2])
+  if not blur <= most * (1 + 1e-6):  # A radius limited to it may be rounded up.
     right = f'at most {most:g}, a quarter of the long side'
     raise ValueError(f'the blur radius is {blur:.4g} pixels; it must be {right}')
 

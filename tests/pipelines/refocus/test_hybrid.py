@@ -65,7 +65,7 @@ def test_pictures_are_mixed_in_linear_light():
 
 def test_each_renderer_is_used_at_its_pixels(monkeypatch):
   """The learned renderer is a stub that returns white."""
-  monkeypatch.setattr(learned_lib, 'render', lambda *_: np.ones((_H, _W, 3), np.float32))
+  monkeypatch.setattr(learned_lib, 'render', lambda *_, **__: np.ones((_H, _W, 3), np.float32))
   photo = np.random.default_rng(0).random((_H, _W, 3), np.float32)
   learned = refocus.Learned(None, None, 4)
   render = functools.partial(refocus.refocus, photo, focus=0.2, radius=6)

@@ -41,8 +41,8 @@ def _scene(h, w):
 
 
 def test_tiles_equal_the_full_frame():
-  """388 x 346 pixels from 200 x 176; the input of a tile has 104 + 16 pixels."""
-  photo, defocus = _scene(388, 346)
+  """512 x 250 pixels from 256 x 128; the input of a tile has 104 + 16 pixels."""
+  photo, defocus = _scene(512, 250)
   full = learned_lib.render(_learned(), photo, defocus, 1, core=400)
   tiled = learned_lib.render(_learned(), photo, defocus, 1, core=16)
   np.testing.assert_allclose(tiled, full, atol=1e-4)
@@ -61,6 +61,36 @@ def test_all_tiles_have_the_same_shape(monkeypatch):
   result = learned_lib.render(_learned(), photo, defocus, 1, core=16)
   np.testing.assert_array_equal(result, photo)
   assert shapes == {((1, 120, 120, 3), (1, 52, 52, 3))}
+
+
+@pytest.mark.parametrize('shape', [(200, 300), (250, 150), (171, 330)])
+def test_small_pictures_share_programs(shape, monkeypatch):
+  """Inputs are padded to multiples of 128, and the results are cropped."""
+  seen = set()
+
+  def upsample(variables, image, blurred, defocus, guide, corner, prior):
+    seen.add((image.shape[1:3], guide.shape[1:3]))
+    return guide
+
+  monkeypatch.setattr(learned_lib, 'compiled', lambda model: (lambda v, x, d: x, upsample))
+  photo, defocus = _scene(*shape)
+  np.testing.assert_array_equal(learned_lib.render(_learned(), photo, defocus, 1), photo)
+  low = tuple(128 * -(-n // 256) for n in shape)
+  assert seen == {(low, tuple(2 * n for n in low))}
+
+
+def test_only_wanted_tiles_are_rendered():
+  """And those of the level below that they depend on."""
+  photo, defocus = _scene(512, 250)
+  wanted = np.zeros((512, 250, 1), bool)
+  wanted[500:, 100] = True
+  steps = []
+  fields = {'core': 16, 'done': steps.append}
+  full = learned_lib.render(_learned(), photo, defocus, 2, **fields)
+  count = len(steps)
+  part = learned_lib.render(_learned(), photo, defocus, 2, wanted=wanted, **fields)
+  np.testing.assert_array_equal(part[wanted[..., 0]], full[wanted[..., 0]])
+  assert 2 < len(steps) - count < count / 2 and sum(steps) == pytest.approx(2)
 
 
 def test_receptive_field_of_the_unet():
@@ -100,7 +130,7 @@ def test_a_plane_is_blurred_by_its_disc_after_three_doublings(radius):
   photo = np.asarray(jax.image.resize(noise[::4, ::4], noise.shape, 'cubic')).clip(0, 1)
   defocus = np.full((h, w, 1), -radius, np.float32)
   result = learned_lib.render(_initial(), photo, defocus, count)
-  expected = classical.render(photo, defocus, radius)
+  expected = classical.render(photo, defocus)
   error, change = (np.abs(x - expected)[24:-24, 24:-24].mean() for x in (result, photo))
   assert error < 0.2 * change
 

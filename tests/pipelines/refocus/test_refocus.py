@@ -80,7 +80,7 @@ def test_defocus_of_the_network_is_relative_to_its_largest_radius(monkeypatch):
   photo, disparity = _photo(40, 64)
   refocus.refocus(photo, disparity, focus=0.5, radius=12, learned=_learned())
   (defocus,) = seen
-  assert defocus.shape == (1, 24, 32, 1)  # A multiple of the strides.
+  assert defocus.shape == (1, 128, 128, 1)  # Of 20 x 32 pixels.
   end = 0.75 * 62 / 63  # The mean of the last two of 64 columns.
   np.testing.assert_allclose(defocus[0, 0, [0, 31], 0], [-end, end], rtol=1e-4)
 
