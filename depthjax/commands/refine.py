@@ -43,8 +43,14 @@ class Options(NamedTuple):
     Convention | None, Option(help='The same for --high; default: as --convention.')
   ] = None
   invalid: options.Invalid = None
+  range: options.Range = ''
+  stretch: options.Stretch = False
   scale: Annotated[
-    Scale | None, Option(help='Values of the input, or disparity in [0, 1]; default: unit for PNG.')
+    Scale | None,
+    Option(
+      help='Values of the input, or disparity in [0, 1]; default: input; PNG: the fraction of full '
+      'scale if the input is a PNG of disparity, else unit.'
+    ),
   ] = None
   input_size: Annotated[
     int | None,
@@ -60,6 +66,7 @@ class Options(NamedTuple):
   ] = Align.local
   ending: Annotated[Format, Option('--format', help='Format of results in a folder.')] = Format.png
   preview: Annotated[bool, Option('--preview', help='Also write NAME.preview.png.')] = False
+  quiet: options.Quiet = False
 
   def sources(self) -> dict[str, pathlib.Path]:
     """Input files or folders that are given: photo, low, high."""
@@ -77,10 +84,12 @@ def _check(o: Options) -> None:
     (not o.photo and not (low and o.high), f'a depth map is missing; {maps}'),
     (not low and not o.predictor, f'the depth map is missing; {maps}, or --predictor'),
     (o.high_convention and not o.high, '--high-convention is given without --high; give both'),
+    (o.stretch and not o.photo, '--stretch is given without a photograph; give both'),
     (o.levels and o.stages == 1, '--levels is given for one stage; give --stages=2 as well'),
   ):
     if wrong:
       raise ConfigError(message)
+  options.reading(o)
   is_folder = next(iter(o.sources().values())).is_dir()
   output = o.output / f'NAME.{o.ending}' if is_folder else o.output
   if output.suffix.lower() == '.png' and o.scale is Scale.input:

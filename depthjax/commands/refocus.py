@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 from typer import Option
 
 from depthjax.commands import options, runner
-from depthjax.commands.options import Convention, Method
+from depthjax.commands.options import Convention, Method, numbers
 from depthjax.configuring import ConfigError
 
 APERTURE = 0.5  # Default.
@@ -46,10 +46,13 @@ class Options(NamedTuple):
   weights: options.Weights = None
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None
+  range: options.Range = ''
+  stretch: options.Stretch = False
   bits: Annotated[int, Option(help='Bits per channel: 8, or 16 for PNG and TIFF.')] = 8
   animate: Annotated[Sweep | None, Option(help='Write an animation that changes this.')] = None
   frames: Annotated[int, Option(min=2, max=2000, help='Frames of the animation.')] = 48
   fps: Annotated[float, Option(min=1, max=120, help='Frames per second.')] = 24
+  quiet: options.Quiet = False
 
   def in_focus(self) -> Focus:
     """The focus, from three options; a ConfigError if several are given or one is invalid."""
@@ -60,23 +63,12 @@ class Options(NamedTuple):
       raise ConfigError(f'{" and ".join(given)} are given; give one of them')
     if disparity is not None and math.isnan(disparity):
       raise ConfigError('--focus-disparity is nan; it must be in [0, 1]')
+    where = 'a box as x0,y0,x1,y1, such as 320,200,400,260'
     return Focus(
       disparity,
-      _integers('--focus-box', box, 4, 'a box as x0,y0,x1,y1, such as 320,200,400,260'),
-      _integers('--focus', point, 2, 'a pixel as x,y, such as 320,200'),
+      numbers('--focus-box', box, 4, where) if box else None,
+      numbers('--focus', point, 2, 'a pixel as x,y, such as 320,200') if point else None,
     )
-
-
-def _integers(option: str, text: str, count: int, right: str) -> tuple[int, ...] | None:
-  if not text:
-    return None
-  try:
-    numbers = tuple(int(part) for part in text.split(','))
-  except ValueError:
-    numbers = ()
-  if len(numbers) != count:
-    raise ConfigError(f'{option} is {text!r}; it must be {right}')
-  return numbers
 
 
 def _check(given: Options) -> None:
@@ -85,6 +77,7 @@ def _check(given: Options) -> None:
   if given.method is Method.classical and given.weights is not None:
     raise ConfigError('--weights is given, which --method=classical does not use; omit one of them')
   given.in_focus()
+  options.reading(given)
 
 
 command = runner.command('refocus', Options, _check)

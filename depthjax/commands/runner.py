@@ -37,13 +37,17 @@ def command(
   """The function from which typer makes a command; it calls `commands.work.VERB.run(options)`.
 
   The fields of the NamedTuple `options` are the arguments, its docstring is the help. `check`
-  refuses combinations of options before anything else is imported.
+  refuses combinations of options before anything else is imported. The option `quiet`, if there is
+  one, silences stdout.
   """
 
   def run(**values: Any) -> None:
     given = options(**values)
     check(given)
-    load(f'commands.work.{verb}:run')(given)
+    with contextlib.ExitStack() as stack:
+      if values.get('quiet'):
+        stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, 'w'))))
+      load(f'commands.work.{verb}:run')(given)
 
   run.__signature__ = inspect.signature(options)
   run.__doc__ = options.__doc__

@@ -42,6 +42,11 @@ def _refined(low=_FILLED, high=_HIGH, net=_STUB, **fields):
   return refine.refine(low, high, net, **fields)
 
 
+def _unit(refined):
+  """Refined disparity relative to the range of the low map."""
+  return np.clip((refined - _FILLED.min()) / np.ptp(_FILLED), 0, 1)
+
+
 def _assert_wrote(name, expected, tolerance=1e-4):
   found = depth_files.read_raw(name)
   assert found.shape == expected.shape[:2]
@@ -62,12 +67,17 @@ def test_two_maps_without_a_photograph(run, options, fields, size):
   net = refiners.tiny() if 'weights' in options else _STUB
   _assert_wrote('out.pfm', _refined(net=net, **fields), 1e-4)
   values = f'{_W} x {_H} pixels, disparity in the units of low.npy'
-  assert (code, out) == (0, f'out.pfm: {values}; network input {size} x {size} pixels\n')
+  missing = '0.1 % missing and filled (nearest valid)'
+  assert code == 0 and out.splitlines() == [
+    f'low.npy: disparity from 3.00176 to 7.99824, {missing}',
+    f'high.pfm: disparity from {_HIGH.min():.6g} to {_HIGH.max():.6g}',
+    f'out.pfm: {values}; network input {size} x {size} pixels',
+  ]
 
 
 def test_png_has_disparity_from_0_to_1_and_the_preview_its_colours(run):
   code, out, _ = run('refine photo.png low.npy -o out.png --high=high.pfm --preview')
-  unit = depth_files.to_unit_range(_refined())
+  unit = _unit(_refined())
   assert code == 0 and 'disparity in [0, 1], near is large' in out
   assert images.read_pixels('out.png').dtype == np.uint16
   _assert_wrote('out.png', 65535 * unit)
@@ -93,7 +103,7 @@ def test_depth_is_written_as_depth(run):
   _assert_wrote('out.npy', 1 / np.clip(expected, _FILLED.min(), _FILLED.max()))
   assert code == 0 and 'depth in the units of depth.npy' in out
   assert run(f'{line} -o out.pfm --scale=unit')[0] == 0
-  _assert_wrote('out.pfm', depth_files.to_unit_range(expected))
+  _assert_wrote('out.pfm', _unit(expected))
 
 
 def test_two_stages_with_windows_of_the_high_map(run):

@@ -73,16 +73,20 @@ def test_exr_channel_is_z_or_y_or_r(tmp_path, disparity, names, dtype):
   np.testing.assert_array_equal(raw, disparity.astype(dtype))
 
 
-def test_values_that_are_not_finite_become_nan(tmp_path, disparity):
+def test_values_that_are_not_finite_are_kept(tmp_path, disparity):
   values = disparity.astype(np.float64)
-  values[0, :3] = 1e300, -np.inf, np.nan
+  values[0, :3] = expected = np.inf, -np.inf, np.nan
+  write_depth(tmp_path / 'd.npy', np.where(np.isposinf(values), values, disparity))
+  assert read_raw(tmp_path / 'd.npy')[0, 0] == np.inf
+  values[0, 0] = 1e300  # Beyond float32.
   np.save(tmp_path / 'a.npy', values)
   np.save(tmp_path / 'b.npy', np.repeat(values[..., None], 3, -1))
   values[0, 0] = np.inf
   pfm(tmp_path / 'c.pfm', values)
-  for path in tmp_path.iterdir():
-    raw = read_raw(path)
-    assert np.isnan(raw[0, :3]).all() and np.isfinite(raw).sum() == H * W - 3
+  for name in ('a.npy', 'b.npy', 'c.pfm'):
+    raw = read_raw(tmp_path / name)
+    np.testing.assert_array_equal(raw[0, :3], expected)
+    assert np.isfinite(raw).sum() == H * W - 3
 
 
 @pytest.mark.parametrize('shape', [(5,), (2, 3, 4, 5), (H, W, 2), (H, W, 4), (3, H, W)])

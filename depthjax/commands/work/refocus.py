@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 import numpy as np
 from rich import progress
 
+from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 from depthjax.commands.refocus import APERTURE, Focus, Options, Sweep
@@ -40,8 +41,9 @@ def _refocus_one(
   else:
     picture, beside = images.read_photo(photo)
   shape = picture.shape[:2]
-  convention, invalid = options.convention.value, options.invalid
-  read = depth_files.read_depth(depth, convention=convention, shape=shape, invalid=invalid)
+  fields = options_lib.reading(options)
+  read = depth_files.read_depth(depth, convention=options.convention.value, shape=shape, **fields)
+  print(f'{depth}: {read.summary}')
   at, radius = _disparity(options.in_focus(), read.disparity), options.radius
   if radius is None:
     aperture = APERTURE if options.aperture is None else options.aperture
@@ -60,8 +62,6 @@ def _refocus_one(
     # then wait for itself.
     with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
       video.write_animation(output, frames, options.fps)
-  if read.resized:
-    print(f'{depth}: resized to the photograph, {shape[1]} x {shape[0]} pixels')
   print(f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels')
 
 
