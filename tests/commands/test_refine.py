@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
@@ -42,9 +43,9 @@ def _refined(low=_FILLED, high=_HIGH, net=_STUB, **fields):
   return refine.refine(low, high, net, **fields)
 
 
-def _unit(refined):
+def _unit(refined, low=_FILLED):
   """Refined disparity relative to the range of the low map."""
-  return np.clip((refined - _FILLED.min()) / np.ptp(_FILLED), 0, 1)
+  return np.clip((refined - low.min()) / np.ptp(low), 0, 1)
 
 
 def _assert_wrote(name, expected, tolerance=1e-4):
@@ -104,6 +105,51 @@ def test_depth_is_written_as_depth(run):
   assert code == 0 and 'depth in the units of depth.npy' in out
   assert run(f'{line} -o out.pfm --scale=unit')[0] == 0
   _assert_wrote('out.pfm', _unit(expected))
+
+
+@pytest.mark.parametrize('sky', [np.inf, 1e10])
+def test_the_sky_stays_infinitely_far_up_to_the_refined_edges(run, sky):
+  """The low map has half of the resolution; the edge of the high map lies three pixels higher."""
+  x, rows = refiners.smooth(_H, _W)[..., 0], np.arange(_H)[:, None]
+  near = 0.3 + 0.7 * x
+  high = np.where(rows < 33, 0, near)
+  z = np.where(rows < 36, sky, 2 / near).astype(np.float32)[::2, ::2]
+  np.save('sky.npy', z)
+  np.save('high.npy', high)
+  line = 'refine --low=sky.npy --high=high.npy --convention=depth --high-convention=disparity'
+  code, out, _ = run(f'{line} -o out.npy')
+  assert code == 0 and 'sky.npy: depth from 2.0' in out and '50.0 % infinitely far\n' in out
+  found = np.load('out.npy')
+  assert (found[:31] == np.float32(sky)).all() and (found[36:] <= z[z < 1e9].max()).all()
+  assert run(f'{line} -o out.png')[0] == 0
+  assert not depth_files.read_raw('out.png')[:31].any()
+
+
+def test_inverted_maps_are_written_inverted(run):
+  np.save('far.npy', 255 - 10 * _LOW)
+  assert run('refine --low=far.npy --high=high.pfm -o out.npy --convention=inverted')[0] == 2
+  line = 'refine photo.png far.npy -o out.npy --convention=inverted'
+  assert run(line)[0] == 0
+  _assert_wrote('out.npy', 255 - 10 * _refined(high=_FILLED, shape=(_H, _W)))
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+def test_png_keeps_the_fraction_of_full_scale_of_a_png(run, bits):
+  low = 0.1 + 0.5 * _unit(_FILLED)
+  levels = np.rint(low[..., 0] * (2**bits - 1)).astype(f'uint{bits}')
+  cv2.imwrite('low.png', levels)
+  code, out, _ = run('refine photo.png low.png -o out.png')
+  assert code == 0 and 'disparity as a fraction of full scale, as in low.png;' in out
+  same = levels[..., None] / np.float32(2**bits - 1)
+  _assert_wrote('out.png', 65535 * _refined(same, same, shape=(_H, _W)))
+  assert run('refine photo.png low.png -o out.png --scale=unit')[0] == 0
+  _assert_wrote('out.png', 65535 * _unit(_refined(same, same, shape=(_H, _W)), same))
+
+
+def test_a_square_map_is_stretched_to_the_photograph(run):
+  np.save('square.npy', _LOW[:, : _H // 2])
+  assert run('refine photo.png square.npy -o out.npy --stretch --quiet')[:2] == (0, '')
+  _assert_wrote('out.npy', _refined(*[_FILLED[:, : _H // 2]] * 2, shape=(_H, _W)), 0.02)
 
 
 def test_two_stages_with_windows_of_the_high_map(run):

@@ -16,6 +16,7 @@ from depthjax.commands.work import folders
 from depthjax.files import atomic, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
+from depthjax.pipelines import maps
 from depthjax.pipelines.refocus import refocus as refocus_lib
 
 
@@ -43,7 +44,7 @@ def _refocus_one(
   shape = picture.shape[:2]
   fields = options_lib.reading(options)
   read = depth_files.read_depth(depth, convention=options.convention.value, shape=shape, **fields)
-  print(f'{depth}: {read.summary}')
+  print(f'{depth}: {read.summary}{maps.turned_note(picture, read.disparity)}')
   at, radius = _disparity(options.in_focus(), read.disparity), options.radius
   if radius is None:
     aperture = APERTURE if options.aperture is None else options.aperture
