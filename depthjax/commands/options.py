@@ -26,7 +26,7 @@ Values = Annotated[
   Convention,
   Option(
     help='Values of the depth map: disparity (near is large), depth (far is large), or inverted '
-    '(far is large, but only its order is known, such as 0 near to 1 far).'
+    '(far is large, without distances, such as 0 near to 1 far).'
   ),
 ]
 Invalid = Annotated[

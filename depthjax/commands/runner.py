@@ -44,10 +44,9 @@ def command(
   def run(**values: Any) -> None:
     given = options(**values)
     check(given)
-    with contextlib.ExitStack() as stack:
-      if values.get('quiet'):
-        stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, 'w'))))
-      load(f'commands.work.{verb}:run')(given)
+    with open(os.devnull, 'w') as null:
+      with contextlib.redirect_stdout(null if values.get('quiet') else sys.stdout):
+        load(f'commands.work.{verb}:run')(given)
 
   run.__signature__ = inspect.signature(options)
   run.__doc__ = options.__doc__

@@ -29,7 +29,7 @@ class Depth(NamedTuple):
   raw: np.ndarray  # float32 [h w], the values of the file at its size.
   valid: np.ndarray  # bool [h w] at the size of the file; false where disparity was filled.
   resized: bool  # Whether disparity was resized from the size of the file to that of the photo.
-  far: np.ndarray  # bool [h w] at the size of the file; true where it is infinitely far.
+  far: np.ndarray  # bool [h w] at the size of the file; infinitely far, or filled from such pixels.
   low: float  # Disparity in the units of the file that became 0: 1 / depth, or -x if inverted.
   high: float  # That which became 1.
   summary: str  # Convention, range, missing pixels and the like, for the user.
@@ -155,7 +155,7 @@ def normalise(
   summary = depth_values.summary(raw, found, used, convention, invalid)
   if resized:
     summary += f'; resized to {w} x {h} pixels'
-  return Depth(disparity[..., None], raw, valid, resized, far, *used, summary)
+  return Depth(disparity[..., None], raw, valid, resized, fill(far, valid), *used, summary)
 
 
 def to_unit_range(values: np.ndarray) -> np.ndarray:
@@ -174,7 +174,7 @@ def fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
   Floats [h w] and bool [h w], true at least once. Distances are those of a 5 x 5 chamfer mask,
   within 2 % of Euclidean (Borgefors 1986).
   """
-  if valid.all():
+  if valid.all() or not values.any():
     return values
   holes = (~valid).astype(np.uint8)
   _, labels = cv2.distanceTransformWithLabels(

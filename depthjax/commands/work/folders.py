@@ -2,6 +2,7 @@
 
 import collections
 import pathlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -81,7 +82,9 @@ def _map_stems(
   _create(output, sources)
   failed = missing = 0
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
-  with progress.Progress(*columns, console=console.Console(stderr=True)) as bar:
+  # Lines on stdout move to the bar's console only if both are terminals.
+  fields = {'console': console.Console(stderr=True), 'redirect_stdout': sys.stdout.isatty()}
+  with progress.Progress(*columns, **fields) as bar:
     for path in bar.track(every, description=f'{kind.name}s'):
       try:
         if len(files[path.stem]) > 1:

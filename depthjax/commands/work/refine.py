@@ -21,11 +21,6 @@ from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refine import resolutions, two_stage
 
-# Radius of the neighbourhood in which infinitely far pixels may move, in pixels of the map.
-_NEIGHBOURS = 2
-# Normalised disparity below which refined pixels are not distinguished from infinitely far ones.
-_DISTINCT = 0.2
-
 
 class Map(NamedTuple):
   """A disparity map in [0, 1], with name, units and convention of its file."""
@@ -43,21 +38,21 @@ class Map(NamedTuple):
   def far_in(self, values: np.ndarray) -> np.ndarray:
     """Pixels of refined disparity [h w 1] that are infinitely far: bool [h w 1].
 
-    They are those of this map, moved to the refined edges. Within two pixels of other pixels, one
-    is no longer infinitely far if it is nearer than half of the largest disparity of these, unless
-    that is below 0.2; and one of these is if it is farther than half of their smallest.
+    They are those of this map, moved by up to two of its pixels to the refined edges: without those
+    above half of the largest disparity of other pixels there, unless that is below 0.2, and with
+    other pixels below half of the smallest.
     """
     if self.far is None:
       return np.zeros(values.shape, bool)
     shape = values.shape[:2]
     far = maps.resized(self.far.astype(np.float32), shape) > 0.5
-    radius = math.ceil(_NEIGHBOURS * max(1, shape[0] / self.far.shape[0]))
+    radius = math.ceil(2 * max(1, shape[0] / self.far.shape[0]))
     window = np.ones((2 * radius + 1,) * 2, np.uint8)
     own = maps.resized(self.values, shape)
     largest = cv2.dilate(np.where(far, 0, own), window)[..., None]
     smallest = cv2.erode(np.where(far, 1, own), window)[..., None]
     beside = cv2.dilate(far.astype(np.uint8), window)[..., None] > 0
-    stays = (largest < _DISTINCT) | (values < largest / 2)
+    stays = (largest < 0.2) | (values < largest / 2)
     return (far & stays) | (~far & beside & (values < smallest / 2))
 
   def in_units(self, values: np.ndarray, far: np.ndarray) -> np.ndarray:
@@ -144,7 +139,8 @@ def _read(
   print(f'{path}: {read.summary}{note}')
   result = Map(values, path, read.low, read.high - read.low, convention)
   if far.any():
-    result = result._replace(far=far, farthest=float(read.raw[read.far].max()))
+    farthest = float(read.raw[read.far & read.valid].max())
+    result = result._replace(far=far, farthest=farthest)
   return result._replace(full_scale=depth_files.full_scale(path))
 
 
