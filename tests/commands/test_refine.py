@@ -11,6 +11,7 @@ from depthjax.files import colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
+from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine, resolutions, two_stage
 from depthjax.pipelines.refine.two_stage import Settings
 from tests import refiners
@@ -107,23 +108,23 @@ def test_depth_is_written_as_depth(run):
   _assert_wrote('out.pfm', _unit(expected))
 
 
-@pytest.mark.parametrize('sky', [np.inf, 1e10])
-def test_the_sky_stays_infinitely_far_up_to_the_refined_edges(run, sky):
-  """The low map has half of the resolution; the edge of the high map lies three pixels higher."""
-  x, rows = refiners.smooth(_H, _W)[..., 0], np.arange(_H)[:, None]
-  near = 0.3 + 0.7 * x
-  high = np.where(rows < 33, 0, near)
+@pytest.mark.parametrize('sky, edge', [(np.inf, 33), (1e10, 39)])
+def test_the_sky_stays_infinitely_far_up_to_the_refined_edges(run, sky, edge):
+  """The low map has half of the resolution and its edge at row 36, the high map another."""
+  rows, near = np.arange(_H)[:, None], 0.3 + 0.7 * refiners.smooth(_H, _W)[..., 0]
+  noise = 0.06 * np.random.default_rng(0).random((_H, _W))
   z = np.where(rows < 36, sky, 2 / near).astype(np.float32)[::2, ::2]
   z[4, 7:9] = np.nan, 0  # Missing; the nearest valid pixels are of the sky.
   np.save('sky.npy', z)
-  np.save('high.npy', high)
-  line = 'refine --low=sky.npy --high=high.npy --convention=depth --high-convention=disparity'
+  np.save('high.npy', np.where(rows < edge, noise, near))
+  line = 'refine --low=sky.npy --high=high.npy --high-convention=disparity --align=global'
+  line += ' --convention=depth'
   code, out, _ = run(f'{line} -o out.npy')
   assert code == 0 and 'sky.npy: depth from 2.0' in out and '49.9 % infinitely far;' in out
   found = np.load('out.npy')
-  assert (found[:31] == np.float32(sky)).all() and (found[36:] < 9).all()
+  assert (found[: edge - 1] == np.float32(sky)).all() and (found[edge + 1 :] < 40).all()
   assert run(f'{line} -o out.png')[0] == 0
-  assert not depth_files.read_raw('out.png')[:31].any()
+  assert not depth_files.read_raw('out.png')[: edge - 1].any()
 
 
 def test_inverted_maps_are_written_inverted(run):
@@ -150,7 +151,10 @@ def test_png_keeps_the_fraction_of_full_scale_of_a_png(run, bits):
 def test_a_square_map_is_stretched_to_the_photograph(run):
   np.save('square.npy', _LOW[:, : _H // 2])
   assert run('refine photo.png square.npy -o out.npy --stretch --quiet')[:2] == (0, '')
-  _assert_wrote('out.npy', _refined(*[_FILLED[:, : _H // 2]] * 2, shape=(_H, _W)), 0.02)
+  low = maps.resized(_FILLED[:, : _H // 2], (_H // 2, _W // 2))
+  _assert_wrote('out.npy', _refined(low, low, shape=(_H, _W)))
+  assert run('refine photo.png square.npy --high=high.pfm -o out.npy --stretch')[0] == 0
+  _assert_wrote('out.npy', _refined(low))
 
 
 def test_two_stages_with_windows_of_the_high_map(run):

@@ -75,16 +75,14 @@ def test_pairs_must_agree_in_aspect_ratio_and_polarity():
 
 
 def test_a_map_that_is_turned_against_the_photograph_is_noticed():
-  """Drawn rectangles with a texture each, below them a floor, whose slope must not count."""
+  """A textured wall and objects above a plain floor, whose slope must not count."""
   rng = np.random.default_rng(0)
-  photo, disparity = (
-    np.zeros((200, 300, 3)),
-    np.linspace(0, 3, 200)[:, None, None] + np.zeros((200, 300, 1)),
-  )
-  for _ in range(12):
-    y, x = rng.integers(0, 100), rng.integers(0, 240)
-    photo[y : y + 40, x : x + 60], disparity[y : y + 40, x : x + 60] = rng.random(3), rng.random()
-  photo += 0.05 * rng.random(photo.shape)
+  photo, disparity = np.zeros((200, 300, 3)), np.zeros((200, 300, 1))
+  photo[:140] = 0.5 * rng.random((140, 300, 1))
+  disparity[140:] = np.linspace(0, 9, 60)[:, None, None]
+  for y, x in zip(rng.integers(0, 90, 9), rng.integers(0, 240, 9), strict=True):
+    photo[y : y + 40, x : x + 60] += rng.random(3)
+    disparity[y : y + 40, x : x + 60] = rng.random()
   note = functools.partial(maps.turned_note, photo)
   assert 'turned by 180 degrees' in note(disparity[::-1, ::-1])
   assert 'turned by 180 degrees' in note(disparity[::-2, ::-2])

@@ -45,10 +45,13 @@ class Map(NamedTuple):
     if self.far is None:
       return np.zeros(values.shape, bool)
     shape = values.shape[:2]
-    far = maps.resized(self.far.astype(np.float32), shape) > 0.5
+    # Not interpolated: there is nothing between the sky and a near pixel.
+    own, far = (
+      maps.resized(x.astype(np.float32), shape, cv2.INTER_NEAREST) for x in (self.values, self.far)
+    )
+    far = far > 0.5
     radius = math.ceil(2 * max(1, shape[0] / self.far.shape[0]))
     window = np.ones((2 * radius + 1,) * 2, np.uint8)
-    own = maps.resized(self.values, shape)
     largest = cv2.dilate(np.where(far, 0, own), window)[..., None]
     smallest = cv2.erode(np.where(far, 1, own), window)[..., None]
     beside = cv2.dilate(far.astype(np.uint8), window)[..., None] > 0
