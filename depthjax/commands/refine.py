@@ -44,8 +44,14 @@ class Options(NamedTuple):
   ] = None
   invalid: options.Invalid = None
   channel: options.Channel = None
+  range: options.Range = ''
+  stretch: options.Stretch = False
   scale: Annotated[
-    Scale | None, Option(help='Values of the input, or disparity in [0, 1]; default: unit for PNG.')
+    Scale | None,
+    Option(
+      help='Values of the input, or disparity in [0, 1]; default: input; PNG: the fraction of full '
+      'scale if the input is a PNG of disparity, else unit.'
+    ),
   ] = None
   input_size: Annotated[
     int | None,
@@ -63,6 +69,7 @@ class Options(NamedTuple):
   preview: Annotated[bool, Option('--preview', help='Also write NAME.preview.png.')] = False
   max_megapixels: options.MaxMegapixels = 100
   resume: options.Resume = False
+  quiet: options.Quiet = False
 
   def sources(self) -> dict[str, pathlib.Path]:
     """Input files or folders that are given: photo, low, high."""
@@ -81,10 +88,12 @@ def _check(o: Options) -> None:
     (not o.photo and not (low and o.high), f'a depth map is missing; {maps}'),
     (not low and not o.predictor, f'the depth map is missing; {maps}, or --predictor'),
     (o.high_convention and not o.high, '--high-convention is given without --high; give both'),
+    (o.stretch and not o.photo, '--stretch is given without a photograph; give both'),
     (o.levels and o.stages == 1, '--levels is given for one stage; give --stages=2 as well'),
   ):
     if wrong:
       raise ConfigError(message)
+  options.reading(o)
   in_folder = is_folder(next(iter(o.sources().values())))
   output = o.output / f'NAME.{o.ending}' if in_folder else o.output
   if output.suffix.lower() == '.png' and o.scale is Scale.input:

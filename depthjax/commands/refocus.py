@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 from typer import Option
 
 from depthjax.commands import options, runner
-from depthjax.commands.options import Convention, Method
+from depthjax.commands.options import Convention, Method, numbers
 from depthjax.configuring import ConfigError
 
 APERTURE, FRAMES, FPS = 0.5, 48, 24  # Defaults.
@@ -50,6 +50,8 @@ class Options(NamedTuple):
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None
   channel: options.Channel = None
+  range: options.Range = ''
+  stretch: options.Stretch = False
   bits: Annotated[
     int | None, Option(help='8, or 16 for PNG and TIFF; default: as the photograph, if possible.')
   ] = None
@@ -62,6 +64,7 @@ class Options(NamedTuple):
   ] = None
   max_megapixels: options.MaxMegapixels = 100
   resume: options.Resume = False
+  quiet: options.Quiet = False
 
   def sources(self) -> tuple[pathlib.Path, ...]:
     """The photograph, and its depth map if that is another file; or folders."""
@@ -77,23 +80,12 @@ class Options(NamedTuple):
       raise ConfigError(f'{" and ".join(given)} are given; give one of them')
     if disparity is not None and math.isnan(disparity):
       raise ConfigError('--focus-disparity is nan; it must be in [0, 1]')
+    where = 'a box as x0,y0,x1,y1, such as 320,200,400,260'
     return Focus(
       disparity,
-      _integers('--focus-box', box, 4, 'a box as x0,y0,x1,y1, such as 320,200,400,260'),
-      _integers('--focus', point, 2, 'a pixel as x,y, such as 320,200'),
+      numbers('--focus-box', box, 4, where) if box else None,
+      numbers('--focus', point, 2, 'a pixel as x,y, such as 320,200') if point else None,
     )
-
-
-def _integers(option: str, text: str, count: int, right: str) -> tuple[int, ...] | None:
-  if not text:
-    return None
-  try:
-    numbers = tuple(int(part) for part in text.split(','))
-  except ValueError:
-    numbers = ()
-  if len(numbers) != count:
-    raise ConfigError(f'{option} is {text!r}; it must be {right}')
-  return numbers
 
 
 def _check(given: Options) -> None:
@@ -105,6 +97,7 @@ def _check(given: Options) -> None:
     if getattr(given, name) is not None and given.animate is None:
       raise ConfigError(f'--{name} is given without --animate; give both')
   given.in_focus()
+  options.reading(given)
 
 
 command = runner.command('refocus', Options, _check)

@@ -37,13 +37,16 @@ def command(
   """The function from which typer makes a command; it calls `commands.work.VERB.run(options)`.
 
   The fields of the NamedTuple `options` are the arguments, its docstring is the help. `check`
-  refuses combinations of options before anything else is imported.
+  refuses combinations of options before anything else is imported. The option `quiet`, if there is
+  one, silences stdout.
   """
 
   def run(**values: Any) -> None:
     given = options(**values)
     check(given)
-    load(f'commands.work.{verb}:run')(given)
+    with open(os.devnull, 'w') as null:
+      with contextlib.redirect_stdout(null if values.get('quiet') else sys.stdout):
+        load(f'commands.work.{verb}:run')(given)
 
   run.__signature__ = inspect.signature(options)
   run.__doc__ = options.__doc__

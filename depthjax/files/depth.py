@@ -3,19 +3,19 @@
 import functools
 import logging
 import os
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from depthjax.files import depth_formats, exr, tiff
+from depthjax.files import depth_formats, depth_values, exr, tiff
 from depthjax.files.atomic import replacing
+from depthjax.files.depth_values import Convention
 from depthjax.files.embedded import read as read_embedded
 from depthjax.files.encoding import encode
 from depthjax.files.errors import MAX_PIXELS, InputError, readable_file
 from depthjax.files.images import checked_image, quantise, read_pixels
-
-Convention = Literal['disparity', 'depth']
 
 EXTENSIONS = ('.png', '.npy', '.pfm', '.exr', '.tif', '.tiff')
 READABLE = (*EXTENSIONS, '.npz', '.jpg', '.jpeg')
@@ -30,10 +30,14 @@ class Depth(NamedTuple):
   """A normalised depth map."""
 
   disparity: np.ndarray  # float32 [h w 1], 0 at the farthest and 1 at the nearest valid pixel.
-  raw: np.ndarray  # float32 [h w], the values of the file at its size, NaN where missing.
+  raw: np.ndarray  # float32 [h w], the values of the file at its size.
   valid: np.ndarray  # bool [h w] at the size of the file; false where disparity was filled.
   resized: bool  # Whether disparity was resized from the size of the file to that of the photo.
-  convention: Convention = 'disparity'  # Of raw.
+  far: np.ndarray  # bool [h w] at the size of the file; infinitely far, or filled from such pixels.
+  low: float  # Disparity in the units of the file that became 0: 1 / depth, or -x if inverted.
+  high: float  # That which became 1.
+  summary: str  # Convention, range, missing pixels and the like, for the user.
+  convention: Convention  # Of raw.
 
 
 def read_depth(
@@ -41,7 +45,9 @@ def read_depth(
   *,
   convention: Convention = 'disparity',
   shape: tuple[int, int] | None = None,
-  invalid: float | None = None,
+  invalid: float | Sequence[float] | None = None,
+  percentiles: tuple[float, float] | None = None,
+  stretch: bool = False,
   channel: str | None = None,
   embedded: bool = False,
   max_pixels: int = MAX_PIXELS,
@@ -55,7 +61,8 @@ def read_depth(
     raw, convention = read_embedded(path, max_pixels=max_pixels)
   else:
     raw = read_raw(path, max_pixels=max_pixels, channel=channel)
-  return normalise(raw, convention=convention, shape=shape, invalid=invalid, name=path)
+  fields = {'shape': shape, 'invalid': invalid, 'percentiles': percentiles, 'stretch': stretch}
+  return normalise(raw, convention=convention, name=path, **fields)
 
 
 def read_raw(
@@ -95,6 +102,15 @@ def read_raw(
     return values.reshape(h, w).astype(np.float32)
 
 
+def full_scale(path: str | os.PathLike) -> float | None:
+  """The largest value that a PNG can have, 255 or 65535; None for other formats."""
+  with open(path, 'rb') as file:
+    head = file.read(25)
+  if not head.startswith(b'\x89PNG'):
+    return None
+  return 65535.0 if head[24] == 16 else 255.0  # The bit depth in the header.
+
+
 _JPEG = b'\xff\xd8\xff'
 _READERS = (
   ((b'\x89PNG', _JPEG), read_pixels),
@@ -111,44 +127,61 @@ def normalise(
   *,
   convention: Convention = 'disparity',
   shape: tuple[int, int] | None = None,
-  invalid: float | None = None,
+  invalid: float | Sequence[float] | None = None,
+  percentiles: tuple[float, float] | None = None,
+  stretch: bool = False,
   name: str | os.PathLike = 'depth',
 ) -> Depth:
   """Converts raw values to disparity in [0, 1] at the size of the photo, without missing pixels.
 
-  Depth is inverted (1 / z) first. Invalid pixels (NaN, infinite, `invalid`, and for depth z <= 0)
-  take the value of the nearest valid pixel. A map of another size than the photo, but of the same
-  aspect ratio within 2 %, is resized: bilinear (half-pixel centres), or by area where it shrinks.
-  The result then has the range [0, 1].
+  Missing pixels (NaN, `invalid`, infinite disparity, depth z <= 0) take the value of the nearest
+  valid pixel. Under 'depth' and 'inverted', +inf is infinitely far, not missing, and so are depths
+  above 100 times the 99th percentile of the rest if they are one plateau, or above 10,000 times.
+  Then the range is determined (depth_values.used_range) and values beyond it are clipped. A map of
+  another size than the photo, but of the same aspect ratio within 2 %, is resized: bilinear
+  (half-pixel centres), or by area where it shrinks. The result then has the range [0, 1].
 
   Args:
     raw: floats [h w].
-    convention: 'disparity' (near is large) or 'depth' (far is large).
+    convention: 'disparity' (near is large), 'depth' (far is large, disparity = 1 / z) or 'inverted'
+      (far is large, disparity = maximum - x).
     shape: height and width of the photo; None does not resize.
-    invalid: a value that marks missing pixels, besides NaN and infinity; often 0.
+    invalid: values that mark missing pixels; often 0.
+    percentiles: of disparity, which become 0 and 1; (0, 100) is the exact range; default: exact,
+      without outliers that more than double it.
+    stretch: resize maps of any aspect ratio.
     name: the file, for messages.
 
   Raises InputError: unknown convention, no valid pixel, constant values, another aspect ratio.
   """
-  if convention not in ('disparity', 'depth'):
-    right = "'disparity' (near is large) or 'depth' (far is large)"
+  if convention not in depth_values.CONVENTIONS:
+    right = ' or '.join(f'{key!r} ({text})' for key, text in depth_values.CONVENTIONS.items())
     raise InputError(name, f'has the unknown convention {convention!r}', right)
   raw = np.asarray(raw, np.float32)
-  resized = shape is not None and needs_resize(name, raw.shape, tuple(shape))
-  values, valid = _inverted(raw, convention, invalid)
+  resized = shape is not None and needs_resize(name, raw.shape, tuple(shape), stretch=stretch)
+  found = depth_values.to_disparity(raw, convention, invalid)
+  values, valid, far = found
   if not valid.any():
     right = 'at least two different valid pixels'
     raise InputError(name, f'has no valid pixel of {raw.size}', right)
-  values = fill(values, valid)
+  used = depth_values.used_range(values[valid], percentiles)
+  values = np.clip(fill(values, valid), *used)
   if resized:
     h, w = shape
     method = cv2.INTER_AREA if h * w < raw.size else cv2.INTER_LINEAR
     values = cv2.resize(values, (w, h), interpolation=method)
   disparity = to_unit_range(values)
   if not disparity.any():
-    wrong = f'is constant ({values.min():.6g} everywhere)'
+    wrong = f'is constant ({raw[valid].min():.6g} everywhere)'
+    if percentiles is not None:
+      wrong = f'is constant between the percentiles {percentiles[0]:g} and {percentiles[1]:g}'
     raise InputError(name, wrong, 'values that vary with depth')
-  return Depth(disparity[..., None], raw, valid, resized, convention)
+  summary = depth_values.summary(raw, found, used, convention, invalid)
+  if resized:
+    summary += f'; resized to {w} x {h} pixels'
+  return Depth(
+    disparity[..., None], raw, valid, resized, fill(far, valid), *used, summary, convention
+  )
 
 
 def to_unit_range(values: np.ndarray) -> np.ndarray:
@@ -167,7 +200,7 @@ def fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
   Floats [h w] and bool [h w], true at least once. Distances are those of a 5 x 5 chamfer mask,
   within 2 % of Euclidean (Borgefors 1986).
   """
-  if valid.all():
+  if valid.all() or not values.any():
     return values
   holes = (~valid).astype(np.uint8)
   _, labels = cv2.distanceTransformWithLabels(
@@ -178,41 +211,27 @@ def fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
   return np.where(valid, values, by_label[labels])
 
 
-def _inverted(
-  raw: np.ndarray, convention: Convention, invalid: float | None
-) -> tuple[np.ndarray, np.ndarray]:
-  """Disparity of any range [h w], and its valid pixels."""
-  valid = np.isfinite(raw)
-  if invalid is not None:
-    valid &= raw != invalid
-  if convention == 'disparity':
-    return raw, valid
-  valid &= raw > 0
-  # The inverse of the smallest float32 numbers is infinite: they are invalid as 0 is.
-  with np.errstate(divide='ignore', over='ignore', invalid='ignore'):
-    values = 1 / raw
-  return values, valid & np.isfinite(values)
-
-
 def needs_resize(
   name: str | os.PathLike,
   have: tuple[int, int],
   want: tuple[int, int],
   of: str | os.PathLike = 'the photo',
+  stretch: bool = False,
 ) -> bool:
   """Whether a map of height and width `have` must be resized to `want`, the size of `of`.
 
-  Raises InputError: their aspect ratios differ by more than 2 %.
+  Raises InputError: their aspect ratios differ by more than 2 %, unless `stretch`.
   """
   (h, w), (photo_h, photo_w) = have, want
   if have == want:
     return False
-  if abs((w * photo_h) / (h * photo_w) - 1) <= ASPECT_TOLERANCE:
+  if stretch or abs((w * photo_h) / (h * photo_w) - 1) <= ASPECT_TOLERANCE:
     return True
   wrong = f'is {w} x {h} pixels but {of} is {photo_w} x {photo_h} (width x height)'
   if abs((h * photo_h) / (w * photo_w) - 1) <= ASPECT_TOLERANCE:
     wrong += ', as if one of them were turned by 90 degrees'
-  raise InputError(name, wrong, f'the size of {of}, or its aspect ratio within 2 %')
+  right = f'the size of {of}, its aspect ratio within 2 %, or --stretch'
+  raise InputError(name, wrong, right)
 
 
 def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
@@ -220,13 +239,16 @@ def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
 
   Args:
     path: the file; its folder must exist; an existing file is replaced atomically.
-    values: floats [h w] or [h w 1]: in [0, 1] for PNG, which stores round(65535 x), else any finite
-      values. EXR stores them as channel Y.
+    values: floats [h w] or [h w 1]: in [0, 1] for PNG, which stores round(65535 x), else any, +inf
+      included: a depth that is infinitely far. EXR stores them as channel Y.
 
-  Raises InputError: another extension, a missing folder, another shape, NaN or infinite values,
-  values outside [0, 1] for PNG, OpenEXR is not installed.
+  Raises InputError: another extension, a missing folder, another shape, NaN or -inf, values outside
+  [0, 1] for PNG, OpenEXR is not installed.
   """
-  values = np.ascontiguousarray(checked_image(path, values), np.float32)
+  checked_image(path, np.where(np.isposinf(values), 0, values))
+  values = np.ascontiguousarray(values, np.float32)
+  if values.shape[2:] == (1,):
+    values = values[..., 0]
   if values.ndim != 2:
     raise InputError(path, 'would hold three channels', '[h w] or [h w 1]')
   with replacing(path, EXTENSIONS) as temporary:

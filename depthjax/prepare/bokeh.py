@@ -46,7 +46,7 @@ def _load_pair(files: dict[str, Path] | None, sharp: Path, blurred: Path) -> Rec
   if sharp.stem not in files:
     raise InputError(sharp, 'has no map in disparity/', 'a map of the same name')
   shape = record['image'].shape[:2]
-  read = depth.read_depth(files[sharp.stem], shape=shape)
+  read = depth.read_depth(files[sharp.stem], shape=shape, percentiles=(0, 100))
   valid = np.ones(shape, bool) if read.resized else read.valid  # Resizing fills missing values.
   return {**record, **pictures.masked(read.disparity[..., 0], valid)}
 
@@ -103,7 +103,7 @@ def _load_bokeh(scene: Path, target: Path, lens: tuple | None, at: tuple[int, in
     raise InputError(scene, 'has neither depth nor disparity', 'depth.exr')
   values = depth.read_raw(file)
   pictures.check_sizes(sharp, record['image'], file, values)
-  valid = np.isfinite(values) if file.stem == 'disparity' else values > 0
+  valid = np.isfinite(values) & ((file.stem == 'disparity') | (values > 0))
   maps.check_known(file, valid)
   disparity = values if file.stem == 'disparity' else pictures.inverse(values, valid)
   record |= pictures.masked(disparity, valid)

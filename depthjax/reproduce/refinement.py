@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -82,8 +83,8 @@ def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndar
   if method.kind in ('refined', 'two_stage'):
     refiner = refine.load(lab.path(method.run))
     # The network's input size relative to the scene is that of training; one alignment for the
-    # image, as the authors evaluate.
-    fields = {'input_size': size * refiner.enlarged, 'local': False}
+    # image, without clipping, as the authors evaluate.
+    fields = {'input_size': size * refiner.enlarged, 'local': False, 'margin': math.inf}
     if method.kind == 'refined':
       return lambda record: refine.refine(record['low'], record['high'], refiner, **fields)
     fields['input_size'] = min(fields['input_size'], two_stage.LARGEST)

@@ -78,7 +78,7 @@ def score_pair(
   if photo.shape != target.shape:
     raise ValueError(f'photo {photo.shape} and target {target.shape} differ in size')
   raw = _measured(record) if 'disparity' in record else None
-  own = None if raw is None else depth.normalise(raw, name='disparity').disparity
+  own = None if raw is None else _exact(raw)
   used = own if disparity is None else disparity
   if used is None:
     raise ValueError(f'the record has no disparity; it has {", ".join(record)}')
@@ -104,7 +104,7 @@ def score_depth(record: Mapping[str, Any], prediction: np.ndarray) -> dict[str, 
   Raises:
     ValueError: no valid pixel, constant disparity, or sizes that differ.
   """
-  truth = depth.normalise(_measured(record), name='disparity').disparity
+  truth = _exact(_measured(record))
   if prediction.shape != truth.shape:
     raise ValueError(f'prediction {prediction.shape} and truth {truth.shape} differ in size')
   rest = truth[None], record['valid'][None]
@@ -206,6 +206,11 @@ def find_lens(
 def _measured(record: Mapping[str, Any]) -> np.ndarray:
   """The record's disparity [h w] in its units, NaN where not valid."""
   return np.where(record['valid'] > 0, record['disparity'], np.nan)[..., 0]
+
+
+def _exact(raw: np.ndarray) -> np.ndarray:
+  """Disparity normalised by its exact range, as `lens_of` assumes."""
+  return depth.normalise(raw, percentiles=(0, 100), name='disparity').disparity
 
 
 @jax.jit

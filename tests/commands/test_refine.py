@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from depthjax.files import colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
+from depthjax.pipelines import maps
 from depthjax.pipelines.refine import refine, resolutions, two_stage
 from depthjax.pipelines.refine.two_stage import Settings
 from tests import portraits, refiners
@@ -42,6 +44,11 @@ def _refined(low=_FILLED, high=_HIGH, net=_STUB, **fields):
   return refine.refine(low, high, net, **fields)
 
 
+def _unit(refined, low=_FILLED):
+  """Refined disparity relative to the range of the low map."""
+  return np.clip((refined - low.min()) / np.ptp(low), 0, 1)
+
+
 def _assert_wrote(name, expected, tolerance=1e-4):
   found = depth_files.read_raw(name)
   assert found.shape == expected.shape[:2]
@@ -62,12 +69,17 @@ def test_two_maps_without_a_photograph(run, options, fields, size):
   net = refiners.tiny() if 'weights' in options else _STUB
   _assert_wrote('out.pfm', _refined(net=net, **fields), 1e-4)
   values = f'{_W} x {_H} pixels, disparity in the units of low.npy'
-  assert (code, out) == (0, f'out.pfm: {values}; network input {size} x {size} pixels\n')
+  missing = '0.1 % missing and filled (nearest valid)'
+  assert code == 0 and out.splitlines() == [
+    f'low.npy: disparity from 3.00176 to 7.99824, {missing}',
+    f'high.pfm: disparity from {_HIGH.min():.6g} to {_HIGH.max():.6g}',
+    f'out.pfm: {values}; network input {size} x {size} pixels',
+  ]
 
 
 def test_png_has_disparity_from_0_to_1_and_the_preview_its_colours(run):
   code, out, _ = run('refine photo.png low.npy -o out.png --high=high.pfm --preview')
-  unit = depth_files.to_unit_range(_refined())
+  unit = _unit(_refined())
   assert code == 0 and 'disparity in [0, 1], near is large' in out
   assert images.read_pixels('out.png').dtype == np.uint16
   _assert_wrote('out.png', 65535 * unit)
@@ -93,7 +105,56 @@ def test_depth_is_written_as_depth(run):
   _assert_wrote('out.npy', 1 / np.clip(expected, _FILLED.min(), _FILLED.max()))
   assert code == 0 and 'depth in the units of depth.npy' in out
   assert run(f'{line} -o out.pfm --scale=unit')[0] == 0
-  _assert_wrote('out.pfm', depth_files.to_unit_range(expected))
+  _assert_wrote('out.pfm', _unit(expected))
+
+
+@pytest.mark.parametrize('sky, edge', [(np.inf, 33), (1e10, 39)])
+def test_the_sky_stays_infinitely_far_up_to_the_refined_edges(run, sky, edge):
+  """The low map has half of the resolution and its edge at row 36, the high map another."""
+  rows, near = np.arange(_H)[:, None], 0.3 + 0.7 * refiners.smooth(_H, _W)[..., 0]
+  noise = 0.06 * np.random.default_rng(0).random((_H, _W))
+  z = np.where(rows < 36, sky, 2 / near).astype(np.float32)[::2, ::2]
+  z[4, 7:9] = np.nan, 0  # Missing; the nearest valid pixels are of the sky.
+  np.save('sky.npy', z)
+  np.save('high.npy', np.where(rows < edge, noise, near))
+  line = 'refine --low=sky.npy --high=high.npy --high-convention=disparity --align=global'
+  line += ' --convention=depth'
+  code, out, _ = run(f'{line} -o out.npy')
+  assert code == 0 and 'sky.npy: depth from 2.0' in out and '49.9 % infinitely far;' in out
+  found = np.load('out.npy')
+  assert (found[: edge - 1] == np.float32(sky)).all() and (found[edge + 1 :] < 40).all()
+  assert run(f'{line} -o out.png')[0] == 0
+  assert not depth_files.read_raw('out.png')[: edge - 1].any()
+
+
+def test_inverted_maps_are_written_inverted(run):
+  np.save('far.npy', 255 - 10 * _LOW)
+  assert run('refine --low=far.npy --high=high.pfm -o out.npy --convention=inverted')[0] == 2
+  line = 'refine photo.png far.npy -o out.npy --convention=inverted'
+  assert run(line)[0] == 0
+  _assert_wrote('out.npy', 255 - 10 * _refined(high=_FILLED, shape=(_H, _W)))
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+def test_png_keeps_the_fraction_of_full_scale_of_a_png(run, bits):
+  low = 0.1 + 0.5 * _unit(_FILLED)
+  levels = np.rint(low[..., 0] * (2**bits - 1)).astype(f'uint{bits}')
+  cv2.imwrite('low.png', levels)
+  code, out, _ = run('refine photo.png low.png -o out.png')
+  assert code == 0 and 'disparity as a fraction of full scale, as in low.png;' in out
+  same = levels[..., None] / np.float32(2**bits - 1)
+  _assert_wrote('out.png', 65535 * _refined(same, same, shape=(_H, _W)))
+  assert run('refine photo.png low.png -o out.png --scale=unit')[0] == 0
+  _assert_wrote('out.png', 65535 * _unit(_refined(same, same, shape=(_H, _W)), same))
+
+
+def test_a_square_map_is_stretched_to_the_photograph(run):
+  np.save('square.npy', _LOW[:, : _H // 2])
+  assert run('refine photo.png square.npy -o out.npy --stretch --quiet')[:2] == (0, '')
+  low = maps.resized(_FILLED[:, : _H // 2], (_H // 2, _W // 2))
+  _assert_wrote('out.npy', _refined(low, low, shape=(_H, _W)))
+  assert run('refine photo.png square.npy --high=high.pfm -o out.npy --stretch')[0] == 0
+  _assert_wrote('out.npy', _refined(low))
 
 
 def test_two_stages_with_windows_of_the_high_map(run):

@@ -23,7 +23,7 @@ _PHOTO = np.random.default_rng(0).random((_H, _W, 3), np.float32)
 # Disparity: the left half far, the right half near, the extremes in two corners.
 _DEPTH = np.full((_H, _W), 0.2, np.float32)
 _DEPTH[:, _W // 2 :] = 0.7
-_DEPTH[0, 0], _DEPTH[-1, -1] = 0, 1
+_DEPTH[:4, :4], _DEPTH[-4:, -4:] = 0, 1
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +59,9 @@ def _assert_wrote(name, expected, tolerance=1 / 255):
 def test_focus_and_blur_options(run, options, focus, radius):
   code, out, _ = run(f'{_CLASSICAL} {options}')
   largest = max(focus, 1 - focus) * radius
-  message = f'out.png: in focus at disparity {focus:.3f}, blur radius up to {largest:.1f} pixels\n'
-  assert (code, out) == (0, message)
+  result = f'out.png: in focus at disparity {focus:.3f}, blur radius up to {largest:.1f} pixels\n'
+  assert (code, out) == (0, f'depth.png: disparity from 0 to 65535\n{result}')
+  assert run(f'{_CLASSICAL} {options} --quiet')[:2] == (0, '')
   _assert_wrote('out.png', _expected(focus, radius))
 
 
@@ -101,7 +102,7 @@ def test_results_in_a_folder_have_the_format_of_the_photograph_if_it_has_16_bits
     np.save(f'depths/{stem}.npy', _DEPTH)
   line = 'refocus photos depths --radius=4 --method=classical'
   code, out, _ = run(f'{line} -o out --bits=16')
-  assert code == 0 and out.splitlines()[2] == 'out: 2 photographs'
+  assert code == 0 and out.splitlines()[4] == 'out: 2 photographs'
   assert sorted(path.name for path in folder.glob('out/*')) == ['b.png', 'c.png']
   assert images.read_pixels('out/c.png').dtype == np.uint16
   _assert_wrote('out/b.png', _expected(0.7, 4), 2e-5)
@@ -125,7 +126,7 @@ def test_depth_is_inverted_and_a_smaller_map_resized(run):
   _assert_wrote('out.png', _expected(0.2, 4))
   np.save('depth.npy', _DEPTH[::2, ::2])
   code, out, _ = run(f'{line} --radius=1')
-  assert code == 0 and 'depth.npy: resized to the photograph, 52 x 36 pixels' in out
+  assert code == 0 and 'from 0 to 1; resized to 52 x 36 pixels\n' in out
   assert images.read_image('out.png').shape == (_H, _W, 3)
 
 

@@ -43,14 +43,16 @@ def test_constant_maps_become_zeros_and_large_offsets_keep_their_digits(disparit
 def test_invalid_pixels_are_filled_and_not_counted_in_the_range(disparity):
   raw = (1 + disparity).astype(np.float32)
   raw[2, 3:6] = np.nan, np.inf, 0
-  filled, _, valid, *_ = normalise(raw, invalid=0)
+  filled, _, valid = normalise(raw, invalid=0)[:3]
   assert not valid[2, 3:6].any() and valid.sum() == H * W - 3
   np.testing.assert_allclose(filled[valid, 0], disparity[valid], atol=1e-6)
-  assert normalise(raw).disparity[2, 5, 0] == 0  # without `invalid` 0 is the farthest
+  # Without `invalid` 0 is the farthest.
+  assert normalise(raw, percentiles=(0, 100)).disparity[2, 5, 0] == 0
+  assert normalise(raw, invalid=(0, raw[0, 0])).valid.sum() == H * W - 4
   raw[2, 5] = 1e-45  # has no finite inverse
   raw[2, 6] = -1
   depth = normalise(raw, convention='depth')
-  assert not depth.valid[2, 3:7].any() and depth.valid.sum() == H * W - 4
+  assert not depth.valid[2, [3, 5, 6]].any() and depth.valid.sum() == H * W - 3
   assert np.isfinite(depth.disparity).all()
 
 
@@ -85,7 +87,9 @@ def test_another_aspect_ratio_is_refused(disparity):
   assert normalise(disparity, shape=(200, 305)).resized
   call = lambda *shape: lambda: normalise(disparity, shape=shape, name='d.png')  # noqa: E731
   refused(call(200, 308), 'd.png: is 36 x 24', 'photo is 308 x 200', 'within 2 %')
-  refused(call(360, 240), 'd.png: is 36 x 24', '240 x 360', 'turned by 90 degrees')
+  refused(call(360, 240), 'd.png: is 36 x 24', '240 x 360', 'turned by 90 degrees', '--stretch')
+  stretched = normalise(disparity, shape=(24, 24), stretch=True)
+  assert stretched.resized and stretched.disparity.shape == (24, 24, 1)
 
 
 @pytest.mark.parametrize(

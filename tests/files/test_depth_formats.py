@@ -65,7 +65,10 @@ def test_pfm_of_both_byte_orders_starts_at_the_bottom_row(tmp_path, disparity, o
 
 def test_infinite_values_and_nan_are_kept(tmp_path, disparity):
   values = disparity.astype(np.float64)
-  values[0, :3] = 1e300, -np.inf, np.nan
+  values[0, :3] = expected = np.inf, -np.inf, np.nan
+  write_depth(tmp_path / 'd.npy', np.where(np.isposinf(values), values, disparity))
+  assert read_raw(tmp_path / 'd.npy')[0, 0] == np.inf
+  values[0, 0] = 1e300  # Beyond float32.
   np.save(tmp_path / 'a.npy', values)
   np.save(tmp_path / 'b.npy', np.repeat(values[..., None], 3, -1))
   values[0, 0] = np.inf

@@ -1,6 +1,7 @@
 """Methods of refinement, scored on test scenes, each once."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -85,4 +86,5 @@ def test_input_size_is_that_of_training_and_alignment_is_global(lab, tmp_path, m
   for runs in (lab, larger):
     runs.train('sddr-truth')
     refinement._function(Method('refined', 'sddr-truth'), runs, 256)({'low': None, 'high': None})
-  assert fields == [{'input_size': size, 'local': False} for size in (256, 512)]
+  rest = {'local': False, 'margin': math.inf}
+  assert fields == [{'input_size': size, **rest} for size in (256, 512)]

@@ -1,6 +1,7 @@
 """Applies a command to a file, or to every file of a folder and the depth maps of its name."""
 
 import pathlib
+import sys
 from collections.abc import Callable, Sequence
 
 from rich import console, progress
@@ -80,7 +81,9 @@ def _map_groups(
   every = [(path, len(paths), depths) for paths, depths in used for path in paths]
   failed = missing = skipped = 0
   columns = (*progress.Progress.get_default_columns(), progress.MofNCompleteColumn())
-  with progress.Progress(*columns, console=console.Console(stderr=True)) as bar:
+  # Lines on stdout move to the bar's console only if both are terminals.
+  fields = {'console': console.Console(stderr=True), 'redirect_stdout': sys.stdout.isatty()}
+  with progress.Progress(*columns, **fields) as bar:
     for path, count, depths in bar.track(sorted(every), description=f'{kind.name}s'):
       try:
         if count > 1:

@@ -1,17 +1,20 @@
 """`depthjax refine`: reads depth maps, refines them and writes them in their units."""
 
 import functools
+import math
 import pathlib
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from rich import console, progress
 
+from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Convention, is_embedded
 from depthjax.commands.refine import Align, Options, Scale
 from depthjax.commands.work import folders, pairs
-from depthjax.files import atomic, colormaps, images
+from depthjax.files import atomic, colormaps, depth_values, images
 from depthjax.files import depth as depth_files
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
@@ -20,21 +23,50 @@ from depthjax.pipelines.refine import resolutions, two_stage
 
 
 class Map(NamedTuple):
-  """A disparity map in [0, 1], with name, range and convention of its file."""
+  """A disparity map in [0, 1], with name, units and convention of its file."""
 
   values: np.ndarray  # float32 [h w 1].
   name: pathlib.Path | str
-  offset: float = 0.0
+  offset: float = 0.0  # Of disparity in the units of the file.
   span: float = 1.0
   convention: Convention = Convention.disparity
+  # Infinitely far pixels [h w 1], if there are any, and their value in the file.
+  far: np.ndarray | None = None
+  farthest: float = np.inf
+  full_scale: float | None = None  # The largest value that the file can have, if it is a PNG.
 
-  def in_units(self, values: np.ndarray) -> np.ndarray:
+  def far_in(self, values: np.ndarray) -> np.ndarray:
+    """Pixels of refined disparity [h w 1] that are infinitely far: bool [h w 1].
+
+    They are those of this map, moved by up to two of its pixels to the refined edges: without those
+    above half of the largest disparity of other pixels there, unless that is below 0.2, and with
+    other pixels below half of the smallest.
+    """
+    if self.far is None:
+      return np.zeros(values.shape, bool)
+    shape = values.shape[:2]
+    # Not interpolated: there is nothing between the sky and a near pixel.
+    own, far = (
+      maps.resized(x.astype(np.float32), shape, cv2.INTER_NEAREST) for x in (self.values, self.far)
+    )
+    far = far > 0.5
+    radius = math.ceil(2 * max(1, shape[0] / self.far.shape[0]))
+    window = np.ones((2 * radius + 1,) * 2, np.uint8)
+    largest = cv2.dilate(np.where(far, 0, own), window)[..., None]
+    smallest = cv2.erode(np.where(far, 1, own), window)[..., None]
+    beside = cv2.dilate(far.astype(np.uint8), window)[..., None] > 0
+    stays = (largest < 0.2) | (values < largest / 2)
+    return (far & stays) | (~far & beside & (values < smallest / 2))
+
+  def in_units(self, values: np.ndarray, far: np.ndarray) -> np.ndarray:
     """Converts normalised disparity to the file's units; depth is clipped to its range."""
-    is_depth = self.convention is Convention.depth
-    # Outside this range a disparity may be zero or negative.
-    values = np.clip(values, 0, 1) if is_depth else values
+    if self.convention is not Convention.disparity:
+      # Outside this range a disparity may be zero or negative.
+      least = 0 if self.far is None else self.values[~self.far].min(initial=1)
+      values = np.clip(values, least, 1)
     disparity = values.astype(np.float64) * self.span + self.offset
-    return (1 / disparity if is_depth else disparity).astype(np.float32)
+    result = depth_values.in_units(disparity, self.convention.value)
+    return np.where(far, self.farthest, result).astype(np.float32)
 
 
 class Job(NamedTuple):
@@ -106,17 +138,23 @@ def _read(
   embedded: bool = False,
 ) -> Map:
   """Reads a depth map at its own size; its aspect ratio must be that of the photograph."""
-  fields = {'invalid': options.invalid, 'channel': options.channel, 'embedded': embedded}
-  fields['max_pixels'] = options.max_megapixels * 10**6
-  read = depth_files.read_depth(path, convention=convention.value, **fields)
+  fields = options_lib.reading(options)
+  read = depth_files.read_depth(path, convention=convention.value, embedded=embedded, **fields)
   convention = Convention(read.convention)
+  values, far = read.disparity, read.far[..., None]
   if photo is not None:
-    depth_files.needs_resize(path, read.raw.shape, photo.shape[:2])
-  values = read.raw[read.valid].astype(np.float64)
-  if convention is Convention.depth:
-    values = 1 / values
-  offset = float(values.min())
-  return Map(read.disparity, path, offset, float(values.max()) - offset, convention)
+    size, (h, w) = read.raw.shape, photo.shape[:2]
+    depth_files.needs_resize(path, size, (h, w), stretch=options.stretch)
+    if options.stretch:
+      size = size[0], max(1, round(size[0] * w / h))
+      values, far = maps.resized(values, size), maps.resized(far.astype(np.float32), size) > 0.5
+  note = '' if photo is None else maps.turned_note(photo, values)
+  print(f'{path}: {read.summary}{note}')
+  result = Map(values, path, read.low, read.high - read.low, convention)
+  if far.any():
+    farthest = float(read.raw[read.far & read.valid].max())
+    result = result._replace(far=far, farthest=farthest)
+  return result._replace(full_scale=depth_files.full_scale(path))
 
 
 def _predicted(job: Job, photo: np.ndarray, low: Map | None) -> tuple[Map, Map]:
@@ -156,15 +194,20 @@ def _input_size(job: Job, shape: tuple[int, int]) -> str:
 
 def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options) -> str:
   """Writes a result and its preview; describes its values."""
-  unit = maps.normalise(result, 'refined').values
-  default = Scale.unit if output.suffix.lower() == '.png' else Scale.input
-  in_units = (options.scale or default) is Scale.input
-  depth_files.write_depth(output, low.in_units(result) if in_units else unit)
+  far = low.far_in(result)
+  unit = np.where(far, 0, np.clip(result, 0, 1)).astype(np.float32)
+  values, text, scale = unit, 'disparity in [0, 1], near is large', options.scale
+  if output.suffix.lower() != '.png':
+    if scale is not Scale.unit:
+      values = low.in_units(result, far)
+      text = f'{low.convention} in the units of {low.name}'
+  elif scale is None and low.full_scale and low.convention is Convention.disparity:
+    values = np.clip(low.in_units(result, far) / low.full_scale, 0, 1)
+    text = f'disparity as a fraction of full scale, as in {low.name}'
+  depth_files.write_depth(output, values)
   if options.preview:
     images.write_image(_preview(output), colormaps.colour(unit))
-  if in_units:
-    return f'{low.convention} in the units of {low.name}'
-  return 'disparity in [0, 1], near is large'
+  return text
 
 
 def _preview(output: pathlib.Path) -> pathlib.Path:

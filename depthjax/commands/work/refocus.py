@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 import numpy as np
 from rich import console, progress
 
+from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 from depthjax.commands.refocus import APERTURE, FPS, FRAMES, Focus, Options, Sweep
@@ -16,6 +17,7 @@ from depthjax.commands.work import folders
 from depthjax.files import atomic, endings, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
+from depthjax.pipelines import maps
 from depthjax.pipelines.refocus import refocus as refocus_lib
 
 # Seconds after which the progress of a single picture is shown.
@@ -41,12 +43,12 @@ def _refocus_one(
   photo, *depths, output = paths
   depth = depths[0] if depths else photo  # It may be inside.
   # Videos are sRGB without alpha; a picture keeps its colour profile, alpha and metadata.
-  limit, animate = options.max_megapixels * 10**6, options.animate is not None
-  given = images.read_photo(photo, max_pixels=limit, srgb=animate)
+  fields, animate = options_lib.reading(options), options.animate is not None
+  given = images.read_photo(photo, max_pixels=fields['max_pixels'], srgb=animate)
   picture, shape = given.image, given.image.shape[:2]
-  fields = {'invalid': options.invalid, 'max_pixels': limit, 'channel': options.channel}
-  fields['embedded'] = not depths
-  read = depth_files.read_depth(depth, convention=options.convention.value, shape=shape, **fields)
+  fields |= {'convention': options.convention.value, 'shape': shape, 'embedded': not depths}
+  read = depth_files.read_depth(depth, **fields)
+  print(f'{depth}: {read.summary}{maps.turned_note(picture, read.disparity)}')
   at, radius = _disparity(options.in_focus(), read.disparity), options.radius
   if radius is None:
     aperture = APERTURE if options.aperture is None else options.aperture
@@ -73,8 +75,6 @@ def _refocus_one(
     if given.alpha is not None:
       print(f'{photo}: an animation holds no alpha, which is dropped')
   size = f'{shape[1]} x {shape[0]} pixels'
-  if read.resized:
-    print(f'{depth}: resized to the photograph, {size}')
   limited = f' ({blur:.1f} is too large for {size})' if largest < blur else ''
   print(
     f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels{limited}'

@@ -25,6 +25,8 @@ from depthjax.pipelines.refine import local_alignment
 _VIEWS = tuple((a, b, a ^ b ^ c) for c in (0, 1) for a in (0, 1) for b in (0, 1))
 # Default input size relative to the picture, and its limit: the authors' size for one stage.
 _ENLARGED, _LARGEST = 3, 2048
+# Default margin: a sharp map may show more range than a blurred one.
+MARGIN = 0.02
 
 
 class Refiner(NamedTuple):
@@ -60,6 +62,7 @@ def refine(
   input_size: int | None = None,
   ensemble: int = 1,
   local: bool = True,
+  margin: float = MARGIN,
 ) -> np.ndarray:
   """Refines in one stage: the depth of `low` with the edges of `high`.
 
@@ -74,6 +77,8 @@ def refine(
     ensemble: see `fuse`.
     local: align the result to `low` in local windows (local_alignment.aligned) and not only by one
       scale and offset, as the authors do.
+    margin: the network overshoots beside edges; the result is clipped to the range of `low` plus
+      this fraction of it at both ends; math.inf does not clip, as the authors.
 
   Returns:
     float32 [*shape 1], disparity in the units of `low`.
@@ -89,7 +94,7 @@ def refine(
   check_input_size(size)
   pair = (maps.resized(x, (size, size))[None] for x in (unit.values, high))
   (fused,) = fuse(refiner, *pair, ensemble=ensemble)
-  fused = maps.resized(fused, shape)
+  fused = np.clip(maps.resized(fused, shape), -margin, 1 + margin)
   if local:
     fused = local_alignment.aligned(fused, unit.values, high)
   return unit.restored(fused)

@@ -38,6 +38,7 @@ class Settings(NamedTuple):
   ensemble: int = 1  # See refine.fuse.
   # See refine.refine. For the first stage, and for the result if `high` is cropped into windows.
   local: bool = True
+  margin: float = refine_lib.MARGIN  # See refine.refine.
 
 
 def of_predictor(predictor: Predictor) -> Predict:
@@ -81,7 +82,7 @@ def refine(
   settings = settings or Settings()
   shape = _checked_shape(shape or high.shape[:2], photo, predictor, settings)
   unit = maps.normalise(low, 'low')
-  fields = {name: getattr(settings, name) for name in ('ensemble', 'local')}
+  fields = {name: getattr(settings, name) for name in ('ensemble', 'local', 'margin')}
   fields['input_size'] = input_size_of(refiner, shape, settings)
   current = refine_lib.refine(unit.values, high, refiner, shape=shape, **fields)
   done()
@@ -94,6 +95,7 @@ def refine(
       sharp = [next(stored) for _ in found]
     size = input_size_of(refiner, found[0][2:], settings)
     current = _refined(refiner, current, sharp, found, settings._replace(input_size=size), done)
+    current = np.clip(current, -settings.margin, 1 + settings.margin)
   if settings.local and predictor is None and views is None:
     # Not with separate predictions of the windows: `high` lacks their detail.
     high = maps.normalise(high, 'high').values

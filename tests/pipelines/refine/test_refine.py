@@ -1,12 +1,14 @@
 """Refinement in one stage: sizes, units, alignment, the network's input, ensembles."""
 
+import math
+
 import numpy as np
 import pytest
 
 from depthjax.files import depth
 from depthjax.models.refinement import refiners as refiner_models
 from depthjax.pipelines import maps
-from depthjax.pipelines.refine import refine
+from depthjax.pipelines.refine import refine, two_stage
 from tests import refiners
 
 
@@ -45,6 +47,21 @@ def test_local_alignment_removes_low_frequency_errors_of_the_high_map():
   same = [refine.refine(low, low, refiners.tiny(), local=x) for x in (False, True)]
   np.testing.assert_array_equal(*same)
   assert abs(same[0] - low).max() > 0.01
+
+
+@pytest.mark.parametrize('stages', [1, 2])
+def test_results_stay_within_the_range_of_the_low_map_plus_the_margin(stages):
+  """The sharp map has two objects beyond the range of the other."""
+  low = refiners.smooth(90, 122)
+  high = low.copy()
+  high[30:38, 80:88], high[50:58, 20:28] = 2, -1
+  pair = 6 * low - 3, high, refiners.mixing(1)
+  for fields, expected in (({'margin': math.inf}, 6.5), ({}, 3.12), ({'margin': 0}, 3)):
+    fields['local'] = False
+    if stages == 2:
+      fields = {'settings': two_stage.Settings(1, input_size=256, **fields)}
+    result = (refine if stages == 1 else two_stage).refine(*pair, **fields)
+    np.testing.assert_allclose((-result.min(), result.max()), expected, rtol=0.03)
 
 
 @pytest.mark.parametrize('scale, offset', [(100.0, -7.0), (1e-3, 0.5)])
