@@ -65,17 +65,17 @@ def test_pfm_of_both_byte_orders_starts_at_the_bottom_row(tmp_path, disparity, o
 
 def test_infinite_values_and_nan_are_kept(tmp_path, disparity):
   values = disparity.astype(np.float64)
-  values[0, :3] = expected = np.inf, -np.inf, np.nan
-  write_depth(tmp_path / 'd.npy', np.where(np.isposinf(values), values, disparity))
-  assert read_raw(tmp_path / 'd.npy')[0, 0] == np.inf
+  values[0, :3] = np.inf, -np.inf, np.nan
+  write_depth(tmp_path / 'written.npy', np.where(np.isposinf(values), values, disparity))
+  assert read_raw(tmp_path / 'written.npy')[0, 0] == np.inf
   values[0, 0] = 1e300  # Beyond float32.
   np.save(tmp_path / 'a.npy', values)
   np.save(tmp_path / 'b.npy', np.repeat(values[..., None], 3, -1))
   values[0, 0] = np.inf
   pfm(tmp_path / 'c.pfm', values)
   exr(tmp_path / 'd.exr', {'Z': values.astype(np.float16)})
-  for path in tmp_path.iterdir():
-    raw = read_raw(path)
+  for name in ('a.npy', 'b.npy', 'c.pfm', 'd.exr'):
+    raw = read_raw(tmp_path / name)
     np.testing.assert_array_equal(raw[0, :3], [np.inf, -np.inf, np.nan])
     assert np.isfinite(raw).sum() == H * W - 3
 
