@@ -42,10 +42,13 @@ class Options(NamedTuple):
   ] = None
   method: Annotated[
     Method, Option(help='Renderer; hybrid is learned near depth edges, else classical.')
-  ] = Method.learned
+  ] = Method.hybrid
   highlights: Annotated[
     float, Option(min=1, max=100, help='Brighten clipped lamps out of focus by this factor.')
   ] = 1
+  blades: Annotated[
+    int, Option(min=0, max=20, help='Corners of the aperture, as 6; 0: round. Not for learned.')
+  ] = 0
   weights: options.Weights = None
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None
@@ -93,6 +96,10 @@ def _check(given: Options) -> None:
     raise ConfigError('--aperture and --radius are given; give one of them')
   if given.method is Method.classical and given.weights is not None:
     raise ConfigError('--weights is given, which --method=classical does not use; omit one of them')
+  if given.blades in (1, 2):
+    raise ConfigError(f'--blades is {given.blades}; it must be 0 or at least 3')
+  if given.blades and given.method is Method.learned:
+    raise ConfigError('--blades is given, but the blur of --method=learned is round; omit one')
   for name in ('frames', 'fps'):
     if getattr(given, name) is not None and given.animate is None:
       raise ConfigError(f'--{name} is given without --animate; give both')

@@ -16,6 +16,8 @@ _BAD = {
   f'{_REFOCUS} --aperture=nan': '--aperture',
   f'{_REFOCUS} --aperture=0.5 --radius=4': '--aperture --radius give one of',
   f'{_REFOCUS} --method=classical --weights=run': '--weights --method=classical; omit one of them',
+  f'{_REFOCUS} --blades=2': '--blades is 2; 0 or at least 3',
+  f'{_REFOCUS} --blades=6 --method=learned': '--blades --method=learned is round; omit one',
   f'{_REFOCUS} --frames=9': '--frames is given without --animate; give both',
   f'{_REFOCUS} --fps=24': '--fps is given without --animate; give both',
   f'{_REFOCUS} --range=1': "--range is '1'; it must be LOW,HIGH, such as 1,99",

@@ -159,7 +159,7 @@ def test_learned_and_hybrid_methods_use_the_weights(run):
 def test_the_built_in_renderer_is_the_default(run):
   """It preserves what is in focus and blurs the rest about as the classical renderer does."""
   assert run(f'{_OK} --radius=4 --focus-disparity=0.7')[0] == 0
-  _assert_wrote('out.png', _expected(0.7, 4, learned=refocus.builtin()))
+  _assert_wrote('out.png', _expected(0.7, 4, learned=refocus.builtin(), hybrid=True))
   result = images.read_image('out.png')
   change, error = np.abs(result - _PHOTO), np.abs(result - _expected(0.7, 4))
   # Away from the corners, which are out of focus.

@@ -59,7 +59,7 @@ def _refocus_one(
   largest = min(blur, refocus_lib.largest_radius(shape, learned))
   radius *= largest / blur if 0 < blur < np.inf else 1
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
-  fields['highlights'] = options.highlights
+  fields |= {'highlights': options.highlights, 'blades': options.blades}
   fields['sweep'] = largest if options.animate else None
   render = functools.partial(refocus_lib.refocus, picture, read.disparity, **fields)
   if options.animate is None:

@@ -1,9 +1,10 @@
 """Blend of two renderers: the learned one near depth edges, the classical one elsewhere.
 
-Away from depth edges scattering is exact, and the learned renderer only approximates it. Near an
-edge the classical renderer leaks sharp colours into the blur and lacks hidden background, so the
-learned one is used there. (Peng et al., "BokehMe", CVPR 2022, divide the picture in the same way,
-with a fraction predicted by a network.)
+Away from depth edges scattering is exact, and the learned renderer only approximates it. Near the
+edge of a blurred foreground the classical renderer lacks the hidden background, so the learned one
+is used there. Behind a sharp foreground the classical renderer, with occlusion, is right if the
+disparity is: it gets three quarters of the weight. (Peng et al., "BokehMe", CVPR 2022, divide the
+picture in a similar way, with a fraction predicted by a network.)
 """
 
 import functools
@@ -21,11 +22,27 @@ from depthjax.pipelines import tiles
 # Range of normalised disparity in 3 x 3 pixels of the lowest level: up to the first value there is
 # no edge, from the second on a full one.
 _RELIEF, _EDGE = 0.04, 0.1
+# Weight of the learned renderer behind a sharp foreground; of 0, 0.25, 0.3, 0.4, 0.5 and 1 the
+# least that is not worse than 1 on five real pairs (docs/models/lensblur.md).
+_BEHIND = 0.25
 _BUCKET = 128  # As in learned.py.
 
 
-def fraction(disparity: np.ndarray, defocus: np.ndarray, count: int, limit: float) -> np.ndarray:
+def fraction(
+  disparity: np.ndarray, defocus: np.ndarray, focus: float, count: int, limit: float
+) -> np.ndarray:
   """Fraction of the learned renderer at each pixel: float32 [h w 1] in [0, 1].
+
+  That of the edges in front of the focal plane, or a quarter of that of all edges; arguments as in
+  `near_edges`, and the disparity in focus.
+  """
+  fields = {'count': count, 'limit': limit}
+  front = near_edges(np.maximum(disparity, np.float32(focus)), np.maximum(defocus, 0), **fields)
+  return np.maximum(front, _BEHIND * near_edges(disparity, defocus, **fields))
+
+
+def near_edges(disparity: np.ndarray, defocus: np.ndarray, count: int, limit: float) -> np.ndarray:
+  """How near each pixel is to a depth edge: float32 [h w 1] in [0, 1].
 
   1 within the blur radius of an edge (the larger one of its two sides, plus one pixel), falling
   smoothly to 0 at twice the radius. Computed at the lowest level of the pyramid and upsampled

@@ -72,6 +72,7 @@ def refocus(
   hybrid: bool = False,
   sweep: float | None = None,
   highlights: float = 1.0,
+  blades: int = 0,
   done: Callable[[float], None] = lambda _: None,
 ) -> np.ndarray:
   """Renders the photograph as a lens focused at a disparity would take it.
@@ -82,11 +83,13 @@ def refocus(
     focus: disparity in focus.
     radius: blur radius in pixels at a disparity difference of 1; 0 returns the photograph.
     learned: the learned renderer; default: the classical renderer.
-    hybrid: use the learned renderer near depth edges only, see hybrid.py.
+    hybrid: use the learned renderer near depth edges only, and the classical one with occlusion,
+      see hybrid.py.
     sweep: largest blur in pixels of the animation to which this frame belongs; all its frames then
       use the same lowest level of the pyramid, so that none jumps.
     highlights: factor, at least 1, of the light of pixels out of focus that the sensor has clipped
       in a channel: lamps become bright discs.
+    blades: corners of the aperture, at least 3; 0 is a disc, as the blur of the learned renderer.
     done: called after each step with its fraction of the work.
 
   Returns:
@@ -94,34 +97,32 @@ def refocus(
 
   Raises:
     ValueError: shapes that do not match; a focus or radius that is not finite, a negative radius;
-      highlights below 1 or not finite;
       a blur above a quarter of the long side, or one for which the lowest level would be smaller
-      than 16 pixels; `hybrid` without `learned`.
+      than 16 pixels; highlights below 1 or not finite; 1 or 2 blades, or any for the learned
+      renderer alone; `hybrid` without `learned`.
   """
   _check(photo, disparity, focus, radius, sweep)
-  if not 1 <= highlights < math.inf:
-    raise ValueError(f'highlights is {highlights:g}; it must be at least 1 and finite')
   if hybrid and learned is None:
     raise ValueError('the hybrid renderer needs the learned one')
+  _check_lens(highlights, blades, round_only=learned is not None and not hybrid)
   photo, disparity = (np.asarray(x, np.float32) for x in (photo, disparity))
   defocus = np.float32(radius) * (disparity - np.float32(focus))
   largest = largest_blur(disparity, focus, radius)
-  limit = max(largest, sweep or 0)
   if largest == 0:
     return photo
-  if highlights != 1:
-    photo = _boosted(photo, defocus, highlights)
+  light = photo if highlights == 1 else _boosted(photo, defocus, highlights)
   if learned is None:
-    return np.clip(classical.render(photo, defocus, done=done), 0, 1)
-  count = learned_lib.doublings(photo.shape[:2], limit, learned.radius)
+    return np.clip(classical.render(light, defocus, done=done, blades=blades), 0, 1)
+  count = learned_lib.doublings(photo.shape[:2], max(largest, sweep or 0), learned.radius)
   wanted, part = None, done
   if hybrid:
-    fraction = hybrid_lib.fraction(disparity, defocus, count, learned.radius)
+    fraction = hybrid_lib.fraction(disparity, defocus, focus, count, learned.radius)
     wanted, part = fraction > 0, lambda step: done(step / 2)
-    other = np.clip(classical.render(photo, defocus, done=part), 0, 1)
+    other = classical.render(light, defocus, done=part, occlusion=True, blades=blades)
+    other = np.clip(other, 0, 1)
     if not wanted.any():
       return other
-  result = learned_lib.render(learned, photo, defocus, count, wanted=wanted, done=part)
+  result = learned_lib.render(learned, light, defocus, count, wanted=wanted, done=part)
   result = np.clip(result, 0, 1)
   if hybrid:
     result = hybrid_lib.mix(other, result, fraction)
@@ -165,6 +166,17 @@ def _check(
   if not blur <= most * (1 + 1e-6):  # A radius limited to it may be rounded up.
     right = f'at most {most:g}, a quarter of the long side'
     raise ValueError(f'the blur radius is {blur:.4g} pixels; it must be {right}')
+
+
+def _check_lens(highlights: float, blades: int, round_only: bool) -> None:
+  if not 1 <= highlights < math.inf:
+    raise ValueError(f'highlights is {highlights:g}; it must be at least 1 and finite')
+  if blades < 0 or blades in (1, 2):
+    raise ValueError(f'the aperture has {blades} blades; it must have 0 or at least 3')
+  if blades and round_only:
+    raise ValueError(
+      'the aperture has blades, but the blur of the learned renderer is round; use another one'
+    )
 
 
 def focus_sweep(count: int) -> Iterator[float]:

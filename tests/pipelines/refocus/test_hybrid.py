@@ -21,7 +21,7 @@ def _step(size=0.5):
 
 def _fraction(disparity, focus=0.2, radius=4.0, count=0):
   defocus = 2 * radius * (disparity - focus)
-  return hybrid.fraction(disparity, defocus, count, radius / 2**count)
+  return hybrid.near_edges(disparity, defocus, count, radius / 2**count)
 
 
 def test_without_an_edge_the_fraction_is_zero():
@@ -61,6 +61,13 @@ def test_pictures_are_mixed_in_linear_light():
   result = hybrid.mix(black, white, quarter)
   np.testing.assert_allclose(result, colour.linear_to_srgb(0.25 * white), atol=1e-6)
   np.testing.assert_allclose(hybrid.mix(white, black, quarter * 0), white, atol=1e-6)
+
+
+@pytest.mark.parametrize('focus, behind, front', [(0.7, 0.25, 0), (0.2, 0, 1), (0.45, 0, 1)])
+def test_the_fraction_behind_a_sharp_foreground_is_a_quarter(focus, behind, front):
+  disparity = _step()
+  fraction = hybrid.fraction(disparity, 8 * (disparity - focus), focus, 0, 4.0)
+  np.testing.assert_allclose(fraction[:, _MIDDLE - 2 : _MIDDLE + 2], behind or front, atol=1e-6)
 
 
 def test_each_renderer_is_used_at_its_pixels(monkeypatch):
