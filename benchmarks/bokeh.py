@@ -54,8 +54,7 @@ def main(argv: list[str] | None = None) -> table.Report:
   if args.pictures:
     args.pictures.mkdir(parents=True, exist_ok=True)
   report = table.Report()
-  # The weights add the learned and the hybrid renderer.
-  methods = photographs.renderers(refocus.load(args.weights) if args.weights else None)
+  methods = photographs.renderers(refocus.load(args.weights) if args.weights else refocus.builtin())
   rows = []
   for stem, word, paths in progress.track(files, description='photographs'):
     pair = read(stem, word, paths, args.width)
@@ -80,7 +79,7 @@ def main(argv: list[str] | None = None) -> table.Report:
 def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('folder', type=pathlib.Path)
-  result.add_argument('--weights', type=pathlib.Path, help='run; adds learned and hybrid')
+  result.add_argument('--weights', type=pathlib.Path, help='run; default: built in')
   words = ['target', '1_8']
   result.add_argument('--targets', nargs='+', default=words, help='suffixes of target names')
   result.add_argument('--width', type=int, default=768, help='width of the photographs')
