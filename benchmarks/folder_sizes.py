@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('--count', type=int, default=100)
   result.add_argument('--largest', type=int, default=2000, help='long sides are 300 to this, px')
-  result.add_argument('--method', choices=['learned', 'classical', 'hybrid'], default='learned')
+  result.add_argument('--method', choices=['learned', 'classical', 'hybrid'], default='hybrid')
   result.add_argument('--against', type=pathlib.Path, help='another checkout')
   result.add_argument('--json', type=pathlib.Path)
   return result
