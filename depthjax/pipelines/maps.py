@@ -11,9 +11,6 @@ from depthjax.files import depth
 # 0.5 to 1; a disparity and a depth of it -1 to -0.5.
 _MIN_CORRELATION = -0.3
 _THUMBNAIL = 64
-# Long side of the pictures whose edges are compared, and by how much the correlation must be larger
-# for the turned map. On 51 real pairs it is smaller by 0.14 or more.
-_LONG_SIDE, _TURNED = 160, 0.12
 
 
 class Normalised(NamedTuple):
@@ -74,30 +71,6 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
   ranks = [_ranks(resized(x.astype(np.float32), shape[:2])) for x in (first, second)]
   constant = any(x.min() == x.max() for x in ranks)
   return 0.0 if constant else float(np.corrcoef(*ranks)[0, 1])
-
-
-def turned_note(photo: np.ndarray, disparity: np.ndarray) -> str:
-  """Says so if a map clearly matches the photograph's edges when it is turned by 180 degrees.
-
-  As maps of the photograph without its EXIF orientation do. Both are [h w c], of any range. Empty
-  otherwise, and below 64 pixels on a side, where chance decides.
-  """
-  if min(photo.shape[:2]) < 64:
-    return ''
-  edges, own = (_edges(x.mean(axis=-1, keepdims=True), photo.shape[:2]) for x in (photo, disparity))
-  with np.errstate(invalid='ignore'):  # NaN without edges.
-    given, turned = np.corrcoef([edges.ravel(), own.ravel(), own[::-1, ::-1].ravel()])[0, 1:]
-  clear = turned - given > _TURNED
-  return '; its edges match those of the photograph if turned by 180 degrees' if clear else ''
-
-
-def _edges(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-  """Edges relative to those of the neighbourhood; slopes, such as that of a floor, do not count."""
-  size = tuple(round(n * min(1, _LONG_SIDE / max(shape))) for n in shape)
-  x = resized(picture.astype(np.float32), size)[..., 0]
-  x = x - cv2.GaussianBlur(x, (0, 0), 2)
-  edges = np.hypot(*(cv2.Sobel(x, cv2.CV_32F, *order) for order in ((1, 0), (0, 1))))
-  return np.sqrt(edges / (cv2.GaussianBlur(edges, (0, 0), 10) + 1e-3 * edges.max() + 1e-9))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

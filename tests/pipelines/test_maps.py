@@ -1,7 +1,5 @@
 """Maps of any range and size: normalising, resizing, and the polarity of pairs."""
 
-import functools
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -72,20 +70,3 @@ def test_pairs_must_agree_in_aspect_ratio_and_polarity():
     maps.check_pair(low, refiners.smooth(500, 730))
   with pytest.raises(ValueError, match='opposite polarity .rank correlation -1.00.; read one of'):
     maps.check_pair(low, 1 - high)
-
-
-def test_a_map_that_is_turned_against_the_photograph_is_noticed():
-  """A textured wall and objects above a plain floor, whose slope must not count."""
-  rng = np.random.default_rng(0)
-  photo, disparity = np.zeros((200, 300, 3)), np.zeros((200, 300, 1))
-  photo[:140] = 0.5 * rng.random((140, 300, 1))
-  disparity[140:] = np.linspace(0, 9, 60)[:, None, None]
-  for y, x in zip(rng.integers(0, 90, 9), rng.integers(0, 240, 9), strict=True):
-    photo[y : y + 40, x : x + 60] += rng.random(3)
-    disparity[y : y + 40, x : x + 60] = rng.random()
-  note = functools.partial(maps.turned_note, photo)
-  assert 'turned by 180 degrees' in note(disparity[::-1, ::-1])
-  assert 'turned by 180 degrees' in note(disparity[::-2, ::-2])
-  unrelated = rng.random((20, 30, 1))
-  assert not any(map(note, (disparity, disparity[::2, ::2], unrelated, 0 * disparity)))
-  assert not maps.turned_note(photo[:40], disparity[:40][::-1, ::-1])

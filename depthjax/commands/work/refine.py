@@ -148,8 +148,7 @@ def _read(
     if options.stretch:
       size = size[0], max(1, round(size[0] * w / h))
       values, far = maps.resized(values, size), maps.resized(far.astype(np.float32), size) > 0.5
-  note = '' if photo is None else maps.turned_note(photo, values)
-  print(f'{path}: {read.summary}{note}')
+  print(f'{path}: {read.summary}')
   result = Map(values, path, read.low, read.high - read.low, convention)
   if far.any():
     farthest = float(read.raw[read.far & read.valid].max())

@@ -17,7 +17,6 @@ from depthjax.commands.work import folders
 from depthjax.files import atomic, endings, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
-from depthjax.pipelines import maps
 from depthjax.pipelines.refocus import refocus as refocus_lib
 
 # Seconds after which the progress of a single picture is shown.
@@ -48,7 +47,7 @@ def _refocus_one(
   picture, shape = given.image, given.image.shape[:2]
   fields |= {'convention': options.convention.value, 'shape': shape, 'embedded': not depths}
   read = depth_files.read_depth(depth, **fields)
-  print(f'{depth}: {read.summary}{maps.turned_note(picture, read.disparity)}')
+  print(f'{depth}: {read.summary}')
   at, radius = _disparity(options.in_focus(), read.disparity), options.radius
   if radius is None:
     aperture = APERTURE if options.aperture is None else options.aperture
