@@ -102,9 +102,7 @@ def _listed(channels: Iterable[_Channel]) -> str:
 
 
 def _named(path: Path, channels: list[_Channel], name: str) -> list[_Channel]:
-  found = []
-  for same in (str, str.lower):
-    found = found or [x for x in channels if same(name) in (same(x.name), same(x.full_name))]
+  found = [x for x in channels if name.lower() in (x.name.lower(), x.full_name.lower())]
   if len(found) != 1:
     wrong = f'has {"several channels" if found else "no channel"} {name!r}'
     raise InputError(path, wrong, f'one of {_listed(found or channels)} as --channel')
