@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 _ATTRIBUTES = '<rdf:Description xmlns:GDepth="http://ns.google.com/photos/1.0/depthmap/" {}/>'
-_ELEMENTS = "<rdf:Description xmlns:g='http://ns.google.com/photos/1.0/depthmap/'>{}</x>"
+_ELEMENTS = "<rdf:Description xmlns:GDepth='http://ns.google.com/photos/1.0/depthmap/'>{}</x>"
 
 
 def encoded(levels, kind='PNG'):
@@ -20,7 +20,7 @@ def encoded(levels, kind='PNG'):
 def packet(as_elements=False, **fields):
   """XMP with fields of GDepth, as attributes or as elements."""
   if as_elements:
-    return _ELEMENTS.format(''.join(f'<g:{k}>{v}</g:{k}>' for k, v in fields.items()))
+    return _ELEMENTS.format(''.join(f'<GDepth:{k}>{v}</GDepth:{k}>' for k, v in fields.items()))
   return _ATTRIBUTES.format(' '.join(f'GDepth:{k}="{v}"' for k, v in fields.items()))
 
 

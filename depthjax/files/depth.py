@@ -44,16 +44,14 @@ def read_depth(
   path: str | os.PathLike,
   *,
   convention: Convention = 'disparity',
-  shape: tuple[int, int] | None = None,
-  invalid: float | Sequence[float] | None = None,
-  percentiles: tuple[float, float] | None = None,
-  stretch: bool = False,
   channel: str | None = None,
   embedded: bool = False,
   max_pixels: int = MAX_PIXELS,
+  **options,
 ) -> Depth:
   """Reads a depth map as normalised disparity: `read_raw`, then `normalise`, with their errors.
 
+  `options` are those of `normalise`: shape, invalid, percentiles, stretch.
   If `embedded`, the file is a photo with a depth map inside, which has a convention of its own:
   `embedded.read` instead of `read_raw`.
   """
@@ -61,8 +59,7 @@ def read_depth(
     raw, convention = read_embedded(path, max_pixels=max_pixels)
   else:
     raw = read_raw(path, max_pixels=max_pixels, channel=channel)
-  fields = {'shape': shape, 'invalid': invalid, 'percentiles': percentiles, 'stretch': stretch}
-  return normalise(raw, convention=convention, name=path, **fields)
+  return normalise(raw, convention=convention, name=path, **options)
 
 
 def read_raw(

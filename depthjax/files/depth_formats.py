@@ -4,7 +4,6 @@ Readers return [h w] or [h w c], values as stored. They check the size in the he
 read the values.
 """
 
-import logging
 import os
 import re
 import warnings
@@ -18,7 +17,6 @@ from depthjax.files.errors import InputError, check_pixels, decoding
 
 _SHAPES = 'an array of shape [h w] or [h w 1]'
 _PFM = 'Pf, width, height and scale, then the values'
-_log = logging.getLogger(__name__)
 
 
 def frame_size(path: str | os.PathLike, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -45,35 +43,19 @@ def read_npy(path: Path, max_pixels: int) -> np.ndarray:
 
 
 def read_npz(path: Path, max_pixels: int, channel: str | None = None) -> np.ndarray:
-  """Reads an array of an NPZ file: that named `channel`, or the only one that may be a map."""
+  """Reads an array of an NPZ file: that named `channel`, or the only one."""
   with decoding(path, 'a complete NPZ file'), zipfile.ZipFile(path) as archive:
-    shapes = {}
-    for name in archive.namelist():
-      with archive.open(name) as file:
-        shapes[name.removesuffix('.npy')] = name, *_header(path, file)
-    if channel is None and len(shapes) > 1:
-      maps = [name for name, (_, *header) in shapes.items() if _is_map(*header)]
-      channel = maps[0] if len(maps) == 1 else None
-      if channel is not None:
-        _log.warning('%s: depth is read from the array %s', path, channel)
-    elif channel is None:
-      channel = next(iter(shapes), None)
-    if channel not in shapes:
-      listed = ', '.join(f'{name} {list(shape)}' for name, (_, shape, _) in shapes.items())
-      wrong = f'holds {len(shapes)} arrays ({listed})'
+    names = {name.removesuffix('.npy'): name for name in archive.namelist()}
+    if channel is None and len(names) == 1:
+      (channel,) = names
+    if channel not in names:
+      wrong = f'holds {len(names)} arrays ({", ".join(names)})'
       raise InputError(path, wrong, 'the name of one of them as --channel')
-    with archive.open(shapes[channel][0]) as file:
+    with archive.open(names[channel]) as file:
       return _read_array(path, file, max_pixels)
 
 
-def _is_map(shape: tuple[int, ...], dtype: np.dtype) -> bool:
-  """Whether an array may hold depth: one number in every pixel, neither a mask nor a matrix."""
-  sizes = [size for size in shape if size != 1]
-  return len(sizes) == 2 and min(sizes) > 4 and dtype.kind in 'iuf'
-
-
-def _header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
-  """Shape and type of an array."""
+def _read_array(path: Path, file: BinaryIO, max_pixels: int) -> np.ndarray:
   # NumPy parses the header as Python source: damage ends in errors of many types, and headers that
   # Python 2 wrote in a warning.
   try:
@@ -82,11 +64,6 @@ def _header(path: Path, file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
       shape, _, dtype = getattr(np.lib.format, f'read_array_header_{major}_0')(file)
   except Exception as error:
     raise InputError(path, f'has no readable array header ({error})', _SHAPES) from error
-  return shape, dtype
-
-
-def _read_array(path: Path, file: BinaryIO, max_pixels: int) -> np.ndarray:
-  shape, dtype = _header(path, file)
   if dtype.hasobject:
     raise InputError(path, 'holds pickled Python objects, which are never read', _SHAPES)
   if dtype.kind not in 'biuf':

@@ -1,12 +1,9 @@
 """Depth that portrait modes store inside a photo: GDepth in a JPEG, or a depth image in a HEIC."""
 
 import base64
-import collections
 import io
 import os
 import re
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +18,8 @@ from depthjax.files.tiff import upright
 _RIGHT = 'a depth map as DEPTH, or a portrait-mode photo that contains one'
 _XMP = b'http://ns.adobe.com/xap/1.0/\0'
 _EXTENSION = b'http://ns.adobe.com/xmp/extension/\0'
-# An attribute, or an element, of the namespace of GDepth: its name and value.
-_FIELD = rb'(?<!/)%s:(\w+)(?:\s*=\s*["\']|>)([^"\'<>]*)'
-_NAMESPACE = rb'xmlns:(\w+)\s*=\s*["\']http://ns\.google\.com/photos/1\.0/depthmap/'
+# An attribute or an element: its name and value.
+_FIELD = rb'(?<!/)GDepth:(\w+)(?:\s*=\s*["\']|>)([^"\'<>]*)'
 _DEPTH_TYPE = 2  # Of the depth representations of HEVC; in the others near is large.
 
 
@@ -44,15 +40,12 @@ def read(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> tuple[np.n
 def _of_jpeg(path: Path, max_pixels: int) -> tuple[np.ndarray, str]:
   with opened(path, max_pixels=max_pixels) as photo:
     orientation = photo.getexif().get(ORIENTATION)
+    fields = dict(re.findall(_FIELD, _xmp(photo)))
   with decoding(path, 'complete GDepth metadata'):
-    fields = {}
-    for packet in _packets(path.read_bytes()):
-      for prefix in re.findall(_NAMESPACE, packet):
-        fields |= dict(re.findall(_FIELD % prefix, packet))
     if b'Data' not in fields:
       raise InputError(path, 'has no depth map inside', _RIGHT)
-    text = re.sub(rb'&#\w+;|\s|=', b'', fields[b'Data'])  # Google's camera omits the padding.
-    file = io.BytesIO(base64.b64decode(text + b'=' * (-len(text) % 4)))
+    # Google's camera omits the padding; more than needed does no harm.
+    file = io.BytesIO(base64.b64decode(fields[b'Data'] + b'=='))
     with Image.open(file, formats=('JPEG', 'PNG')) as image:
       check_pixels(path, image.height, image.width, max_pixels)
       deep = image.mode.startswith('I')  # A PNG of 16 bits.
@@ -62,21 +55,12 @@ def _of_jpeg(path: Path, max_pixels: int) -> tuple[np.ndarray, str]:
     return _of_range(values, near, far, linear=fields.get(b'Format') == b'RangeLinear')
 
 
-def _packets(data: bytes) -> Iterator[bytes]:
-  """The XMP packets of a JPEG; extensions are joined from their parts."""
-  extensions = collections.defaultdict(dict)
-  start = 2
-  while data[start : start + 1] == b'\xff' and data[start + 1] != 0xDA:  # The pixels follow.
-    (size,) = struct.unpack_from('>H', data, start + 2)
-    segment = data[start + 4 : start + 2 + size]
-    if segment.startswith(_XMP):
-      yield segment
-    elif segment.startswith(_EXTENSION):
-      identifier, (_, offset) = segment[35:67], struct.unpack_from('>II', segment, 67)
-      extensions[identifier][offset] = segment[75:]
-    start += 2 + size
-  for parts in extensions.values():
-    yield b''.join(part for _, part in sorted(parts.items()))
+def _xmp(photo: Image.Image) -> bytes:
+  """The XMP of a JPEG; its extension is joined from its parts."""
+  segments = [segment for _, segment in getattr(photo, 'applist', ())]
+  # After the name: identifier, size, offset of the part, and the part from byte 40 on.
+  parts = sorted(x[len(_EXTENSION) :] for x in segments if x.startswith(_EXTENSION))
+  return b''.join([x for x in segments if x.startswith(_XMP)] + [part[40:] for part in parts])
 
 
 def _of_heif(path: Path, max_pixels: int) -> tuple[np.ndarray, str]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,16 @@ import numpy as np
 from depthjax.files.errors import InputError, check_pixels, decoding, optional
 
 _RIGHT = 'a depth channel Z, Depth.Z or Depth.V, or the name of one as --channel'
-_GUESSED = 5  # From this rank on, the name does not say that the channel is depth.
+_NAMES = [
+  re.compile(pattern, re.IGNORECASE)
+  for pattern in (
+    *(r'z', r'depth\.z', r'.*\.depth\.[zv]', r'depth\.v'),
+    r'.*(depth|disparity)[^.]*(.*\.[zvyrx])?',
+    *(r'(.*\.)?z', r'(.*\.)?v', r'(.*\.)?y', r'(.*\.)?r'),
+  )
+]
+# Beside these a channel is part of a vector or colour.
+_VECTORS = {'z': {'x'}, 'v': {'u', 's'}, 'y': {'x', 'ry', 'by'}, 'x': {'y'}}
 _log = logging.getLogger(__name__)
 
 
@@ -40,15 +50,6 @@ def read_exr(path: Path, max_pixels: int, channel: str | None = None) -> np.ndar
     wrong = f'has three channels that differ, like a colour image, among {_listed(channels)}'
     raise InputError(path, wrong, _RIGHT)
   return first
-
-
-def read_exr_colours(path: Path, max_pixels: int) -> np.ndarray:
-  """Reads the first layer with channels R, G and B as [h w 3]; errors as `read_exr`."""
-  channels, windows = _header(path, max_pixels)
-  for layer in _layers(channels).values():
-    if {'r', 'g', 'b'} <= layer.keys():
-      return np.stack(_pixels(path, [layer[name] for name in 'rgb'], windows), axis=-1)
-  raise InputError(path, f'has the channels {_listed(channels)}', 'channels R, G and B')
 
 
 def _header(path: Path, max_pixels: int) -> tuple[list[_Channel], list[np.ndarray]]:
@@ -101,9 +102,7 @@ def _listed(channels: Iterable[_Channel]) -> str:
 
 
 def _named(path: Path, channels: list[_Channel], name: str) -> list[_Channel]:
-  found = []
-  for same in (str, str.lower):
-    found = found or [x for x in channels if same(name) in (same(x.name), same(x.full_name))]
+  found = [x for x in channels if name.lower() in (x.name.lower(), x.full_name.lower())]
   if len(found) != 1:
     wrong = f'has {"several channels" if found else "no channel"} {name!r}'
     raise InputError(path, wrong, f'one of {_listed(found or channels)} as --channel')
@@ -114,63 +113,32 @@ def _depth(path: Path, channels: list[_Channel]) -> list[_Channel]:
   """The channel that is depth, or three if it is R, G and B."""
   if len(channels) == 1:
     return channels
-  ranked = [_candidate(*item) for item in _layers(channels).items()]
-  best = min((rank for rank, _ in ranked), default=None)
-  found = [candidate for rank, candidate in ranked if rank == best and candidate]
-  if not found or (len(found) > 1 and len(found[0]) == 3):
-    raise InputError(path, f'has no depth among its channels {_listed(channels)}', _RIGHT)
-  if len(found) > 1:
-    wrong = f'has several channels that may be depth: {_listed(one for one, *_ in found)}'
-    raise InputError(path, wrong, 'the name of one of them as --channel')
-  if best >= _GUESSED and len(found[0]) == 1:
-    _log.warning('%s: depth is read from %s', path, _listed(found[0]))
-  return found[0]
-
-
-def _layers(channels: list[_Channel]) -> dict[tuple[int, str], dict[str, _Channel]]:
-  """By part and layer, the channels by their names in lower case, without the layer.
-
-  A channel named after depth is a layer of that name with one channel, Z.
-  """
   layers = {}
   for one in channels:
-    layer, _, last = one.full_name.rpartition('.')
-    if _says_depth(last):
-      layer, last = one.full_name, 'Z'
-    layers.setdefault((one.part, layer), {})[last.lower()] = one
-  return layers
-
-
-def _says_depth(name: str) -> bool:
-  return 'depth' in name.lower() or 'disparity' in name.lower()
-
-
-def _candidate(key: tuple[int, str], layer: dict[str, _Channel]) -> tuple[int, list[_Channel]]:
-  """Rank and channels of a layer that may be depth; a smaller rank is more likely."""
-  names, title = layer.keys(), key[1]
-  *parents, last = title.lower().split('.')
-  if len(layer) == 1 and _says_depth(title):
-    chosen = list(names)
-  elif 'z' in names and not {'x', 'y'} <= names:
-    chosen = ['z']
-  elif 'v' in names and not {'u', 's'} & names:  # Neither UV coordinates nor HSV.
-    chosen = ['v']
-  elif 'y' in names and not {'x', 'ry', 'by'} & names:
-    chosen = ['y']
-  elif 'r' in names:
-    chosen = ['r', 'g', 'b'] if {'g', 'b'} <= names else ['r']
-  else:
-    return 100, []
-  kind = chosen[0]
-  if layer[kind].name.lower() == 'z':
-    rank = 0
-  elif last == 'depth' and kind in 'zv':
-    rank = 2 if parents else {'z': 1, 'v': 3}[kind]
-  elif _says_depth(title):
-    rank = 4
-  else:
-    rank = _GUESSED + 'zvyr'.index(kind)
-  return rank, [layer[name] for name in chosen]
+    layer, _, last = one.full_name.lower().rpartition('.')
+    layers.setdefault((one.part, layer), {})[last] = one
+  scalars = [
+    one
+    for layer in layers.values()
+    for last, one in layer.items()
+    if not _VECTORS.get(last, set()) & layer.keys()
+  ]
+  for pattern in _NAMES:
+    found = [x for x in scalars if any(map(pattern.fullmatch, (x.name, x.full_name)))]
+    if found:
+      break
+  colours = [layer for layer in layers.values() if {'r', 'g', 'b'} <= layer.keys()]
+  colours = [[layer[name] for name in 'rgb'] for layer in colours if layer['r'] in found]
+  if not found or (colours and len(found) > 1):
+    raise InputError(path, f'has no depth among its channels {_listed(channels)}', _RIGHT)
+  if len(found) > 1:
+    wrong = f'has several channels that may be depth: {_listed(found)}'
+    raise InputError(path, wrong, 'the name of one of them as --channel')
+  if colours:
+    return colours[0]
+  if pattern in _NAMES[-4:]:  # These do not say that the channel is depth.
+    _log.warning('%s: depth is read from %s', path, _listed(found))
+  return found
 
 
 def write_exr(path: Path, name: str | os.PathLike, values: np.ndarray) -> None:

@@ -141,7 +141,7 @@ def _read_image(path: Path) -> np.ndarray:
   """An image of any format as uint8 sRGB [h w 3]; EXR is linear."""
   if path.suffix.lower() != '.exr':
     return pictures.read_picture(path)
-  light = exr.read_exr_colours(path, MAX_PIXELS)
+  light = np.stack([exr.read_exr(path, MAX_PIXELS, name) for name in 'RGB'], axis=-1)
   if not np.isfinite(light).all():
     raise InputError(path, 'has values that are not finite', 'a colour image')
   return images.quantise(np.clip(light, 0, 1) ** (1 / _GAMMA))

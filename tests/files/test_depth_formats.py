@@ -135,16 +135,12 @@ def test_npy_headers_of_python_2_are_read(tmp_path, disparity):
   np.testing.assert_array_equal(read_raw(tmp_path / 'a.npy'), disparity)
 
 
-def test_array_of_npz_is_the_only_map_or_the_one_that_is_named(tmp_path, disparity, caplog):
-  path, others = tmp_path / 'a.npz', {'points': np.ones((H, W, 3)), 'k': np.eye(3), 'f': 2.0}
-  np.savez(path, depth=disparity[None], valid=disparity > 0, **others)
-  np.testing.assert_array_equal(read_raw(path), disparity)
-  assert 'read from the array depth' in caplog.text
-  np.savez(path, depth=disparity, confidence=1 - disparity, **others)
+def test_arrays_of_npz_are_named(tmp_path, disparity):
+  path = tmp_path / 'a.npz'
+  np.savez(path, depth=disparity, confidence=1 - disparity)
   np.testing.assert_array_equal(read_raw(path, channel='confidence'), 1 - disparity)
-  listed = f'(depth [{H}, {W}], confidence [{H}, {W}], points [{H}, {W}, 3], k [3, 3], f [])'
-  refused(lambda: read_raw(path), listed, '--channel')
-  refused(lambda: read_raw(path, channel='Z'), listed, '--channel')
+  refused(lambda: read_raw(path), '(depth, confidence)', '--channel')
+  refused(lambda: read_raw(path, channel='Z'), '(depth, confidence)', '--channel')
 
 
 def test_grey_jpeg_is_read_with_a_warning_and_names_of_channels_are_ignored(
@@ -193,7 +189,7 @@ def test_size_in_the_header_is_limited_before_values_are_read(file):
     ('a.npy', lambda path: path.write_bytes(b'\x93NUMPY\x07\0'), 'no readable array header'),
     ('a.npy', lambda path: np.save(path, np.array([{}], object)), 'pickled'),
     ('a.npy', lambda path: np.save(path, np.ones((H, W), complex)), 'complex128'),
-    ('a.npz', lambda path: np.savez(path, first=1, second=[2]), '2 arrays (first [], second [1])'),
+    ('a.npz', lambda path: np.savez(path, first=1, second=[2]), '2 arrays (first, second)'),
     ('a.jpg', lambda path: write_image(path, np.eye(3)[np.eye(H, W, dtype=int)]), 'that differ'),
   ],
 )

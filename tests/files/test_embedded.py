@@ -67,7 +67,7 @@ def test_orientation_of_the_photo_is_applied(tmp_path):
 
 def test_photos_without_depth_are_refused(tmp_path):
   path = tmp_path / 'a.jpg'
-  for packet in ('', portraits.packet(Near=1), 'GDepth:Data="abc"'):
+  for packet in ('', portraits.packet(Near=1)):
     _save(path, packet)
     refused(lambda: embedded.read(path), path, 'no depth map inside', 'a depth map')
   for data in ('', 'AAAA', portraits.encoded(_LEVELS)[:60]):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from depthjax.files.exr import read_exr, read_exr_colours
+from depthjax.files.exr import read_exr
 from tests.messages import refused
 
 OpenEXR = pytest.importorskip('OpenEXR')
@@ -82,10 +82,6 @@ def test_colours_are_not_depth(tmp_path, disparity):
   colours = {name: i + disparity for i, name in enumerate('RGB')}
   path = _write(tmp_path / 'a.exr', colours | _named(_NORMALS))
   refused(lambda: _read(path), 'three channels that differ', 'B, G, Normal.X', '--channel')
-  found = read_exr_colours(path, H * W)
-  np.testing.assert_array_equal(found, np.stack(list(colours.values()), -1))
-  _write(path, _named('R G'))
-  refused(lambda: read_exr_colours(path, H * W), 'the channels G, R', 'R, G and B')
 
 
 @pytest.mark.parametrize('left, top', [(-3, -5), (4, 2), (-3, 2), (50, 0), (-50, -50)])
