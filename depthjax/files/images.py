@@ -20,26 +20,19 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from depthjax.files import errors, tiff
 from depthjax.files import metadata as metadata_lib
-from depthjax.files import tiff
 from depthjax.files.atomic import write_bytes
 from depthjax.files.encoding import encode
 from depthjax.files.endings import EXTENSIONS, check_bits
-from depthjax.files.errors import (
-  MAX_PIXELS,
-  InputError,
-  check_pixels,
-  decoding,
-  optional,
-  readable_file,
-)
+from depthjax.files.errors import MAX_PIXELS, InputError, check_pixels, decoding, readable_file
 from depthjax.files.metadata import Metadata
 
 _FORMATS = 'an 8- or 16-bit PNG, JPEG, WebP or TIFF file'
 
 
 def _heif(file: IO[bytes]) -> Image.Image:
-  with optional(file.name, 'pillow-heif', 'heif'):
+  with errors.optional(file.name, 'pillow-heif', 'heif'):
     import pillow_heif
   return pillow_heif.HeifImageFile(file)
 
