@@ -69,7 +69,9 @@ def _limit(depths: np.ndarray) -> float:
   split = np.argmax(ratios)
   far = z[first[split] :]
   is_plateau = far[far.size * 9 // 10] <= 1.01 * far[far.size // 10]
+  # A few tiny depths, such as 1e-4 for missing ones, do not make a scene infinitely far.
   is_far = ratios[split] > (_PLATEAU if is_plateau else _GAP)
+  is_far &= is_plateau or first[split] > 0.2 * z.size
   return _PLATEAU * nearer[split] if is_far else np.inf
 
 

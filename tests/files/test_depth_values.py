@@ -109,3 +109,10 @@ def test_percentiles_are_the_range_and_a_narrow_map_is_named():
   assert '20.0 % outside of' in found.summary and narrow not in found.summary
   flat = np.where(hot > 0.99, hot, 0.5)
   refused(lambda: normalise(flat, percentiles=(10, 90)), 'constant between the percentiles 10')
+
+
+def test_a_few_tiny_depths_do_not_make_the_scene_infinitely_far():
+  z = np.linspace(1.5, 12, 4000, dtype=np.float32).reshape(50, 80)
+  z[:2] = 1e-4
+  depth = normalise(z, convention='depth')
+  assert not depth.far.any() and '--convention=inverted' in depth.summary
