@@ -114,22 +114,34 @@ def refocus(
   if learned is None:
     return np.clip(classical.render(light, defocus, done=done, blades=blades), 0, 1)
   count = learned_lib.doublings(photo.shape[:2], max(largest, sweep or 0), learned.radius)
-  wanted, part = None, done
   if hybrid:
     fraction = hybrid_lib.fraction(disparity, defocus, focus, count, learned.radius)
-    wanted, part = fraction > 0, lambda step: done(step / 2)
-    other = classical.render(light, defocus, done=part, occlusion=True, blades=blades)
-    other = np.clip(other, 0, 1)
-    if not wanted.any():
-      return other
-  result = learned_lib.render(learned, light, defocus, count, wanted=wanted, done=part)
-  result = np.clip(result, 0, 1)
-  if hybrid:
-    result = hybrid_lib.mix(other, result, fraction)
-  if largest < 1:
+    result = _blended(learned, light, defocus, count, fraction, blades, done)
+  else:
+    result = np.clip(learned_lib.render(learned, light, defocus, count, done=done), 0, 1)
+  if largest < 1 and (not hybrid or fraction.any()):
     # Without any blur the network does not return exactly the photograph, so fade to it.
     result = hybrid_lib.mix(photo, result, np.float32(largest))
   return np.clip(result, 0, 1)
+
+
+def _blended(
+  learned: Learned,
+  light: np.ndarray,
+  defocus: np.ndarray,
+  count: int,
+  fraction: np.ndarray,
+  blades: int,
+  done: Callable[[float], None],
+) -> np.ndarray:
+  """The hybrid renderer's picture [h w 3]: the learned one's fraction [h w 1], else classical."""
+  half = lambda step: done(step / 2)  # noqa: E731
+  classic = classical.render(light, defocus, done=half, occlusion=True, blades=blades)
+  wanted, classic = fraction > 0, np.clip(classic, 0, 1)
+  if not wanted.any():
+    return classic
+  result = learned_lib.render(learned, light, defocus, count, wanted=wanted, done=half)
+  return hybrid_lib.mix(classic, np.clip(result, 0, 1), fraction)
 
 
 def largest_radius(shape: tuple[int, int], learned: Learned | None = None) -> float:
