@@ -10,6 +10,7 @@ import pytest
 from depthjax import configuring, plugins, tasks
 from depthjax.data import splits
 from depthjax.pipelines import depth
+from depthjax.pipelines import predictors as predictors_lib
 from depthjax.tasks.task import Env
 from depthjax.train import log, loop
 
@@ -78,7 +79,7 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path, monke
     workdir = tmp_path / kind
     scores.append(loop.train(configuring.load(f'shade:task={task},kind={kind}'), workdir))
     assert configuring.load(workdir).model.to_dict() == {'start': 0.1}
-    predictor = depth.load(workdir)
+    predictor = predictors_lib.load(workdir)
     assert predictor.name == 'shading 0.1'
     assert depth.predict(image, predictor).shape == (20, 30, 1)
   assert tasks.PREDICTORS['another'] is tasks.PREDICTORS['shade']

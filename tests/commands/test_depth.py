@@ -6,6 +6,7 @@ import pytest
 from depthjax.files import depth as depth_files
 from depthjax.files import images
 from depthjax.pipelines import depth
+from depthjax.pipelines import predictors as predictors_lib
 from tests.commands import made
 
 
@@ -21,7 +22,7 @@ def test_disparity_is_written_at_the_size_of_the_photograph(run, name, scale):
   code, out, err = run(f'depth photo.png -o {name} --weights=.')
   assert (err, code) == ('', 0)
   assert out == f'{name}: disparity, near is large; network input 32 x 16 pixels\n'
-  expected = depth.predict(images.read_image('photo.png'), depth.load('.'))[..., 0]
+  expected = depth.predict(images.read_image('photo.png'), predictors_lib.load('.'))[..., 0]
   assert expected.shape == (37, 61)
   np.testing.assert_allclose(depth_files.read_raw(name) / scale, expected, atol=1e-5)
 

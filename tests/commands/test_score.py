@@ -11,6 +11,7 @@ from depthjax.commands.work import score as command
 from depthjax.data.records import evaluation
 from depthjax.files import images
 from depthjax.pipelines import depth
+from depthjax.pipelines import predictors as predictors_lib
 from depthjax.pipelines.refocus import refocus
 from depthjax.prepare import writing
 from depthjax.scoring import photographs
@@ -109,7 +110,7 @@ def test_pairs_without_disparity_are_rendered_with_maps_or_a_network(score):
 def test_predicted_disparity_is_scored_on_rgbd(score, root, monkeypatch):
   code, out, err, found = score('data/nyuv2 --split=all --depth-weights=depth.safetensors')
   assert (code, err.strip()) == (0, '')
-  network = depth.load('depth.safetensors')
+  network = predictors_lib.load('depth.safetensors')
   for record in evaluation.open_records(f'tfds:{root}/data/nyuv2', 'all'):
     expected = photographs.score_depth(record, depth.predict(record['image'], network))
     assert found['records'][record['name']] == expected

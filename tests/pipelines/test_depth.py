@@ -13,6 +13,7 @@ from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth
+from depthjax.pipelines import predictors as predictors_lib
 from tests import tiny
 
 _LONG_SIDE = 32
@@ -66,7 +67,7 @@ def test_weights_of_a_run_are_loaded(tmp_path):
   config = tiny.depth_config(data__width=64).to_dict()
   metadata = {'task': 'deeplens_depth', 'step': 4, 'config': config}
   weights.save_weights(tmp_path, _predictor().variables, metadata)
-  loaded = depth.load(tmp_path)
+  loaded = predictors_lib.load(tmp_path)
   assert loaded.input_size == 64
   assert (loaded.network.width, loaded.network.preset) == (2, 'paper')
   jax.tree.map(np.testing.assert_array_equal, loaded.variables, _predictor().variables)

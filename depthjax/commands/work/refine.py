@@ -16,8 +16,8 @@ from depthjax.commands.refine import Align, Options, Scale
 from depthjax.commands.work import folders, pairs
 from depthjax.files import atomic, colormaps, depth_values, images
 from depthjax.files import depth as depth_files
-from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
+from depthjax.pipelines import predictors as predictors_lib
 from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refine import resolutions, two_stage
 
@@ -100,7 +100,7 @@ def _job(options: Options) -> Job:
       refine_lib.check_input_size(options.input_size)
   refiner = refine_lib.builtin() if options.weights is None else refine_lib.load(options.weights)
   if options.predictor is not None:
-    predictor = depth_lib.load(options.predictor)
+    predictor = predictors_lib.load(options.predictor)
     predict, predictor_size = two_stage.of_predictor(predictor), predictor.input_size
   fields = {'input_size': options.input_size, 'predictor_size': predictor_size}
   fields |= {'ensemble': options.ensemble, 'local': options.align is Align.local}

@@ -20,6 +20,7 @@ from depthjax.files import atomic
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines import depth as depth_lib
+from depthjax.pipelines import predictors
 from depthjax.pipelines.refocus import refocus as refocus_lib
 from depthjax.scoring import photographs
 from depthjax.train.errors import NotFinite
@@ -130,7 +131,7 @@ def _predictor(
   if weights is not None and folder is not None:
     raise ConfigError('--depth-weights and --depths are given; give one of them')
   if weights is not None:
-    network = depth_lib.load(weights)
+    network = predictors.load(weights)
     return lambda record: depth_lib.predict(record['image'], network)
   if folder is None:
     return None

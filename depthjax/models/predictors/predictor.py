@@ -6,7 +6,6 @@ Shapes: b batch, h w rows and columns of the photograph.
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
@@ -32,6 +31,9 @@ class Predictor(NamedTuple):
   metric: bool = False  # In metres or 1/m; otherwise scale and offset are unknown.
   mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # Of sRGB values in [0, 1], by channel.
   std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+  # How photographs are resized to the input size: 'light', antialiased in linear light, as in
+  # training; or 'cubic', OpenCV's bicubic of sRGB, as the published networks expect it.
+  resizing: str = 'light'
   variables: Any = None  # The network's, or None where they are passed separately.
 
 
@@ -50,18 +52,27 @@ def frame(
   return resize.frame(shape, size, predictor.multiple)
 
 
-def raw(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
-  """The network's output with near large, of unknown range: float32 [b h w 1].
+def output(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
+  """The network's output as it is: float32 [b h w 1].
 
-  Metric depth is inverted, other depth negated. `image` [b h w 3] is sRGB in [0, 1] at the
-  network's input size. The predictor's own `variables` are ignored.
+  `image` [b h w 3] is sRGB in [0, 1] at the network's input size. The predictor's own `variables`
+  are ignored.
   """
   mean, std = (np.asarray(x, np.float32) for x in (predictor.mean, predictor.std))
   image = (image - mean[None, None, None]) / std[None, None, None]
-  output = predictor.network.apply(variables, image, method='predict')
+  return predictor.network.apply(variables, image, method='predict')
+
+
+def near_large(predictor: Predictor, output: Any) -> Any:
+  """Disparity of unknown range from an output: metric depth is inverted, other depth negated."""
   if predictor.output == 'disparity':
     return output
-  return 1 / jnp.maximum(output, _SMALLEST_DEPTH) if predictor.metric else -output
+  return 1 / output.clip(min=_SMALLEST_DEPTH) if predictor.metric else -output
+
+
+def raw(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
+  """The network's output with near large, of unknown range: arguments as `output`."""
+  return near_large(predictor, output(predictor, variables, image))
 
 
 def disparity(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
