@@ -24,8 +24,8 @@ def fetch(repository: str, revision: str, sha256: str, size: int = 0) -> pathlib
       it as its name.
     size: about, in bytes; for messages. 0 is unknown.
 
-  Raises InputError: huggingface_hub is missing; the file in the cache or on the Hub has another
-  hash; no network, the Hub refuses, or the download fails.
+  Raises InputError: huggingface_hub is missing; the file in the cache cannot be read, or it or that
+  on the Hub has another hash; no network, the Hub refuses, or the download fails.
   """
   path = cached(repository, revision)
   if path is None:
@@ -99,5 +99,9 @@ def _declared(etag: str) -> str:
 
 
 def _hash(path: pathlib.Path) -> str:
-  with path.open('rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
+  try:
+    with path.open('rb') as file:
+      return hashlib.file_digest(file, 'sha256').hexdigest()
+  except OSError as error:
+    wrong = f'cannot be read ({error.strerror})'
+    raise InputError(path, wrong, 'a file on a sound disk, with read permission') from error

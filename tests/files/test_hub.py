@@ -95,6 +95,11 @@ def test_a_file_in_the_cache_needs_no_network(tmp_path, revision, sha256):
   link = _save(tmp_path, _DATA)
   assert hub.cached(_NAME, revision) == hub.fetch(_NAME, revision, sha256) == link
   assert hub.cached(_NAME, 'f' * 40) is None and hub.cached('org/other', '') is None
+  # How the cache notes that the Hub has no such file.
+  note = tmp_path / 'models--org--name' / '.no_exist' / _REVISION / 'model.safetensors'
+  note.parent.mkdir(parents=True)
+  note.touch()
+  assert hub.cached(_NAME, revision) is None
 
 
 @pytest.mark.parametrize('sha256', [_SHA256, ''])
@@ -132,7 +137,7 @@ def test_without_a_network_the_message_says_what_to_bring(monkeypatch, cache, ca
 
 
 @pytest.mark.parametrize('sha256', [_SHA256, ''])
-@pytest.mark.parametrize('bodies', [[], [_CUT], [_CHANGED, _CHANGED], [_CUT, _CUT, _CHANGED]])
+@pytest.mark.parametrize('bodies', [[], [_CUT], [_CHANGED, _CHANGED], [_CUT, _CHANGED]])
 def test_a_failed_download_is_tried_again(server, cache, sha256, bodies):
   server.bodies = list(bodies)
   path = hub.fetch(_NAME, '', sha256)
@@ -147,6 +152,15 @@ def test_a_download_that_always_fails_leaves_nothing(server, cache):
   messages.refused(lambda: hub.fetch(_NAME, '', _SHA256), *words)
   assert server.count == 3 and not any('model' in x.rpartition('/')[2] for x in cache())
   assert hub.cached(_NAME, '') is None and not [x for x in cache() if '/blobs/' in x]
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+  def fail(*_):
+    raise OSError(5, 'Input/output error')
+
+  file = _save(tmp_path, _DATA).resolve()
+  monkeypatch.setattr(hashlib, 'file_digest', fail)
+  messages.refused(lambda: hub.fetch(_NAME, '', ''), f'{file}: cannot be read (Input/output error)')
 
 
 def test_an_unknown_repository_is_refused(server):
