@@ -80,8 +80,8 @@ def _download(repository: str, revision: str, sha256: str, size: int) -> pathlib
 def _ask(package: Any, repository: str, revision: str, by_hand: str) -> str:
   """Returns the file's ETag, or raises InputError; `hf_hub_download` tries for 23 s if offline."""
   missing = 'is not in the cache and there is no network'
-  if os.environ.get('DEPTHJAX_OFFLINE', '0') not in ('', '0'):
-    raise InputError(repository, f'{missing} (DEPTHJAX_OFFLINE is set)', by_hand)
+  if os.environ.get('DEPTHJAX_OFFLINE', '0') not in ('', '0') or package.constants.HF_HUB_OFFLINE:
+    raise InputError(repository, f'{missing} (DEPTHJAX_OFFLINE or HF_HUB_OFFLINE is set)', by_hand)
   url = package.hf_hub_url(repository, _FILE, revision=revision)
   try:
     return package.get_hf_file_metadata(url, timeout=_TIMEOUT).etag or ''

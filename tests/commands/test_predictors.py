@@ -100,6 +100,6 @@ def test_pins_are_of_one_predictor_each():
 
 
 def test_the_nearest_names_are_found():
-  assert 'such as depth-anything-v2-small or' in catalogue.nearest('Depth-Anything-V2-smal')
-  assert 'such as midas-v21 (' in catalogue.nearest('midas')
-  assert f'such as {DEFAULT} (' in catalogue.nearest('?')
+  assert catalogue.nearest('Depth-Anything-V2-smal').startswith('depth-anything-v2-small or ')
+  assert catalogue.nearest('midas') == 'midas-v21 (all: depthjax predictors)'
+  assert catalogue.nearest('?') == f'{DEFAULT} (all: depthjax predictors)'

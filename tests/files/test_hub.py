@@ -123,11 +123,10 @@ def test_the_pinned_hash_counts_and_not_that_of_the_hub(tmp_path, server, cache)
 
 @pytest.mark.parametrize('cause', ['DEPTHJAX_OFFLINE', 'HF_HUB_OFFLINE', 'Connection refused'])
 def test_without_a_network_the_message_says_what_to_bring(monkeypatch, cache, cause):
-  if cause == 'DEPTHJAX_OFFLINE':
-    monkeypatch.setenv(cause, '1')
+  monkeypatch.setenv('DEPTHJAX_OFFLINE', str(int(cause.startswith('DEPTHJAX'))))
+  monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', cause.startswith('HF'))
+  if 'OFFLINE' in cause:
     monkeypatch.setattr(huggingface_hub, 'get_hf_file_metadata', None)
-  else:
-    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', cause == 'HF_HUB_OFFLINE')
   wrong = f'{_NAME}: is not in the cache and there is no network ('
   page = f'(99 MB, https://huggingface.co/{_NAME}/tree/{_REVISION}) in a folder, and --predictor='
   right = f'expected its config.json and model.safetensors {page}'
