@@ -11,7 +11,7 @@ The result is a predictor: depthjax depth photo.jpg --predictor=runs/depth.
 No size has been trained to the end yet, so there are no scores.
 
   size   network         frame  parameters
-  smoke  dpt, 4 blocks      64      0.05 M
+  smoke  depth_anything     70       0.1 M
   small  depth_anything    518        25 M
   small  dpt               384       342 M
 """
@@ -52,19 +52,8 @@ def _sized(name: str, config: ml_collections.ConfigDict) -> None:
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
-  config.model = ml_collections.ConfigDict(
-    {
-      'network': 'dpt',
-      'width': 32,
-      'heads': 2,
-      'taps': (0, 1, 2, 3),
-      'widths': (8, 8, 16, 16),
-      'fusion': 8,
-      'remat': False,
-      'dtype': 'float32',
-    }
-  )
+  _sized('tiny', config)
   config.steps, config.batch_size, config.log_every = 200, 8, 10
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 20
-  config.data.height = config.data.width = 64
+  config.data.height = config.data.width = 70 if 'size' in config.model else 64
   config.eval.every = config.checkpoint.every = 100

@@ -30,6 +30,8 @@ SIZES = {
   'small': Size(384, 6, (48, 96, 192, 384), 64, _TAPS),
   'base': Size(768, 12, (96, 192, 384, 768), 128, _TAPS),
   'large': Size(1024, 16, (256, 512, 1024, 1024), 256, _LARGE_TAPS),
+  # Not published: for quick tries.
+  'tiny': Size(32, 2, (8, 8, 16, 16), 8, {1: (0, 1, 2, 3), 2: (0, 1, 2, 3)}),
 }
 
 
