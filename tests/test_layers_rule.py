@@ -24,7 +24,7 @@ _ALLOWED = {
   'ldi': 'ops jax numpy',
   'windows': 'numpy',
   'tasks': 'plugins models ops losses metrics windows jax numpy ml_collections',
-  'pipelines': 'models ops ldi files windows jax numpy scipy cv2',
+  'pipelines': 'convert models ops ldi files windows jax numpy scipy cv2',
   'scoring': 'pipelines metrics ops data files jax numpy',
   'files': (
     'numpy cv2 PIL tifffile jinja2 safetensors OpenEXR imageio_ffmpeg matplotlib pillow_heif '

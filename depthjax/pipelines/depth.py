@@ -1,4 +1,4 @@
-"""Disparity or depth of a photograph of any size from a depth predictor. Shapes: h w of the photo."""
+"""Predictions for a photograph of any size from a depth predictor. Shapes: h w of the photo."""
 
 import functools
 
