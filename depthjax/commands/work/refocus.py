@@ -12,11 +12,12 @@ from rich import console, progress
 from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Method
-from depthjax.commands.refocus import APERTURE, FPS, FRAMES, Focus, Options, Sweep
+from depthjax.commands.refocus import FPS, FRAMES, Options, Sweep
 from depthjax.commands.work import folders
 from depthjax.files import atomic, endings, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
+from depthjax.pipelines.refocus import lens as lens_lib
 from depthjax.pipelines.refocus import refocus as refocus_lib
 
 # Seconds after which the progress of a single picture is shown.
@@ -48,36 +49,30 @@ def _refocus_one(
   fields |= {'convention': options.convention.value, 'shape': shape, 'embedded': not depths}
   read = depth_files.read_depth(depth, **fields)
   print(f'{depth}: {read.summary}')
-  at, radius = _disparity(options.in_focus(), read.disparity), options.radius
-  if radius is None:
-    aperture = APERTURE if options.aperture is None else options.aperture
-    radius = refocus_lib.radius_of(aperture, shape)
-  # A moving focus is at both ends of the range.
-  moves = options.animate is Sweep.focus
-  blur = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
-  largest = min(blur, refocus_lib.largest_radius(shape, learned))
-  radius *= largest / blur if 0 < blur < np.inf else 1
+  lens = _lens(options, read.disparity, learned)
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
   fields |= {'highlights': options.highlights, 'blades': options.blades}
-  fields['sweep'] = largest if options.animate else None
+  fields['sweep'] = lens.largest if options.animate else None
   render = functools.partial(refocus_lib.refocus, picture, read.disparity, **fields)
   if options.animate is None:
     with _progress(show) as done:
-      result = render(focus=at, radius=radius, done=done)
+      result = render(focus=lens.focus, radius=lens.radius, done=done)
     bits = options.bits or endings.bits_for(output, given.bits)
     images.write_image(output, result, bits=bits, metadata=given.metadata, alpha=given.alpha)
   else:
     # Closed here, because the garbage collector may run in the progress bar's thread, which would
     # then wait for itself.
-    with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
+    with contextlib.closing(_animation(options, lens, render, show)) as frames:
       video.write_animation(output, frames, options.fps or FPS)
     if given.alpha is not None:
       print(f'{photo}: an animation holds no alpha, which is dropped')
   size = f'{shape[1]} x {shape[0]} pixels'
-  limited = f' ({blur:.1f} is too large for {size})' if largest < blur else ''
-  print(
-    f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels{limited}'
+  limited = f' ({lens.wanted:.1f} is too large for {size})' if lens.largest < lens.wanted else ''
+  at, blur = (
+    f'in focus at disparity {lens.focus:.3f}',
+    f'blur radius up to {lens.largest:.1f} pixels',
   )
+  print(f'{output}: {at}, {blur}{limited}')
 
 
 @contextlib.contextmanager
@@ -100,26 +95,27 @@ def _progress(show: bool) -> Iterator[Callable[[float], None]]:
 
 
 def _animation(
-  options: Options, focus: float, radius: float, render: Callable, show: bool
+  options: Options, lens: lens_lib.Lens, render: Callable, show: bool
 ) -> Generator[np.ndarray, None, None]:
   count = options.frames or FRAMES
   if options.animate is Sweep.focus:
-    steps = [(at, radius) for at in refocus_lib.focus_sweep(count)]
+    steps = [(at, lens.radius) for at in refocus_lib.focus_sweep(count)]
   else:
-    steps = [(focus, size) for size in refocus_lib.aperture_sweep(count, radius)]
+    steps = [(lens.focus, size) for size in refocus_lib.aperture_sweep(count, lens.radius)]
   for at, size in progress.track(steps, description='rendering', disable=not show):
     yield render(focus=at, radius=size)
 
 
-def _disparity(focus: Focus, scene: np.ndarray) -> float:
-  """The disparity in focus, for the disparity [h w 1] of a photograph."""
-  if focus.disparity is not None:
-    return focus.disparity
-  h, w = scene.shape[:2]
-  with runner.refusals('--focus: ' if focus.box is None else '--focus-box: '):
-    if focus.box is not None:
-      return refocus_lib.disparity_within(scene, focus.box)
-    return refocus_lib.disparity_at(scene, *(focus.point or (w // 2, h // 2)))
+def _lens(
+  options: Options, disparity: np.ndarray, learned: refocus_lib.Learned | None
+) -> lens_lib.Lens:
+  """The lens for the disparity [h w 1] of a photograph."""
+  focus = options.in_focus()
+  with runner.refusals('--focus-box: ' if options.focus_box else '--focus: '):
+    focus = lens_lib.in_focus(disparity, focus)
+  fields = {'aperture': options.aperture, 'radius': options.radius, 'learned': learned}
+  fields['sweeps'] = options.animate is Sweep.focus
+  return lens_lib.lens(disparity, focus=focus, **fields)
 
 
 def _learned(options: Options) -> refocus_lib.Learned | None:
