@@ -13,10 +13,12 @@ from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 from depthjax.commands.refocus import FPS, FRAMES, Options, Sweep
-from depthjax.commands.work import folders
+from depthjax.commands.work import depth_maps, folders, predictors
 from depthjax.files import atomic, endings, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
+from depthjax.models.predictors.predictor import Predictor
+from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines.refocus import lens as lens_lib
 from depthjax.pipelines.refocus import refocus as refocus_lib
 
@@ -29,7 +31,7 @@ def run(options: Options) -> None:
   folders.map_files(
     options.sources(),
     options.output,
-    load=lambda: functools.partial(_refocus_one, options, _learned(options)),
+    load=lambda: functools.partial(_refocus_one, options, _learned(options), _predictor(options)),
     check=functools.partial(_check_output, options),
     ending=functools.partial(_ending, options),
     resume=options.resume,
@@ -37,18 +39,22 @@ def run(options: Options) -> None:
 
 
 def _refocus_one(
-  options: Options, learned: refocus_lib.Learned | None, *paths: pathlib.Path, show: bool
+  options: Options,
+  learned: refocus_lib.Learned | None,
+  predictor: Predictor | None,
+  *paths: pathlib.Path,
+  show: bool,
 ) -> None:
   """Renders one photograph or animation."""
-  photo, *depths, output = paths
-  depth = depths[0] if depths else photo  # It may be inside.
+  photo, *_, output = paths
   # Videos are sRGB without alpha; a picture keeps its colour profile, alpha and metadata.
-  fields, animate = options_lib.reading(options), options.animate is not None
-  given = images.read_photo(photo, max_pixels=fields['max_pixels'], srgb=animate)
+  animate, max_pixels = options.animate is not None, options.max_megapixels * 10**6
+  given = images.read_photo(photo, max_pixels=max_pixels, srgb=animate)
   picture, shape = given.image, given.image.shape[:2]
-  fields |= {'convention': options.convention.value, 'shape': shape, 'embedded': not depths}
-  read = depth_files.read_depth(depth, **fields)
-  print(f'{depth}: {read.summary}')
+  if predictor is None:
+    read = _read(options, shape, *paths[:-1])
+  else:
+    read = _predicted(options, given, predictor, photo, output)
   lens = _lens(options, read.disparity, learned)
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
   fields |= {'highlights': options.highlights, 'blades': options.blades}
@@ -73,6 +79,35 @@ def _refocus_one(
     f'blur radius up to {lens.largest:.1f} pixels',
   )
   print(f'{output}: {at}, {blur}{limited}')
+
+
+def _read(
+  options: Options, shape: tuple[int, int], photo: pathlib.Path, depth: pathlib.Path | None = None
+) -> depth_files.Depth:
+  """Reads the depth map of a photograph of (h, w) pixels, by default that inside the photograph."""
+  fields = options_lib.reading(options) | {'convention': options.convention.value, 'shape': shape}
+  read = depth_files.read_depth(depth or photo, embedded=depth is None, **fields)
+  print(f'{depth or photo}: {read.summary}')
+  return read
+
+
+def _predicted(
+  options: Options,
+  given: images.Photo,
+  predictor: Predictor,
+  photo: pathlib.Path,
+  output: pathlib.Path,
+) -> depth_files.Depth:
+  """Predicts the depth map of a photograph, and writes it if wanted."""
+  fields, picture = options_lib.reading(options), given.image
+  if given.metadata.profile:  # The picture has other colours than sRGB.
+    picture = images.read_image(photo, max_pixels=fields['max_pixels'])
+  percentiles = fields['percentiles']
+  read = depth_lib.predict_map(picture, predictor, percentiles=percentiles, name=photo)
+  print(f'{photo}: predicted {read.summary}')
+  if saved := depth_maps.saved_map(options.save_depth, options.photo, output):
+    depth_maps.write_predicted(saved, read, predictor)
+  return read
 
 
 @contextlib.contextmanager
@@ -125,6 +160,13 @@ def _learned(options: Options) -> refocus_lib.Learned | None:
   return refocus_lib.builtin() if path is None else refocus_lib.load(path)
 
 
+def _predictor(options: Options) -> Predictor | None:
+  if options.predictor is None:
+    return None
+  depth_maps.create_saved(options.save_depth, options.photo)
+  return predictors.load(options.predictor)
+
+
 def _ending(options: Options, photo: pathlib.Path) -> str:
   """The ending of a result in a folder: that of the photograph if it supports the bits."""
   return '.mp4' if options.animate else endings.result_ending(photo, options.bits)
@@ -139,4 +181,5 @@ def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
     raise InputError(output, 'would be an animation', '--animate=focus or --animate=aperture')
   atomic.check_output(output, video.EXTENSIONS if is_video else images.EXTENSIONS)
   endings.check_bits(output, options.bits or 8)
-  return [output]
+  saved = depth_maps.saved_map(options.save_depth, options.photo, output)
+  return depth_maps.check_saved(saved, [output])
