@@ -172,7 +172,7 @@ def test_a_predictor_makes_the_high_map_and_a_missing_low_map(run, monkeypatch):
   """It returns green, plus more of red at higher resolutions."""
 
   def predict(photo, _, size):
-    return depth_files.to_unit_range(photo[..., 1:2] + size / 64 * photo[..., :1])
+    return depth_files.to_unit_range(photo[..., 1:2] + (size or 64) / 64 * photo[..., :1])
 
   monkeypatch.setattr(predictors, 'load', lambda which: Predictor('net', None, 64))
   monkeypatch.setattr(depth_lib, 'predict', predict)

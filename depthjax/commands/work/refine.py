@@ -13,7 +13,7 @@ from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Convention, is_embedded
 from depthjax.commands.refine import Align, Options, Scale
-from depthjax.commands.work import depth_maps, folders, pairs, predictors
+from depthjax.commands.work import depth_maps, folders, pairs
 from depthjax.files import depth as depth_files
 from depthjax.files import depth_values, images
 from depthjax.models.predictors.predictor import Predictor
@@ -95,16 +95,13 @@ def run(options: Options) -> None:
 
 def _job(options: Options) -> Job:
   """Checks the input size and loads the networks."""
-  predictor = predictor_size = None
   if options.input_size is not None:
     with runner.refusals('--input-size: '):
       refine_lib.check_input_size(options.input_size)
   refiner = refine_lib.builtin() if options.weights is None else refine_lib.load(options.weights)
-  if options.predictor is not None:
-    depth_maps.create_saved(options.save_depth, options.photo)
-    predictor = predictors.load(options.predictor)
-    predictor_size = predictor.input_size
-  fields = {'input_size': options.input_size, 'predictor_size': predictor_size}
+  predictor = depth_maps.load(options)
+  fields = {'input_size': options.input_size}
+  fields['predictor_size'] = None if predictor is None else predictor.input_size
   fields |= {'ensemble': options.ensemble, 'local': options.align is Align.local}
   return Job(options, refiner, predictor, two_stage.Settings(options.levels or 2, **fields))
 
@@ -169,15 +166,12 @@ def _predicted(
   job: Job, photo: np.ndarray, low: Map | None, path: pathlib.Path, output: pathlib.Path
 ) -> tuple[Map, Map]:
   """The low map, predicted if not given, and the high map, predicted at twice the size."""
-  size, options = job.settings.predictor_size, job.options
-  predict = functools.partial(depth_lib.predict_map, photo, job.predictor, name=path)
   if low is None:
-    read = predict(size, percentiles=options_lib.reading(options)['percentiles'])
-    low = _map(read, 'the prediction, metres' if job.predictor.metric else 'the prediction')
-    print(f'{path}: predicted {read.summary}')
-    if saved := depth_maps.saved_map(options.save_depth, options.photo, output):
-      depth_maps.write_predicted(saved, read, job.predictor)
-  return low, Map(predict(min(2 * size, resolutions.LARGEST)).disparity, 'the prediction')
+    name = 'the prediction, metres' if job.predictor.metric else 'the prediction'
+    low = _map(depth_maps.predict(job.options, job.predictor, photo, path, output), name)
+  size = min(2 * job.predictor.input_size, resolutions.LARGEST)
+  finer = depth_lib.predict_map(photo, job.predictor, size, name=path)
+  return low, Map(finer.disparity, 'the prediction')
 
 
 def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool) -> np.ndarray:
@@ -226,6 +220,4 @@ def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options)
 
 def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
   """Refuses an output that cannot be written, before any work; returns what would be written."""
-  outputs = depth_maps.check_output(output, options.preview)
-  saved = depth_maps.saved_map(options.save_depth, options.photo, output)
-  return depth_maps.check_saved(saved, outputs)
+  return depth_maps.check_kept(options, depth_maps.check_output(output, options.preview))

@@ -13,12 +13,11 @@ from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 from depthjax.commands.refocus import FPS, FRAMES, Options, Sweep
-from depthjax.commands.work import depth_maps, folders, predictors
+from depthjax.commands.work import depth_maps, folders
 from depthjax.files import atomic, endings, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.models.predictors.predictor import Predictor
-from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines.refocus import lens as lens_lib
 from depthjax.pipelines.refocus import refocus as refocus_lib
 
@@ -31,7 +30,9 @@ def run(options: Options) -> None:
   folders.map_files(
     options.sources(),
     options.output,
-    load=lambda: functools.partial(_refocus_one, options, _learned(options), _predictor(options)),
+    load=lambda: functools.partial(
+      _refocus_one, options, _learned(options), depth_maps.load(options)
+    ),
     check=functools.partial(_check_output, options),
     ending=functools.partial(_ending, options),
     resume=options.resume,
@@ -54,7 +55,9 @@ def _refocus_one(
   if predictor is None:
     read = _read(options, shape, *paths[:-1])
   else:
-    read = _predicted(options, given, predictor, photo, output)
+    # Predictors expect sRGB, and a picture with a profile has other colours.
+    own = images.read_image(photo, max_pixels=max_pixels) if given.metadata.profile else picture
+    read = depth_maps.predict(options, predictor, own, photo, output)
   lens = _lens(options, read.disparity, learned)
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
   fields |= {'highlights': options.highlights, 'blades': options.blades}
@@ -72,13 +75,7 @@ def _refocus_one(
       video.write_animation(output, frames, options.fps or FPS)
     if given.alpha is not None:
       print(f'{photo}: an animation holds no alpha, which is dropped')
-  size = f'{shape[1]} x {shape[0]} pixels'
-  limited = f' ({lens.wanted:.1f} is too large for {size})' if lens.largest < lens.wanted else ''
-  at, blur = (
-    f'in focus at disparity {lens.focus:.3f}',
-    f'blur radius up to {lens.largest:.1f} pixels',
-  )
-  print(f'{output}: {at}, {blur}{limited}')
+  print(f'{output}: {_described(lens, shape)}')
 
 
 def _read(
@@ -88,25 +85,6 @@ def _read(
   fields = options_lib.reading(options) | {'convention': options.convention.value, 'shape': shape}
   read = depth_files.read_depth(depth or photo, embedded=depth is None, **fields)
   print(f'{depth or photo}: {read.summary}')
-  return read
-
-
-def _predicted(
-  options: Options,
-  given: images.Photo,
-  predictor: Predictor,
-  photo: pathlib.Path,
-  output: pathlib.Path,
-) -> depth_files.Depth:
-  """Predicts the depth map of a photograph, and writes it if wanted."""
-  fields, picture = options_lib.reading(options), given.image
-  if given.metadata.profile:  # The picture has other colours than sRGB.
-    picture = images.read_image(photo, max_pixels=fields['max_pixels'])
-  percentiles = fields['percentiles']
-  read = depth_lib.predict_map(picture, predictor, percentiles=percentiles, name=photo)
-  print(f'{photo}: predicted {read.summary}')
-  if saved := depth_maps.saved_map(options.save_depth, options.photo, output):
-    depth_maps.write_predicted(saved, read, predictor)
   return read
 
 
@@ -153,18 +131,18 @@ def _lens(
   return lens_lib.lens(disparity, focus=focus, **fields)
 
 
+def _described(lens: lens_lib.Lens, shape: tuple[int, int]) -> str:
+  text = f'in focus at disparity {lens.focus:.3f}, blur radius up to {lens.largest:.1f} pixels'
+  if lens.largest == lens.wanted:
+    return text
+  return f'{text} ({lens.wanted:.1f} is too large for {shape[1]} x {shape[0]} pixels)'
+
+
 def _learned(options: Options) -> refocus_lib.Learned | None:
   if options.method is Method.classical:
     return None
   path = options.weights
   return refocus_lib.builtin() if path is None else refocus_lib.load(path)
-
-
-def _predictor(options: Options) -> Predictor | None:
-  if options.predictor is None:
-    return None
-  depth_maps.create_saved(options.save_depth, options.photo)
-  return predictors.load(options.predictor)
 
 
 def _ending(options: Options, photo: pathlib.Path) -> str:
@@ -181,5 +159,4 @@ def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
     raise InputError(output, 'would be an animation', '--animate=focus or --animate=aperture')
   atomic.check_output(output, video.EXTENSIONS if is_video else images.EXTENSIONS)
   endings.check_bits(output, options.bits or 8)
-  saved = depth_maps.saved_map(options.save_depth, options.photo, output)
-  return depth_maps.check_saved(saved, [output])
+  return depth_maps.check_kept(options, [output])
