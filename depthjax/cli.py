@@ -64,7 +64,8 @@ def demo(
 
 
 app.add_typer(prepare.app, name='prepare')
-for _name in ('refine', 'refocus', 'depth', 'convert', 'sweep', 'compare', 'reproduce', 'score'):
+_COMMANDS = 'refine refocus depth predictors convert sweep compare reproduce score'
+for _name in _COMMANDS.split():
   app.command(_name)(runner.load(f'commands.{_name}:command'))
 
 

@@ -61,9 +61,13 @@ def output(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
   `image` [b h w 3] is sRGB in [0, 1] at the network's input size. The predictor's own `variables`
   are ignored.
   """
+  return predictor.network.apply(variables, normalised(predictor, image), method='predict')
+
+
+def normalised(predictor: Predictor, image: jax.Array) -> jax.Array:
+  """The network's input from sRGB in [0, 1], both [b h w 3]: (image - mean) / std."""
   mean, std = (np.asarray(x, np.float32) for x in (predictor.mean, predictor.std))
-  image = (image - mean[None, None, None]) / std[None, None, None]
-  return predictor.network.apply(variables, image, method='predict')
+  return (image - mean[None, None, None]) / std[None, None, None]
 
 
 def near_large(predictor: Predictor, output: Any) -> Any:
