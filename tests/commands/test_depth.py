@@ -207,11 +207,13 @@ def test_invalid_input_is_refused_before_any_work(line, refuse, monkeypatch):
     (np.inf, {'metric': False}, 'the predictor returned NaN or infinite values;'),
   ],
 )
-def test_constant_and_invalid_predictions_are_refused(refuse, use, factor, fields, words):
+def test_constant_and_invalid_predictions_are_refused(run, use, factor, fields, words):
   use(network=_Red(factor), **fields)
-  expected = f'photo.png: {words} another photograph, predictor or a depth map'
+  right = 'expected another photograph, predictor or a depth map'
   for verb in ('depth', 'refocus', 'refine'):
-    refuse(f'{verb} photo.png -o out.png --predictor=name', expected)
+    code, _, error = run(f'{verb} photo.png -o out.png --predictor=name')
+    assert (code, error) == (2, f'depthjax: photo.png: {words} {right}\n')
+    assert not pathlib.Path('out.png').exists()
 
 
 def test_colours_are_converted_to_srgb_for_the_predictor(run, use):
