@@ -15,14 +15,6 @@ APERTURE, FRAMES, FPS = 0.5, 48, 24  # Defaults.
 Sweep = enum.StrEnum('Sweep', 'focus aperture')
 
 
-class Focus(NamedTuple):
-  """At most one is given; without, the focus is at the middle of the picture."""
-
-  disparity: float | None
-  box: tuple[int, ...] | None
-  point: tuple[int, ...] | None
-
-
 class Options(NamedTuple):
   """Blur a photograph by its depth, as a lens with a wide aperture would."""
 
@@ -50,6 +42,8 @@ class Options(NamedTuple):
     int, Option(min=0, max=20, help='Corners of the aperture, as 6; 0: round. Not for learned.')
   ] = 0
   weights: options.Weights = None
+  predictor: options.Predictor = None
+  save_depth: options.SaveDepth = None
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None
   channel: options.Channel = None
@@ -74,8 +68,8 @@ class Options(NamedTuple):
     inside = self.depth is None or options.is_embedded(self.depth)
     return (self.photo,) if inside else (self.photo, self.depth)
 
-  def in_focus(self) -> Focus:
-    """The focus, from three options; a ConfigError if several are given or one is invalid."""
+  def in_focus(self) -> float | tuple[int, ...] | None:
+    """The focus of pipelines.refocus.lens; a ConfigError if several are given or one is invalid."""
     point, box, disparity = self.focus, self.focus_box, self.focus_disparity
     values = {'--focus': point, '--focus-box': box, '--focus-disparity': disparity}
     given = [name for name, value in values.items() if value not in ('', None)]
@@ -83,17 +77,23 @@ class Options(NamedTuple):
       raise ConfigError(f'{" and ".join(given)} are given; give one of them')
     if disparity is not None and math.isnan(disparity):
       raise ConfigError('--focus-disparity is nan; it must be in [0, 1]')
-    where = 'a box as x0,y0,x1,y1, such as 320,200,400,260'
-    return Focus(
-      disparity,
-      numbers('--focus-box', box, 4, where) if box else None,
-      numbers('--focus', point, 2, 'a pixel as x,y, such as 320,200') if point else None,
-    )
+    if box:
+      where = 'a box as x0,y0,x1,y1, such as 320,200,400,260'
+      return numbers('--focus-box', box, 4, where)
+    if point:
+      return numbers('--focus', point, 2, 'a pixel as x,y, such as 320,200')
+    return disparity
 
 
 def _check(given: Options) -> None:
   if given.aperture is not None and given.radius is not None:
     raise ConfigError('--aperture and --radius are given; give one of them')
+  if given.predictor is not None and given.depth is not None:
+    raise ConfigError('DEPTH and --predictor are both given; give one of them')
+  if given.predictor is not None:
+    options.check_predicted(given)
+  if given.save_depth is not None and given.predictor is None:
+    raise ConfigError(options.NOTHING_SAVED)
   if given.method is Method.classical and given.weights is not None:
     raise ConfigError('--weights is given, which --method=classical does not use; omit one of them')
   if given.blades in (1, 2):

@@ -12,11 +12,13 @@ from rich import console, progress
 from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Method
-from depthjax.commands.refocus import APERTURE, FPS, FRAMES, Focus, Options, Sweep
-from depthjax.commands.work import folders
+from depthjax.commands.refocus import FPS, FRAMES, Options, Sweep
+from depthjax.commands.work import depth_maps, folders
 from depthjax.files import atomic, endings, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
+from depthjax.models.predictors.predictor import Predictor
+from depthjax.pipelines.refocus import lens as lens_lib
 from depthjax.pipelines.refocus import refocus as refocus_lib
 
 # Seconds after which the progress of a single picture is shown.
@@ -28,7 +30,9 @@ def run(options: Options) -> None:
   folders.map_files(
     options.sources(),
     options.output,
-    load=lambda: functools.partial(_refocus_one, options, _learned(options)),
+    load=lambda: functools.partial(
+      _refocus_one, options, _learned(options), depth_maps.load(options)
+    ),
     check=functools.partial(_check_output, options),
     ending=functools.partial(_ending, options),
     resume=options.resume,
@@ -36,48 +40,52 @@ def run(options: Options) -> None:
 
 
 def _refocus_one(
-  options: Options, learned: refocus_lib.Learned | None, *paths: pathlib.Path, show: bool
+  options: Options,
+  learned: refocus_lib.Learned | None,
+  predictor: Predictor | None,
+  *paths: pathlib.Path,
+  show: bool,
 ) -> None:
   """Renders one photograph or animation."""
-  photo, *depths, output = paths
-  depth = depths[0] if depths else photo  # It may be inside.
+  photo, *_, output = paths
   # Videos are sRGB without alpha; a picture keeps its colour profile, alpha and metadata.
-  fields, animate = options_lib.reading(options), options.animate is not None
-  given = images.read_photo(photo, max_pixels=fields['max_pixels'], srgb=animate)
+  animate, max_pixels = options.animate is not None, options.max_megapixels * 10**6
+  given = images.read_photo(photo, max_pixels=max_pixels, srgb=animate)
   picture, shape = given.image, given.image.shape[:2]
-  fields |= {'convention': options.convention.value, 'shape': shape, 'embedded': not depths}
-  read = depth_files.read_depth(depth, **fields)
-  print(f'{depth}: {read.summary}')
-  at, radius = _disparity(options.in_focus(), read.disparity), options.radius
-  if radius is None:
-    aperture = APERTURE if options.aperture is None else options.aperture
-    radius = refocus_lib.radius_of(aperture, shape)
-  # A moving focus is at both ends of the range.
-  moves = options.animate is Sweep.focus
-  blur = radius if moves else refocus_lib.largest_blur(read.disparity, at, radius)
-  largest = min(blur, refocus_lib.largest_radius(shape, learned))
-  radius *= largest / blur if 0 < blur < np.inf else 1
+  if predictor is None:
+    read = _read(options, shape, *paths[:-1])
+  else:
+    # Predictors expect sRGB, and a picture with a profile has other colours.
+    own = images.read_image(photo, max_pixels=max_pixels) if given.metadata.profile else picture
+    read = depth_maps.predict(options, predictor, own, photo, output)
+  lens = _lens(options, read.disparity, learned)
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
   fields |= {'highlights': options.highlights, 'blades': options.blades}
-  fields['sweep'] = largest if options.animate else None
+  fields['sweep'] = lens.largest if options.animate else None
   render = functools.partial(refocus_lib.refocus, picture, read.disparity, **fields)
   if options.animate is None:
     with _progress(show) as done:
-      result = render(focus=at, radius=radius, done=done)
+      result = render(focus=lens.focus, radius=lens.radius, done=done)
     bits = options.bits or endings.bits_for(output, given.bits)
     images.write_image(output, result, bits=bits, metadata=given.metadata, alpha=given.alpha)
   else:
     # Closed here, because the garbage collector may run in the progress bar's thread, which would
     # then wait for itself.
-    with contextlib.closing(_animation(options, at, radius, render, show)) as frames:
+    with contextlib.closing(_animation(options, lens, render, show)) as frames:
       video.write_animation(output, frames, options.fps or FPS)
     if given.alpha is not None:
       print(f'{photo}: an animation holds no alpha, which is dropped')
-  size = f'{shape[1]} x {shape[0]} pixels'
-  limited = f' ({blur:.1f} is too large for {size})' if largest < blur else ''
-  print(
-    f'{output}: in focus at disparity {at:.3f}, blur radius up to {largest:.1f} pixels{limited}'
-  )
+  print(f'{output}: {_described(lens, shape)}')
+
+
+def _read(
+  options: Options, shape: tuple[int, int], photo: pathlib.Path, depth: pathlib.Path | None = None
+) -> depth_files.Depth:
+  """Reads the depth map of a photograph of (h, w) pixels, by default that inside the photograph."""
+  fields = options_lib.reading(options) | {'convention': options.convention.value, 'shape': shape}
+  read = depth_files.read_depth(depth or photo, embedded=depth is None, **fields)
+  print(f'{depth or photo}: {read.summary}')
+  return read
 
 
 @contextlib.contextmanager
@@ -100,26 +108,34 @@ def _progress(show: bool) -> Iterator[Callable[[float], None]]:
 
 
 def _animation(
-  options: Options, focus: float, radius: float, render: Callable, show: bool
+  options: Options, lens: lens_lib.Lens, render: Callable, show: bool
 ) -> Generator[np.ndarray, None, None]:
   count = options.frames or FRAMES
   if options.animate is Sweep.focus:
-    steps = [(at, radius) for at in refocus_lib.focus_sweep(count)]
+    steps = [(at, lens.radius) for at in refocus_lib.focus_sweep(count)]
   else:
-    steps = [(focus, size) for size in refocus_lib.aperture_sweep(count, radius)]
+    steps = [(lens.focus, size) for size in refocus_lib.aperture_sweep(count, lens.radius)]
   for at, size in progress.track(steps, description='rendering', disable=not show):
     yield render(focus=at, radius=size)
 
 
-def _disparity(focus: Focus, scene: np.ndarray) -> float:
-  """The disparity in focus, for the disparity [h w 1] of a photograph."""
-  if focus.disparity is not None:
-    return focus.disparity
-  h, w = scene.shape[:2]
-  with runner.refusals('--focus: ' if focus.box is None else '--focus-box: '):
-    if focus.box is not None:
-      return refocus_lib.disparity_within(scene, focus.box)
-    return refocus_lib.disparity_at(scene, *(focus.point or (w // 2, h // 2)))
+def _lens(
+  options: Options, disparity: np.ndarray, learned: refocus_lib.Learned | None
+) -> lens_lib.Lens:
+  """The lens for the disparity [h w 1] of a photograph."""
+  focus = options.in_focus()
+  with runner.refusals('--focus-box: ' if options.focus_box else '--focus: '):
+    focus = lens_lib.in_focus(disparity, focus)
+  fields = {'aperture': options.aperture, 'radius': options.radius, 'learned': learned}
+  fields['sweeps'] = options.animate is Sweep.focus
+  return lens_lib.lens(disparity, focus=focus, **fields)
+
+
+def _described(lens: lens_lib.Lens, shape: tuple[int, int]) -> str:
+  text = f'in focus at disparity {lens.focus:.3f}, blur radius up to {lens.largest:.1f} pixels'
+  if lens.largest == lens.wanted:
+    return text
+  return f'{text} ({lens.wanted:.1f} is too large for {shape[1]} x {shape[0]} pixels)'
 
 
 def _learned(options: Options) -> refocus_lib.Learned | None:
@@ -143,4 +159,4 @@ def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
     raise InputError(output, 'would be an animation', '--animate=focus or --animate=aperture')
   atomic.check_output(output, video.EXTENSIONS if is_video else images.EXTENSIONS)
   endings.check_bits(output, options.bits or 8)
-  return [output]
+  return depth_maps.check_kept(options, [output])

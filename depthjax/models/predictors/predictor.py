@@ -13,6 +13,8 @@ from depthjax.ops import disparity as disparity_lib
 from depthjax.ops import resize
 
 _SMALLEST_DEPTH = 1e-6
+# Limit of the long side over the input size where that is of the short side: memory.
+_LONGEST = 4
 
 
 class Predictor(NamedTuple):
@@ -42,13 +44,14 @@ def frame(
 ) -> tuple[int, int]:
   """The network's input size (h, w) for a photograph of size `shape`, (h, w).
 
-  `input_size` replaces the input size in training, px.
+  `input_size` replaces the input size in training, px. Under the rule 'short' the long side is at
+  most 4 times as long: of a photograph that is more elongated, the short side is smaller.
   """
   size = input_size or predictor.input_size
   if predictor.input_rule == 'square':
     shape = (size, size)
   elif predictor.input_rule == 'short':
-    size = size * max(shape) / min(shape)
+    size *= min(max(shape) / min(shape), _LONGEST)
   return resize.frame(shape, size, predictor.multiple)
 
 
