@@ -64,7 +64,7 @@ def demo(
 
 
 app.add_typer(prepare.app, name='prepare')
-for _name in ('refine', 'refocus', 'depth', 'convert', 'sweep', 'compare', 'reproduce', 'score'):
+for _name in 'refine refocus depth convert export sweep compare reproduce score'.split():
   app.command(_name)(runner.load(f'commands.{_name}:command'))
 
 

@@ -97,6 +97,16 @@ def is_ours(path: str | os.PathLike) -> bool:
     return False
 
 
+def task_of(path: str | os.PathLike) -> str | None:
+  """The task of a file of `save_weights`, or of the one of a folder; None for anything else."""
+  path = file_of(path)
+  try:
+    with safetensors.safe_open(path, framework='numpy') as file:
+      return _metadata(path, file.metadata())['task']
+  except (safetensors.SafetensorError, OSError, TypeError, InputError):
+    return None
+
+
 def load_network(
   path: str | os.PathLike,
   described: Mapping[str, Callable[[Mapping[str, Any]], tuple[Any, Mapping[str, Any]]]],
