@@ -64,7 +64,8 @@ def demo(
 
 
 app.add_typer(prepare.app, name='prepare')
-for _name in 'refine refocus depth convert export sweep compare reproduce score'.split():
+_COMMANDS = 'refine refocus depth predictors convert export sweep compare reproduce score'
+for _name in _COMMANDS.split():
   app.command(_name)(runner.load(f'commands.{_name}:command'))
 
 

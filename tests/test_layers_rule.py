@@ -24,10 +24,11 @@ _ALLOWED = {
   'ldi': 'ops jax numpy',
   'windows': 'numpy',
   'tasks': 'plugins models ops losses metrics windows jax numpy ml_collections',
-  'pipelines': 'models ops ldi files windows jax numpy scipy cv2',
+  'pipelines': 'convert models ops ldi files windows jax numpy scipy cv2',
   'scoring': 'pipelines metrics ops data files jax numpy',
   'files': (
-    'numpy cv2 PIL tifffile jinja2 safetensors OpenEXR imageio_ffmpeg matplotlib pillow_heif'
+    'numpy cv2 PIL tifffile jinja2 safetensors OpenEXR imageio_ffmpeg matplotlib pillow_heif '
+    'huggingface_hub'
   ),
   'data': 'plugins files windows numpy grain absl cv2 PIL skimage scipy tensorflow_datasets fsspec',
   'configuring': 'plugins data files ml_collections',
@@ -55,7 +56,9 @@ _PLACES = {
   'jax.sharding.PartitionSpec': ('depthjax/parallel.py',),
 }
 # Optional dependencies, imported inside the functions that use them.
-_OPTIONAL = {'imageio_ffmpeg', 'OpenEXR', 'pillow_heif', 'matplotlib', 'h5py', 'torch', 'wandb'}
+_OPTIONAL = set(
+  'imageio_ffmpeg OpenEXR pillow_heif matplotlib huggingface_hub h5py torch wandb'.split()
+)
 
 
 @functools.cache

@@ -7,14 +7,18 @@ from typing import Annotated, NamedTuple
 from typer import Argument
 
 from depthjax.commands import options, runner
+from depthjax.models.predictors.catalogue import CATALOGUE
 
-Network = enum.StrEnum('Network', 'resnet50 mit sddr')
+Network = enum.StrEnum(
+  'Network', [(name, name) for name in ('resnet50', 'mit', 'sddr', *CATALOGUE)]
+)
 
 
 class Options(NamedTuple):
   """Convert published weights to depthjax, or depthjax weights of sddr back.
 
-  resnet50 and mit are encoders for --config.initialise.weights of train; sddr is for refine.
+  resnet50 and mit are encoders for --config.initialise.weights of train; sddr is for refine; the
+  others are depth predictors, see `depthjax predictors`.
   """
 
   network: Annotated[Network, Argument(help='Network of which the file has the weights.')]

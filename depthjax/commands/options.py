@@ -13,6 +13,8 @@ from depthjax.configuring import ConfigError
 Convention = enum.StrEnum('Convention', 'disparity depth inverted')
 # Renderers of shallow depth of field.
 Method = enum.StrEnum('Method', 'learned classical hybrid')
+# Of depth maps in a folder.
+Format = enum.StrEnum('Format', 'png npy pfm exr tif')
 WEIGHTS = 'Folder of a training run, or its weights.safetensors'
 _EMBEDDED = pathlib.Path('embedded')
 _DEPTH = (
@@ -52,6 +54,15 @@ Range = Annotated[
 Stretch = Annotated[
   bool, Option('--stretch', help='Stretch depth maps of another aspect ratio to the photograph.')
 ]
+PREDICTOR = 'A name in `depthjax predictors`, or a run or file of weights'
+Predictor = Annotated[str | None, Option(help=f'Predict the depth map. {PREDICTOR}.')]
+SaveDepth = Annotated[
+  pathlib.Path | None,
+  Option(help='Also write the predicted depth map, as `depthjax depth` does; or a folder.'),
+]
+NOTHING_SAVED = '--save-depth is given, but no depth map is predicted; give --predictor and no map'
+Ending = Annotated[Format, Option('--format', help='Format of results in a folder.')]
+Preview = Annotated[bool, Option('--preview', help='Also write NAME.preview.png.')]
 Quiet = Annotated[bool, Option('--quiet', help='Print nothing on stdout.')]
 Weights = Annotated[pathlib.Path | None, Option(help=f'{WEIGHTS}; default: built in.')]
 
@@ -80,6 +91,13 @@ def reading(given: tuple) -> dict[str, Any]:
     'channel': given.channel,
     'max_pixels': given.max_megapixels * 10**6,
   }
+
+
+def check_predicted(given: tuple) -> None:
+  """Refuses options about values of depth files where the depth map is predicted."""
+  for name in ('convention', 'invalid', 'channel', 'stretch'):
+    if getattr(given, name) not in (None, False, [], Convention.disparity):
+      raise ConfigError(f'--{name} is given, but is for depth files; omit it, or --predictor')
 
 
 def numbers(option: str, text: str, count: int, right: str, kind: type = int) -> tuple:

@@ -7,13 +7,12 @@ from typing import Annotated, NamedTuple
 from typer import Option
 
 from depthjax.commands import options, runner
-from depthjax.commands.options import Convention
+from depthjax.commands.options import Convention, Format
 from depthjax.configuring import ConfigError
 from depthjax.files.errors import InputError, is_folder
 
 Scale = enum.StrEnum('Scale', 'input unit')
 Align = enum.StrEnum('Align', 'local global')
-Format = enum.StrEnum('Format', 'png npy pfm exr tif')
 _Path = pathlib.Path | None
 
 
@@ -31,8 +30,8 @@ class Options(NamedTuple):
   high: Annotated[_Path, Option(help='Sharp depth map; default: by --predictor, or DEPTH.')] = None
   weights: options.Weights = None
   predictor: Annotated[
-    _Path,
-    Option(help='Run, or weights, of a depth network, for the sharp map and a missing DEPTH.'),
+    str | None,
+    Option(help=f'Predict the sharp map, and a missing DEPTH. {options.PREDICTOR}.'),
   ] = None
   stages: Annotated[int, Option(min=1, max=2, help='1: the picture; 2: also its windows.')] = 1
   levels: Annotated[
@@ -65,8 +64,9 @@ class Options(NamedTuple):
   align: Annotated[
     Align, Option(help='Align to the consistent map in local windows, or by one scale and offset.')
   ] = Align.local
-  ending: Annotated[Format, Option('--format', help='Format of results in a folder.')] = Format.png
-  preview: Annotated[bool, Option('--preview', help='Also write NAME.preview.png.')] = False
+  ending: options.Ending = Format.png
+  preview: options.Preview = False
+  save_depth: options.SaveDepth = None
   max_megapixels: options.MaxMegapixels = 100
   resume: options.Resume = False
   quiet: options.Quiet = False
@@ -89,10 +89,13 @@ def _check(o: Options) -> None:
     (not low and not o.predictor, f'the depth map is missing; {maps}, or --predictor'),
     (o.high_convention and not o.high, '--high-convention is given without --high; give both'),
     (o.stretch and not o.photo, '--stretch is given without a photograph; give both'),
+    (o.save_depth and (low or not o.predictor), options.NOTHING_SAVED),
     (o.levels and o.stages == 1, '--levels is given for one stage; give --stages=2 as well'),
   ):
     if wrong:
       raise ConfigError(message)
+  if not low:
+    options.check_predicted(o)
   options.reading(o)
   in_folder = is_folder(next(iter(o.sources().values())))
   output = o.output / f'NAME.{o.ending}' if in_folder else o.output

@@ -42,6 +42,8 @@ class Options(NamedTuple):
     int, Option(min=0, max=20, help='Corners of the aperture, as 6; 0: round. Not for learned.')
   ] = 0
   weights: options.Weights = None
+  predictor: options.Predictor = None
+  save_depth: options.SaveDepth = None
   convention: options.Values = Convention.disparity
   invalid: options.Invalid = None
   channel: options.Channel = None
@@ -86,6 +88,12 @@ class Options(NamedTuple):
 def _check(given: Options) -> None:
   if given.aperture is not None and given.radius is not None:
     raise ConfigError('--aperture and --radius are given; give one of them')
+  if given.predictor is not None and given.depth is not None:
+    raise ConfigError('DEPTH and --predictor are both given; give one of them')
+  if given.predictor is not None:
+    options.check_predicted(given)
+  if given.save_depth is not None and given.predictor is None:
+    raise ConfigError(options.NOTHING_SAVED)
   if given.method is Method.classical and given.weights is not None:
     raise ConfigError('--weights is given, which --method=classical does not use; omit one of them')
   if given.blades in (1, 2):

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 from typer import Argument, Option
 
 from depthjax.commands import runner
-from depthjax.commands.options import Method
+from depthjax.commands.options import PREDICTOR, Method
 
 Split = enum.StrEnum('Split', 'train val test all')
 _Path = pathlib.Path | None
@@ -26,9 +26,7 @@ class Options(NamedTuple):
   radius: Annotated[
     list[float] | None, Option(help='Blur radius in pixels for the lens search; may be repeated.')
   ] = None
-  depth_weights: Annotated[
-    _Path, Option(help='Run or weights.safetensors of a depth network, used for the disparity.')
-  ] = None
+  predictor: Annotated[str | None, Option(help=f'Predict the disparity. {PREDICTOR}.')] = None
   depths: Annotated[
     _Path, Option(help='Folder of disparity maps, used instead: RECORD.png, .npy, ...')
   ] = None

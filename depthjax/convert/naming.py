@@ -14,6 +14,7 @@ from depthjax.files.errors import InputError
 
 # The last part of a name: Flax -> PyTorch.
 _LEAVES = {'kernel': 'weight', 'scale': 'weight', 'bias': 'bias'}
+_LEAVES |= {'mean': 'running_mean', 'var': 'running_var'}
 
 Rules = Sequence[tuple[str, str]]
 Shape = tuple[int, ...]
@@ -39,16 +40,18 @@ def put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 def torch_name(path: Sequence[str], rules: Rules) -> str:
   """Returns the PyTorch name of a Flax path, by the first rule whose pattern matches its module.
 
-  A path is module names, then the name of the array; patterns match module names joined by '/'.
+  A path is module names, then the name of the array; patterns match module names joined by '/', or
+  the whole path, for arrays that are no kernel, scale or bias.
 
   Raises ValueError: no rule matches.
   """
   *module, leaf = path
-  module = '/'.join(module)
+  module = '/'.join(module if leaf in _LEAVES else path)
   for pattern, replacement in rules:
     match = re.fullmatch(pattern, module)
     if match:
-      return f'{match.expand(replacement)}.{_LEAVES[leaf]}'
+      name = match.expand(replacement)
+      return f'{name}.{_LEAVES[leaf]}' if leaf in _LEAVES else name
   raise ValueError(f'no name for {module}/{leaf}')
 
 

@@ -231,13 +231,14 @@ def needs_resize(
   raise InputError(name, wrong, right)
 
 
-def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
+def write_depth(path: str | os.PathLike, values: np.ndarray, channel: str = 'Y') -> None:
   """Writes a map as 16-bit PNG, or as float32 NPY, PFM, EXR or TIFF, by the extension of `path`.
 
   Args:
     path: the file; its folder must exist; an existing file is replaced atomically.
     values: floats [h w] or [h w 1]: in [0, 1] for PNG, which stores round(65535 x), else any, +inf
-      included: a depth that is infinitely far. EXR stores them as channel Y.
+      included: a depth that is infinitely far.
+    channel: of EXR files; 'Z' means distances.
 
   Raises InputError: another extension, a missing folder, another shape, NaN or -inf, values outside
   [0, 1] for PNG, OpenEXR is not installed.
@@ -251,7 +252,7 @@ def write_depth(path: str | os.PathLike, values: np.ndarray) -> None:
   with replacing(path, EXTENSIONS) as temporary:
     extension = temporary.suffix.lower()
     if extension == '.exr':
-      exr.write_exr(temporary, path, values)
+      exr.write_exr(temporary, path, values, channel)
     elif extension == '.npy':
       with open(temporary, 'wb') as file:
         np.save(file, values)

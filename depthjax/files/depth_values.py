@@ -125,7 +125,7 @@ def summary(
     (beyond, f'outside of {a:.6g} to {b:.6g} and clipped (see --range)'),
   ):
     if mask.any():
-      result += f', {_percent(mask)} {text}'
+      result += f', {percent(mask)} {text}'
   if _narrow(found.values[found.valid], used):
     result += '; 99 % of the pixels lie in less than a tenth of the range, see --range'
   if convention == 'depth':
@@ -138,9 +138,10 @@ def summary(
   return result
 
 
-def _percent(mask: np.ndarray) -> str:
-  percent = 100 * np.count_nonzero(mask) / mask.size
-  return 'less than 0.1 %' if percent < 0.05 else f'{percent:.1f} %'
+def percent(mask: np.ndarray) -> str:
+  """The percentage of the pixels of a mask that are true, for messages."""
+  result = 100 * np.count_nonzero(mask) / mask.size
+  return 'less than 0.1 %' if result < 0.05 else f'{result:.1f} %'
 
 
 def _narrow(values: np.ndarray, used: tuple[float, float]) -> bool:

@@ -15,7 +15,7 @@ from depthjax.files.images import opened
 from depthjax.files.metadata import ORIENTATION
 from depthjax.files.tiff import upright
 
-_RIGHT = 'a depth map as DEPTH, or a portrait-mode photo that contains one'
+_RIGHT = 'a depth map as DEPTH, --predictor=NAME, or a portrait-mode photo that contains one'
 _XMP = b'http://ns.adobe.com/xap/1.0/\0'
 _EXTENSION = b'http://ns.adobe.com/xmp/extension/\0'
 # An attribute or an element: its name and value.

@@ -141,10 +141,10 @@ def _depth(path: Path, channels: list[_Channel]) -> list[_Channel]:
   return found
 
 
-def write_exr(path: Path, name: str | os.PathLike, values: np.ndarray) -> None:
-  """Writes float32 [h w] as channel Y, since Z would mean a distance; errors mention `name`."""
+def write_exr(path: Path, name: str | os.PathLike, values: np.ndarray, channel: str) -> None:
+  """Writes float32 [h w] as a channel: Z for distances, else Y; errors mention `name`."""
   with optional(name, 'OpenEXR'):
     import OpenEXR
   header = {'compression': OpenEXR.ZIP_COMPRESSION, 'type': OpenEXR.scanlineimage}
-  with OpenEXR.File(header, {'Y': values}) as file:
+  with OpenEXR.File(header, {channel: values}) as file:
     file.write(os.fspath(path))

@@ -46,6 +46,7 @@ class Conv(nn.Module):
   stride: int = 1
   padding: Padding = 'SAME'
   dilation: int = 1
+  groups: int = 1  # Of channels; each output depends on one group of the input.
   bias: bool = True
   kernel_init: Callable[..., jax.Array] = nn.initializers.xavier_uniform()
   bias_init: Callable[..., jax.Array] = nn.initializers.zeros
@@ -57,9 +58,9 @@ class Conv(nn.Module):
     for n in () if isinstance(self.padding, str) else np.ravel(self.padding):
       if not 0 <= n <= limit:
         raise ValueError(f'padding is {n} pixels; it must be 0 to {limit} for this kernel')
-    shape = self.kernel, self.kernel, x.shape[-1], self.width
+    shape = self.kernel, self.kernel, x.shape[-1] // self.groups, self.width
     kernel = self.param('kernel', self.kernel_init, shape).astype(self.dtype)
-    convolve = _convolve if _LOWER_ON_CPU else _plain
+    convolve = _convolve if _LOWER_ON_CPU and self.groups == 1 else _plain
     window = Window(self.stride, self.padding, self.dilation)
     y = convolve(x.astype(self.dtype), kernel, window)
     if self.bias:
@@ -74,7 +75,9 @@ _convolution = functools.partial(
 
 def _plain(x: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
   stride, padding, dilation = window
-  return _convolution(x, kernel, (stride, stride), padding, rhs_dilation=(dilation, dilation))
+  fields = {'rhs_dilation': (dilation, dilation)}
+  fields['feature_group_count'] = x.shape[-1] // kernel.shape[2]
+  return _convolution(x, kernel, (stride, stride), padding, **fields)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -83,6 +83,7 @@ class ConvNorm(nn.Module):
   stride: int = 1
   act: Callable[[jax.Array], jax.Array] = nn.relu
   dilation: int = 1
+  groups: int = 1  # Of channels, as in Conv.
   bias: bool = False
   centred: bool = False
   norm: Callable[..., nn.Module] = BatchNorm
@@ -92,7 +93,8 @@ class ConvNorm(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     n = self.dilation * (self.kernel // 2)
     padding = ((n, n), (n, n)) if self.centred else 'SAME'
-    fields = {'dilation': self.dilation, 'bias': self.bias, 'dtype': self.dtype}
+    fields = {'dilation': self.dilation, 'groups': self.groups, 'bias': self.bias}
+    fields['dtype'] = self.dtype
     x = Conv(self.width, self.kernel, self.stride, padding, name='conv', **fields)(x)
     return self.act(self.norm(name='bn')(x, train))
 
@@ -141,6 +143,7 @@ class Bottleneck(nn.Module):
   dilation: int = 1
   stride_on: str = 'last'
   project_act: Callable[[jax.Array], jax.Array] = nn.relu
+  groups: int = 1  # Of the 3x3 convolution.
   norm: Callable[..., nn.Module] = BatchNorm
   dtype: Dtype = jnp.float32
 
@@ -154,7 +157,8 @@ class Bottleneck(nn.Module):
 
     last, middle = (self.stride, 1) if self.stride_on == 'last' else (1, self.stride)
     y = conv(self.middle, 1, 'reduce')(x, train)
-    y = conv(self.middle, 3, 'conv', stride=middle, dilation=self.dilation, centred=True)(y, train)
+    fields = {'dilation': self.dilation, 'groups': self.groups, 'centred': True}
+    y = conv(self.middle, 3, 'conv', stride=middle, **fields)(y, train)
     y = conv(self.width, 1, 'expand', stride=last, act=jax.nn.identity)(y, train)
     if x.shape[-1] != self.width or self.stride != 1:
       x = conv(self.width, 1, 'project', stride=self.stride, act=self.project_act)(x, train)
@@ -217,3 +221,35 @@ def dropout(keys: jax.Array, x: jax.Array, rate: float) -> jax.Array:
   """
   keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate, x.shape[1:]))(keys)
   return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
+
+
+def layer_norm(epsilon: float, dtype: Dtype, name: str) -> nn.LayerNorm:
+  """Layer normalisation of the last axis, with the variance about the mean."""
+  return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False, name=name)
+
+
+def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+  """Multi-head scaled dot-product attention: [b n heads d], [b m heads d] twice -> [b n heads d].
+
+  The softmax is computed in float32.
+  """
+  # cuDNN's fused kernel has no float32; the name `cudnn` fails where there is no such GPU.
+  fused = jax.default_backend() == 'gpu' and q.dtype in (jnp.bfloat16, jnp.float16)
+  plain = functools.partial(
+    jax.nn.dot_product_attention, implementation='cudnn' if fused else 'xla'
+  )
+  return jax.lax.platform_dependent(q, k, v, cpu=_attend_by_head, default=plain)
+
+
+def _attend_by_head(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+  """`attend` with one head after the other: their weights stay in the cache of a CPU."""
+
+  def one(head: tuple[jax.Array, ...]) -> jax.Array:
+    q, k, v = head
+    logits = jnp.einsum('bnd,bdm->bnm', q, k, preferred_element_type=jnp.float32)
+    weights = jnp.exp(logits - logits.max(-1, keepdims=True))
+    y = jnp.einsum('bnm,bmd->bnd', weights.astype(v.dtype), v)
+    return (y / weights.sum(-1, keepdims=True)).astype(v.dtype)
+
+  q, v = (jnp.moveaxis(x, 2, 0) for x in (q * q.shape[-1] ** -0.5, v))
+  return jnp.moveaxis(jax.lax.map(one, (q, jnp.transpose(k, (2, 0, 3, 1)), v)), 0, 2)

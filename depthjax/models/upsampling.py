@@ -1,7 +1,7 @@
-"""Bicubic upsampling by two with aligned corners, as PyTorch's decoders do it.
+"""Interpolation as PyTorch's networks do it: with aligned corners, or bicubic with edge padding.
 
-jax.image has this kernel (CUBIC_PYTORCH), but neither PyTorch's edge padding nor a form without
-dense matrix products.
+jax.image has PyTorch's bicubic kernel (CUBIC_PYTORCH), but neither its edge padding nor a form
+without dense matrix products.
 """
 
 import functools
@@ -29,6 +29,38 @@ def double_bicubic(x: jax.Array, padding: int = 0) -> jax.Array:
   for axis in (1, 2):
     x = _double(x, axis, padding)
   return x
+
+
+def bilinear(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
+  """Bilinear, corners aligned (align_corners=True): [b h w c] -> [b *shape c], float32.
+
+  Output pixel i of m is at i (n - 1) / (m - 1) of the input.
+  """
+  if tuple(shape) == x.shape[1:3]:
+    return x
+  scale = jnp.array([(m - 1) / max(n - 1, 1) for n, m in zip(x.shape[1:3], shape, strict=True)])
+  result = (len(x), *shape, x.shape[3])
+  return jax.image.scale_and_translate(
+    x, result, (1, 2), scale, 0.5 - 0.5 * scale, 'linear', antialias=False
+  )
+
+
+def bicubic(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
+  """Bicubic (a = -0.75), half-pixel centres, edge-padded, no antialiasing: [b *shape c]."""
+  for axis, m in zip((1, 2), shape, strict=True):
+    x = jnp.moveaxis(jnp.tensordot(_matrix(x.shape[axis], m), x, (1, axis)), 0, axis)
+  return x
+
+
+@functools.lru_cache(maxsize=64)
+def _matrix(n: int, m: int) -> np.ndarray:
+  """The weights [m n] of `bicubic` along one axis."""
+  at = (np.arange(m) + 0.5) * n / m - 0.5
+  first = np.floor(at).astype(int)
+  result = np.zeros((m, n), np.float32)
+  for j, weights in enumerate(_cubic(at - first)):
+    np.add.at(result, (np.arange(m), np.clip(first + j - 1, 0, n - 1)), weights)
+  return result
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))

@@ -1,16 +1,21 @@
-"""Disparity or depth of a photograph of any size from a depth predictor. Shapes: h w of the photo."""
+"""Predictions for a photograph of any size from a depth predictor. Shapes: h w of the photo."""
 
 import functools
+import os
 
 import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from depthjax.files import depth as files
+from depthjax.files.errors import InputError
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.ops import disparity as disparity_lib
 from depthjax.ops import resize
+
+_RIGHT = 'another photograph, predictor or a depth map'
 
 
 def predict(photo: np.ndarray, predictor: Predictor, input_size: int | None = None) -> np.ndarray:
@@ -43,6 +48,44 @@ def measure(photo: np.ndarray, predictor: Predictor, input_size: int | None = No
   Arguments and errors as in `predict`; returns float32 [h w 1].
   """
   return _resized(_output(photo, predictor, input_size), photo.shape[:2], predictor)
+
+
+def predict_map(
+  photo: np.ndarray,
+  predictor: Predictor,
+  input_size: int | None = None,
+  *,
+  percentiles: tuple[float, float] | None = None,
+  name: str | os.PathLike = 'the photograph',
+) -> files.Depth:
+  """Predicts a depth map as files.depth.read_depth would read it from a file.
+
+  `raw` is depth in metres if predictor.metric, else normalised disparity. So infinitely far pixels
+  and outliers are treated as in files, see files.depth.normalise.
+
+  Args:
+    photo, predictor, input_size: as in `predict`.
+    percentiles: as in files.depth.normalise.
+    name: the photograph, for messages.
+
+  Raises:
+    InputError: the prediction is constant, or has NaN, infinite or no valid values.
+  """
+  convention = 'depth' if predictor.metric else 'disparity'
+  try:
+    if predictor.metric:
+      raw = measure(photo, predictor, input_size)
+      if predictor.output == 'disparity':
+        raw = np.where(raw > 0, 1 / np.where(raw > 0, raw, 1), np.inf)
+    else:
+      raw = predict(photo, predictor, input_size)
+    fields = {'convention': convention, 'percentiles': percentiles, 'name': name}
+    return files.normalise(raw[..., 0], **fields)
+  except InputError as error:
+    wrong = error.wrong.partition(' (')[0]  # Without the value, which may be a normalised one.
+    raise InputError(name, f'the predicted {convention} {wrong}', _RIGHT) from error
+  except ValueError as error:
+    raise InputError(name, str(error).partition(';')[0], _RIGHT) from error
 
 
 def _output(photo: np.ndarray, predictor: Predictor, input_size: int | None) -> np.ndarray:

@@ -1,23 +1,52 @@
 """Depth predictors by name, from a training run, or from a file."""
 
 import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
 
-from depthjax.files import weights
-from depthjax.models.predictors import runs
+from depthjax.convert import checkpoints, hub_folder, published
+from depthjax.files import hub, weights
+from depthjax.files.errors import InputError, status
+from depthjax.models.predictors import catalogue, runs
+from depthjax.models.predictors import published as networks
 from depthjax.models.predictors.predictor import Predictor
 
 
-def load(which: str | os.PathLike) -> Predictor:
+def load(which: str | os.PathLike = catalogue.DEFAULT) -> Predictor:
   """Loads a predictor with its variables.
 
   Args:
-    which: a name of models.predictors.catalogue; or the path of a run's folder, of a
-      weights.safetensors file of depthjax, or of a folder as on the Hub (config.json and
-      model.safetensors). A name wins over a path.
+    which: a name of models.predictors.catalogue; or the path of a run's folder, of a .safetensors
+      file of depthjax, or of a folder as on the Hub (config.json and model.safetensors). A name
+      wins over a path.
 
   Raises:
     files.errors.InputError: an unknown name, with the nearest ones; the file cannot be read or
       downloaded, or holds weights of another network.
   """
+  entry = catalogue.CATALOGUE.get(os.fspath(which))
+  if entry is not None:
+    return _published(_fetched(which, entry), entry.model)._replace(name=os.fspath(which))
+  if not status(which) and len(pathlib.Path(which).parts) == 1:
+    wrong = 'is neither the name of a predictor nor a file'
+    raise InputError(which, wrong, f'such as {catalogue.nearest(os.fspath(which))}')
+  if hub_folder.is_folder(which):
+    return _published(pathlib.Path(which, hub_folder.WEIGHTS), hub_folder.model_fields(which))
   predictor, variables = weights.load_network(which, runs.FROM_CONFIG)
   return predictor._replace(variables=variables)
+
+
+def _fetched(name: str, entry: catalogue.Entry) -> pathlib.Path:
+  if not entry.repository:
+    right = (
+      f'the file of {entry.url}, converted: depthjax convert {name} FILE -o {name}.safetensors'
+    )
+    raise InputError(name, 'is not on the Hub', f'--predictor={name}.safetensors: {right}')
+  return hub.fetch(entry.repository, entry.revision, entry.sha256, entry.size)
+
+
+def _published(file: pathlib.Path, fields: Mapping[str, Any]) -> Predictor:
+  """A published checkpoint as a predictor."""
+  variables = published.convert(checkpoints.read(file), fields, file)
+  return networks.describe(fields)._replace(variables=variables)

@@ -13,7 +13,7 @@ def _folders(tmp_path, photos, depths):
   for name, files in (('photos', photos), ('depths', depths)):
     (tmp_path / name).mkdir()
     for file in files.split():
-      (tmp_path / name / file).touch()
+      (tmp_path / name / file).write_bytes(b'x')
   return tmp_path / 'photos', tmp_path / 'depths', tmp_path / 'out'
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from depthjax.commands.work import predictors
 from depthjax.files import colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.models.predictors.predictor import Predictor
@@ -169,8 +170,11 @@ def test_two_stages_with_windows_of_the_high_map(run):
 
 def test_a_predictor_makes_the_high_map_and_a_missing_low_map(run, monkeypatch):
   """It returns green, plus more of red at higher resolutions."""
-  predict = lambda photo, _, size: photo[..., 1:2] + size / 64 * photo[..., :1]  # noqa: E731
-  monkeypatch.setattr(depth_lib, 'load', lambda path: Predictor('net', None, 64))
+
+  def predict(photo, _, size):
+    return depth_files.to_unit_range(photo[..., 1:2] + (size or 64) / 64 * photo[..., :1])
+
+  monkeypatch.setattr(predictors, 'load', lambda which: Predictor('net', None, 64))
   monkeypatch.setattr(depth_lib, 'predict', predict)
   predictor = two_stage.of_predictor(None)
   images.write_image('photo.png', refiners.smooth(_H, _W) ** [4, 1, 1], bits=16)

@@ -197,7 +197,7 @@ def test_metadata_and_alpha_are_preserved(run):
 
 
 _BAD = {
-  'refocus photo.png -o out.png': 'photo.png: has no depth map inside; a depth map as DEPTH, or',
+  'refocus photo.png -o out.png': 'photo.png: has no depth map inside; DEPTH, --predictor=NAME, or',
   'refocus no.png depth.png -o out.png': 'no.png: does not exist; expected',
   'refocus photo.png square.png -o out.png': 'square.png: is 36 x 36 the photo is 52 x 36;',
   'refocus photo.png depth.png -o out.jpg --bits=16': 'out.jpg: 16 bits; .png',

@@ -100,7 +100,7 @@ def test_pairs_without_disparity_are_rendered_with_maps_or_a_network(score):
   assert code == 0 and 'Lens: the best one for each renderer' in out
   for row in found['records'].values():
     assert (row['classical']['focus'], row['classical']['radius']) == (0.5, 2.9)
-  code, _, _, other = score(f'{line} --depth-weights=depth.safetensors --examples=2')
+  code, _, _, other = score(f'{line} --predictor=depth.safetensors --examples=2')
   assert code == 0 and len(other['records']) == 2 and other['in_split'] == 3
   for name, row in other['records'].items():
     assert row['untouched'] == found['records'][name]['untouched']
@@ -108,7 +108,7 @@ def test_pairs_without_disparity_are_rendered_with_maps_or_a_network(score):
 
 
 def test_predicted_disparity_is_scored_on_rgbd(score, root, monkeypatch):
-  code, out, err, found = score('data/nyuv2 --split=all --depth-weights=depth.safetensors')
+  code, out, err, found = score('data/nyuv2 --split=all --predictor=depth.safetensors')
   assert (code, err.strip()) == (0, '')
   network = predictors_lib.load('depth.safetensors')
   for record in evaluation.open_records(f'tfds:{root}/data/nyuv2', 'all'):
@@ -153,12 +153,12 @@ def test_absent_scores_are_left_out_and_nan_stays_and_fails(score, monkeypatch):
 
 _BAD = {
   'maps': '/maps: not prepared on this machine (no dataset_info.json',
-  'data/ebb': 'data/ebb: the records have no disparity; give --depth-weights or --depths',
-  'data/nyuv2': 'data/nyuv2: no wide-aperture targets, depth; give --depth-weights or --depths',
+  'data/ebb': 'data/ebb: the records have no disparity; give --predictor or --depths',
+  'data/nyuv2': 'data/nyuv2: no wide-aperture targets, depth; give --predictor or --depths',
   'data/nyuv2 --depths=maps --radius=3': 'data/nyuv2: no wide-aperture targets; omit --radius',
   'data/blb --weights=depth.safetensors': 'depth.safetensors: expected task',
   'data/ebb --depths=no': 'no: does not exist; expected a folder of disparity maps',
-  'data/ebb --depths=maps --depth-weights=no': '--depth-weights and --depths; give one of them',
+  'data/ebb --depths=maps --predictor=no': '--predictor and --depths; give one of them',
   'data/blb --method=classical --weights=no': '--weights --method=classical; omit one of them',
   'data/blb --radius=3 --radius=0': '--radius is 0; it must be a positive number',
   'data/blb --json=maps': 'maps: is a folder; expected .json',

@@ -40,6 +40,9 @@ def _predictor():
     ((1, 5000), 320, 'long', (8, 320)),
     ((300, 600), 96, 'short', (96, 192)),
     ((300, 600), 96, 'square', (96, 96)),
+    ((300, 1200), 96, 'short', (96, 384)),
+    ((100, 1000), 96, 'short', (40, 384)),  # At most 4 times as long.
+    ((9000, 10), 96, 'short', (384, 8)),
   ],
 )
 def test_one_side_of_the_input_has_the_input_size_and_all_are_multiples(

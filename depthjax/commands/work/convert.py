@@ -1,13 +1,15 @@
 """`depthjax convert`: reads weights with one program's names and writes them with another's."""
 
+import functools
 import pathlib
 from typing import Any
 
 from depthjax.commands.convert import Network, Options
-from depthjax.convert import checkpoints, mit, resnet50, sddr
+from depthjax.convert import checkpoints, mit, published, resnet50, sddr
 from depthjax.files import atomic, errors
 from depthjax.files import weights as weight_files
 from depthjax.files.errors import InputError
+from depthjax.models.predictors.catalogue import CATALOGUE
 from depthjax.models.refinement.fusenet import FuseNet
 from depthjax.models.refinement.refiners import from_config
 
@@ -20,7 +22,8 @@ def run(options: Options) -> None:
     return
   target = output / weight_files.FILE_NAME if errors.is_folder(output) else output
   atomic.check_output(target, ('.safetensors',))
-  variables, metadata, summary = _CONVERTERS[network](checkpoints.read(file), file)
+  convert = _CONVERTERS.get(network, functools.partial(_predictor, network.value))
+  variables, metadata, summary = convert(checkpoints.read(file), file)
   weight_files.save_weights(target, variables, {'task': network.value, **metadata})
   print(f'{target}: {summary}')
 
@@ -38,6 +41,15 @@ def _mit(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, An
 
 def _sddr(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, Any], str]:
   return sddr.convert(tensors, file), {'config': sddr.CONFIG}, 'the refinement network'
+
+
+def _predictor(
+  name: str, tensors: dict[str, Any], file: pathlib.Path
+) -> tuple[Any, dict[str, Any], str]:
+  fields = CATALOGUE[name].model
+  variables = published.convert(tensors, fields, file)
+  metadata = {'task': 'depth', 'config': {'model': dict(fields)}}
+  return variables, metadata, f'{name}, for --predictor'
 
 
 def _convert_back(file: pathlib.Path, output: pathlib.Path) -> None:

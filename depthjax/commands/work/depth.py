@@ -1,19 +1,31 @@
-"""`depthjax depth`: reads a photograph, predicts its disparity and writes it."""
+"""`depthjax depth`: reads photographs, predicts their depth maps and writes them."""
+
+import functools
+import pathlib
 
 from depthjax.commands.depth import Options
-from depthjax.files import atomic, images
-from depthjax.files import depth as depth_files
-from depthjax.models.predictors import predictor as predictors
+from depthjax.commands.work import depth_maps, folders, predictors
+from depthjax.files import images
+from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import predictors as predictors_lib
 
 
 def run(options: Options) -> None:
-  """Predicts the disparity of one photograph."""
-  atomic.check_output(options.output, depth_files.EXTENSIONS)
-  atomic.check_not_input(options.output, atomic.identities([options.photo]))
-  picture = images.read_image(options.photo, max_pixels=options.max_megapixels * 10**6)
-  predictor = predictors_lib.load(options.weights)
-  depth_files.write_depth(options.output, depth_lib.predict(picture, predictor))
-  h, w = predictors.frame(predictor, picture.shape[:2])
-  print(f'{options.output}: disparity, near is large; network input {w} x {h} pixels')
+  """Predicts the depth map of one photograph, or those of a folder."""
+  folders.map_files(
+    (options.photo,),
+    options.output,
+    load=lambda: functools.partial(_predict_one, options, predictors.load(options.predictor)),
+    check=functools.partial(depth_maps.check_output, preview=options.preview),
+    ending=lambda _: f'.{options.ending}',
+    resume=options.resume,
+  )
+
+
+def _predict_one(
+  options: Options, predictor: Predictor, photo: pathlib.Path, output: pathlib.Path, show: bool
+) -> None:
+  """Predicts one depth map; `show` is unused, because a single step has no progress."""
+  picture = images.read_image(photo, max_pixels=options.max_megapixels * 10**6)
+  found = depth_lib.predict_map(picture, predictor, name=photo)
+  depth_maps.write_predicted(output, found, predictor, preview=options.preview)

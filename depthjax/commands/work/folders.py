@@ -47,6 +47,8 @@ def map_files(
   if not errors.is_folder(sources[0]):
     if _is_due(check(output), atomic.identities(sources), resume):
       with runner.refusals():
+        for path in sources:  # Before networks are loaded, or even downloaded.
+          errors.readable_file(path)
         load()(*sources, output, show=True)
     else:
       print(f'{output}: exists already')
@@ -57,7 +59,7 @@ def map_files(
     raise InputError(sources[0], f'contains no {kind.name}', right)
   inputs = atomic.identities(path for folder in sources for path in folder.iterdir())
   work = load()
-  _create(output, sources)
+  create(output, sources)
 
   def do(path: pathlib.Path, *depths: pathlib.Path) -> bool:
     result = output / f'{path.stem}{ending(path)}'
@@ -110,7 +112,7 @@ def _is_due(results: Sequence[pathlib.Path], inputs: set[tuple[int, int]], resum
   return not resume or not all(map(errors.status, results))
 
 
-def _create(output: pathlib.Path, sources: Sequence[pathlib.Path]) -> None:
+def create(output: pathlib.Path, sources: Sequence[pathlib.Path]) -> None:
   """Creates the folder of the results; it must not be an input folder."""
   atomic.check_not_input(output, atomic.identities(sources))
   try:

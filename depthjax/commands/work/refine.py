@@ -13,11 +13,12 @@ from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Convention, is_embedded
 from depthjax.commands.refine import Align, Options, Scale
-from depthjax.commands.work import folders, pairs
-from depthjax.files import atomic, colormaps, depth_values, images
+from depthjax.commands.work import depth_maps, folders, pairs
 from depthjax.files import depth as depth_files
+from depthjax.files import depth_values, images
+from depthjax.models.predictors.predictor import Predictor
+from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import maps
-from depthjax.pipelines import predictors as predictors_lib
 from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refine import resolutions, two_stage
 
@@ -74,7 +75,7 @@ class Job(NamedTuple):
 
   options: Options
   refiner: refine_lib.Refiner
-  predictor: resolutions.Predict | None
+  predictor: Predictor | None
   settings: two_stage.Settings
 
 
@@ -94,17 +95,15 @@ def run(options: Options) -> None:
 
 def _job(options: Options) -> Job:
   """Checks the input size and loads the networks."""
-  predict = predictor_size = None
   if options.input_size is not None:
     with runner.refusals('--input-size: '):
       refine_lib.check_input_size(options.input_size)
   refiner = refine_lib.builtin() if options.weights is None else refine_lib.load(options.weights)
-  if options.predictor is not None:
-    predictor = predictors_lib.load(options.predictor)
-    predict, predictor_size = two_stage.of_predictor(predictor), predictor.input_size
-  fields = {'input_size': options.input_size, 'predictor_size': predictor_size}
+  predictor = depth_maps.load(options)
+  fields = {'input_size': options.input_size}
+  fields['predictor_size'] = None if predictor is None else predictor.input_size
   fields |= {'ensemble': options.ensemble, 'local': options.align is Align.local}
-  return Job(options, refiner, predict, two_stage.Settings(options.levels or 2, **fields))
+  return Job(options, refiner, predictor, two_stage.Settings(options.levels or 2, **fields))
 
 
 def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bool) -> None:
@@ -118,7 +117,7 @@ def _refine_one(job: Job, names: tuple[str, ...], *paths: pathlib.Path, show: bo
   if is_embedded(options.depth):
     low = _read(of['photo'], options.convention, options, photo, embedded=True)
   if job.predictor is not None:
-    low, high = _predicted(job, photo, low)
+    low, high = _predicted(job, photo, low, of['photo'], output)
   elif 'high' in of:
     high = _read(of['high'], options.high_convention or options.convention, options, photo)
     depth_files.needs_resize(high.name, high.values.shape[:2], low.values.shape[:2], low.name)
@@ -140,30 +139,39 @@ def _read(
   """Reads a depth map at its own size; its aspect ratio must be that of the photograph."""
   fields = options_lib.reading(options)
   read = depth_files.read_depth(path, convention=convention.value, embedded=embedded, **fields)
-  convention = Convention(read.convention)
-  values, far = read.disparity, read.far[..., None]
+  result = _map(read, path)._replace(full_scale=depth_files.full_scale(path))
   if photo is not None:
     size, (h, w) = read.raw.shape, photo.shape[:2]
     depth_files.needs_resize(path, size, (h, w), stretch=options.stretch)
     if options.stretch:
       size = size[0], max(1, round(size[0] * w / h))
-      values, far = maps.resized(values, size), maps.resized(far.astype(np.float32), size) > 0.5
+      result = result._replace(values=maps.resized(result.values, size))
+      if result.far is not None:
+        far = maps.resized(result.far.astype(np.float32), size) > 0.5
+        result = result._replace(far=far)
   print(f'{path}: {read.summary}')
-  result = Map(values, path, read.low, read.high - read.low, convention)
-  if far.any():
-    farthest = float(read.raw[read.far & read.valid].max())
-    result = result._replace(far=far, farthest=farthest)
-  return result._replace(full_scale=depth_files.full_scale(path))
+  return result
 
 
-def _predicted(job: Job, photo: np.ndarray, low: Map | None) -> tuple[Map, Map]:
+def _map(read: depth_files.Depth, name: pathlib.Path | str) -> Map:
+  """A depth map that was read or predicted, with its units."""
+  result = Map(read.disparity, name, read.low, read.high - read.low, Convention(read.convention))
+  if not read.far.any():
+    return result
+  farthest = float(read.raw[read.far & read.valid].max())
+  return result._replace(far=read.far[..., None], farthest=farthest)
+
+
+def _predicted(
+  job: Job, photo: np.ndarray, low: Map | None, path: pathlib.Path, output: pathlib.Path
+) -> tuple[Map, Map]:
   """The low map, predicted if not given, and the high map, predicted at twice the size."""
-  predict, size = job.predictor, job.settings.predictor_size
   if low is None:
-    prediction = resolutions.predict(predict, photo, size)
-    low = Map(maps.normalise(prediction, 'predicted').values, 'the prediction')
-  finer = resolutions.predict(predict, photo, min(2 * size, resolutions.LARGEST))
-  return low, Map(finer, 'the prediction')
+    name = 'the prediction, metres' if job.predictor.metric else 'the prediction'
+    low = _map(depth_maps.predict(job.options, job.predictor, photo, path, output), name)
+  size = min(2 * job.predictor.input_size, resolutions.LARGEST)
+  finer = depth_lib.predict_map(photo, job.predictor, size, name=path)
+  return low, Map(finer.disparity, 'the prediction')
 
 
 def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool) -> np.ndarray:
@@ -173,7 +181,8 @@ def _refined(job: Job, photo: np.ndarray | None, low: Map, high: Map, show: bool
     fields = {name: getattr(job.settings, name) for name in ('input_size', 'ensemble', 'local')}
     return refine_lib.refine(low.values, high.values, job.refiner, shape=shape, **fields)
   total = two_stage.calls(job.settings, predicts=job.predictor is not None)
-  fields = {'photo': photo, 'predictor': job.predictor, 'settings': job.settings, 'shape': shape}
+  predict = None if job.predictor is None else two_stage.of_predictor(job.predictor)
+  fields = {'photo': photo, 'predictor': predict, 'settings': job.settings, 'shape': shape}
   screen = console.Console(stderr=True)
   # Without a terminal, even a transient bar prints an empty line.
   show = show and screen.is_interactive
@@ -205,17 +214,10 @@ def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options)
     text = f'disparity as a fraction of full scale, as in {low.name}'
   depth_files.write_depth(output, values)
   if options.preview:
-    images.write_image(_preview(output), colormaps.colour(unit))
+    depth_maps.write_preview(output, unit)
   return text
-
-
-def _preview(output: pathlib.Path) -> pathlib.Path:
-  return output.with_name(f'{output.stem}.preview.png')
 
 
 def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
   """Refuses an output that cannot be written, before any work; returns what would be written."""
-  outputs = [atomic.check_output(output, depth_files.EXTENSIONS)]
-  if options.preview:
-    outputs.append(atomic.check_output(_preview(output), ('.png',)))
-  return outputs
+  return depth_maps.check_kept(options, depth_maps.check_output(output, options.preview))

@@ -13,10 +13,11 @@ from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 from depthjax.commands.refocus import FPS, FRAMES, Options, Sweep
-from depthjax.commands.work import folders
+from depthjax.commands.work import depth_maps, folders
 from depthjax.files import atomic, endings, images, video
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
+from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines.refocus import lens as lens_lib
 from depthjax.pipelines.refocus import refocus as refocus_lib
 
@@ -29,7 +30,9 @@ def run(options: Options) -> None:
   folders.map_files(
     options.sources(),
     options.output,
-    load=lambda: functools.partial(_refocus_one, options, _learned(options)),
+    load=lambda: functools.partial(
+      _refocus_one, options, _learned(options), depth_maps.load(options)
+    ),
     check=functools.partial(_check_output, options),
     ending=functools.partial(_ending, options),
     resume=options.resume,
@@ -37,18 +40,24 @@ def run(options: Options) -> None:
 
 
 def _refocus_one(
-  options: Options, learned: refocus_lib.Learned | None, *paths: pathlib.Path, show: bool
+  options: Options,
+  learned: refocus_lib.Learned | None,
+  predictor: Predictor | None,
+  *paths: pathlib.Path,
+  show: bool,
 ) -> None:
   """Renders one photograph or animation."""
-  photo, *depths, output = paths
-  depth = depths[0] if depths else photo  # It may be inside.
+  photo, *_, output = paths
   # Videos are sRGB without alpha; a picture keeps its colour profile, alpha and metadata.
-  fields, animate = options_lib.reading(options), options.animate is not None
-  given = images.read_photo(photo, max_pixels=fields['max_pixels'], srgb=animate)
+  animate, max_pixels = options.animate is not None, options.max_megapixels * 10**6
+  given = images.read_photo(photo, max_pixels=max_pixels, srgb=animate)
   picture, shape = given.image, given.image.shape[:2]
-  fields |= {'convention': options.convention.value, 'shape': shape, 'embedded': not depths}
-  read = depth_files.read_depth(depth, **fields)
-  print(f'{depth}: {read.summary}')
+  if predictor is None:
+    read = _read(options, shape, *paths[:-1])
+  else:
+    # Predictors expect sRGB, and a picture with a profile has other colours.
+    own = images.read_image(photo, max_pixels=max_pixels) if given.metadata.profile else picture
+    read = depth_maps.predict(options, predictor, own, photo, output)
   lens = _lens(options, read.disparity, learned)
   fields = {'learned': learned, 'hybrid': options.method is Method.hybrid}
   fields |= {'highlights': options.highlights, 'blades': options.blades}
@@ -66,13 +75,17 @@ def _refocus_one(
       video.write_animation(output, frames, options.fps or FPS)
     if given.alpha is not None:
       print(f'{photo}: an animation holds no alpha, which is dropped')
-  size = f'{shape[1]} x {shape[0]} pixels'
-  limited = f' ({lens.wanted:.1f} is too large for {size})' if lens.largest < lens.wanted else ''
-  at, blur = (
-    f'in focus at disparity {lens.focus:.3f}',
-    f'blur radius up to {lens.largest:.1f} pixels',
-  )
-  print(f'{output}: {at}, {blur}{limited}')
+  print(f'{output}: {_described(lens, shape)}')
+
+
+def _read(
+  options: Options, shape: tuple[int, int], photo: pathlib.Path, depth: pathlib.Path | None = None
+) -> depth_files.Depth:
+  """Reads the depth map of a photograph of (h, w) pixels, by default that inside the photograph."""
+  fields = options_lib.reading(options) | {'convention': options.convention.value, 'shape': shape}
+  read = depth_files.read_depth(depth or photo, embedded=depth is None, **fields)
+  print(f'{depth or photo}: {read.summary}')
+  return read
 
 
 @contextlib.contextmanager
@@ -118,6 +131,13 @@ def _lens(
   return lens_lib.lens(disparity, focus=focus, **fields)
 
 
+def _described(lens: lens_lib.Lens, shape: tuple[int, int]) -> str:
+  text = f'in focus at disparity {lens.focus:.3f}, blur radius up to {lens.largest:.1f} pixels'
+  if lens.largest == lens.wanted:
+    return text
+  return f'{text} ({lens.wanted:.1f} is too large for {shape[1]} x {shape[0]} pixels)'
+
+
 def _learned(options: Options) -> refocus_lib.Learned | None:
   if options.method is Method.classical:
     return None
@@ -139,4 +159,4 @@ def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
     raise InputError(output, 'would be an animation', '--animate=focus or --animate=aperture')
   atomic.check_output(output, video.EXTENSIONS if is_video else images.EXTENSIONS)
   endings.check_bits(output, options.bits or 8)
-  return [output]
+  return depth_maps.check_kept(options, [output])

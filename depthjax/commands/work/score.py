@@ -13,14 +13,13 @@ from rich.console import Console
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 from depthjax.commands.score import Options
-from depthjax.commands.work import tables
+from depthjax.commands.work import predictors, tables
 from depthjax.configuring import ConfigError
 from depthjax.data.records import evaluation as records_lib
 from depthjax.files import atomic
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import predictors
 from depthjax.pipelines.refocus import refocus as refocus_lib
 from depthjax.scoring import photographs
 from depthjax.train.errors import NotFinite
@@ -66,7 +65,7 @@ def run(options: Options) -> None:
     means = _means(scores)
     _print(f'{found.part.where}, {split}: {len(scores)} of {len(found)} records', means, note)
     if output is not None:
-      names = ('method', 'weights', 'radius', 'depth_weights', 'depths')
+      names = ('method', 'weights', 'radius', 'predictor', 'depths')
       given = {name: getattr(options, name) for name in names}
       result = {'dataset': found.part.where, 'split': split, 'in_split': len(found)}
       result |= {'options': given, 'note': note, 'means': means}
@@ -90,10 +89,10 @@ def _open(dataset: str, split: str) -> records_lib.Records:
 def _job(found: records_lib.Records, options: Options) -> Job:
   """Scores renderers if the records have targets, else depth; refuses options that don't fit."""
   where, pairs = found.part.where, 'target' in found.fields
-  predict = _predictor(options.depth_weights, options.depths)
+  predict = _predictor(options.predictor, options.depths)
   if predict is None and not (pairs and 'disparity' in found.fields):
     lack = 'disparity' if pairs else 'wide-aperture targets, only depth'
-    raise ConfigError(f'{where}: the records have no {lack}; give --depth-weights or --depths')
+    raise ConfigError(f'{where}: the records have no {lack}; give --predictor or --depths')
   if pairs:
     return _refocusing(options, predict, 'blur' in found.fields)
   if options.method or options.weights or options.radius:
@@ -125,13 +124,13 @@ def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> 
 
 
 def _predictor(
-  weights: pathlib.Path | None, folder: pathlib.Path | None
+  which: str | None, folder: pathlib.Path | None
 ) -> Callable[[Record], np.ndarray] | None:
   """Disparity of a record from a network or a folder of maps, if one of them is given."""
-  if weights is not None and folder is not None:
-    raise ConfigError('--depth-weights and --depths are given; give one of them')
-  if weights is not None:
-    network = predictors.load(weights)
+  if which is not None and folder is not None:
+    raise ConfigError('--predictor and --depths are given; give one of them')
+  if which is not None:
+    network = predictors.load(which)
     return lambda record: depth_lib.predict(record['image'], network)
   if folder is None:
     return None

@@ -56,7 +56,7 @@ class MixTransformer(nn.Module):
         block = Block(_HEADS[i], _REDUCTIONS[i], float(rates[number]), dtype=self.dtype)
         x = block.copy(name=f'block{i + 1}_{j}')(x, _fold(keys, number))
         number += 1
-      x = _norm(_EPSILON, self.dtype, f'norm{i + 1}')(x)
+      x = layers.layer_norm(_EPSILON, self.dtype, f'norm{i + 1}')(x)
       features.append(x)
     return features
 
@@ -74,7 +74,7 @@ class PatchEmbedding(nn.Module):
     padding = ((self.kernel // 2,) * 2,) * 2
     fields = {'padding': padding, 'kernel_init': _conv, 'dtype': self.dtype}
     x = Conv(self.width, self.kernel, self.stride, name='proj', **fields)(x)
-    return _norm(_CONV_EPSILON, self.dtype, 'norm')(x)
+    return layers.layer_norm(_CONV_EPSILON, self.dtype, 'norm')(x)
 
 
 class Block(nn.Module):
@@ -88,9 +88,11 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
     attention = Attention(self.heads, self.reduction, dtype=self.dtype, name='attn')
-    y = attention(_norm(_EPSILON, self.dtype, 'norm1')(x))
+    y = attention(layers.layer_norm(_EPSILON, self.dtype, 'norm1')(x))
     x = x + self._drop_branch(y, _fold(keys, 0))
-    y = MixFeedForward(dtype=self.dtype, name='mlp')(_norm(_EPSILON, self.dtype, 'norm2')(x))
+    y = MixFeedForward(dtype=self.dtype, name='mlp')(
+      layers.layer_norm(_EPSILON, self.dtype, 'norm2')(x)
+    )
     return x + self._drop_branch(y, _fold(keys, 1))
 
   def _drop_branch(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
@@ -114,10 +116,10 @@ class Attention(nn.Module):
     if self.reduction > 1:
       step = self.reduction
       x = Conv(c, step, step, padding='VALID', kernel_init=_conv, dtype=self.dtype, name='sr')(x)
-      x = _norm(_CONV_EPSILON, self.dtype, 'norm')(x)
+      x = layers.layer_norm(_CONV_EPSILON, self.dtype, 'norm')(x)
     kv = _dense(2 * c, self.dtype, 'kv')(x)
     k, v = jnp.split(kv.reshape(b, -1, 2 * self.heads, c // self.heads), 2, axis=2)
-    y = attend(q, k, v).reshape(b, h, w, c)
+    y = layers.attend(q, k, v).reshape(b, h, w, c)
     return _dense(c, self.dtype, 'proj')(y)
 
 
@@ -151,20 +153,6 @@ class Depthwise(nn.Module):
     return bias + sum(
       x[:, i : i + h, j : j + w] * kernel[i, j, 0] for i in range(3) for j in range(3)
     )
-
-
-def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-  """Multi-head scaled dot-product attention: [b n heads d], [b m heads d] twice -> [b n heads d].
-
-  The softmax is computed in float32.
-  """
-  logits = jnp.einsum('bnhd,bmhd->bhnm', q, k, preferred_element_type=jnp.float32)
-  weights = jax.nn.softmax(logits * q.shape[-1] ** -0.5, axis=-1).astype(v.dtype)
-  return jnp.einsum('bhnm,bmhd->bnhd', weights, v)
-
-
-def _norm(epsilon: float, dtype: layers.Dtype, name: str) -> nn.LayerNorm:
-  return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False, name=name)
 
 
 def _dense(width: int, dtype: layers.Dtype, name: str) -> nn.Dense:

@@ -13,6 +13,8 @@ from depthjax.ops import disparity as disparity_lib
 from depthjax.ops import resize
 
 _SMALLEST_DEPTH = 1e-6
+# Limit of the long side over the input size where that is of the short side: memory.
+_LONGEST = 4
 
 
 class Predictor(NamedTuple):
@@ -42,13 +44,14 @@ def frame(
 ) -> tuple[int, int]:
   """The network's input size (h, w) for a photograph of size `shape`, (h, w).
 
-  `input_size` replaces the input size in training, px.
+  `input_size` replaces the input size in training, px. Under the rule 'short' the long side is at
+  most 4 times as long: of a photograph that is more elongated, the short side is smaller.
   """
   size = input_size or predictor.input_size
   if predictor.input_rule == 'square':
     shape = (size, size)
   elif predictor.input_rule == 'short':
-    size = size * max(shape) / min(shape)
+    size *= min(max(shape) / min(shape), _LONGEST)
   return resize.frame(shape, size, predictor.multiple)
 
 
@@ -58,9 +61,13 @@ def output(predictor: Predictor, variables: Any, image: jax.Array) -> jax.Array:
   `image` [b h w 3] is sRGB in [0, 1] at the network's input size. The predictor's own `variables`
   are ignored.
   """
+  return predictor.network.apply(variables, normalised(predictor, image), method='predict')
+
+
+def normalised(predictor: Predictor, image: jax.Array) -> jax.Array:
+  """The network's input from sRGB in [0, 1], both [b h w 3]: (image - mean) / std."""
   mean, std = (np.asarray(x, np.float32) for x in (predictor.mean, predictor.std))
-  image = (image - mean[None, None, None]) / std[None, None, None]
-  return predictor.network.apply(variables, image, method='predict')
+  return (image - mean[None, None, None]) / std[None, None, None]
 
 
 def near_large(predictor: Predictor, output: Any) -> Any:

@@ -1,10 +1,11 @@
-"""Predictors that training runs produce, by the run's task."""
+"""Predictors that training runs produce, by the run's task; converted checkpoints have 'depth'."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from depthjax import plugins
 from depthjax.models.deeplens import depthnet
+from depthjax.models.predictors import published
 from depthjax.models.predictors.predictor import Predictor
 
 
@@ -22,5 +23,5 @@ class _FromConfig(dict):
 
 # For each task: the config of a run -> the predictor, and the shapes of its variables.
 FROM_CONFIG: Mapping[str, Callable[[Mapping[str, Any]], tuple[Predictor, Any]]] = _FromConfig(
-  deeplens_depth=depthnet.from_config
+  deeplens_depth=depthnet.from_config, depth=published.from_config
 )

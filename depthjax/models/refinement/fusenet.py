@@ -156,7 +156,7 @@ class TokenBlock(nn.Module):
       dense(c, False, name)(z).reshape(b, t, _HEADS, c // _HEADS)
       for name, z in (('q', y + positions), ('k', y + positions), ('v', y))
     )
-    x = x + dense(c, True, 'proj')(mit.attend(q, k, v).reshape(b, t, c))
+    x = x + dense(c, True, 'proj')(layers.attend(q, k, v).reshape(b, t, c))
     y = nn.gelu(dense(4 * c, True, 'fc1')(norm('norm2')(x)), approximate=False)
     return x + dense(c, True, 'fc2')(y)
 

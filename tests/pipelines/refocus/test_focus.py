@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from depthjax.pipelines.refocus import refocus
+from depthjax.pipelines.refocus import lens, refocus
 
 
 def test_focus_is_the_median_around_a_pixel():
@@ -47,3 +47,41 @@ def test_animations_are_symmetric_and_loop_smoothly():
     np.testing.assert_allclose(values[1:], values[:0:-1], atol=1e-12)
     steps = np.abs(np.diff([*values, values[0]]))
     assert steps.max() < 0.36 * np.ptp(values)
+
+
+def test_the_lens_focuses_as_asked_and_is_limited():
+  disparity = np.linspace(0, 1, 40 * 60, dtype=np.float32).reshape(40, 60, 1)
+  middle = refocus.disparity_at(disparity, 30, 20)
+  found = lens.lens(disparity)
+  assert found.focus == middle and found.radius == refocus.radius_of(0.5, (40, 60))
+  assert found.largest == found.wanted == refocus.largest_blur(disparity, middle, found.radius)
+  for focus, expected in (
+    (0.25, 0.25),
+    (1, 1),
+    ((3, 5), refocus.disparity_at(disparity, 3, 5)),
+    ((3, 5, 9, 11), refocus.disparity_within(disparity, (3, 5, 9, 11))),
+  ):
+    assert lens.lens(disparity, focus=focus).focus == expected
+  # The largest blur is a quarter of the long side, 15 px; a moving focus blurs by the radius.
+  assert lens.lens(disparity, focus=0.25, radius=40) == pytest.approx((0.25, 20, 15, 30))
+  assert lens.lens(disparity, focus=0.25, radius=10, sweeps=True).wanted == 10
+  assert lens.lens(disparity, aperture=0).radius == 0
+
+
+@pytest.mark.parametrize(
+  'fields, words',
+  [
+    ({'focus': 1.5}, r'disparity 1.5; it must be in \[0, 1\]'),
+    ({'focus': math.nan}, r'disparity nan; it must be in \[0, 1\]'),
+    ({'focus': (1, 2, 3)}, 'a pixel'),
+    ({'focus': (1.5, 2)}, 'a pixel'),
+    ({'focus': (60, 2)}, 'outside the picture'),
+    ({'aperture': 2}, r'in \[0, 1\]'),
+    ({'radius': -1}, 'at least 0 and finite'),
+    ({'radius': math.inf}, 'at least 0 and finite'),
+    ({'radius': 3, 'aperture': 0.5}, 'give one of them'),
+  ],
+)
+def test_other_lenses_are_refused(fields, words):
+  with pytest.raises(ValueError, match=words):
+    lens.lens(np.zeros((40, 60, 1), np.float32), **fields)

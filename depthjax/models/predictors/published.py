@@ -1,0 +1,81 @@
+"""The published networks that predict depth, by the `model` fields of a config."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from depthjax.models import layers
+from depthjax.models.predictors import depth_anything, dpt, midas
+from depthjax.models.predictors.predictor import Predictor
+
+NETWORKS = {
+  'depth_anything': depth_anything.DepthAnything,
+  'dpt': dpt.DPT,
+  'midas': midas.MiDaS,
+}
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HALF = (0.5,) * 3
+# Input size, rule and multiple, mean and standard deviation.
+_INPUTS = {
+  'depth_anything': (depth_anything.SIZE, 'short', depth_anything.PATCH, *IMAGENET),
+  'dpt': (dpt.SIZE, 'short', dpt.STRIDE, _HALF, _HALF),
+  'midas': (midas.SIZE, 'long', midas.STRIDE, *IMAGENET),
+}
+
+
+def network(fields: Mapping[str, Any], axis_name: str | None = None) -> nn.Module:
+  """The network of a config's `model` fields: its name in NETWORKS, and its attributes.
+
+  `axis_name` is the pmap axis that batch statistics are averaged over; only MiDaS has any.
+
+  Raises:
+    KeyError, TypeError, ValueError: unknown networks, sizes, versions or attributes.
+  """
+  fields = dict(fields)
+  name = fields.pop('network')
+  if name == 'midas':
+    fields['axis_name'] = axis_name
+  return NETWORKS[name](**layers.module_fields({'dtype': 'float32', **fields}))
+
+
+def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predictor:
+  """The predictor of a config's `model` fields, without variables; as `network`."""
+  name, metric = fields['network'], bool(fields.get('max_depth'))
+  size, rule, multiple, mean, std = _INPUTS[name]
+  return Predictor(
+    name,
+    network(fields, axis_name),
+    size,
+    rule,
+    multiple,
+    output='depth' if metric else 'disparity',
+    metric=metric,
+    mean=mean,
+    std=std,
+    resizing='cubic',
+  )
+
+
+def from_config(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
+  """The predictor of a converted checkpoint or of a run, and the shapes of its variables.
+
+  After training, the input size is that of the run's frames.
+
+  Raises:
+    AttributeError, KeyError, TypeError, ValueError: the config is of another task.
+  """
+  predictor = describe(config['model'])
+  if 'data' in config:
+    size = min(int(config['data']['height']), int(config['data']['width']))
+    predictor = predictor._replace(input_size=size)
+  return predictor, shapes(predictor.network, predictor.multiple)
+
+
+def shapes(model: nn.Module, multiple: int) -> Any:
+  """The shapes of the variables of a network whose input sizes are multiples of a number."""
+  image = jnp.zeros((1, multiple, multiple, 3))
+  return jax.eval_shape(functools.partial(model.init, jax.random.key(0)), image)
