@@ -21,13 +21,8 @@ __version__ = '0.1.0'
 # Public names and the modules that define them.
 _MODULES = {
   'Error': 'files.errors',
-  'Prediction': 'api',
-  'export': 'api',
-  'load': 'api',
-  'load_predictor': 'api',
-  'predict_depth': 'api',
-  'refine': 'api',
-  'refocus': 'api',
+  **dict.fromkeys(('Prediction', 'load_predictor', 'predict_depth', 'refine', 'refocus'), 'api'),
+  **dict.fromkeys(('export', 'load'), 'api'),
 }
 
 

@@ -44,29 +44,22 @@ class Network:
   function: Callable[..., jax.Array] = dataclasses.field(repr=False)  # Of model, variables, arrays.
 
   def __call__(self, variables: Any, *arrays: jax.Array) -> jax.Array:
-    sizes: dict[str, Any] = {}
-    found = [f'{jnp.result_type(x)} {list(jnp.shape(x))}' for x in arrays]
-    if len(arrays) != len(self.inputs) or not all(
-      jnp.issubdtype(jnp.result_type(x), jnp.floating) and self._fits(text, jnp.shape(x), sizes)
-      for text, x in zip(self.inputs, arrays, strict=True)
-    ):
+    found = [(jnp.result_type(x), jnp.shape(x)) for x in arrays]
+    shapes = [shape for _, shape in found]
+    floats = all(jnp.issubdtype(kind, jnp.floating) for kind, _ in found)
+    if not (floats and shapes and len(shapes[0]) == 4 and shapes == self.shapes(*shapes[0][:3])):
+      wrong = ', '.join(f'{kind} {list(shape)}' for kind, shape in found)
       right = f'{", ".join(self.inputs)}, floats, h, w and s multiples of {self.multiple}'
-      raise Error(f'{self.name}: the arrays are {", ".join(found)}; they must be {right}')
+      raise Error(f'{self.name}: the arrays are {wrong}; they must be {right}')
     return _run(self, variables, *arrays)
 
-  def _fits(self, text: str, shape: tuple[Any, ...], sizes: dict[str, Any]) -> bool:
-    """Whether an input may have this shape; `sizes` are those of dimensions before, by name."""
-    keys = _dimensions(text)
-    return len(keys) == len(shape) and all(
-      n == (int(key) if key.isdigit() else sizes.setdefault(key, n))
-      and (key not in 'hws' or (n > 0 and n % self.multiple == 0))
-      for key, n in zip(keys, shape, strict=True)
-    )
-
-
-def _dimensions(text: str) -> list[str]:
-  """'image [b h w 3]' -> ['b', 'h', 'w', '3']."""
-  return text.partition('[')[2].rstrip(']').split()
+  def shapes(self, b: Any, h: int, w: int) -> list[tuple[Any, ...]]:
+    """Shapes of the arrays for b pictures of (h, w) pixels; none if the size is not possible."""
+    if min(h, w) < 1 or h % self.multiple or w % self.multiple:
+      return []
+    sizes = {'b': b, 'h': h, 'w': w, 's': h, '1': 1, '3': 3}
+    keys = (text.partition('[')[2].rstrip(']').split() for text in self.inputs)
+    return [tuple(sizes[key] for key in each) for each in keys]
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -77,14 +70,12 @@ def _run(network: Network, variables: Any, *arrays: jax.Array) -> jax.Array:
 def load(which: str | os.PathLike) -> tuple[Network, Any]:
   """Loads a network and its variables.
 
-  Images are sRGB in [0, 1], arrays are float32. The calls are:
-    a predictor: (variables, image [b h w 3]) -> its own values [b h w 1], by `output` and `metric`.
-    'sddr': (variables, low, high [b s s 1]) -> [b s s 1]: disparity of any range, in the units of
-      `low`.
-    'lensblur': (variables, photo [b h w 3], defocus [b h w 1]) -> [b h w 3]: the lowest level of
-      the learned renderer, from which pipelines.refocus upsamples. `defocus` is the signed blur
-      radius in pixels, positive in front of the focal plane, clipped at `network.model.radius`.
-      The network was trained on pictures with a long side of about 320 pixels.
+  Arrays are float32, images sRGB in [0, 1]. The arguments after the variables are:
+    a predictor: image [b h w 3]; it returns its own values [b h w 1], by `output` and `metric`.
+    sddr: low, high [b s s 1], disparity of any range -> [b s s 1] in the units of `low`.
+    lensblur: photo [b h w 3], defocus [b h w 1] -> [b h w 3], the lowest level of the learned
+      renderer, trained on long sides of about 320 pixels. `defocus` is the signed blur radius in
+      pixels, positive in front of the focal plane, clipped at `network.model.radius`.
 
   Args:
     which: 'sddr' or 'lensblur', the networks of the package; or as in predictors.load, where runs
@@ -141,10 +132,10 @@ def export(which: str | os.PathLike, size: tuple[int, int], path: str | os.PathL
     wrong = f'would hold {weight / 1e9:.1f} GB of weights'
     raise InputError(path, wrong, f'a network with at most {_LARGEST / 1e9:.1f} GB')
   h, w = size
-  if h != w and any('s' in _dimensions(text) for text in network.inputs):
-    raise Error(f'{network.name}: the size is {h} x {w}; it must be square')
-  sizes = {'b': jax_export.symbolic_shape('b')[0], 'h': h, 'w': w, 's': h, '1': 1, '3': 3}
-  shapes = ([sizes[key] for key in _dimensions(text)] for text in network.inputs)
+  shapes = network.shapes(jax_export.symbolic_shape('b')[0], h, w)
+  if not shapes or shapes[0][1:3] != (h, w):
+    right = f'{", ".join(network.inputs)}, multiples of {network.multiple}'
+    raise Error(f'{network.name}: the size is {h} x {w}; the inputs must be {right}')
   arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
   program = jax.jit(lambda *arrays: network(variables, *arrays))
   exported = jax_export.export(program, platforms=('cpu', 'cuda', 'tpu'))(*arrays)

@@ -13,6 +13,8 @@ def test_a_program_is_written(run):
 def test_invalid_options_are_refused(refuse):
   made.save_depth('net.safetensors')
   refuse('export net.safetensors --size=16 -o a.stablehlo', "--size is '16'; it must be HEIGHT")
-  refuse('export net.safetensors --size=16x17 -o a.stablehlo', 'deeplens_depth: the arrays are')
+  refuse(
+    'export net.safetensors --size=16x17 -o a.stablehlo', 'deeplens_depth: the size is 16 x 17; the'
+  )
   refuse('export net.safetensors --size=16x16 -o a.onnx', "a.onnx: ends in '.onnx'; expected")
   refuse('export no/file --size=16x16 -o a.stablehlo', 'no/file: expected')

@@ -15,6 +15,7 @@ from tests import processes, refiners
 from tests.commands import made
 
 _NAMES = ('depth', 'lensblur', 'sddr')
+_SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in _NAMES[1:]]
 
 
 @pytest.fixture(name='paths', scope='module')
@@ -61,9 +62,7 @@ def test_networks_equal_the_pipelines(paths, loaded, name):
   assert result.shape == (*arrays[0].shape[:3], 3 if name == 'lensblur' else 1)
 
 
-@pytest.mark.parametrize(
-  'name', ['depth', *(pytest.param(x, marks=pytest.mark.slow) for x in _NAMES[1:])]
-)
+@pytest.mark.parametrize('name', ['depth', *_SLOW])
 def test_networks_have_finite_gradients(loaded, name):
   network, variables = loaded[name]
   arrays = _arrays(name, b=1)
@@ -87,53 +86,42 @@ def test_networks_are_hashable_and_work_under_vmap(paths, loaded):
   np.testing.assert_allclose(many[:, 0], network(variables, image), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-  'name, change',
-  [
-    ('depth', lambda x: (*x, *x)),
-    ('depth', lambda x: (x[0][:, :15],)),
-    ('depth', lambda x: (x[0][0],)),
-    ('depth', lambda x: (x[0][..., :1],)),
-    ('depth', lambda x: (x[0].astype(np.uint8),)),
-    ('sddr', lambda x: (x[0], x[1][:1])),
-    ('sddr', lambda x: (x[0][:, :64], x[1][:, :64])),
-  ],
-)
-def test_wrong_arrays_are_refused_in_one_line(loaded, name, change):
-  network, variables = loaded[name]
-  with pytest.raises(Error, match=r'^.*: the arrays are .*; they must be .*\[b .*$'):
-    network(variables, *change(_arrays(name)))
+def test_wrong_arrays_are_refused_in_one_line(loaded):
+  (image,), (low, high) = _arrays('depth'), _arrays('sddr')
+  wrong = [(image, image), (image[:, :15],), (image[0],), (image[..., :1],), ()]
+  wrong = [('depth', x) for x in [*wrong, (image.astype(np.uint8),)]]
+  wrong += [('sddr', (low, high[:1])), ('sddr', (low[:, :64], high[:, :64]))]
+  for name, arrays in wrong:
+    network, variables = loaded[name]
+    with pytest.raises(Error, match=r'^.*: the arrays are .*; they must be .*\[b .*$'):
+      network(variables, *arrays)
 
 
 _CALL = """
 import sys, jax.export, numpy
-for path in sys.argv[1:]:
-  arrays = numpy.load(f'{path}.npz')
-  program = jax.export.deserialize(open(path, 'rb').read())
-  assert program.platforms == ('cpu', 'cuda', 'tpu')
-  result = program.call(*(arrays[f'arr_{i}'] for i in range(len(arrays) - 1)))
-  numpy.testing.assert_allclose(result, arrays['result'], atol=1e-5)
+arrays = numpy.load(f'{sys.argv[1]}.npz')
+program = jax.export.deserialize(open(sys.argv[1], 'rb').read())
+assert program.platforms == ('cpu', 'cuda', 'tpu')
+result = program.call(*(arrays[f'arr_{i}'] for i in range(len(arrays) - 1)))
+numpy.testing.assert_allclose(result, arrays['result'], atol=1e-5)
 assert not any(name.startswith(('depthjax', 'flax')) for name in sys.modules)
 """
 
 
-def test_exported_programs_return_the_same_in_another_process(paths, loaded, tmp_path):
-  files = []
-  for name in _NAMES:
-    files.append(tmp_path / f'{name}.stablehlo')
-    arrays = _arrays(name, b=3)
-    network = networks.export(paths[name], arrays[0].shape[1:3], files[-1])
-    result = network(loaded[name][1], *arrays)
-    np.savez(f'{files[-1]}.npz', *arrays, result=result)
-  done = processes.python(_CALL, *files)
+@pytest.mark.parametrize('name', ['depth', *_SLOW])
+def test_exported_programs_return_the_same_in_another_process(paths, loaded, tmp_path, name):
+  arrays, path = _arrays(name), tmp_path / 'a.stablehlo'
+  network = networks.export(paths[name], arrays[0].shape[1:3], path)
+  np.savez(f'{path}.npz', *arrays, result=network(loaded[name][1], *arrays))
+  done = processes.python(_CALL, path)
   assert (done.returncode, done.stdout) == (0, ''), done.stderr
 
 
 def test_impossible_exports_are_refused(paths, tmp_path, monkeypatch):
   for name, size, path, words in (
     ('depth', (16, 16), 'a.bin', "ends in '.bin'; expected"),
-    ('depth', (16, 15), 'a.stablehlo', r'15, 3\]; they must be image'),
-    ('sddr', (128, 256), 'a.stablehlo', 'is 128 x 256; it must be square'),
+    ('depth', (16, 15), 'a.stablehlo', r'size is 16 x 15; the inputs must be image \[b h w 3\]'),
+    ('sddr', (128, 256), 'a.stablehlo', r'size is 128 x 256; the inputs must be low \[b s s 1\]'),
   ):
     with pytest.raises(Error, match=words):
       networks.export(paths[name], size, tmp_path / path)
