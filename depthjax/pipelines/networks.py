@@ -20,16 +20,16 @@ from depthjax.pipelines.refine import refine
 from depthjax.pipelines.refocus import learned
 
 EXTENSIONS = ('.stablehlo', '.jax_exported')
-# Bytes of weights: FlatBuffers, the format of the file, ends at 2 GiB.
-_LARGEST = 1_900_000_000
+# Bytes of weights: FlatBuffers, the format of the file, ends at 2 GiB; tried up to 1.4 GB.
+_LARGEST = 1_500_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
   """A network as a pure function of its variables and of batches of arrays, see `load`.
 
-  It is compiled once for each shape, and may be called under jit, grad, vmap and sharding. Networks
-  are hashable; equal ones share their compiled programs.
+  It is compiled once for each shape, and may be called under jit, grad, vmap, and with arrays that
+  are sharded over mesh axes of the type Auto. Equal networks share their compiled programs.
 
   Raises:
     files.errors.Error: another number of arrays, other shapes, or arrays that are not floats.
