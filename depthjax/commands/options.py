@@ -54,7 +54,7 @@ Range = Annotated[
 Stretch = Annotated[
   bool, Option('--stretch', help='Stretch depth maps of another aspect ratio to the photograph.')
 ]
-PREDICTOR = 'A name in `depthjax predictors`, or a run or file of weights'
+PREDICTOR = 'A name in `depthjax predictors`, or a run, weights, or a folder as on the Hub'
 Predictor = Annotated[str | None, Option(help=f'Predict the depth map. {PREDICTOR}.')]
 SaveDepth = Annotated[
   pathlib.Path | None,

@@ -24,8 +24,8 @@ def fetch(repository: str, revision: str, sha256: str, size: int = 0) -> pathlib
       it as its name.
     size: about, in bytes; for messages. 0 is unknown.
 
-  Raises InputError: huggingface_hub is missing; the file in the cache or on the Hub has another
-  hash; no network, the Hub refuses, or the download fails.
+  Raises InputError: huggingface_hub is missing; the file in the cache cannot be read, or it or that
+  on the Hub has another hash; no network, the Hub refuses, or the download fails.
   """
   path = cached(repository, revision)
   if path is None:
@@ -80,8 +80,8 @@ def _download(repository: str, revision: str, sha256: str, size: int) -> pathlib
 def _ask(package: Any, repository: str, revision: str, by_hand: str) -> str:
   """Returns the file's ETag, or raises InputError; `hf_hub_download` tries for 23 s if offline."""
   missing = 'is not in the cache and there is no network'
-  if os.environ.get('DEPTHJAX_OFFLINE', '0') not in ('', '0'):
-    raise InputError(repository, f'{missing} (DEPTHJAX_OFFLINE is set)', by_hand)
+  if os.environ.get('DEPTHJAX_OFFLINE', '0') not in ('', '0') or package.constants.HF_HUB_OFFLINE:
+    raise InputError(repository, f'{missing} (DEPTHJAX_OFFLINE or HF_HUB_OFFLINE is set)', by_hand)
   url = package.hf_hub_url(repository, _FILE, revision=revision)
   try:
     return package.get_hf_file_metadata(url, timeout=_TIMEOUT).etag or ''
@@ -99,5 +99,9 @@ def _declared(etag: str) -> str:
 
 
 def _hash(path: pathlib.Path) -> str:
-  with path.open('rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
+  try:
+    with path.open('rb') as file:
+      return hashlib.file_digest(file, 'sha256').hexdigest()
+  except OSError as error:
+    wrong = f'cannot be read ({error.strerror})'
+    raise InputError(path, wrong, 'a file on a sound disk, with read permission') from error

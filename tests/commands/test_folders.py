@@ -28,7 +28,7 @@ def _map(photos, depths, out, work, check=lambda path: None, **options):
     check(path)
     return [path]
 
-  options |= {'load': lambda: do, 'check': checked, 'ending': lambda photo: '.gif'}
+  options = {'load': lambda: do} | options | {'check': checked, 'ending': lambda photo: '.gif'}
   folders.map_files((photos, depths), out, **options)
 
 
@@ -46,7 +46,7 @@ def test_pairs_have_the_same_stem_and_are_sorted(tmp_path):
   assert checked == [result for *_, result in seen]
 
 
-def test_the_output_of_a_single_file_is_checked_before_networks_are_loaded(tmp_path):
+def test_a_single_file_and_its_output_are_checked_before_networks_are_loaded(tmp_path):
   photos, depths, out = _folders(tmp_path, 'a.jpg', 'a.npy')
   seen, pair = [], (photos / 'a.jpg', depths / 'a.npy', out / 'b.png')
   _map(*pair, lambda *paths: seen.append(paths))
@@ -57,6 +57,8 @@ def test_the_output_of_a_single_file_is_checked_before_networks_are_loaded(tmp_p
 
   with pytest.raises(InputError, match='b.png: is full'):
     folders.map_files(pair[:2], pair[2], load=pytest.fail, check=refuse, ending=None)
+  with pytest.raises(InputError, match='no.jpg: does not exist'):
+    _map(photos / 'no.jpg', *pair[1:], None, load=pytest.fail)
 
 
 def test_failed_files_are_named_and_the_others_are_processed(tmp_path, capsys):

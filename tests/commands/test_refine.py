@@ -106,6 +106,8 @@ def test_depth_is_written_as_depth(run):
   _assert_wrote('out.npy', 1 / np.clip(expected, _FILLED.min(), _FILLED.max()))
   assert code == 0 and 'depth in the units of depth.npy' in out
   assert run(f'{line} -o out.pfm --scale=unit')[0] == 0
+  assert run(f'{line} -o out.exr')[0] == 0
+  np.testing.assert_array_equal(depth_files.read_raw('out.exr', channel='Z'), np.load('out.npy'))
   _assert_wrote('out.pfm', _unit(expected))
 
 

@@ -212,7 +212,8 @@ def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options)
   elif scale is None and low.full_scale and low.convention is Convention.disparity:
     values = np.clip(low.in_units(result, far) / low.full_scale, 0, 1)
     text = f'disparity as a fraction of full scale, as in {low.name}'
-  depth_files.write_depth(output, values)
+  distances = values is not unit and low.convention is Convention.depth
+  depth_files.write_depth(output, values, channel='Z' if distances else 'Y')
   if options.preview:
     depth_maps.write_preview(output, unit)
   return text

@@ -121,6 +121,6 @@ CATALOGUE: Mapping[str, Entry] = {
 
 
 def nearest(name: str) -> str:
-  """The names most like `name`, as text that continues 'expected'."""
+  """The names most like `name`, as text that continues 'such as'."""
   close = difflib.get_close_matches(name.lower(), CATALOGUE, 3, 0.4) or [DEFAULT]
-  return f'a name such as {" or ".join(close)} (all: depthjax predictors)'
+  return f'{" or ".join(close)} (all: depthjax predictors)'
