@@ -29,7 +29,9 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     raise InputError(path, f'ends in {path.suffix!r}', _RIGHT)
   tensors = _read_safetensors(path) if extension == '.safetensors' else _read_torch(path)
   # bfloat16, which NumPy lacks, is not of the kind 'f'.
-  tensors = {n: x if x.dtype.kind in 'biu' else x.astype(np.float32) for n, x in tensors.items()}
+  tensors = {
+    n: x if x.dtype.kind in 'biu' else x.astype(np.float32, copy=False) for n, x in tensors.items()
+  }
   return {name.removeprefix('module.'): x for name, x in tensors.items()}  # of DataParallel
 
 

@@ -7,7 +7,7 @@ queries, keys and values. MiDaS exists with the authors' names only.
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -121,7 +121,7 @@ _RULES = {
   'midas': (_MIDAS, ()),
 }
 # Tensors that do not reach the output.
-_UNUSED = re.compile(
+UNUSED = re.compile(
   r'(pretrained\.model|dpt)\.(norm|layernorm|head)\..*|(pretrained|backbone\.embeddings)\.mask_token'
   r'|.*\.num_batches_tracked|(depth_head\.)?scratch\.refinenet4\.resConfUnit1\..*'
   r'|neck\.fusion_stage\.layers\.0\.residual_layer1\..*'
@@ -141,24 +141,41 @@ def convert(
 
   Raises InputError: missing or additional tensors, another shape, NaN or infinite values.
   """
-  predictor = published.describe(fields)
-  shapes = published.shapes(predictor.network, predictor.multiple)
-  tensors, (authors, others) = _merged(tensors, file), _RULES[fields['network']]
-  rules = others if any(name.startswith(('dpt.', 'backbone.')) for name in tensors) else authors
-  tensors = {name: x for name, x in tensors.items() if not _UNUSED.fullmatch(name)}
-  right = f'the tensors of {describe(fields)}'
-  names = {}
+  tensors, right = _merged(tensors, file), f'the tensors of {describe(fields)}'
+  theirs = any(name.startswith(('dpt.', 'backbone.')) for name in tensors)
   try:
-    for path, _ in naming.leaves(shapes):
-      names[path] = naming.torch_name(path[1:], rules)
+    found = expected(fields, transformers=theirs)
   except ValueError as error:
     raise InputError(file, 'has names of another network', right) from error
-  expected = {names[path]: _layout(path, x.shape) for path, x in naming.leaves(shapes)}
-  naming.check(tensors, expected, file, right)
+  tensors = {name: x for name, x in tensors.items() if not UNUSED.fullmatch(name)}
+  naming.check(tensors, {x.name: x.layout for x in found}, file, right)
   variables: dict[str, Any] = {}
-  for path, x in naming.leaves(shapes):
-    naming.put(variables, path, _array(path, tensors[names[path]], x.shape))
+  for x in found:
+    naming.put(variables, x.path, _array(x, tensors[x.name]))
   return variables
+
+
+class Tensor(NamedTuple):
+  """A tensor of a checkpoint, and the variable that it becomes."""
+
+  name: str  # With 'qkv' for queries, keys and values together.
+  layout: naming.Shape  # Its shape.
+  path: tuple[str, ...]
+  shape: naming.Shape  # Of the variable.
+
+
+def expected(fields: Mapping[str, Any], *, transformers: bool) -> list[Tensor]:
+  """The tensors of a checkpoint that reach the output.
+
+  Raises ValueError: transformers has no such network.
+  """
+  predictor = published.describe(fields)
+  rules = _RULES[fields['network']][transformers]
+  shapes = naming.leaves(published.shapes(predictor.network, predictor.multiple))
+  return [
+    Tensor(naming.torch_name(path[1:], rules), _layout(path, x.shape), path, x.shape)
+    for path, x in shapes
+  ]
 
 
 def describe(fields: Mapping[str, Any]) -> str:
@@ -195,11 +212,13 @@ def _layout(path: tuple[str, ...], shape: naming.Shape) -> naming.Shape:
   return tuple(shape[i] for i in _axes(path))
 
 
-def _array(path: tuple[str, ...], x: np.ndarray, shape: naming.Shape) -> np.ndarray:
+def _array(tensor: Tensor, x: np.ndarray) -> np.ndarray:
   """A tensor in Flax's layout, float32."""
-  if path[-1] == 'kernel':
-    x = np.transpose(x, np.argsort(_axes(path))) if len(shape) == 4 else x.reshape(shape[::-1]).T
-  return np.ascontiguousarray(x, np.float32)
+  if tensor.path[-1] != 'kernel':
+    return np.ascontiguousarray(x, np.float32)
+  if len(tensor.shape) == 2:
+    return naming.transposed(x.reshape(tensor.shape[::-1]))
+  return np.ascontiguousarray(np.transpose(x, np.argsort(_axes(tensor.path))), np.float32)
 
 
 def _axes(path: tuple[str, ...]) -> tuple[int, ...]:

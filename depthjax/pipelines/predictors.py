@@ -30,7 +30,7 @@ def load(which: str | os.PathLike = catalogue.DEFAULT) -> Predictor:
     return _published(_fetched(which, entry), entry.model)._replace(name=os.fspath(which))
   if not status(which) and len(pathlib.Path(which).parts) == 1:
     wrong = 'is neither the name of a predictor nor a file'
-    raise InputError(which, wrong, f'such as {catalogue.nearest(os.fspath(which))}')
+    raise InputError(which, wrong, f'a name such as {catalogue.nearest(os.fspath(which))}')
   if hub_folder.is_folder(which):
     return _published(pathlib.Path(which, hub_folder.WEIGHTS), hub_folder.model_fields(which))
   predictor, variables = weights.load_network(which, runs.FROM_CONFIG)

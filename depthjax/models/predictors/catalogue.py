@@ -59,7 +59,7 @@ _PINNED = {
   'depth-anything-base': ('2d2165a5fb37889a85b8e48705e79852c2a4a0ad', ''),
   'depth-anything-large': (
     '27ccb0920352c0c37b3a96441873c8d37bd52fb6',
-    'bc27360a3e6906e5ddd8f618e2dcde11362327361918b8f76793e42e25de31b3',
+    '',
   ),
   'depth-anything-v2-metric-indoor-small': (
     '8078d68a9c75a972131914f6afd0c1723be0da7f',
@@ -115,7 +115,9 @@ CATALOGUE: Mapping[str, Entry] = {
     105_362_945,
     url='https://github.com/isl-org/MiDaS/releases/tag/v2_1',
     code='MIT',
-    weights='MIT',
+    # Their encoder was initialised by weights that are CC-BY-NC-4.0.
+    weights='MIT, from CC-BY-NC-4.0',
+    commercial=False,
   ),
 }
 
