@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
   from depthjax.api import Prediction as Prediction
-  from depthjax.api import export as export
-  from depthjax.api import load as load
   from depthjax.api import load_predictor as load_predictor
   from depthjax.api import predict_depth as predict_depth
   from depthjax.api import refine as refine
   from depthjax.api import refocus as refocus
   from depthjax.files.errors import Error as Error
+  from depthjax.pipelines.networks import Network as Network
+  from depthjax.pipelines.networks import export as export
+  from depthjax.pipelines.networks import load as load
 
 __version__ = '0.1.0'
 # Public names and the modules that define them.
 _MODULES = {
   'Error': 'files.errors',
   **dict.fromkeys(('Prediction', 'load_predictor', 'predict_depth', 'refine', 'refocus'), 'api'),
-  **dict.fromkeys(('export', 'load'), 'api'),
+  **dict.fromkeys(('Network', 'export', 'load'), 'pipelines.networks'),
 }
 
 

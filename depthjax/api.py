@@ -1,4 +1,4 @@
-"""The functions of the package: arrays in, arrays out. They do what the commands do with files.
+"""The functions of photographs and maps: arrays in, arrays out, as the commands do with files.
 
 Photographs are sRGB, [h w 3] of any size: uint8, uint16, or floats in [0, 1]. Maps are [h w] or
 [h w 1]. Every function raises files.errors.Error: one line that says what is wrong and what would
@@ -19,9 +19,7 @@ from depthjax.files.errors import Error
 from depthjax.models.predictors import catalogue
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import networks
 from depthjax.pipelines import predictors as predictors_lib
-from depthjax.pipelines.networks import Network
 from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refine import resolutions, two_stage
 from depthjax.pipelines.refocus import lens as lens_lib
@@ -186,27 +184,6 @@ def refine(
   settings = two_stage.Settings(predictor_size=size, **fields)
   fields = {'photo': image, 'predictor': predict, 'settings': settings}
   return two_stage.refine(low, high, refiner, shape=shape, **fields)
-
-
-@_errors()
-def load(which: Path) -> tuple[Network, Any]:
-  """Loads a network as a jitted function for other programs, and its variables.
-
-  `which` is 'sddr', 'lensblur', or a predictor as in `load_predictor`, or a run or file of these.
-  Call `network(variables, *arrays)`; pipelines.networks.load says with which arrays.
-  """
-  return networks.load(which)
-
-
-@_errors()
-def export(which: Path, size: tuple[int, int], path: Path) -> Network:
-  """Writes a network with its weights as a StableHLO program for CPU, CUDA and TPU.
-
-  `which` is as in `load`; `size` is (height, width) of the inputs, the batch size stays free; the
-  path ends in .stablehlo or .jax_exported. jax.export.deserialize reads it; the program has the
-  arguments `inputs` of the result, as float32.
-  """
-  return networks.export(which, size, path)
 
 
 def _photo(values: ArrayLike) -> np.ndarray:
