@@ -64,7 +64,7 @@ def demo(
 
 
 app.add_typer(prepare.app, name='prepare')
-_COMMANDS = 'refine refocus depth predictors convert sweep compare reproduce score'
+_COMMANDS = 'refine refocus depth predictors convert export sweep compare reproduce score'
 for _name in _COMMANDS.split():
   app.command(_name)(runner.load(f'commands.{_name}:command'))
 

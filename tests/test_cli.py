@@ -10,7 +10,9 @@ from depthjax.commands import runner
 from tests import tiny
 from tests.commands.conftest import fixture_run  # noqa: F401
 
-_VERBS = 'train evaluate plan demo refine refocus depth convert prepare reproduce score'.split()
+_VERBS = (
+  'train evaluate plan demo refine refocus depth convert export prepare reproduce score'.split()
+)
 # In another process, because the tests import everything; in forks of it, because help exits.
 _HELP = """
 import os, sys

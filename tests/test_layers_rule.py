@@ -47,7 +47,7 @@ _ALLOWED = {
   'configs': 'configuring ml_collections',
 }
 # These may import everything; no package above may import them.
-_TOP = {'main', 'cli', 'commands', 'demo'}
+_TOP = {'main', 'cli', 'commands', 'demo', 'api'}
 # The only places that may import a package or a name.
 _PLACES = {
   'flax.linen': ('depthjax/models/',),

@@ -1,4 +1,4 @@
-"""InputError, which every reader and writer raises on bad files, and the checks they share."""
+"""Error, InputError, which every reader and writer raises, and the checks that these share."""
 
 import contextlib
 import os
@@ -10,7 +10,11 @@ from pathlib import Path
 MAX_PIXELS = 100_000_000
 
 
-class InputError(ValueError):
+class Error(ValueError):
+  """Invalid arguments or input: one line that says what is wrong and what would be right."""
+
+
+class InputError(Error):
   """Bad input: one line with the file, what is wrong and what would be right.
 
   `wrong` continues the path, as in 'is a folder'; `right` continues 'expected', as in 'a file'.

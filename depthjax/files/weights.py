@@ -87,14 +87,14 @@ def load_weights(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, Any
   return variables, metadata
 
 
-def is_ours(path: str | os.PathLike) -> bool:
-  """Whether a file, or the one of a folder, has the metadata key of `save_weights`."""
+def task_of(path: str | os.PathLike) -> str | None:
+  """The task of a file of `save_weights`, or of the one of a folder; None for anything else."""
   path = file_of(path)
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
-      return _KEY in (file.metadata() or {})
-  except (safetensors.SafetensorError, OSError, TypeError):
-    return False
+      return _metadata(path, file.metadata())['task']
+  except (safetensors.SafetensorError, OSError, TypeError, InputError):
+    return None
 
 
 def load_network(

@@ -152,7 +152,7 @@ def _shifted_sum(
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   h, w = shape
   kernel = kernel.astype(jnp.float32)  # As the sum: bfloat16 terms would lose digits.
-  total = jnp.zeros((len(x), h, w, kernel.shape[3]))
+  total = jnp.zeros((x.shape[0], h, w, kernel.shape[3]))
   for i, j in np.ndindex(kernel.shape[:2]):
     part = padded[:, i : i + stride * h : stride, j : j + stride * w : stride]
     total += part[:, :h, :w] * kernel[i, j, 0]

@@ -39,7 +39,7 @@ def bilinear(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
   if tuple(shape) == x.shape[1:3]:
     return x
   scale = jnp.array([(m - 1) / max(n - 1, 1) for n, m in zip(x.shape[1:3], shape, strict=True)])
-  result = (len(x), *shape, x.shape[3])
+  result = (x.shape[0], *shape, x.shape[3])
   return jax.image.scale_and_translate(
     x, result, (1, 2), scale, 0.5 - 0.5 * scale, 'linear', antialias=False
   )

@@ -17,7 +17,7 @@ from depthjax.models.refinement.refiners import from_config
 def run(options: Options) -> None:
   """Converts one file."""
   network, file, output = options
-  if network is Network.sddr and weight_files.is_ours(file):
+  if network is Network.sddr and weight_files.task_of(file):
     _convert_back(file, output)
     return
   target = output / weight_files.FILE_NAME if errors.is_folder(output) else output

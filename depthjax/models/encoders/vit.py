@@ -97,4 +97,4 @@ class Block(nn.Module):
 
 def _flat(x: jax.Array) -> jax.Array:
   """[b h w c] -> [b h*w c]."""
-  return x.reshape(len(x), -1, x.shape[-1])
+  return x.reshape(x.shape[0], -1, x.shape[-1])

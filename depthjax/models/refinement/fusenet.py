@@ -231,7 +231,7 @@ def _interleave(low: jax.Array, high: jax.Array) -> jax.Array:
 
   Concatenating them would move examples between devices if the batch is sharded.
   """
-  return jnp.stack([low, high], axis=1).reshape(2 * len(low), *low.shape[1:])
+  return jnp.stack([low, high], axis=1).reshape(2 * low.shape[0], *low.shape[1:])
 
 
 def group_norm(groups: int, dtype: layers.Dtype, name: str) -> nn.GroupNorm:

@@ -164,13 +164,14 @@ def _view(x: np.ndarray, view: tuple[int, int, int]) -> np.ndarray:
   return -x if inverted else x
 
 
+def fused(model: Any, variables: Any, low: jax.Array, high: jax.Array) -> jax.Array:
+  """Normalises, fuses and aligns maps [b s s 1] of any range: [b s s 1] in the units of `low`."""
+  pair = (disparity_lib.normalise(jnp.asarray(x, jnp.float32)) for x in (low, high))
+  fusion = model.apply(variables, *pair, train=False, side_outputs=False)['fusion']
+  return alignment.align(fusion, low)
+
+
 @functools.cache
 def _compiled(model: Any):
-  """Normalisation, network and alignment of a batch, compiled once for each shape."""
-
-  def run(variables: Any, low: jax.Array, high: jax.Array) -> jax.Array:
-    pair = (disparity_lib.normalise(jnp.asarray(x, jnp.float32)) for x in (low, high))
-    fusion = model.apply(variables, *pair, train=False, side_outputs=False)['fusion']
-    return alignment.align(fusion, low)
-
-  return jax.jit(run)
+  """`fused`, compiled once for each shape."""
+  return jax.jit(functools.partial(fused, model))

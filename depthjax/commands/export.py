@@ -1,0 +1,33 @@
+"""Options of `depthjax export`: writes a network with its weights as a program for JAX."""
+
+import pathlib
+import re
+from typing import Annotated, NamedTuple
+
+from typer import Argument, Option
+
+from depthjax.commands import options, runner
+from depthjax.configuring import ConfigError
+
+
+class Options(NamedTuple):
+  """Write a network with its weights as one StableHLO program, for CPU, CUDA and TPU.
+
+  jax.export.deserialize reads it, without depthjax; see docs/api.md.
+  """
+
+  network: Annotated[
+    str, Argument(help='sddr, lensblur, a predictor by name; or a run, or weights, of these.')
+  ]
+  size: Annotated[str, Option(help='Height and width of the inputs, as HEIGHTxWIDTH.')]
+  output: Annotated[pathlib.Path, options.output('A name ending in .stablehlo or .jax_exported.')]
+
+  def shape(self) -> tuple[int, int]:
+    """Height and width; a ConfigError if the option is invalid."""
+    found = re.fullmatch(r'(\d{1,5})x(\d{1,5})', self.size)
+    if not found:
+      raise ConfigError(f'--size is {self.size!r}; it must be HEIGHTxWIDTH, such as 518x686')
+    return int(found[1]), int(found[2])
+
+
+command = runner.command('export', Options, Options.shape)

@@ -1,0 +1,143 @@
+"""The functions of the package: lazy, equal to the commands, with errors of one class; its docs."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import depthjax
+from depthjax import api
+from depthjax.files import images
+from depthjax.models.predictors import catalogue
+from depthjax.models.predictors.predictor import Predictor
+from depthjax.pipelines import predictors as predictors_lib
+from depthjax.pipelines.refine import refine as refine_lib
+from depthjax.pipelines.refocus import refocus as refocus_lib
+from tests import processes, refiners, tiny
+from tests.commands import made
+from tests.commands.conftest import fixture_run  # noqa: F401
+
+_H, _W = 24, 40
+_PHOTO = np.random.default_rng(0).integers(0, 256, (_H, _W, 3), np.uint8)
+_DISPARITY = refiners.smooth(_H, _W)
+
+_IMPORT = """
+import sys, depthjax
+assert not {'jax', 'numpy', 'flax'} & sys.modules.keys()
+assert {'refocus', 'refine', 'predict_depth', 'load', '__version__'} <= set(dir(depthjax))
+depthjax.refocus
+from jax._src import xla_bridge
+assert not xla_bridge.backends_are_initialized(), 'a device was started'
+"""
+
+
+def test_import_is_lazy_and_starts_no_device():
+  done = processes.python(_IMPORT)
+  assert done.returncode == 0, done.stderr
+
+
+def test_all_names_exist_for_users_and_for_type_checkers():
+  text = (tiny.ROOT / 'depthjax/__init__.py').read_text()
+  for name, module in depthjax._MODULES.items():
+    assert getattr(depthjax, name).__name__ == name
+    assert f'from depthjax.{module} import {name} as {name}\n' in text
+  with pytest.raises(AttributeError, match="no attribute 'refokus'"):
+    depthjax.refokus  # noqa: B018
+
+
+class _Ramp(NamedTuple):
+  """A stub network: from 1 at the left to 2 at the right, and a little more where it is bright."""
+
+  def apply(self, variables, image, method):
+    assert variables == {} and method == 'predict'
+    return 0.1 * image[..., :1] + np.linspace(1, 2, image.shape[2])[:, None]
+
+
+def _ramp(**fields):
+  return Predictor('ramp', _Ramp(), 16, variables={}, **fields)
+
+
+def test_photographs_of_all_types_give_the_same_prediction():
+  photos = _PHOTO, _PHOTO.astype(np.uint16) * 257, _PHOTO / 255
+  results = [depthjax.predict_depth(photo, _ramp()) for photo in photos]
+  for disparity, depth in results:
+    assert depth is None and disparity.dtype == np.float32
+    np.testing.assert_allclose(disparity, results[0].disparity, atol=1e-6)
+  both = {'disparity': results[0].disparity}, {'predictor': _ramp()}
+  pictures = [depthjax.refocus(_PHOTO, method='classical', focus=0.2, **fields) for fields in both]
+  np.testing.assert_allclose(*pictures, atol=1e-5)
+  near, depth = depthjax.predict_depth(_PHOTO, _ramp(output='depth', metric=True))
+  assert near.argmax() % _W == 0 and near.shape == depth.shape == (_H, _W, 1)
+  np.testing.assert_allclose([depth.min(), depth.max()], [1, 2.1], atol=0.1)
+
+
+def test_functions_do_what_the_commands_do(run):
+  images.write_image('photo.png', _PHOTO / np.float32(255))
+  np.save('depth.npy', 3 * _DISPARITY[..., 0] + 2)
+  made.save_lensblur('lens.safetensors')
+  made.save_depth('net.safetensors')
+  refiners.save('sddr.safetensors')
+  depth, photo = np.load('depth.npy'), images.read_image('photo.png')
+  assert run('refocus photo.png depth.npy -o a.png --bits=16 --focus=3,4 --aperture=1 --blades=6 '
+             '--weights=lens.safetensors')[0] == 0  # fmt: skip
+  fields = {'focus': (3, 4), 'aperture': 1, 'blades': 6, 'weights': 'lens.safetensors'}
+  result = depthjax.refocus(_PHOTO, depth, **fields)
+  np.testing.assert_allclose(result, images.read_image('a.png'), atol=1e-5)
+  assert np.abs(result - photo).mean() > 0.01 and result.dtype == np.float32
+  line = 'refine photo.png depth.npy -o b.npy --weights=sddr.safetensors --ensemble=2'
+  for options, more in (
+    (' --stages=2', {'stages': 2}),
+    (' --predictor=net.safetensors', {'predictor': 'net.safetensors'}),
+  ):
+    assert run(f'{line} --input-size=128{options}')[0] == 0
+    fields = {'weights': 'sddr.safetensors', 'ensemble': 2, 'input_size': 128, **more}
+    result = depthjax.refine(depth, photo=photo, **fields)
+    np.testing.assert_allclose(result[..., 0], np.load('b.npy'), atol=1e-4)
+  fields |= {'predictor': _ramp(), 'stages': 2}
+  assert np.ptp(depthjax.refine(photo=photo, **fields)) > 0.1
+
+
+@pytest.mark.parametrize(
+  'call, words',
+  [
+    (lambda: api.predict_depth(_PHOTO[0]), 'photo has the shape [40, 3]; it must be [h w 3]'),
+    (lambda: api.predict_depth(_PHOTO / 100), 'photo has values from 0 to 2.55; floats must'),
+    (lambda: api.predict_depth(_PHOTO.astype(int)), 'photo is of type int64; it must be uint8'),
+    (lambda: api.predict_depth(_PHOTO, 'no/file'), 'no/file: '),
+    (lambda: api.refocus(_PHOTO, _DISPARITY, aperture=7), 'the aperture is 7; it must be in'),
+    (lambda: api.refocus(_PHOTO, _DISPARITY, method='best'), "method is 'best'; it can be"),
+    (lambda: api.refocus(_PHOTO, _DISPARITY, predictor='x'), 'disparity and predictor are both'),
+    (lambda: api.refocus(_PHOTO, 0 * _DISPARITY), 'disparity: is constant'),
+    (lambda: api.refocus(_PHOTO, _PHOTO), 'disparity is uint8 of shape [24, 40, 3]; it must be'),
+    (lambda: api.refine(_DISPARITY, stages=3), 'stages is 3; it must be 1 or 2'),
+    (lambda: api.refine(photo=_PHOTO), 'low is missing; give low, or photo and predictor'),
+    (lambda: api.refine(_DISPARITY * np.nan), 'the low map has NaN'),
+  ],
+)
+def test_errors_are_one_line_of_one_class(call, words, monkeypatch):
+  monkeypatch.setattr(api, '_sddr', refiners.tiny)
+  with pytest.raises(depthjax.Error) as caught:
+    call()
+  assert str(caught.value).startswith(words) and '\n' not in str(caught.value)
+
+
+def test_examples_of_the_docs_run(tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  Image.fromarray(_PHOTO).save('photo.jpg')
+  made.save_depth('net.safetensors')
+  refiners.save('sddr.safetensors')
+  real = predictors_lib.load
+  paths = {catalogue.DEFAULT: 'net.safetensors'}
+  monkeypatch.setattr(predictors_lib, 'load', lambda x: real(paths[x]))
+  monkeypatch.setattr(api, '_sddr', lambda: refine_lib.load('sddr.safetensors'))
+  made.save_lensblur('lens.safetensors')
+  monkeypatch.setattr(api, '_lensblur', lambda: refocus_lib.load('lens.safetensors'))
+  text = (tiny.ROOT / 'docs/api.md').read_text()
+  names = {}
+  for code in re.findall(r'```python\n(.*?)```', text, re.DOTALL):
+    exec(code, names)
+  np.testing.assert_allclose(names['again'], names['values'], atol=1e-5)
+  assert (tmp_path / 'blurred.png').exists()
+  assert 'the aperture is 7; it must be in [0, 1]' in capsys.readouterr().out
