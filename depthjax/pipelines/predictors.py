@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 from depthjax.convert import checkpoints, hub_folder, published
 from depthjax.files import hub, weights
 from depthjax.files.errors import InputError, status
@@ -14,7 +16,7 @@ from depthjax.models.predictors.predictor import Predictor
 
 
 def load(which: str | os.PathLike = catalogue.DEFAULT) -> Predictor:
-  """Loads a predictor with its variables.
+  """Loads a predictor with its variables, on the default device.
 
   Args:
     which: a name of models.predictors.catalogue; or the path of a run's folder, of a .safetensors
@@ -34,7 +36,7 @@ def load(which: str | os.PathLike = catalogue.DEFAULT) -> Predictor:
   if hub_folder.is_folder(which):
     return _published(pathlib.Path(which, hub_folder.WEIGHTS), hub_folder.model_fields(which))
   predictor, variables = weights.load_network(which, runs.FROM_CONFIG)
-  return predictor._replace(variables=variables)
+  return predictor._replace(variables=jax.device_put(variables))
 
 
 def _fetched(name: str, entry: catalogue.Entry) -> pathlib.Path:
@@ -49,4 +51,4 @@ def _fetched(name: str, entry: catalogue.Entry) -> pathlib.Path:
 def _published(file: pathlib.Path, fields: Mapping[str, Any]) -> Predictor:
   """A published checkpoint as a predictor."""
   variables = published.convert(checkpoints.read(file), fields, file)
-  return networks.describe(fields)._replace(variables=variables)
+  return networks.describe(fields)._replace(variables=jax.device_put(variables))

@@ -1,4 +1,4 @@
-"""Published checkpoints: all names are known, by the authors and by transformers; others refused."""
+"""Published checkpoints: all names of the authors and of transformers are known, others refused."""
 
 import functools
 import json
