@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.special
 from flax import linen as nn
 
 from depthjax.models import layers
@@ -132,3 +133,20 @@ def test_dropout_has_its_rate_and_a_key_for_each_example():
   np.testing.assert_allclose(result[result > 0], 1 / 0.75, rtol=1e-6)
   assert (result[0] != result[1]).any()
   np.testing.assert_array_equal(layers.dropout(keys[::-1], x, 0.25), result[::-1])
+
+
+@pytest.mark.parametrize('dtype, tolerance', [('float32', 1e-5), ('bfloat16', 0.05)])
+def test_attention_equals_softmax_of_products(dtype, tolerance):
+  rng = np.random.default_rng(0)
+  q, k, v = (rng.standard_normal((2, n, 3, 8)).astype(np.float32) for n in (5, 7, 7))
+  q *= 30  # Large logits.
+  logits = np.einsum('bnhd,bmhd->bhnm', q, k) / np.sqrt(8)
+  expected = np.einsum('bhnm,bmhd->bnhd', scipy.special.softmax(logits, -1), v)
+  arrays = [jnp.asarray(x, dtype) for x in (q, k, v)]
+  if dtype == 'bfloat16':
+    arrays[0] = arrays[0] / 30  # Else rounding changes which of two keys has all weight.
+    logits = logits / 30
+    expected = np.einsum('bnhm,bmhd->bnhd', np.swapaxes(scipy.special.softmax(logits, -1), 1, 2), v)
+  result = jax.jit(layers.attend)(*arrays)
+  assert result.dtype == dtype
+  np.testing.assert_allclose(result.astype(np.float32), expected, atol=tolerance)

@@ -1,5 +1,8 @@
-"""Bicubic upsampling with aligned corners against the dense matrix."""
+"""Interpolation against dense matrices, NumPy and OpenCV."""
 
+import functools
+
+import cv2
 import jax
 import numpy as np
 import pytest
@@ -51,3 +54,24 @@ def test_compiled_rematerialised_bfloat16_results_are_the_same():
 def test_padding_of_more_than_two_pixels_is_refused():
   with pytest.raises(ValueError, match='padding is 3; it must be 0, 1 or 2'):
     upsampling.double_bicubic(np.zeros((1, 4, 4, 1), np.float32), 3)
+
+
+@pytest.mark.parametrize('platform', ['cpu', 'accelerator'])
+@pytest.mark.parametrize('h, w, shape', [(19, 5, (37, 10)), (4, 1, (9, 3)), (6, 7, (6, 7))])
+def test_bilinear_with_aligned_corners_is_linear_between_pixels(platform, h, w, shape):
+  x = np.random.default_rng(0).standard_normal((2, h, w, 3)).astype(np.float32)
+  rows, columns = (
+    np.stack([np.interp(np.linspace(0, n - 1, m), np.arange(n), row) for row in np.eye(n)], 1)
+    for n, m in zip((h, w), shape, strict=True)
+  )
+  matrices = functools.partial(upsampling._products, matrix=upsampling._aligned)
+  function = upsampling.bilinear if platform == 'cpu' else matrices
+  result = jax.jit(function, static_argnums=1)(x, shape)
+  np.testing.assert_allclose(result, np.einsum('bhwc,ih,jw->bijc', x, rows, columns), atol=1e-5)
+
+
+@pytest.mark.parametrize('shape', [(10, 5), (3, 13), (4, 9)])
+def test_bicubic_equals_opencv(shape):
+  x = np.random.default_rng(0).standard_normal((4, 9, 3)).astype(np.float32)
+  expected = cv2.resize(x, shape[::-1], interpolation=cv2.INTER_CUBIC)
+  np.testing.assert_allclose(upsampling.bicubic(x[None], shape)[0], expected, atol=1e-5)

@@ -39,6 +39,8 @@ def network(fields: Mapping[str, Any], axis_name: str | None = None) -> nn.Modul
   name = fields.pop('network')
   if name == 'midas':
     fields['axis_name'] = axis_name
+  if name == 'depth_anything':
+    depth_anything.SIZES[fields['size']].taps[fields['version']]  # KeyError if unknown.
   return NETWORKS[name](**layers.module_fields({'dtype': 'float32', **fields}))
 
 
