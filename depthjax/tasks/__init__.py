@@ -4,14 +4,14 @@ import ml_collections
 
 from depthjax import plugins
 from depthjax.models.predictors import runs
-from depthjax.tasks import aperture, deeplens_depth, depth, lensblur, regression, sddr
+from depthjax.tasks import aperture, deeplens_depth, lensblur, monocular, regression, sddr
 from depthjax.tasks.task import Env, Task
 
 # Each task's `make`, its kind of records (data.kind), and whether it can use a frozen predictor.
 _TASKS = {
   'aperture': (aperture.make, 'scene', False),
   'deeplens_depth': (deeplens_depth.make, 'scene', False),
-  'depth': (depth.make, 'scene', False),
+  'monocular': (monocular.make, 'scene', False),
   'lensblur': (lensblur.make, 'scene', True),
   'regression': (regression.make, 'scene', True),
   'sddr': (sddr.make, 'predictions', False),

@@ -9,11 +9,13 @@ import pytest
 import safetensors.numpy
 
 from configs import deeplens_depth as depth_config
-from depthjax.convert import checkpoints, mit, naming, resnet50, sddr
+from depthjax.convert import checkpoints, mit, naming, published, resnet50, sddr
 from depthjax.files import weights
 from depthjax.models.deeplens import depthnet
+from depthjax.models.predictors import catalogue
 from depthjax.models.refinement.fusenet import FuseNet
 from depthjax.models.refinement.refiners import from_config
+from depthjax.pipelines import predictors
 from tests import refiners
 
 
@@ -113,3 +115,22 @@ def test_invalid_input_is_refused(refuse, tmp_path, monkeypatch):
   monkeypatch.setattr(checkpoints, 'read', None)
   refuse('convert resnet50 x.safetensors -o a.pth', "a.pth: ends in '.pth'; expected .safetensors")
   refuse('convert sddr gbdf.safetensors -o .', '.: is a folder; expected .pt')
+
+
+def test_depth_predictors_are_converted_for_prediction_and_training(run, refuse, monkeypatch):
+  name = catalogue.DEFAULT
+  model = {'network': 'depth_anything', 'size': 'tiny', 'version': 1, 'max_depth': 20.0}
+  entry = catalogue.CATALOGUE[name]._replace(model=model)
+  monkeypatch.setitem(catalogue.CATALOGUE, name, entry)
+  found = published.expected(model, transformers=False)
+  tensors = {x.name: np.full(x.layout, i, np.float32) for i, x in enumerate(found)}
+  safetensors.numpy.save_file(tensors, 'theirs.safetensors')
+  code, out, _ = run(f'convert {name} theirs.safetensors -o ours.safetensors')
+  assert (code, out) == (0, f'ours.safetensors: {name}, for --predictor\n')
+  predictor = predictors.load('ours.safetensors')
+  assert (predictor.network.version, predictor.network.max_depth) == (1, 20)
+  expected = published.convert(tensors, model, 'theirs')
+  jax.tree.map(np.testing.assert_array_equal, predictor.variables, expected)
+  assert weights.load_weights('ours.safetensors')[1]['task'] == 'monocular'  # As runs of that task.
+  refuse('convert midas-v21 theirs.safetensors -o b.safetensors', 'theirs.safetensors: no tensor')
+  refuse('convert midas-v22 theirs.safetensors -o b.safetensors', "'midas-v22' is not one of")

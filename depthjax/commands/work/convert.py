@@ -48,7 +48,7 @@ def _predictor(
 ) -> tuple[Any, dict[str, Any], str]:
   fields = CATALOGUE[name].model
   variables = published.convert(tensors, fields, file)
-  metadata = {'task': 'depth', 'config': {'model': dict(fields)}}
+  metadata = {'task': 'monocular', 'config': {'model': dict(fields)}}
   return variables, metadata, f'{name}, for --predictor'
 
 

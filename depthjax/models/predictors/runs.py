@@ -1,4 +1,4 @@
-"""Predictors that training runs produce, by the run's task; converted checkpoints have 'depth'."""
+"""Predictors that runs produce, by their task; converted checkpoints are as those of "monocular"."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,5 +23,5 @@ class _FromConfig(dict):
 
 # For each task: the config of a run -> the predictor, and the shapes of its variables.
 FROM_CONFIG: Mapping[str, Callable[[Mapping[str, Any]], tuple[Predictor, Any]]] = _FromConfig(
-  deeplens_depth=depthnet.from_config, depth=published.from_config
+  deeplens_depth=depthnet.from_config, monocular=published.from_config
 )

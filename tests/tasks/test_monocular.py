@@ -14,7 +14,7 @@ from depthjax.tasks.task import Env
 
 
 def _config(arg='smoke', **fields):
-  config = configuring.load('depth', arg).unlock()
+  config = configuring.load('monocular', arg).unlock()
   config.update_from_flattened_dict(fields)
   return config.lock()
 
@@ -50,7 +50,7 @@ def test_batch_statistics_of_midas_are_updated():
 
 
 def test_a_run_is_a_predictor_at_the_size_of_its_frames():
-  predictor, shapes = runs.FROM_CONFIG['depth'](_config().to_dict())
+  predictor, shapes = runs.FROM_CONFIG['monocular'](_config().to_dict())
   assert (predictor.input_size, predictor.network.size) == (70, 'tiny')
   expected = published.shapes(predictor.network, 14)
   assert jax.tree.structure(shapes) == jax.tree.structure(expected)

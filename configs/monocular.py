@@ -1,7 +1,7 @@
 """Fine-tuning of published depth predictors on scenes: disparity of one image.
 
   depthjax convert depth-anything-v2-small model.safetensors -o start.safetensors
-  depthjax train --config=configs/depth.py:small --workdir=runs/depth \
+  depthjax train --config=configs/monocular.py:small --workdir=runs/depth \
     --config.initialise.weights=start.safetensors
 
 Networks: depth_anything (sizes small, base and large), dpt and midas (one size each). Learning-rate
@@ -27,7 +27,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """Sizes `smoke`, `small`, `base` and `large`; `network` as above."""
   arg = configuring.parse_arg(arg, size='small', network='depth_anything')
   config = configuring.defaults()
-  config.task = 'depth'
+  config.task = 'monocular'
   config.model = ml_collections.ConfigDict(
     {'network': arg.network, 'remat': False, 'dtype': 'float32'}
   )

@@ -12,7 +12,7 @@ from depthjax.tasks.task import Env, Task, forward
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
-  """The task of a config with the fields of configs/depth.py.
+  """The task of a config with the fields of configs/monocular.py.
 
   Raises:
     ValueError: unknown networks or fields of one, unsupported frame size.
