@@ -1,4 +1,4 @@
-"""Predictors that runs produce, by their task; converted checkpoints are as those of "monocular"."""
+"""Predictors of training runs and of converted checkpoints, by their task."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
