@@ -5,6 +5,7 @@ python benchmarks/predictors.py [--networks small:518x686 dpt:384x384 --dtype bf
 
 import argparse
 import functools
+import importlib
 import json
 import pathlib
 import subprocess
@@ -19,16 +20,11 @@ import table
 
 from depthjax.convert import published as convert
 from depthjax.models.predictors import published
-from depthjax.models.predictors.depth_anything import SIZES
 
 _OURS, _THEIRS = 'ours', 'PyTorch'
-try:
-  if _OURS in sys.argv:  # Its memory is measured.
-    raise ImportError
-  import torch
-  import transformers
-except ImportError:
-  torch = None
+# Not where the memory of our network alone is measured.
+predictor_twins = None if _OURS in sys.argv else importlib.import_module('predictor_twins')
+torch = getattr(predictor_twins, 'torch', None)
 
 _NETWORKS = ('small:518x518', 'small:518x686', 'small:266x350', 'base:266x350', 'dpt:384x384')
 
@@ -66,7 +62,7 @@ def _compared(network: str, args: argparse.Namespace) -> table.Row:
   """Both networks with equal weights, interleaved; memory in processes of their own."""
   differences = []
   for seed in range(args.seeds):
-    model, image = _theirs(network, seed), _image(network, seed)
+    model, image = predictor_twins.build(_fields(network), seed), _image(network, seed)
     tensors = {name: x.numpy() for name, x in model.state_dict().items()}
     variables = jax.device_put(convert.convert(tensors, _fields(network), network))
     calls = {_OURS: _our_call(network, variables, image, args.dtype)}
@@ -121,47 +117,6 @@ def _their_call(model: Any, image: np.ndarray, dtype: str) -> Callable[[], Any]:
   return call
 
 
-def _theirs(network: str, seed: int) -> Any:
-  """The network of transformers with random weights whose outputs have a wide range."""
-  model = _dpt() if network.startswith('dpt') else _depth_anything(network.partition(':')[0])
-  generator = torch.Generator().manual_seed(seed)
-  with torch.no_grad():
-    for name, x in model.named_parameters():
-      noise = torch.randn(x.shape, generator=generator)
-      x.copy_(x + 0.1 * noise if x.ndim < 2 else noise * x[0].numel() ** -0.5)
-      if name in ('head.head.4.bias', 'head.conv3.bias'):
-        x.fill_(3)
-  return model.eval()
-
-
-def _depth_anything(size: str) -> Any:
-  of = SIZES[size]
-  taps = of.taps[2]
-  backbone = transformers.Dinov2Config(
-    hidden_size=of.width,
-    num_attention_heads=of.heads,
-    num_hidden_layers=taps[-1] + 1,
-    image_size=518,
-    patch_size=14,
-    out_indices=[tap + 1 for tap in taps],
-    reshape_hidden_states=False,
-  )
-  config = transformers.DepthAnythingConfig(
-    backbone_config=backbone,
-    reassemble_hidden_size=of.width,
-    neck_hidden_sizes=list(of.widths),
-    fusion_hidden_size=of.fusion,
-  )
-  return transformers.DepthAnythingForDepthEstimation(config)
-
-
-def _dpt() -> Any:
-  sizes = {'hidden_size': 1024, 'num_hidden_layers': 24, 'num_attention_heads': 16}
-  sizes |= {'intermediate_size': 4096, 'image_size': 384, 'is_hybrid': False}
-  sizes |= {'backbone_out_indices': [5, 11, 17, 23], 'neck_hidden_sizes': [256, 512, 1024, 1024]}
-  return transformers.DPTForDepthEstimation(transformers.DPTConfig(**sizes, layer_norm_eps=1e-6))
-
-
 def _measured(network: str, name: str, dtype: str) -> float:
   command = [sys.executable, __file__, '--measure', network, name, '--dtype', dtype]
   return json.loads(subprocess.check_output(command).splitlines()[-1])
@@ -175,7 +130,7 @@ def _peak(network: str, name: str, dtype: str) -> float:
     variables = jax.tree.map(lambda x: jnp.full(x.shape, 0.01), shapes)
     call = _our_call(network, variables, image, dtype)
   else:
-    call = _their_call(_theirs(network, 0), image, dtype)
+    call = _their_call(predictor_twins.build(_fields(network), 0), image, dtype)
   for _ in range(3):
     jax.block_until_ready(call())
   # Not ru_maxrss, which a process inherits from the one that starts it.

@@ -97,7 +97,7 @@ def test_all_tensors_of_the_authors_files_are_accounted_for(network, count):
 @pytest.mark.parametrize('size, count', [('small', 287), ('base', 287), ('large', 503), ('', 462)])
 def test_all_tensors_of_transformers_are_accounted_for(size, count):
   fields = {'network': 'dpt'} if not size else {**_TINY, 'size': size}
-  listed = twins.names(fields)
+  listed = twins.load().names(fields)
   found = set()
   for tensor in published.expected(fields, transformers=True):
     parts = ('query', 'key', 'value') if '.qkv.' in tensor.name else ('',)

@@ -101,7 +101,7 @@ def test_unknown_networks_are_refused(fields):
   ],
 )
 def test_outputs_equal_those_of_pytorch(fields, shape, seed):
-  tensors, twin = twins.make(fields, seed)
+  tensors, twin = twins.load().make(fields, seed)
   image = np.random.default_rng(seed).standard_normal((2, *shape, 3)).astype(np.float32)
   expected = twin(image)
   variables = convert.convert(tensors, fields, 'twin')
