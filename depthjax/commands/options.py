@@ -23,7 +23,6 @@ _DEPTH = (
 )
 _FORMATS = 'PNG, JPEG, WebP, TIFF, HEIC, AVIF'
 _PHOTO = f'Photograph, or a folder of them: {_FORMATS}.'
-PhotoFile = Annotated[pathlib.Path, Argument(help=f'Photograph: {_FORMATS}.')]
 Photo = Annotated[pathlib.Path, Argument(help=_PHOTO)]
 OptionalPhoto = Annotated[pathlib.Path | None, Argument(help=_PHOTO)]
 Depth = Annotated[pathlib.Path | None, Argument(help=f'{_DEPTH}, which is the default.')]
