@@ -34,7 +34,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   if arg.network == 'depth_anything':
     config.model.size = 'small'
     config.model.version = 2
-    config.model.max_depth = 0.0  # Metres of a metric network; 0 for disparity.
   config.steps, config.batch_size = 5000, 16
   config.optimizer.peak, config.optimizer.warmup = 5e-6, 200
   # No lens needs padding, and no network gets observed silhouettes.

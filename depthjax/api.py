@@ -7,6 +7,7 @@ be right. docs/api.md has an example of each.
 
 import contextlib
 import functools
+import operator
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
@@ -40,12 +41,12 @@ class Prediction(NamedTuple):
 
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
-  """Turns the ValueErrors of the pipelines into Errors with the same message."""
+  """Turns exceptions about wrong values and types into Errors with the same message."""
   try:
     yield
   except Error:
     raise
-  except ValueError as error:
+  except (ValueError, TypeError) as error:
     raise Error(' '.join(str(error).splitlines())) from error
 
 
@@ -115,13 +116,16 @@ def refocus(
   if method not in _METHODS:
     raise Error(f'method is {method!r}; it can be {", ".join(_METHODS)}')
   if disparity is None:
-    scene = predict_depth(image, predictor or catalogue.DEFAULT).disparity
+    which = catalogue.DEFAULT if predictor is None else predictor
+    scene = predict_depth(image, which).disparity
   elif predictor is not None:
     raise Error('disparity and predictor are both given; give one of them')
   else:
     fields = {'convention': convention, 'shape': image.shape[:2], 'name': 'disparity'}
     scene = depth_files.normalise(_map(disparity, 'disparity')[..., 0], **fields).disparity
   learned = None
+  if method == 'classical' and weights is not None:
+    raise Error('weights are given, which the classical method does not use; omit one of them')
   if method != 'classical':
     learned = _lensblur() if weights is None else refocus_lib.load(weights)
   lens = lens_lib.lens(scene, focus=focus, aperture=aperture, radius=radius, learned=learned)
@@ -157,19 +161,22 @@ def refine(
   Returns:
     float32, disparity in the units of `low`: [h w 1], the size of the photo, otherwise of `high`.
   """
+  predicts = predictor is not None
   for wrong, message in (
-    (predictor and high is not None, 'high and predictor are both given; give one of them'),
-    (predictor and photo is None, 'predictor has no input; give photo'),
-    (low is None and not predictor, 'low is missing; give low, or photo and predictor'),
+    (predicts and high is not None, 'high and predictor are both given; give one of them'),
+    (predicts and photo is None, 'predictor has no input; give photo'),
+    (low is None and not predicts, 'low is missing; give low, or photo and predictor'),
     (stages not in (1, 2), f'stages is {stages}; it must be 1 or 2'),
   ):
     if wrong:
       raise Error(message)
   image = None if photo is None else _photo(photo)
   shape = None if image is None else image.shape[:2]
-  fields: dict[str, Any] = {'input_size': input_size, 'ensemble': ensemble}
+  if input_size is not None:
+    input_size = operator.index(input_size)
+  fields: dict[str, Any] = {'input_size': input_size, 'ensemble': operator.index(ensemble)}
   predict = size = None
-  if predictor:
+  if predicts:
     loaded = predictor if isinstance(predictor, Predictor) else predictors_lib.load(predictor)
     predict, size = two_stage.of_predictor(loaded), loaded.input_size
     low = predict_depth(image, loaded).disparity if low is None else low
@@ -191,7 +198,7 @@ def _photo(values: ArrayLike) -> np.ndarray:
   photo = np.asarray(values)
   if photo.ndim != 3 or photo.shape[-1] != 3 or not photo.size:
     raise Error(f'photo has the shape {list(photo.shape)}; it must be [h w 3]')
-  if photo.dtype in (np.uint8, np.uint16):
+  if photo.dtype.kind == 'u' and photo.itemsize <= 2:  # In either byte order.
     return photo.astype(np.float32) / np.iinfo(photo.dtype).max
   if photo.dtype.kind != 'f':
     raise Error(f'photo is of type {photo.dtype}; it must be uint8, uint16 or floats in [0, 1]')

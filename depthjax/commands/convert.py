@@ -18,7 +18,8 @@ class Options(NamedTuple):
   """Convert published weights to depthjax, or depthjax weights of sddr back.
 
   resnet50 and mit are encoders for --config.initialise.weights of train; sddr is for refine; the
-  others are depth predictors, see `depthjax predictors`.
+  others are depth predictors, see `depthjax predictors`: name exactly the one that the file has,
+  since those of both versions, relative and metric, have equal names and shapes.
   """
 
   network: Annotated[Network, Argument(help='Network of which the file has the weights.')]

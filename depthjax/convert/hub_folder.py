@@ -14,9 +14,8 @@ _RIGHT = "the config.json of Depth Anything (version 1 or 2) or DPT-Large, as tr
 
 
 def is_folder(path: str | os.PathLike) -> bool:
-  """Whether this is a folder with both files."""
-  folder = pathlib.Path(path)
-  return all((folder / name).is_file() for name in (CONFIG, WEIGHTS))
+  """Whether this is a folder with such weights."""
+  return pathlib.Path(path, WEIGHTS).is_file()
 
 
 def model_fields(folder: str | os.PathLike) -> dict[str, Any]:
@@ -44,7 +43,8 @@ def _depth_anything(config: Mapping[str, Any]) -> dict[str, Any] | None:
       if found == (size.width, size.fusion, [tap + 1 for tap in taps]):
         metric = config.get('depth_estimation_type') == 'metric'
         fields = {'network': 'depth_anything', 'size': name, 'version': version}
-        return {**fields, 'max_depth': float(config['max_depth']) if metric else 0.0}
+        limit = float(config['max_depth']) if metric else 0.0
+        return {**fields, 'max_depth': limit} if limit > 0 or not metric else None
   return None
 
 

@@ -142,7 +142,7 @@ def convert(
 
   Raises InputError: missing or additional tensors, another shape, NaN or infinite values.
   """
-  tensors, right = _merged(tensors, file), f'the tensors of {describe(fields)}'
+  tensors, right = _merged(tensors, file), _describe(fields)
   theirs = any(name.startswith(('dpt.', 'backbone.')) for name in tensors)
   try:
     found = expected(fields, transformers=theirs)
@@ -180,11 +180,8 @@ def expected(fields: Mapping[str, Any], *, transformers: bool) -> list[Tensor]:
   ]
 
 
-def describe(fields: Mapping[str, Any]) -> str:
-  """A network for people: its name, version and size."""
-  parts = [fields['network'].replace('_', ' ')]
-  parts += [f'v{fields["version"]}'] if 'version' in fields else []
-  return ' '.join([*parts, fields.get('size', '')]).strip()
+def _describe(fields: Mapping[str, Any]) -> str:
+  return f'the tensors of {", ".join(f"{name} {value}" for name, value in fields.items())}'
 
 
 def _merged(tensors: dict[str, np.ndarray], file: str | os.PathLike) -> dict[str, np.ndarray]:

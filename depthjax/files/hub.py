@@ -19,7 +19,7 @@ def fetch(repository: str, revision: str, sha256: str, size: int = 0) -> pathlib
 
   Args:
     repository: such as 'Intel/dpt-large'.
-    revision: the commit; '' is the newest, or the cached one.
+    revision: the commit.
     sha256: of the file; '' is what the Hub declares, which is not pinned: the file in the cache has
       it as its name.
     size: about, in bytes; for messages. 0 is unknown.
@@ -44,7 +44,7 @@ def cached(repository: str, revision: str) -> pathlib.Path | None:
 
   Raises InputError: huggingface_hub is missing.
   """
-  found = _package(repository).try_to_load_from_cache(repository, _FILE, revision=revision or None)
+  found = _package(repository).try_to_load_from_cache(repository, _FILE, revision=revision)
   return pathlib.Path(found) if isinstance(found, str) else None
 
 
@@ -55,10 +55,10 @@ def _package(repository: str) -> Any:
 
 
 def _download(repository: str, revision: str, sha256: str, size: int) -> pathlib.Path:
-  package, revision = _package(repository), revision or 'main'
+  package = _package(repository)
   megabytes = f'{size / 1e6:.0f} MB, ' if size else ''
   page = f'{megabytes}https://huggingface.co/{repository}/tree/{revision}'
-  by_hand = f'its config.json and {_FILE} ({page}) in a folder, and --predictor=FOLDER'
+  by_hand = f'a folder, in place of the name, with its config.json and {_FILE} ({page})'
   declared = _declared(_ask(package, repository, revision, by_hand))
   right = sha256 or declared
   if declared not in ('', right):

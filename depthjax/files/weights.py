@@ -17,7 +17,7 @@ from depthjax.files.errors import InputError, is_folder, readable_file
 
 FILE_NAME = 'weights.safetensors'
 _KEY = 'depthjax'
-_RIGHT = 'a .safetensors file written by depthjax'
+_RIGHT = 'a .safetensors file written by depthjax, such as by depthjax convert'
 
 
 def file_of(path: str | os.PathLike) -> Path:

@@ -54,6 +54,6 @@ def frame(shape, long_side, multiple):
     long_side: wanted length of the longer side in pixels.
     multiple: divisor of both results.
   """
-  scale = long_side / max(shape) / multiple
-  h, w = (multiple * max(1, round(size * scale)) for size in shape)
+  # One division: exact halves are rounded to even, as in NumPy.
+  h, w = (multiple * max(1, round(n * long_side / (max(shape) * multiple))) for n in shape)
   return h, w

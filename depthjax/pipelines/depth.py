@@ -70,7 +70,9 @@ def predict_map(
 
   Raises:
     InputError: the prediction is constant, or has NaN, infinite or no valid values.
+    ValueError: an invalid input size.
   """
+  predictors.frame(predictor, photo.shape[:2], input_size)  # Its errors do not name the photograph.
   convention = 'depth' if predictor.metric else 'disparity'
   try:
     if predictor.metric:

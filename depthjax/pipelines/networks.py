@@ -55,7 +55,7 @@ class Network:
 
   def shapes(self, b: Any, h: int, w: int) -> list[tuple[Any, ...]]:
     """Shapes of the arrays for b pictures of (h, w) pixels; none if the size is not possible."""
-    if min(h, w) < 1 or h % self.multiple or w % self.multiple:
+    if b == 0 or min(h, w) < 1 or h % self.multiple or w % self.multiple:
       return []
     sizes = {'b': b, 'h': h, 'w': w, 's': h, '1': 1, '3': 3}
     keys = (text.partition('[')[2].rstrip(']').split() for text in self.inputs)

@@ -1,5 +1,6 @@
 """Depth predictors by name, from a training run, or from a file."""
 
+import logging
 import os
 import pathlib
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from depthjax.models.predictors import catalogue, runs
 from depthjax.models.predictors import published as networks
 from depthjax.models.predictors.predictor import Predictor
 
+_log = logging.getLogger(__name__)
+
 
 def load(which: str | os.PathLike = catalogue.DEFAULT) -> Predictor:
   """Loads a predictor with its variables, on the default device.
@@ -21,7 +24,7 @@ def load(which: str | os.PathLike = catalogue.DEFAULT) -> Predictor:
   Args:
     which: a name of models.predictors.catalogue; or the path of a run's folder, of a .safetensors
       file of depthjax, or of a folder as on the Hub (config.json and model.safetensors). A name
-      wins over a path.
+      wins over a path. Before its weights are downloaded, their licence is logged.
 
   Raises:
     files.errors.InputError: an unknown name, with the nearest ones; the file cannot be read or
@@ -30,7 +33,7 @@ def load(which: str | os.PathLike = catalogue.DEFAULT) -> Predictor:
   entry = catalogue.CATALOGUE.get(os.fspath(which))
   if entry is not None:
     return _published(_fetched(which, entry), entry.model)._replace(name=os.fspath(which))
-  if not status(which) and len(pathlib.Path(which).parts) == 1:
+  if not status(which) and len(pathlib.Path(which).parts) <= 1:
     wrong = 'is neither the name of a predictor nor a file'
     raise InputError(which, wrong, f'a name such as {catalogue.nearest(os.fspath(which))}')
   if hub_folder.is_folder(which):
@@ -45,6 +48,8 @@ def _fetched(name: str, entry: catalogue.Entry) -> pathlib.Path:
       f'the file of {entry.url}, converted: depthjax convert {name} FILE -o {name}.safetensors'
     )
     raise InputError(name, 'is not on the Hub', f'--predictor={name}.safetensors: {right}')
+  if hub.cached(entry.repository, entry.revision) is None:
+    _log.warning('%s: %s', name, entry.licence)
   return hub.fetch(entry.repository, entry.revision, entry.sha256, entry.size)
 
 

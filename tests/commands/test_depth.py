@@ -8,7 +8,6 @@ import pytest
 from flax import linen as nn
 from PIL import Image
 
-from depthjax.commands.work import predictors
 from depthjax.files import colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.models.predictors.predictor import Predictor
@@ -54,7 +53,7 @@ def fixture_use(monkeypatch):
   """Makes every name that of the metric predictor, with other fields."""
 
   def use(**fields):
-    monkeypatch.setattr(predictors, 'load', lambda which: _METRIC._replace(**fields))
+    monkeypatch.setattr(predictors_lib, 'load', lambda which: _METRIC._replace(**fields))
 
   return use
 
@@ -92,6 +91,11 @@ def test_metric_depth_is_written_in_metres_or_millimetres(run, use, ending):
   np.testing.assert_allclose(images.read_image('out.preview.png'), colours, atol=0.01)
   if ending == 'exr':  # Z is a distance.
     np.testing.assert_array_equal(depth_files.read_raw('out.exr', channel='Z'), found.raw)
+
+
+def test_a_map_beyond_the_millimetres_of_a_png_is_refused(refuse, use):
+  use(network=_Red(1000))
+  refuse('depth photo.png -o out.png', 'out.png: beyond 65.535 m alone; .exr')
 
 
 def test_metric_disparity_is_written_as_depth(run, use):
@@ -183,6 +187,7 @@ _SAVED = {
   'photo.png -o out.png --save-depth=a.jpg': "a.jpg: ends in '.jpg'; expected .png",
   'photos -o out --save-depth=photo.png': 'photo.png: cannot be created;',
   'photos -o out --save-depth=photos': 'photos: is one of the inputs;',
+  'photos -o out --save-depth=./out': 'out: is also the output; expected another folder',
 }
 for _line, _words in _SAVED.items():
   _BAD |= {f'{verb} {_line}': _words for verb in ('refine', 'refocus')}

@@ -110,7 +110,7 @@ def test_other_checkpoints_are_refused():
   def refuse(tensors, *parts, fields=_TINY):
     messages.refused(lambda: published.convert(tensors, fields, 'a.pth'), 'a.pth: has', *parts)
 
-  name, right = 'head.conv2.bias', '; expected the tensors of depth anything v2 tiny'
+  name, right = 'head.conv2.bias', '; expected the tensors of network depth_anything, size tiny'
   without = {key: x for key, x in _tensors().items() if key != name}
   refuse(without, f"no tensor '{name}'{right}")
   refuse({**_tensors(), 'head.extra': np.zeros(3)}, f"the additional tensor 'head.extra'{right}")
@@ -120,8 +120,10 @@ def test_other_checkpoints_are_refused():
   query = next(key for key in _tensors() if '.key.' in key)
   refuse({key: x for key, x in _tensors().items() if key != query}, f'no tensor {query!r}')
   midas, dpt = ({'network': network} for network in ('midas', 'dpt'))
-  refuse(_tensors(), 'names of another network; expected the tensors of midas', fields=midas)
-  refuse(_authors(), 'no tensor', 'the tensors of dpt', fields=dpt)
+  refuse(
+    _tensors(), 'names of another network; expected the tensors of network midas', fields=midas
+  )
+  refuse(_authors(), 'no tensor', 'the tensors of network dpt', fields=dpt)
 
 
 def test_folders_as_on_the_hub_are_loaded_by_their_config(tmp_path):

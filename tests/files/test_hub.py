@@ -82,18 +82,17 @@ def _save(tmp_path, data, name=_SHA256):
   return link
 
 
-@pytest.mark.parametrize('revision', [_REVISION, ''])
 @pytest.mark.parametrize('sha256', [_SHA256, ''])
-def test_a_file_in_the_cache_needs_no_network(tmp_path, revision, sha256):
-  assert hub.cached(_NAME, revision) is None
+def test_a_file_in_the_cache_needs_no_network(tmp_path, sha256):
+  assert hub.cached(_NAME, _REVISION) is None
   link = _save(tmp_path, _DATA)
-  assert hub.cached(_NAME, revision) == hub.fetch(_NAME, revision, sha256) == link
-  assert hub.cached(_NAME, 'f' * 40) is None and hub.cached('org/other', '') is None
+  assert hub.cached(_NAME, _REVISION) == hub.fetch(_NAME, _REVISION, sha256) == link
+  assert hub.cached(_NAME, 'f' * 40) is None and hub.cached('org/other', _REVISION) is None
   # How the cache notes that the Hub has no such file.
   note = tmp_path / 'models--org--name' / '.no_exist' / _REVISION / 'model.safetensors'
   note.parent.mkdir(parents=True)
   note.touch()
-  assert hub.cached(_NAME, revision) is None
+  assert hub.cached(_NAME, _REVISION) is None
 
 
 @pytest.mark.parametrize('sha256', [_SHA256, ''])
@@ -124,7 +123,11 @@ def test_the_pinned_hash_counts_and_not_that_of_the_hub(tmp_path, server, cache)
 def test_without_a_network_the_message_says_what_to_bring(monkeypatch, cache, cause):
   monkeypatch.setenv('DEPTHJAX_OFFLINE', str(int(cause.startswith('DEPTHJAX'))))
   monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', cause.startswith('HF'))
-  words = f'{_NAME}: is not in the cache and there is no network (', cause, '--predictor=FOLDER'
+  words = (
+    f'{_NAME}: is not in the cache and there is no network (',
+    cause,
+    'a folder, in place of the name',
+  )
   right = (
     f'config.json and model.safetensors (99 MB, https://huggingface.co/{_NAME}/tree/{_REVISION})'
   )
@@ -137,7 +140,7 @@ def test_without_a_network_the_message_says_what_to_bring(monkeypatch, cache, ca
 @pytest.mark.parametrize('bodies', [[], [_CUT], [_CHANGED, _CHANGED], [_CUT, _CHANGED]])
 def test_a_failed_download_is_tried_again(server, cache, sha256, bodies):
   server.bodies = list(bodies)
-  path = hub.fetch(_NAME, '', sha256)
+  path = hub.fetch(_NAME, _REVISION, sha256)
   assert path.read_bytes() == _DATA and path == hub.cached(_NAME, _REVISION)
   assert server.count == len(bodies) + 1
   assert [x for x in cache() if '/blobs/' in x] == [f'models--org--name/blobs/{_SHA256}']
@@ -145,11 +148,13 @@ def test_a_failed_download_is_tried_again(server, cache, sha256, bodies):
 
 def test_a_download_that_always_fails_leaves_nothing(monkeypatch, server, cache):
   server.bodies = [_CHANGED] * 9
-  words = f'{_NAME}: cannot be downloaded in 3 tries (its SHA-256 is not', 'tree/main) in a folder'
-  messages.refused(lambda: hub.fetch(_NAME, '', _SHA256), *words)
-  assert server.count == 3 and hub.cached(_NAME, '') is None
+  words = f'{_NAME}: cannot be downloaded in 3 tries (its SHA-256 is not', f'tree/{_REVISION})'
+  messages.refused(lambda: hub.fetch(_NAME, _REVISION, _SHA256), *words)
+  assert server.count == 3 and hub.cached(_NAME, _REVISION) is None
   assert not [x for x in cache() if '/blobs/' in x or '/snapshots/' in x]
   status = 'org/other: cannot be downloaded (HTTP status 404)'
-  messages.refused(lambda: hub.fetch('org/other', '', ''), status, 'config.json')
+  messages.refused(lambda: hub.fetch('org/other', _REVISION, ''), status, 'config.json')
   monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
-  messages.refused(lambda: hub.cached(_NAME, ''), 'huggingface_hub', "install 'depthjax[hub]'")
+  messages.refused(
+    lambda: hub.cached(_NAME, _REVISION), 'huggingface_hub', "install 'depthjax[hub]'"
+  )

@@ -48,9 +48,20 @@ def _predictor():
 def test_one_side_of_the_input_has_the_input_size_and_all_are_multiples(
   shape, size, rule, expected
 ):
-  predictor = Predictor('stub', None, 16, input_rule=rule, multiple=8)
-  assert predictors.frame(predictor, shape, size) == expected
-  assert predictors.frame(predictor._replace(input_size=size), shape) == expected
+  predictor = Predictor('stub', None, size, input_rule=rule, multiple=8)
+  assert predictors.frame(predictor, shape) == expected
+  if rule != 'short':
+    assert predictors.frame(predictor._replace(input_size=16), shape, size) == expected
+
+
+def test_input_sizes_are_limited_by_the_long_side_and_positive_integers():
+  predictor = Predictor('stub', None, 518, input_rule='short', multiple=14)
+  assert predictors.frame(predictor, (480, 720)) == (518, 784)  # 55.5 patches.
+  assert predictors.frame(predictor, (300, 400), 1036) == (1036, 1386)
+  assert predictors.frame(predictor, (300, 1200), 1036) == (518, 2072)
+  for size in (0, -5, 1.5, 'a'):
+    with pytest.raises(ValueError, match=f'the input size is {size!r}; it must be a positive'):
+      predictors.frame(predictor, (300, 400), size)
 
 
 @pytest.mark.parametrize('shape', [(21, 33), (32, 32), (1, 50)])

@@ -51,7 +51,7 @@ def _map(path, values):
   elif path.suffix == '.npy':
     np.save(path, values)
   elif path.suffix == '.exr':
-    exr.write_exr(path, path, values)
+    exr.write_exr(path, path, values, 'Y')
   else:
     path.write_bytes(depth_formats.encode_pfm(values))
   return path

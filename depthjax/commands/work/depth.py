@@ -4,10 +4,11 @@ import functools
 import pathlib
 
 from depthjax.commands.depth import Options
-from depthjax.commands.work import depth_maps, folders, predictors
+from depthjax.commands.work import depth_maps, folders
 from depthjax.files import images
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
+from depthjax.pipelines import predictors
 
 
 def run(options: Options) -> None:

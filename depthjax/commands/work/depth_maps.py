@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from depthjax.commands import options as options_lib
-from depthjax.commands.work import folders, predictors
+from depthjax.commands.work import folders
 from depthjax.files import atomic, colormaps, depth_values, errors, images
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.models.predictors import predictor as predictor_lib
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
+from depthjax.pipelines import predictors
 
 # Metres in the largest value of a 16-bit PNG of millimetres.
 _FARTHEST = 65.535
@@ -47,6 +48,9 @@ def write_predicted(
     text += ' m'
     if output.suffix.lower() == '.png':
       beyond = values > _FARTHEST
+      if beyond.all():
+        wrong = f'would hold depth beyond {_FARTHEST} m alone, which 16 bits of millimetres cannot'
+        raise InputError(output, wrong, 'a name ending in .npy, .pfm, .exr or .tif')
       values = np.clip(values / _FARTHEST, 0, 1)
       text += ', stored in mm'
       if beyond.any():
@@ -65,6 +69,8 @@ def load(options: tuple) -> Predictor | None:
   if options.predictor is None:
     return None
   if options.save_depth is not None and errors.is_folder(options.photo):
+    if options.save_depth.resolve() == options.output.resolve():
+      raise InputError(options.save_depth, 'is also the output', 'another folder')
     folders.create(options.save_depth, (options.photo,))
   return predictors.load(options.predictor)
 

@@ -1,9 +1,5 @@
-"""`depthjax predictors`: the catalogue as a table; and loading, for the other commands."""
+"""`depthjax predictors`: the catalogue as a table."""
 
-import os
-from typing import Any
-
-from depthjax.commands import runner
 from depthjax.commands.predictors import Options
 from depthjax.commands.work import tables
 from depthjax.files import hub
@@ -32,19 +28,6 @@ def run(options: Options) -> None:
   ]
   tables.show(_HEAD.split(', '), rows)
   print(f'{DEFAULT} is the default; code and weights: their licences')
-
-
-def load(which: str | os.PathLike) -> Any:
-  """Loads a predictor as `pipelines.predictors.load`, whose arguments, result and errors it has.
-
-  Before a named one is downloaded, its licence is printed.
-  """
-  entry = CATALOGUE.get(os.fspath(which))
-  if entry and entry.repository and _cached(entry) is False:
-    use = 'commercial use allowed' if entry.commercial else 'no commercial use'
-    print(f'{which}: weights {entry.weights}, {use}; code {entry.code}')
-  # By name, because it imports jax, which the list does not need.
-  return runner.load('pipelines.predictors:load')(which)
 
 
 def _cached(entry: Entry) -> bool | None:

@@ -13,13 +13,14 @@ from rich.console import Console
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 from depthjax.commands.score import Options
-from depthjax.commands.work import predictors, tables
+from depthjax.commands.work import tables
 from depthjax.configuring import ConfigError
 from depthjax.data.records import evaluation as records_lib
 from depthjax.files import atomic
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.pipelines import depth as depth_lib
+from depthjax.pipelines import predictors
 from depthjax.pipelines.refocus import refocus as refocus_lib
 from depthjax.scoring import photographs
 from depthjax.train.errors import NotFinite

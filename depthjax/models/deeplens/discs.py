@@ -140,7 +140,8 @@ def least_defocus(defocus: jax.Array, radius: float) -> jax.Array:
 def _extreme(defocus: jax.Array, reach: int, reduce: Callable, initial: float) -> jax.Array:
   result = jax.lax.stop_gradient(jnp.abs(defocus))
   for window in ((1, 2 * reach + 1, 1, 1), (1, 1, 2 * reach + 1, 1)):
-    result = jax.lax.reduce_window(result, initial, reduce, window, (1, 1, 1, 1), 'SAME')
+    start = jnp.asarray(initial, result.dtype)
+    result = jax.lax.reduce_window(result, start, reduce, window, (1, 1, 1, 1), 'SAME')
   return result
 
 

@@ -28,6 +28,12 @@ class Entry(NamedTuple):
     return 4 * self.parameters
 
   @property
+  def licence(self) -> str:
+    """The licences in words."""
+    use = 'commercial use allowed' if self.commercial else 'no commercial use'
+    return f'weights {self.weights}, {use}; code {self.code}'
+
+  @property
   def metric(self) -> bool:
     """Whether it predicts metres, not relative disparity."""
     return bool(self.model.get('max_depth'))
@@ -57,10 +63,7 @@ _PINNED = {
     '7997c812d8964a741eec21e6816ec2db1e442b5109ea2e7db26dcb03c9060ef0',
   ),
   'depth-anything-base': ('2d2165a5fb37889a85b8e48705e79852c2a4a0ad', ''),
-  'depth-anything-large': (
-    '27ccb0920352c0c37b3a96441873c8d37bd52fb6',
-    '',
-  ),
+  'depth-anything-large': ('27ccb0920352c0c37b3a96441873c8d37bd52fb6', ''),
   'depth-anything-v2-metric-indoor-small': (
     '8078d68a9c75a972131914f6afd0c1723be0da7f',
     'e990eb82fbf11b05b7813261196a2b841bdcf5a05f64396724a8987fa90504a3',

@@ -3,6 +3,7 @@
 Shapes: b batch, h w rows and columns of the photograph.
 """
 
+import numbers
 from typing import Any, NamedTuple
 
 import jax
@@ -45,13 +46,18 @@ def frame(
   """The network's input size (h, w) for a photograph of size `shape`, (h, w).
 
   `input_size` replaces the input size in training, px. Under the rule 'short' the long side is at
-  most 4 times as long: of a photograph that is more elongated, the short side is smaller.
+  most 4 times that in training: of a photograph that is more elongated, the short side is smaller.
+
+  Raises:
+    ValueError: the input size is not a positive integer.
   """
-  size = input_size or predictor.input_size
+  size = predictor.input_size if input_size is None else input_size
+  if not isinstance(size, numbers.Integral) or size < 1:
+    raise ValueError(f'the input size is {size!r}; it must be a positive integer')
   if predictor.input_rule == 'square':
     shape = (size, size)
   elif predictor.input_rule == 'short':
-    size *= min(max(shape) / min(shape), _LONGEST)
+    size = min(size * max(shape) / min(shape), _LONGEST * predictor.input_size)
   return resize.frame(shape, size, predictor.multiple)
 
 

@@ -1,5 +1,6 @@
 """The initialisation of the lens blur: convolutions whose outputs are discs and half discs."""
 
+import jax
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -119,3 +120,12 @@ def test_upsampler_weights_go_from_the_sharp_to_the_enlarged_image(widths):
   # Only the enlarged image is corrected where everything nearby is blurred by 4 px or more.
   np.testing.assert_allclose(factors[0, 4, -1], np.eye(weights.shape[-1])[0], atol=1e-5)
   np.testing.assert_allclose(factors[0, 4, 2], np.full(weights.shape[-1], factors[0, 4, 2, 0]))
+
+
+@pytest.mark.parametrize('x64', [False, True])
+def test_the_least_defocus_is_that_of_a_square_window(x64):
+  defocus = np.random.default_rng(0).standard_normal((7, 9))
+  expected = scipy.ndimage.minimum_filter(abs(defocus), 5, mode='constant', cval=np.inf)
+  with jax.enable_x64(x64):
+    result = discs.least_defocus(np.float32(defocus)[None, ..., None], 1.5)
+  np.testing.assert_allclose(result[0, ..., 0], expected, rtol=1e-6)
