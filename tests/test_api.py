@@ -108,7 +108,7 @@ def test_functions_do_what_the_commands_do(run):
     (lambda: api.predict_depth(_PHOTO, 'no/file'), 'no/file: '),
     (
       lambda: api.predict_depth(_PHOTO, _ramp(), input_size=0),
-      'the photograph: the input size is 0',
+      'the input size is 0; it must be',
     ),
     (lambda: api.predict_depth(_PHOTO, ''), ': is neither the name of a predictor nor a file'),
     (lambda: api.refocus(_PHOTO, _DISPARITY, aperture='1'), "'<=' not supported between"),
