@@ -1,13 +1,11 @@
 """Options of `depthjax export`: writes a network with its weights as a program for JAX."""
 
 import pathlib
-import re
 from typing import Annotated, NamedTuple
 
 from typer import Argument, Option
 
 from depthjax.commands import options, runner
-from depthjax.configuring import ConfigError
 
 
 class Options(NamedTuple):
@@ -24,10 +22,8 @@ class Options(NamedTuple):
 
   def shape(self) -> tuple[int, int]:
     """Height and width; a ConfigError if the option is invalid."""
-    found = re.fullmatch(r'(\d{1,5})x(\d{1,5})', self.size)
-    if not found:
-      raise ConfigError(f'--size is {self.size!r}; it must be HEIGHTxWIDTH, such as 518x686')
-    return int(found[1]), int(found[2])
+    right = 'HEIGHTxWIDTH, such as 518x686'
+    return options.numbers('--size', self.size.replace('x', ','), 2, right)
 
 
 command = runner.command('export', Options, Options.shape)

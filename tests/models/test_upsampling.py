@@ -64,7 +64,7 @@ def test_bilinear_with_aligned_corners_is_linear_between_pixels(platform, h, w, 
     np.stack([np.interp(np.linspace(0, n - 1, m), np.arange(n), row) for row in np.eye(n)], 1)
     for n, m in zip((h, w), shape, strict=True)
   )
-  matrices = functools.partial(upsampling._products, matrix=upsampling._aligned)
+  matrices = functools.partial(upsampling._products, taps=upsampling._aligned)
   function = upsampling.bilinear if platform == 'cpu' else matrices
   result = jax.jit(function, static_argnums=1)(x, shape)
   np.testing.assert_allclose(result, np.einsum('bhwc,ih,jw->bijc', x, rows, columns), atol=1e-5)
