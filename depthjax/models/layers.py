@@ -233,12 +233,11 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
 
   The softmax is computed in float32.
   """
-  # cuDNN's fused kernel has no float32; the name `cudnn` fails where there is no such GPU.
-  fused = jax.default_backend() == 'gpu' and q.dtype in (jnp.bfloat16, jnp.float16)
-  plain = functools.partial(
-    jax.nn.dot_product_attention, implementation='cudnn' if fused else 'xla'
-  )
-  return jax.lax.platform_dependent(q, k, v, cpu=_attend_by_head, default=plain)
+  plain, branches = jax.nn.dot_product_attention, {'cpu': _attend_by_head}
+  # cuDNN's fused kernel has no float32, and cannot be traced without such a GPU.
+  if jax.default_backend() == 'gpu' and q.dtype in (jnp.bfloat16, jnp.float16):
+    branches['cuda'] = functools.partial(plain, implementation='cudnn')
+  return jax.lax.platform_dependent(q, k, v, default=plain, **branches)
 
 
 def _attend_by_head(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
