@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from depthjax.commands.work import predictors
 from depthjax.files import colormaps, images
 from depthjax.files import depth as depth_files
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import maps
+from depthjax.pipelines import maps, predictors
 from depthjax.pipelines.refine import refine, resolutions, two_stage
 from depthjax.pipelines.refine.two_stage import Settings
 from tests import portraits, refiners
