@@ -35,9 +35,8 @@ class Refinement(NamedTuple):
 def mbe(prediction, target, masks, valid=None, *, side=5):
   """Mask boundary error [b]: RMSE in a band along the border of each mask, mean over the masks.
 
-  The prediction, disparity of any range, is aligned to the target by one scale and shift over all
-  valid pixels. The error is in the unit of the target. Masks whose band has no valid pixel are
-  ignored.
+  The prediction is aligned to the target by one scale and shift over all valid pixels. The error is
+  in the unit of the target. Masks whose band has no valid pixel are ignored.
 
   Args:
     masks: one or several for each example [b h w n].
@@ -125,10 +124,7 @@ def recall(prediction, mask):
 
 
 def change(initial, refined, mask):
-  """Mean absolute change [b] beyond 16 pixels from the border of a mask, in the unit of the maps.
-
-  An example without such a pixel has weight 0.
-  """
+  """Mean absolute change [b] more than 16 pixels from the border of a mask."""
   far = 1 - image.edge_band((mask > 0.5) * 1.0, radius=FAR)
   return image.mae(jnp.where(far > 0, refined, 0), jnp.where(far > 0, initial, 0), far)
 
