@@ -96,7 +96,7 @@ def test_recall_by_hand():
   cases = [(_LEFT, 1), (1 - _LEFT, 0), (half, 0.5), (step(1.15), some)]
   for prediction, expected in (*cases, (np.where(_LEFT, 1, np.nan), np.nan)):
     np.testing.assert_allclose(_recall(prediction, _LEFT).value, expected, rtol=1e-6)
-  assert list(_recall(_LEFT, 0 * _LEFT).weight) == [0, 0]
+  assert list(_recall(_LEFT, _LEFT * np.float32([1, 0]).reshape(2, 1, 1, 1)).weight) == [1, 0]
 
 
 def test_change_ignores_the_border():
