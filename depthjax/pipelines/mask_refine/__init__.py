@@ -1,0 +1,1 @@
+"""Refinement of depth maps by masks, at any size."""

@@ -1,0 +1,61 @@
+"""Refinement by a mask without training: each side is filled from pixels well inside it.
+
+Predicted depth is blurred or misplaced along the border of an object. The width of that band grows
+with the photograph, since predictors run at a fixed input size. Its values are discarded.
+"""
+
+import cv2
+import numpy as np
+
+from depthjax.files import depth
+from depthjax.pipelines.mask_refine import masks
+from depthjax.pipelines.mask_refine.masks import Layers
+
+# Width of the discarded band on each side, in fractions of the long side. On six real predictions
+# the recall of the border is .73 at .004, .897 at .013 and at most .904, at .02. On seven measured
+# scenes of reduced resolution the RMSE at the border is .082 unrefined, .047 at .008 (the least),
+# .062 at .013 and .072 at .02.
+DISTANCE = 0.013
+
+
+def refine(
+  disparity: np.ndarray, mask: np.ndarray, *, distance: float = DISTANCE, soft: bool = False
+) -> np.ndarray:
+  """The map [h w 1] with its edge at the border of the mask: `layers`, then `masks.composite`."""
+  return masks.composite(layers(disparity, mask, distance=distance), mask, soft=soft)
+
+
+def layers(disparity: np.ndarray, mask: np.ndarray, *, distance: float = DISTANCE) -> Layers:
+  """Both sides of the mask, each continued from its pixels farther than a distance from the other.
+
+  Every pixel takes the value of the nearest such pixel, so these do not change. A side that has
+  none is continued from its innermost pixels. Thin parts and small holes also take the value of the
+  nearest larger part of their side, since predictors tend to miss them.
+
+  Args:
+    disparity: or depth, of any range and unit, float32 [h w 1].
+    mask: as from `masks.checked`, of the same size.
+    distance: in fractions of the long side.
+
+  Raises:
+    ValueError: different sizes, NaN or infinite values, a distance outside [0, 1).
+  """
+  if mask.shape != disparity.shape or mask.shape[2:] != (1,):
+    shapes = f'{list(disparity.shape)} and {list(mask.shape)}'
+    raise ValueError(f'map and mask are {shapes}; they must be [h w 1] of one size')
+  if not np.isfinite(disparity).all():
+    raise ValueError('the depth map has NaN or infinite values; fill them first')
+  if not 0 <= distance < 1:
+    raise ValueError(f'the distance is {distance:g} of the long side; it must be in [0, 1)')
+  inside = mask[..., 0] > 0.5
+  pixels = distance * max(inside.shape)
+  return Layers(*(_continued(disparity, side, pixels) for side in (inside, ~inside)))
+
+
+def _continued(disparity: np.ndarray, side: np.ndarray, distance: float) -> np.ndarray:
+  """The map [h w 1] continued from pixels of a side, bool [h w]; the distance is in pixels."""
+  away = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+  kept = away > distance
+  if not kept.any():
+    kept = away == away.max()
+  return depth.fill(disparity[..., 0], kept)[..., None]
