@@ -54,13 +54,8 @@ def _unmatched(rng, disparity, span, scale):
   return near & (noise.smooth(rng, disparity.shape, 16) > rng.uniform(1.0, 2.0))
 
 
-def displaced(
-  rng: np.random.Generator, disparity: np.ndarray, amount: float, *, cells: int = 12
-) -> np.ndarray:
-  """A map [h w] warped by a smooth displacement with a std of `amount` px.
-
-  `cells` is the number of cells of the displacement along each axis.
-  """
+def displaced(rng: np.random.Generator, disparity: np.ndarray, amount: float, cells: int = 12):
+  """The map [h w] warped by smooth noise of `cells` cells along each axis, std `amount` px."""
   h, w = disparity.shape
   x, y = (noise.smooth(rng, (h, w), cells) * np.float32(amount) for _ in range(2))
   x += np.arange(w, dtype=np.float32)
