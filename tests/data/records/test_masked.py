@@ -10,7 +10,9 @@ from depthjax import configuring
 from depthjax.data import pipeline, splits
 from depthjax.data.scenes import truths, two_layers
 from depthjax.ops import colour, layers
+from depthjax.prepare import writing
 from tests.data import made
+from tests.prepare import made as datasets
 
 SIDE, PAD = 64, 4
 EXACT = {'predictions.noise': 0.0, 'predictions.low': 1.0, 'predictions.high': 1.0}
@@ -98,6 +100,7 @@ def test_without_errors_the_predictor_sees_the_true_map(hard):
 )
 def test_each_error_changes_only_the_map_or_the_mask(name):
   options = {**EXACT, **OFF, 'masked.background': 0.0, 'masked.hard': 1.0, 'batch_size': 12}
+  options['masked.thin'] = (20.0, 30.0)  # 4 to 6 px at 64 px.
   without, one = batches(**options)[0], batches(**{**options, name: 1.0})[0]
   kept = {'masked.jittered': ('seen', 'matte', 'target', 'rest')}.get(name, ('mask', 'matte'))
   for key in kept:
@@ -132,11 +135,12 @@ def test_masks_of_the_background_are_farther_at_their_border(background):
 
 def test_records_are_functions_of_seed_and_index():
   ds = batches(batch_size=2, seed=3)
+  copy = pickle.loads(pickle.dumps(ds))
   want = [ds[k] for k in range(4)]
   example = splits.example(fields())
   for name, x in want[0].items():
     assert x.shape[1:] == example[name].shape and x.dtype == example[name].dtype
-  made.assert_same(pickle.loads(pickle.dumps(ds))[3], want[3])
+  made.assert_same(copy[3], want[3])
   assert (batches(batch_size=2, seed=4)[0]['image'] != want[0]['image']).any()
   with contextlib.closing(pipeline.stream(ds, workers=2)) as stream:
     for x in want:
@@ -170,6 +174,17 @@ def test_pairs_of_photos_have_the_layers_of_both(root):
     assert least > 0.1 if nearer else least < 0
     for name in ('target_valid', 'rest_valid'):
       assert 0 < (record[name] == 0).mean() < 0.2
+
+
+def test_pairs_of_a_prepared_dataset_are_evaluated_in_order(tmp_path):
+  writing.prepare('nyuv2', datasets.MAKERS['nyuv2'](tmp_path / 'raw'), tmp_path)
+  changes = fields(depth_source=f'tfds:{tmp_path}/nyuv2=1,drawn=1')
+  one, two = (
+    splits.batches(changes, 'test', seed=seed, batch_size=2, count=count)
+    for seed, count in ((0, 4), (1, 8))
+  )
+  made.assert_same(one[1], two[1])
+  assert one[0]['image'].shape == (2, SIDE, SIDE, 3)
 
 
 def test_photos_without_disparity_are_refused(tmp_path):
