@@ -4,6 +4,7 @@ import dataclasses
 
 import ml_collections
 
+from depthjax.data.records.masked_config import MaskedConfig
 from depthjax.data.records.prediction_config import PredictionConfig
 from depthjax.data.scenes.config import SceneConfig
 
@@ -76,7 +77,7 @@ def scenes() -> ml_collections.ConfigDict:
   are given with weights: 'builtin=0.3,/my/photos=0.7'; 'drawn' in `scene_source` draws scenes.
   """
   sources = {
-    'kind': 'scene',  # Of records: 'scene' or 'predictions', the table in data/splits.py.
+    'kind': 'scene',  # Of records: 'scene', 'predictions' or 'masked', the table in data/splits.py.
     'scene_source': '',  # '' draws scenes; or a folder of `depthjax prepare scenes`.
     'photo_source': 'builtin',
     'foreground_source': '',
@@ -90,6 +91,14 @@ def predictions() -> ml_collections.ConfigDict:
   `data` then has the field `depth_source` too: '' simulates predictions of drawn scenes.
   """
   return ml_collections.ConfigDict(dataclasses.asdict(PredictionConfig()))
+
+
+def masked() -> ml_collections.ConfigDict:
+  """The table `data.masked`: the fields of MaskedConfig.
+
+  `data` then has `depth_source` and the table `data.predictions` too: '' draws scenes.
+  """
+  return ml_collections.ConfigDict(dataclasses.asdict(MaskedConfig()))
 
 
 def lens() -> ml_collections.ConfigDict:

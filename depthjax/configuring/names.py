@@ -23,7 +23,8 @@ def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> Non
   table, scenes = config.to_dict(), fields.scenes().to_dict()
   task, kind = table.get('task', ''), table.get('data', {}).get('kind', 'scene')
   predictions = {'depth_source': '', 'predictions': fields.predictions().to_dict()}
-  kinds = {'scene': scenes, 'predictions': scenes | predictions}
+  masked = {**predictions, 'masked': fields.masked().to_dict()}
+  kinds = {'scene': scenes, 'predictions': scenes | predictions, 'masked': scenes | masked}
   known = base(task) | {'data': kinds.get(kind)}  # None where a table may have any fields.
   if task not in files.packaged():
     known |= dict.fromkeys(('model', 'loss', 'render'))

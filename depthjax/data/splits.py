@@ -12,9 +12,9 @@ import numpy as np
 
 from depthjax import plugins
 from depthjax.data import pipeline
-from depthjax.data.records import predictions, scene
+from depthjax.data.records import masked, predictions, scene
 
-_KINDS = {'predictions': predictions, 'scene': scene}
+_KINDS = {'masked': masked, 'predictions': predictions, 'scene': scene}
 # Evaluation sets are the same for all runs: their seeds don't depend on the run's seed.
 _SEEDS = {'val': 2_000_003, 'test': 3_000_017}
 

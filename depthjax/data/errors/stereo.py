@@ -24,7 +24,7 @@ def matched(rng: np.random.Generator, disparity: np.ndarray) -> tuple[np.ndarray
   baseline = rng.uniform(0.005, 0.025) * w / max(span, 1e-6)
   valid = visible(disparity, baseline, rng.random() < 0.5)
   valid &= ~_unmatched(rng, disparity, span, scale)
-  out = _displaced(rng, disparity, rng.uniform(0.5, 2.0) * scale)
+  out = displaced(rng, disparity, rng.uniform(0.5, 2.0) * scale)
   out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, 1.5) * max(scale, 0.5))
   grain = cv2.GaussianBlur(rng.standard_normal((h, w), np.float32), (0, 0), max(0.7, scale))
   out += grain * (rng.uniform(0.0, 0.01) * span)
@@ -54,10 +54,10 @@ def _unmatched(rng, disparity, span, scale):
   return near & (noise.smooth(rng, disparity.shape, 16) > rng.uniform(1.0, 2.0))
 
 
-def _displaced(rng, disparity, amount):
-  """The map warped by a smooth displacement with a std of `amount` px."""
+def displaced(rng: np.random.Generator, disparity: np.ndarray, amount: float, cells: int = 12):
+  """The map [h w] warped by smooth noise of `cells` cells along each axis, std `amount` px."""
   h, w = disparity.shape
-  x, y = (noise.smooth(rng, (h, w), 12) * np.float32(amount) for _ in range(2))
+  x, y = (noise.smooth(rng, (h, w), cells) * np.float32(amount) for _ in range(2))
   x += np.arange(w, dtype=np.float32)
   y += np.arange(h, dtype=np.float32)[:, None]
   return cv2.remap(disparity, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
