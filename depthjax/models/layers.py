@@ -214,6 +214,14 @@ def _double(x: jax.Array) -> jax.Array:
   return x
 
 
+def interleave(first: jax.Array, second: jax.Array) -> jax.Array:
+  """Two batches as one, their examples alternating: [b ...] twice -> [2b ...].
+
+  Concatenating them would move examples between devices if the batch is sharded.
+  """
+  return jnp.stack([first, second], axis=1).reshape(2 * first.shape[0], *first.shape[1:])
+
+
 def dropout(keys: jax.Array, x: jax.Array, rate: float) -> jax.Array:
   """Sets a fraction `rate` of each example's values to zero: keys [b], x [b h w c].
 

@@ -4,6 +4,7 @@ Four stages, each an overlapping patch embedding and blocks of attention with do
 values. Shapes: b batch, h w rows and columns, n positions, c channels.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,9 @@ SIZES = {
   'b5': ((64, 128, 320, 512), (3, 6, 40, 3)),
 }
 STRIDES = (4, 2, 2, 2)
-_HEADS = (1, 2, 5, 8)
-_REDUCTIONS = (8, 4, 2, 1)
+# Widths of the stages' feed-forward branches relative to their inputs. With those of PVTv2 (Wang et
+# al., CVMJ 2022; B0 to B4) the networks are otherwise the same.
+RATIOS = {'mit': (4, 4, 4, 4), 'pvtv2': (8, 8, 4, 4)}
 _linear = nn.initializers.truncated_normal(0.02)
 _conv = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 # Epsilons of the norms after convolutions and of the others, as in the published networks.
@@ -43,22 +45,65 @@ class MixTransformer(nn.Module):
   widths: Sequence[int] = SIZES['b0'][0]
   depths: Sequence[int] = SIZES['b0'][1]
   drop: float = 0.1
+  ratios: Sequence[int] = RATIOS['mit']  # Of the feed-forward branches' widths.
+  heads: Sequence[int] = (1, 2, 5, 8)
+  reductions: Sequence[int] = (8, 4, 2, 1)  # Of the rows and columns of keys and values.
+  remat: bool = False  # Recomputes each block in the backward pass.
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, keys: jax.Array | None = None) -> list[jax.Array]:
-    """`keys` [b] are the examples' typed keys; with None no branch is dropped."""
-    rates, number, features = np.linspace(0, self.drop, sum(self.depths)), 0, []
-    for i, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
-      embedding = PatchEmbedding(width, 7 if i == 0 else 3, STRIDES[i], dtype=self.dtype)
-      x = embedding.copy(name=f'patch_embed{i + 1}')(x)
-      for j in range(depth):
-        block = Block(_HEADS[i], _REDUCTIONS[i], float(rates[number]), dtype=self.dtype)
-        x = block.copy(name=f'block{i + 1}_{j}')(x, _fold(keys, number))
-        number += 1
-      x = layers.layer_norm(_EPSILON, self.dtype, f'norm{i + 1}')(x)
+  def __call__(
+    self, x: jax.Array, keys: jax.Array | None = None, second: jax.Array | None = None
+  ) -> list[jax.Array]:
+    """The features.
+
+    Args:
+      x: the map.
+      keys: the examples' typed keys [b]; with None no branch is dropped.
+      second: another map [b h w c'], with a first stage of its own, which has the same rates. Its
+        tokens are added to those of `x` before the norm.
+    """
+    rates = np.linspace(0, self.drop, sum(self.depths)).tolist()
+    features, first = [], 0
+    sizes = zip(self.widths, self.depths, self.ratios, self.heads, self.reductions, strict=True)
+    for i, size in enumerate(sizes):
+      drops = tuple(rates[first : first + size[1]])
+      stage = functools.partial(Stage, i, *size, drops, first, self.remat, self.dtype)
+      own = stage()
+      nn.share_scope(self, own)  # The names of its variables are those of the published weights.
+      y = own(x, keys)
+      if i == 0 and second is not None:
+        y = y + stage(name='second')(second, _fold(keys, len(rates)))
+      x = layers.layer_norm(_EPSILON, self.dtype, f'norm{i + 1}')(y)
       features.append(x)
+      first += size[1]
     return features
+
+
+class Stage(nn.Module):
+  """A stage without its norm: patch embedding and blocks, [b h w c] -> [b h/s w/s width]."""
+
+  index: int  # From 0; gives the stride and the names.
+  width: int
+  depth: int
+  ratio: int
+  heads: int
+  reduction: int
+  drops: Sequence[float]  # The blocks' probabilities to be dropped.
+  first: int = 0  # The first block's number, for the keys.
+  remat: bool = False
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, keys: jax.Array | None = None) -> jax.Array:
+    kernel, name = (3 if self.index else 7), f'patch_embed{self.index + 1}'
+    x = PatchEmbedding(self.width, kernel, STRIDES[self.index], dtype=self.dtype, name=name)(x)
+    block = nn.remat(Block) if self.remat else Block
+    for j in range(self.depth):
+      fields = self.heads, self.reduction, self.drops[j], self.ratio, self.dtype
+      name = f'block{self.index + 1}_{j}'
+      x = block(*fields, name=name)(x, _fold(keys, self.first + j))
+    return x
 
 
 class PatchEmbedding(nn.Module):
@@ -83,6 +128,7 @@ class Block(nn.Module):
   heads: int
   reduction: int
   drop: float
+  ratio: int = 4
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
@@ -90,7 +136,7 @@ class Block(nn.Module):
     attention = Attention(self.heads, self.reduction, dtype=self.dtype, name='attn')
     y = attention(layers.layer_norm(_EPSILON, self.dtype, 'norm1')(x))
     x = x + self._drop_branch(y, _fold(keys, 0))
-    y = MixFeedForward(dtype=self.dtype, name='mlp')(
+    y = MixFeedForward(self.ratio, dtype=self.dtype, name='mlp')(
       layers.layer_norm(_EPSILON, self.dtype, 'norm2')(x)
     )
     return x + self._drop_branch(y, _fold(keys, 1))

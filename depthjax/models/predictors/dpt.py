@@ -96,17 +96,20 @@ class Decoder(nn.Module):
   """Fuses maps [b h' w' width], finest first, each into the next finer: [b 2h' 2w' width].
 
   `relu_skip`: the residual units add relu(x), not x, as in MiDaS v2.1. `project`: a 1x1 convolution
-  after each fusion.
+  after each fusion. `remat`: the residual units are recomputed in the backward pass.
   """
 
   width: int
   relu_skip: bool = False
   project: bool = True
+  resize: Callable[[jax.Array, tuple[int, int]], jax.Array] = upsampling.bilinear
+  remat: bool = False
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, maps: Sequence[jax.Array]) -> jax.Array:
-    unit = lambda i, j: ResidualUnit(self.relu_skip, self.dtype, name=f'fusion{i}_unit{j}')  # noqa: E731
+    kind = nn.remat(ResidualUnit) if self.remat else ResidualUnit
+    unit = lambda i, j: kind(self.relu_skip, self.dtype, name=f'fusion{i}_unit{j}')  # noqa: E731
     last = len(maps) - 1
     x = maps[last]
     for i in range(last, -1, -1):
@@ -117,7 +120,7 @@ class Decoder(nn.Module):
         # Before the interpolation, with which it commutes: a quarter of the work.
         x = nn.Dense(self.width, dtype=self.dtype, name=f'fusion{i}_project')(x)
       h, w = (2 * n for n in x.shape[1:3])
-      x = upsampling.bilinear(x, maps[i - 1].shape[1:3] if i else (h, w))
+      x = self.resize(x, maps[i - 1].shape[1:3] if i else (h, w))
     return x
 
 

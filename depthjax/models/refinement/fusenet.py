@@ -69,7 +69,7 @@ class FuseNet(nn.Module):
       raise ValueError(f'the maps are {h} x {w}; height and width must be multiples of {STRIDE}')
     stage = nn.remat(StemBlock) if self.remat else StemBlock
     high = layers.PaddedConv(1, 5, 'edge', _narrow, dtype=self.dtype, name='grad')(high)
-    x = _interleave(low.astype(self.dtype), high)
+    x = layers.interleave(low.astype(self.dtype), high)
     features = []
     for i, width in enumerate(self.stem):
       x = stage(width, dtype=self.dtype, name=f'encoder_{i + 1}')(x)
@@ -78,7 +78,7 @@ class FuseNet(nn.Module):
       self.widths, self.depths, self.drop if train else 0.0, dtype=self.dtype, name='backbone'
     )
     if train and self.drop:
-      keys = _interleave(*(jax.vmap(jax.random.fold_in, (0, None))(keys, i) for i in (0, 1)))
+      keys = layers.interleave(*(jax.vmap(jax.random.fold_in, (0, None))(keys, i) for i in (0, 1)))
     # The input is the stem's second stage; the third is for the decoder only.
     features += backbone(features[1], keys if train and self.drop else None)
     *features, deepest = (x.reshape(b, 2, *x.shape[1:]) for x in features)
@@ -224,14 +224,6 @@ class Mask(nn.Module):
     x = group_norm(self.groups, self.dtype, 'norm')(x)
     conv = layers.PaddedConv(1, 3, kernel_init=_narrow, dtype=self.dtype, name='conv')
     return nn.sigmoid(conv(x))
-
-
-def _interleave(low: jax.Array, high: jax.Array) -> jax.Array:
-  """Both streams as one batch, low and high alternating: [b ...] twice -> [2b ...].
-
-  Concatenating them would move examples between devices if the batch is sharded.
-  """
-  return jnp.stack([low, high], axis=1).reshape(2 * low.shape[0], *low.shape[1:])
 
 
 def group_norm(groups: int, dtype: layers.Dtype, name: str) -> nn.GroupNorm:

@@ -7,10 +7,12 @@ import pytest
 from depthjax.models.encoders import mit
 
 
-@pytest.mark.parametrize('size, millions', [('b0', 3.4), ('b3', 44.0)])
-def test_sizes_have_the_published_numbers_of_parameters(size, millions):
-  """Of the encoders for RGB; Xie et al. (NeurIPS 2021), table 6."""
-  init = mit.MixTransformer(*mit.SIZES[size]).init
+@pytest.mark.parametrize(
+  'kind, size, millions', [('mit', 'b0', 3.4), ('mit', 'b3', 44.0), ('pvtv2', 'b3', 44.7)]
+)
+def test_sizes_have_the_published_numbers_of_parameters(kind, size, millions):
+  """Of the encoders for RGB; Xie et al. (NeurIPS 2021), table 6; PVTv2's without its classifier."""
+  init = mit.MixTransformer(*mit.SIZES[size], ratios=mit.RATIOS[kind]).init
   shapes = jax.eval_shape(init, jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))
   assert abs(sum(x.size for x in jax.tree.leaves(shapes)) / 1e6 - millions) < 0.3
 
@@ -38,3 +40,15 @@ def test_branches_are_dropped_by_the_keys_of_the_examples(tiny):
   # An example's key alone decides, not the rest of the batch.
   mixed = apply(keys[np.array([0, 3])])
   np.testing.assert_allclose(mixed, [results[0][0], results[1][1]], atol=1e-5)
+
+
+def test_tokens_of_a_second_first_stage_are_added_before_the_norm(tiny):
+  model, _, x = tiny
+  other = np.random.default_rng(1).random((2, 64, 96, 4)).astype(np.float32)
+  params = jax.jit(model.init)(jax.random.key(0), x, None, other)['params']
+  features = jax.jit(model.apply)({'params': params}, x, None, other)
+  stage = mit.Stage(0, 4, 1, 4, 1, 8, (0.0,))
+  tokens = stage.apply({'params': params}, x) + stage.apply({'params': params['second']}, other)
+  centred = tokens - tokens.mean(-1, keepdims=True)
+  norm = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-6)
+  np.testing.assert_allclose(features[0], norm, atol=1e-4)
