@@ -34,9 +34,8 @@ def _resnet50(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[st
 
 
 def _mit(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, Any], str]:
-  variables, size, rest = mit.convert(tensors, file)
-  summary = f'the backbone, MiT-{size.upper()}; omitted: {_modules(rest)}'
-  return variables, {'size': size}, summary
+  variables, name, rest = mit.convert(tensors, file)
+  return variables, {'size': name}, f'the backbone, {name}; omitted: {_modules(rest)}'
 
 
 def _sddr(tensors: dict[str, Any], file: pathlib.Path) -> tuple[Any, dict[str, Any], str]:
