@@ -99,5 +99,7 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path, monke
   monkeypatch.setattr(sys.modules['shading'], 'get_config', lambda arg: arg)
   with pytest.raises(configuring.ConfigError, match="shade:a: get_config returned 'a'; expected"):
     configuring.load('shade:a')
-  with pytest.raises(ValueError, match='data.kind is .*; it can be predictions, scene, shade, or'):
+  with pytest.raises(
+    ValueError, match='data.kind is .*; it can be masked, predictions, scene, shade, or'
+  ):
     splits.example({'kind': 'scenery'})

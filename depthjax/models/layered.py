@@ -63,6 +63,8 @@ class Layered(nn.Module):
   ) -> tuple[jax.Array, jax.Array]:
     """The layers of a photograph [b h w 3], sRGB in [0, 1], with a mask [b h w 1] in [0, 1].
 
+    `disparity` may have two channels, one for the mask and one for its complement.
+
     `keys` [b] are the examples' typed keys, for training with `drop`.
 
     Raises:
@@ -74,7 +76,8 @@ class Layered(nn.Module):
     mean, std = (jnp.array(x, jnp.float32) for x in IMAGENET)
     image = (image - mean) / std
     masks = layers.interleave(mask, 1 - mask)
-    image, disparity = (layers.interleave(x, x) for x in (image, disparity))
+    image = layers.interleave(image, image)
+    disparity = layers.interleave(disparity[..., :1], disparity[..., -1:])
     shapes = jnp.concatenate([disparity, masks, masks], axis=-1)
     colours = jnp.concatenate([image, masks], axis=-1)
     if keys is not None:
@@ -111,7 +114,8 @@ def network(fields: Mapping[str, Any], *, axis_name: str | None = None) -> Layer
     KeyError, TypeError: unknown presets or attributes.
   """
   fields = layers.module_fields({'dtype': 'float32', **fields})
-  return Layered(**{**PRESETS[fields.pop('preset')], **fields}, axis_name=axis_name)
+  own = {name: x for name, x in fields.items() if x != ()}  # Empty: as the preset.
+  return Layered(**{**PRESETS[own.pop('preset')], **own}, axis_name=axis_name)
 
 
 def initial(model: Layered) -> Any:

@@ -4,7 +4,7 @@ import ml_collections
 
 from depthjax import plugins
 from depthjax.models.predictors import runs
-from depthjax.tasks import aperture, deeplens_depth, lensblur, monocular, regression, sddr
+from depthjax.tasks import aperture, deeplens_depth, layered, lensblur, monocular, regression, sddr
 from depthjax.tasks.task import Env, Task
 
 # Each task's `make`, its kind of records (data.kind), and whether it can use a frozen predictor.
@@ -12,6 +12,7 @@ _TASKS = {
   'aperture': (aperture.make, 'scene', False),
   'deeplens_depth': (deeplens_depth.make, 'scene', False),
   'monocular': (monocular.make, 'scene', False),
+  'layered': (layered.make, 'masked', False),
   'lensblur': (lensblur.make, 'scene', True),
   'regression': (regression.make, 'scene', True),
   'sddr': (sddr.make, 'predictions', False),
