@@ -73,6 +73,7 @@ def test_photographs_of_all_types_give_the_same_prediction():
   np.testing.assert_allclose([depth.min(), depth.max()], [1, 2.1], atol=0.1)
 
 
+@pytest.mark.slow
 def test_functions_do_what_the_commands_do(run):
   images.write_image('photo.png', _PHOTO / np.float32(255))
   np.save('depth.npy', 3 * _DISPARITY[..., 0] + 2)

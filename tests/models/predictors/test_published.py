@@ -56,6 +56,7 @@ def test_any_multiples_of_the_patch_are_accepted_and_others_refused(shape):
     predictors.output(predictor, variables, np.zeros((1, shape[0], 15, 3)))
 
 
+@pytest.mark.slow
 def test_precision_and_rematerialisation_change_only_rounding():
   image = np.random.default_rng(0).standard_normal((1, 28, 28, 3)).astype(np.float32)
   variables = _variables(**TINY)
