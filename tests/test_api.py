@@ -132,6 +132,7 @@ def test_errors_are_one_line_of_one_class(call, words, monkeypatch):
   assert str(caught.value).startswith(words) and '\n' not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_examples_of_the_docs_run(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   Image.fromarray(_PHOTO).save('photo.jpg')
