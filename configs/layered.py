@@ -12,7 +12,7 @@ of PVTv2-B3 (Apache-2.0) fit the encoder of the preset pvtv2_b3: convert the fil
 No size has been trained to the end yet, so there are no scores.
 
   size   hardware      frame  parameters
-  smoke  2 CPU cores      64       0.1 M
+  smoke  2 CPU cores      64       1.3 M
   small  2 CPU cores     160       4.8 M
   base   accelerators    320        61 M
 """

@@ -18,7 +18,7 @@ from flax import linen as nn
 from depthjax.models import layers
 from depthjax.models.encoders import mit
 from depthjax.models.predictors import dpt
-from depthjax.models.predictors.published import IMAGENET
+from depthjax.models.predictors.predictor import IMAGENET
 
 # The maps' size divided by that of the coarsest features.
 STRIDE = 32

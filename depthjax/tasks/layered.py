@@ -46,8 +46,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   def loss(variables, frozen, inputs, key, step):
     del frozen
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, inputs['index'])
-    both = jnp.concatenate([inputs['seen'], inputs['seen']], axis=-1)
-    disparity = jnp.where(step < start, completed(inputs), both)
+    disparity = jnp.where(step < start, completed(inputs), inputs['seen'])
     arguments = inputs['image'], disparity, inputs['mask']
     predicted, state = forward(model, variables, *arguments, True, keys)
     return terms(outputs(predicted, inputs), inputs, **fields), state

@@ -18,7 +18,7 @@ from flax import linen as nn
 
 from depthjax.models import layers
 from depthjax.models.encoders.resnet import ResNet50
-from depthjax.models.predictors.predictor import Predictor
+from depthjax.models.predictors.predictor import IMAGENET, Predictor
 
 # Whether there is a segmentation head: the released graph has none.
 PRESETS = {'paper': True, 'release': False}
@@ -26,8 +26,6 @@ BINS = (1, 2, 4, 8)
 # The photograph's size divided by that of the coarsest features.
 STRIDE = 8
 _DROPOUT = 0.05
-# Mean and standard deviation of ImageNet, by channel.
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 _leaky = functools.partial(nn.leaky_relu, negative_slope=0.2)
 
@@ -183,5 +181,5 @@ def _pooling_weights(size: int, bins: int) -> np.ndarray:
 def _normalise(image: jax.Array, kind: str) -> jax.Array:
   if kind == 'centred':
     return image - 0.5
-  mean, std = (np.float32(x)[None, None, None] for x in _IMAGENET)
+  mean, std = (np.float32(x)[None, None, None] for x in IMAGENET)
   return (image - mean) / std

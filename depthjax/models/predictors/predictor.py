@@ -13,6 +13,8 @@ from flax import linen as nn
 from depthjax.ops import disparity as disparity_lib
 from depthjax.ops import resize
 
+# Mean and standard deviation of ImageNet, by channel, of sRGB in [0, 1].
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SMALLEST_DEPTH = 1e-6
 # Limit of the long side over the input size where that is of the short side: memory.
 _LONGEST = 4

@@ -10,14 +10,13 @@ from flax import linen as nn
 
 from depthjax.models import layers
 from depthjax.models.predictors import depth_anything, dpt, midas
-from depthjax.models.predictors.predictor import Predictor
+from depthjax.models.predictors.predictor import IMAGENET, Predictor
 
 NETWORKS = {
   'depth_anything': depth_anything.DepthAnything,
   'dpt': dpt.DPT,
   'midas': midas.MiDaS,
 }
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5,) * 3
 # Input size, rule and multiple, mean and standard deviation.
 _INPUTS = {

@@ -83,8 +83,7 @@ def refocus(
     focus: disparity in focus.
     radius: blur radius in pixels at a disparity difference of 1; 0 returns the photograph.
     learned: the learned renderer; default: the classical renderer.
-    hybrid: use the learned renderer near depth edges only, and the classical one with occlusion,
-      see hybrid.py.
+    hybrid: use the learned renderer near depth edges only, else the classical, see hybrid.py.
     sweep: largest blur in pixels of the animation to which this frame belongs; all its frames then
       use the same lowest level of the pyramid, so that none jumps.
     highlights: factor, at least 1, of the light of pixels out of focus that the sensor has clipped
