@@ -124,6 +124,15 @@ def initial(model: Layered) -> Any:
   return model.init(jax.random.key(0), *maps)
 
 
+def from_config(config: Mapping[str, Any]) -> tuple[Layered, Any]:
+  """(network, shapes of its variables) of a training config.
+
+  Raises KeyError or TypeError for a config of another task.
+  """
+  model = network(config['model'])
+  return model, jax.eval_shape(functools.partial(initial, model))
+
+
 class Projection(nn.Module):
   """A linear layer, then a 3x3 convolution with zero padding: [b h w c] -> [b h w fusion].
 

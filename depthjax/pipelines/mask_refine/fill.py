@@ -25,7 +25,13 @@ def refine(
   return masks.composite(layers(disparity, mask, distance=distance), mask, soft=soft)
 
 
-def layers(disparity: np.ndarray, mask: np.ndarray, *, distance: float = DISTANCE) -> Layers:
+def layers(
+  disparity: np.ndarray,
+  mask: np.ndarray,
+  *,
+  distance: float = DISTANCE,
+  prior: Layers | None = None,
+) -> Layers:
   """Both sides of the mask, each continued from its pixels farther than a distance from the other.
 
   Every pixel takes the value of the nearest such pixel, so these do not change. A side that has
@@ -36,6 +42,8 @@ def layers(disparity: np.ndarray, mask: np.ndarray, *, distance: float = DISTANC
     disparity: or depth, of any range and unit, float32 [h w 1].
     mask: as from `masks.checked`, of the same size.
     distance: in fractions of the long side.
+    prior: two complete maps. The difference from these is continued instead of the map, so that
+      the result has their shape where the map is discarded.
 
   Raises:
     ValueError: different sizes, NaN or infinite values, a distance outside [0, 1).
@@ -49,13 +57,18 @@ def layers(disparity: np.ndarray, mask: np.ndarray, *, distance: float = DISTANC
     raise ValueError(f'the distance is {distance:g} of the long side; it must be in [0, 1)')
   inside = mask[..., 0] > 0.5
   pixels = distance * max(inside.shape)
-  return Layers(*(_continued(disparity, side, pixels) for side in (inside, ~inside)))
+  shapes = prior or Layers(*np.zeros((2, *disparity.shape), np.float32))
+  sides = zip((inside, ~inside), shapes, strict=True)
+  return Layers(*(_continued(disparity, side, shape, pixels) for side, shape in sides))
 
 
-def _continued(disparity: np.ndarray, side: np.ndarray, distance: float) -> np.ndarray:
+def _continued(
+  disparity: np.ndarray, side: np.ndarray, shape: np.ndarray, distance: float
+) -> np.ndarray:
   """The map [h w 1] continued from pixels of a side, bool [h w]; the distance is in pixels."""
   away = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
   kept = away > distance
   if not kept.any():
     kept = away == away.max()
-  return depth.fill(disparity[..., 0], kept)[..., None]
+  moved = shape + depth.fill((disparity - shape)[..., 0], kept)[..., None]
+  return np.where(kept[..., None], disparity, moved)  # Without rounding.

@@ -1,0 +1,110 @@
+"""Refinement by a mask with the network of Kim et al. (CVPR 2022), at any size.
+
+The network predicts two complete and smooth layers at its own size. Enlarged, and moved to the
+initial map where that is reliable, they are composited by the full-size mask.
+"""
+
+import functools
+import importlib.resources
+import os
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from depthjax.files import weights
+from depthjax.models import layered
+from depthjax.pipelines import maps
+from depthjax.pipelines.mask_refine import fill, masks
+from depthjax.pipelines.mask_refine.masks import Layers
+
+# Long side of the network's maps.
+INPUT_SIZE = 320
+
+
+class Network(NamedTuple):
+  """A trained network with its variables."""
+
+  model: Any
+  variables: dict[str, Any]
+
+
+def load(path: str | os.PathLike) -> Network:
+  """Loads the network from a run's folder or a weights.safetensors file.
+
+  Raises:
+    files.errors.InputError: the file cannot be read or holds weights of another task.
+  """
+  return Network(*weights.load_network(path, {'layered': layered.from_config}))
+
+
+def builtin() -> Network:
+  """Loads the network that is part of the package, see docs/models/layered.md."""
+  return load(importlib.resources.files('depthjax') / 'pretrained' / 'layered.safetensors')
+
+
+def refine(
+  photo: np.ndarray,
+  disparity: np.ndarray,
+  mask: np.ndarray,
+  network: Network,
+  *,
+  input_size: int = INPUT_SIZE,
+  distance: float = fill.DISTANCE,
+  soft: bool = False,
+) -> np.ndarray:
+  """The map [h w 1] with its edge at the border of the mask, unchanged away from it.
+
+  Args:
+    photo: sRGB in [0, 1], float32 [h w 3], of any size.
+    disparity: near is large, of any range and unit, float32 [h w 1].
+    mask: as from `masks.checked`, of the size of the disparity.
+    network: see `load`.
+    input_size: long side of the network's maps in pixels.
+    distance: as in `fill.layers`, of which the network's layers are the prior.
+    soft: as in `masks.composite`.
+
+  Raises:
+    ValueError: as `fill.layers` and `maps.normalise`; an input size below 32.
+  """
+  prior = layers(photo, disparity, mask, network, input_size=input_size)
+  moved = fill.layers(disparity, mask, distance=distance, prior=prior)
+  return masks.composite(moved, mask, soft=soft)
+
+
+def layers(
+  photo: np.ndarray,
+  disparity: np.ndarray,
+  mask: np.ndarray,
+  network: Network,
+  *,
+  input_size: int = INPUT_SIZE,
+) -> Layers:
+  """The network's two layers in the units of the disparity; arguments as those of `refine`."""
+  unit = maps.normalise(disparity, 'disparity')
+  shape = frame(mask.shape[:2], input_size)
+  channels = (photo[..., i : i + 1] for i in range(3))
+  image = np.concatenate([maps.resized(x, shape) for x in channels], axis=-1)
+  inputs = (image, maps.resized(unit.values, shape), maps.resized(mask, shape))
+  result = _compiled(network.model)(network.variables, *(x[None] for x in inputs))
+  return Layers(*(unit.restored(maps.resized(np.asarray(x[0]), mask.shape[:2])) for x in result))
+
+
+def frame(shape: tuple[int, int], input_size: int) -> tuple[int, int]:
+  """Height and width of the network's maps for a map of (h, w) pixels: multiples of 32.
+
+  Raises:
+    ValueError: an input size below 32.
+  """
+  if input_size < layered.STRIDE:
+    raise ValueError(f'the input size is {input_size}; it must be at least {layered.STRIDE}')
+  scale = input_size / (layered.STRIDE * max(shape))
+  h, w = (layered.STRIDE * max(1, round(scale * n)) for n in shape)
+  return h, w
+
+
+@functools.cache
+def _compiled(model: layered.Layered):
+  """The network, compiled once for each shape."""
+  return jax.jit(lambda variables, *maps: model.apply(variables, *map(jnp.asarray, maps)))
