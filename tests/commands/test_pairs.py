@@ -17,10 +17,10 @@ def _paired(tmp_path, photos, depths, kind=pairs.PHOTOGRAPH):
     for name in names.split():
       (folder / name).touch()
   found = []
-  for files, depths_of in pairs.groups(sources, kind):
+  for files, depths_of in pairs.groups(sources, (kind, pairs.DEPTH_MAP)):
     files = pairs.preferred(files, kind)
     try:
-      depth = pairs.choose(files[0], depths_of[0], sources[1]).name
+      depth = pairs.choose(files[0], depths_of[0], sources[1], pairs.DEPTH_MAP).name
     except InputError as error:
       depth = 'several' if 'has several depth maps' in str(error) else 'missing'
     found.append(f'{"+".join(path.name for path in files)}:{depth}')
@@ -69,6 +69,6 @@ def test_a_link_to_the_folder_is_the_same_folder_and_a_broken_file_is_listed(tmp
   (tmp_path / 'b.jpg').symlink_to('nowhere')
   (tmp_path / 'a_depth.png').touch()
   (tmp_path / 'linked').symlink_to(tmp_path)
-  found = pairs.groups([tmp_path, tmp_path / 'linked'], pairs.PHOTOGRAPH)
+  found = pairs.groups([tmp_path, tmp_path / 'linked'], (pairs.PHOTOGRAPH, pairs.DEPTH_MAP))
   files = [[tmp_path / 'a.jpg'], [tmp_path / 'b.jpg']]
   assert found == [(files[0], [[tmp_path / 'linked' / 'a_depth.png']]), (files[1], [[]])]

@@ -1,0 +1,56 @@
+"""Refinement of a depth map by masks, in the units of its file: what command and function share."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from depthjax.files import depth
+from depthjax.pipelines import units
+from depthjax.pipelines.mask_refine import fill, learned, masks
+
+
+class Refined(NamedTuple):
+  """A refined depth map."""
+
+  disparity: np.ndarray  # float32 [h w 1] in [0, 1], on the scale of the map's disparity.
+  raw: np.ndarray  # float32 [h w], in the units of the map's raw values.
+  farther: list[int]  # Indices of masks of the farther side.
+
+
+def refine(
+  photo: np.ndarray,
+  read: depth.Depth,
+  given: Sequence[np.ndarray],
+  network: learned.Network | None,
+  *,
+  soft: bool = False,
+) -> Refined:
+  """Refines a depth map by masks, that of the farthest object first.
+
+  Pixels that do not change keep the raw values bit for bit, unless these are missing. Pixels that
+  are infinitely far move with their side. Disparity stays within its range.
+
+  Args:
+    photo: sRGB in [0, 1], float32 [h w 3], of any size.
+    read: not resized.
+    given: as from `masks.checked`, of the size of the map.
+    network: see `learned.load`; None: as `fill.refine`.
+    soft: as in `masks.composite`.
+
+  Raises ValueError: as `learned.layers`.
+  """
+  disparity, far, farther = read.disparity, read.far[..., None], []
+  for number in masks.farthest_first(disparity, given):
+    mask = given[number]
+    prior = None if network is None else learned.layers(photo, disparity, mask, network)
+    layers = fill.layers(disparity, mask, prior=prior)
+    if masks.farther(layers, mask):
+      farther.append(number)
+    disparity = np.clip(masks.composite(layers, mask, soft=soft), 0, 1)
+    if far.any():
+      far = fill.refine(far.astype(np.float32), mask) > 0.5
+  changed = (disparity != read.disparity)[..., 0] | (far[..., 0] != read.far) | ~read.valid
+  raw = read.raw.copy()
+  raw[changed] = units.of(read, '').in_units(disparity[changed, 0], far[changed, 0])
+  return Refined(np.where(far, 0, disparity), raw, farther)
