@@ -28,7 +28,7 @@ class Options(NamedTuple):
     pathlib.Path | None,
     Argument(
       metavar='mask',
-      help='Mask of an object, or a folder of them: PNG, TIFF or JPEG, white inside, or with alpha; '
+      help='Mask of an object, or a folder of them: PNG, TIFF, JPEG, white inside or with alpha; '
       f'NPY; or the word {_AUTO}: by rembg.',
     ),
   ] = None
@@ -64,37 +64,19 @@ class Options(NamedTuple):
     """The depth map if it is a file or folder, and neither predicted nor inside the photograph."""
     return [] if self.depth is None or options.is_embedded(self.depth) else [self.depth]
 
-  def masks(self) -> list[pathlib.Path]:
-    """The masks that are files or folders."""
-    return [path for path in self._masks() if not _is_auto(path)]
-
-  def automatic(self) -> bool:
-    """Whether a mask is made by rembg."""
-    return any(map(_is_auto, self._masks()))
-
-  def _masks(self) -> list[pathlib.Path]:
-    return [*([self.first] if self.first else []), *(self.mask or [])]
-
-
-def _is_auto(path: pathlib.Path) -> bool:
-  return path == _AUTO and not path.exists()
+  def masks(self) -> tuple[list[pathlib.Path], bool]:
+    """The masks that are files or folders, and whether there is one by rembg."""
+    given = [path for path in (self.first, *(self.mask or ())) if path is not None]
+    files = [path for path in given if path != _AUTO or path.exists()]
+    return files, len(files) < len(given)
 
 
 def _check(o: Options) -> None:
   """Refuses options that contradict each other."""
   for wrong, message in (
-    (
-      o.predictor and o.depth,
-      'DEPTH and --predictor are both given; give one of them, and with --predictor --mask=FILE',
-    ),
-    (
-      not o.masks() and not o.automatic(),
-      'a mask is missing; give PHOTO DEPTH MASK, --mask=FILE or --mask=auto',
-    ),
-    (
-      o.weights and o.method is Method.fill,
-      '--weights is given, which --method=fill does not use; omit one of them',
-    ),
+    (o.predictor and o.depth, 'DEPTH and --predictor are given; give one of them, and --mask=FILE'),
+    (not any(o.masks()), 'a mask is missing; give PHOTO DEPTH MASK, --mask=FILE or --mask=auto'),
+    (o.weights and o.method is Method.fill, '--weights is not used by --method=fill; omit one'),
     (o.save_depth and not o.predictor, options.NOTHING_SAVED),
   ):
     if wrong:

@@ -39,7 +39,7 @@ def run(options: Options) -> None:
     tuple(sources.values()),
     options.output,
     load=lambda: functools.partial(_refine_one, _job(options), tuple(sources)),
-    check=functools.partial(_check_output, options),
+    check=functools.partial(depth_maps.check_refined, options),
     ending=lambda _: f'.{options.ending}',
     kinds=(first, *[pairs.DEPTH_MAP] * 2),
     resume=options.resume,
@@ -161,8 +161,3 @@ def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options)
   if options.preview:
     depth_maps.write_preview(output, unit)
   return text
-
-
-def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
-  """Refuses an output that cannot be written, before any work; returns what would be written."""
-  return depth_maps.check_kept(options, depth_maps.check_output(output, options.preview))

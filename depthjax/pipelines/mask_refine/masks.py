@@ -5,7 +5,7 @@ separated at one half.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import cv2
@@ -14,6 +14,8 @@ import numpy as np
 from depthjax.files import depth
 from depthjax.files.errors import InputError
 from depthjax.pipelines import maps
+
+Name = str | os.PathLike
 
 
 class Layers(NamedTuple):
@@ -26,7 +28,7 @@ class Layers(NamedTuple):
 def checked(
   mask: np.ndarray,
   shape: tuple[int, int],
-  name: str | os.PathLike = 'mask',
+  name: Name = 'mask',
   photo: tuple[int, int] | None = None,
 ) -> np.ndarray:
   """The mask, resized as by `maps.resized` to the size of a depth map, float32 [*shape 1].
@@ -80,10 +82,11 @@ def farther(layers: Layers, mask: np.ndarray) -> bool:
   return bool(np.median(layers.inside[border]) < np.median(layers.outside[border]))
 
 
-def farthest_first(disparity: np.ndarray, masks: Sequence[np.ndarray]) -> list[int]:
-  """The order in which masks refine a map [h w 1]: nearer objects are composited over farther ones.
+def farthest_first(
+  disparity: np.ndarray, masks: Mapping[Name, np.ndarray]
+) -> list[tuple[Name, np.ndarray]]:
+  """Masks by name in the order in which they refine a map [h w 1]: nearer objects cover others.
 
-  Returns indices, by the median disparity in each mask.
+  They are sorted by the median disparity in each mask.
   """
-  nearness = [np.median(disparity[mask > 0.5]) for mask in masks]
-  return np.argsort(nearness, stable=True).tolist()
+  return sorted(masks.items(), key=lambda item: np.median(disparity[item[1] > 0.5]))

@@ -1,6 +1,6 @@
 """Refinement of a depth map by masks, in the units of its file: what command and function share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from depthjax.files import depth
 from depthjax.pipelines import units
 from depthjax.pipelines.mask_refine import fill, learned, masks
+from depthjax.pipelines.mask_refine.masks import Name
 
 
 class Refined(NamedTuple):
@@ -15,16 +16,17 @@ class Refined(NamedTuple):
 
   disparity: np.ndarray  # float32 [h w 1] in [0, 1], on the scale of the map's disparity.
   raw: np.ndarray  # float32 [h w], in the units of the map's raw values.
-  farther: list[int]  # Indices of masks of the farther side.
+  farther: list[Name]  # Names of masks of the farther side.
 
 
 def refine(
   photo: np.ndarray,
   read: depth.Depth,
-  given: Sequence[np.ndarray],
+  given: Mapping[Name, np.ndarray],
   network: learned.Network | None,
   *,
   soft: bool = False,
+  invert: bool = False,
 ) -> Refined:
   """Refines a depth map by masks, that of the farthest object first.
 
@@ -34,19 +36,25 @@ def refine(
   Args:
     photo: sRGB in [0, 1], float32 [h w 3], of any size.
     read: not resized.
-    given: as from `masks.checked`, of the size of the map.
+    given: masks by name, as `masks.checked` takes them; 1 around the objects if `invert`.
     network: see `learned.load`; None: as `fill.refine`.
     soft: as in `masks.composite`.
 
-  Raises ValueError: as `learned.layers`.
+  Raises:
+    InputError: as `masks.checked`.
+    ValueError: as `learned.layers`.
   """
   disparity, far, farther = read.disparity, read.far[..., None], []
-  for number in masks.farthest_first(disparity, given):
-    mask = given[number]
+  sizes = read.raw.shape, photo.shape[:2]
+  checked = {
+    name: masks.checked(1 - mask if invert else mask, sizes[0], name, photo=sizes[1])
+    for name, mask in given.items()
+  }
+  for name, mask in masks.farthest_first(disparity, checked):
     prior = None if network is None else learned.layers(photo, disparity, mask, network)
     layers = fill.layers(disparity, mask, prior=prior)
     if masks.farther(layers, mask):
-      farther.append(number)
+      farther.append(name)
     disparity = np.clip(masks.composite(layers, mask, soft=soft), 0, 1)
     if far.any():
       far = fill.refine(far.astype(np.float32), mask) > 0.5
