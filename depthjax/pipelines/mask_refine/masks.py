@@ -46,7 +46,7 @@ def checked(
   mask = mask[..., None] if mask.ndim == 2 else mask
   if mask.ndim != 3 or mask.shape[-1] != 1 or not mask.size:
     raise InputError(name, f'has the shape {list(mask.shape)}', 'one channel, [h w] or [h w 1]')
-  mask = mask.astype(np.float32)
+  mask = np.asarray(mask, np.float32)
   low, high = mask.min(), mask.max()
   if not (low >= 0 and high <= 1):
     wrong = 'has NaN' if np.isnan(low) else f'has values from {low:g} to {high:g}'
