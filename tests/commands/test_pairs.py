@@ -58,6 +58,23 @@ def test_files_are_paired_by_name(tmp_path, photos, depths, expected):
   assert _paired(tmp_path, photos, depths) == expected
 
 
+def test_masks_in_a_folder_of_photographs_are_named(tmp_path):
+  for name in ('a.jpg', 'a.png', 'a-mask.png', 'b.png', 'b_depth.npy', 'b_MASK.npy', 'x_mask.png'):
+    (tmp_path / name).touch()
+  kinds = pairs.PHOTOGRAPH, pairs.DEPTH_MAP, pairs.MASK
+  found = pairs.groups([tmp_path] * 3, kinds)
+  names = [[path.name for paths in (files, *others) for path in paths] for files, others in found]
+  assert names == [
+    ['a.jpg', 'a.png', 'a-mask.png'],
+    ['b.png', 'b_depth.npy', 'b_MASK.npy'],
+    ['x_mask.png'],
+  ]
+  (tmp_path / 'masks').mkdir()
+  (tmp_path / 'masks' / 'a.png').touch()
+  (_, (_, found)), *_ = pairs.groups([tmp_path, tmp_path, tmp_path / 'masks'], kinds)
+  assert found == [tmp_path / 'masks' / 'a.png']
+
+
 def test_maps_of_two_folders_are_paired_and_what_is_not_used_is_said(tmp_path, capsys):
   found = _paired(tmp_path, 'a.png a.pfm b_depth.npy', 'a_depth.exr b_depth.png', pairs.DEPTH_MAP)
   assert found == 'a.pfm:a_depth.exr b_depth.npy:b_depth.png'
