@@ -126,11 +126,7 @@ def _blurred(model: LensBlur, variables: Any, photo: jax.Array, defocus: jax.Arr
   return model.apply(variables, photo, jnp.clip(defocus / model.radius, -1, 1), method='blur')
 
 
-_OTHERS: Mapping[str, Callable[[Any], tuple[Network, Any]]] = {
-  'layered': _layered,
-  'lensblur': _lensblur,
-  'sddr': _sddr,
-}
+_OTHERS: Mapping[str, Callable] = {'layered': _layered, 'lensblur': _lensblur, 'sddr': _sddr}
 
 
 def export(which: str | os.PathLike, size: tuple[int, int], path: str | os.PathLike) -> Network:

@@ -2,7 +2,8 @@
 
 import functools
 import pathlib
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Job(NamedTuple):
   options: Options
   network: learned.Network | None
   predictor: Predictor | None
-  session: Any  # Of rembg.
+  automatic: Callable[[np.ndarray], np.ndarray] | None  # Photograph -> mask.
 
 
 def run(options: Options) -> None:
@@ -45,8 +46,8 @@ def _job(options: Options) -> Job:
   network = None
   if options.method is Method.learned:
     network = learned.builtin() if options.weights is None else learned.load(options.weights)
-  session = automatic.session(_AUTO) if options.masks()[1] else None
-  return Job(options, network, depth_maps.load(options), session)
+  made = automatic.load(_AUTO) if options.masks()[1] else None
+  return Job(options, network, depth_maps.load(options), made)
 
 
 def _refine_one(job: Job, *paths: pathlib.Path, show: bool) -> None:
@@ -80,8 +81,8 @@ def _refined(job: Job, path: pathlib.Path, *paths: pathlib.Path) -> depth_files.
   else:
     read = depth_maps.predict(options, job.predictor, photo, path, output)
   given = {x: masks.read_mask(x, max_pixels=max_pixels) for x in others[count:]}
-  if job.session is not None:
-    given[f'{path} ({_AUTO})'] = automatic.mask(photo, job.session)
+  if job.automatic is not None:
+    given[f'{path} ({_AUTO})'] = job.automatic(photo)
   fields = {'soft': options.soft, 'invert': options.invert}
   result = refine.refine(photo, read, given, job.network, **fields)
   for name in result.farther:

@@ -1,6 +1,6 @@
 """Masks of the object in a photograph, by the package rembg."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from depthjax.files.errors import InputError
 _MODEL = 'isnet-general-use'
 
 
-def session(name: str) -> Any:
-  """Loads the model of `mask`, which rembg downloads if it is missing; `name` is for messages.
+def load(name: str) -> Callable[[np.ndarray], np.ndarray]:
+  """Returns a function from a photograph [h w 3] in [0, 1] to the mask [h w 1] of its object.
+
+  rembg downloads its model if it is missing; `name` is for messages.
 
   Raises InputError: rembg is not installed; it cannot load or download its model.
   """
@@ -21,17 +23,9 @@ def session(name: str) -> Any:
     import onnxruntime  # noqa: F401  Without it, rembg ends the process.
     import rembg
   try:
-    return rembg.new_session(_MODEL)
+    session = rembg.new_session(_MODEL)
   except Exception as error:  # Of several HTTP packages.
-    wrong = f'rembg cannot load its model {_MODEL} ({error})'
-    raise InputError(
-      name, wrong, 'a network connection for the first use, or the file of a mask'
-    ) from error
-
-
-def mask(photo: np.ndarray, loaded: Any) -> np.ndarray:
-  """The mask [h w 1] of a photograph [h w 3] in [0, 1]; `loaded` is from `session`."""
-  import rembg
-
-  found = rembg.remove(images.quantise(photo), session=loaded, only_mask=True)
-  return masks.fraction(found)[..., None]
+    right = 'a network connection for the first use, or the file of a mask'
+    raise InputError(name, f'rembg cannot load its model {_MODEL} ({error})', right) from error
+  fields = {'session': session, 'only_mask': True}
+  return lambda photo: masks.fraction(rembg.remove(images.quantise(photo), **fields))[..., None]
