@@ -221,7 +221,8 @@ def mask_refine(
     convention: as in `refocus`.
 
   Returns:
-    float32 [h w 1], size and values as those of `disparity`; as in `predict_depth` if predicted.
+    float32 [h w 1], size and values as those of `disparity`; if predicted, as Prediction.disparity,
+    or in metres if the predictor is metric.
   """
   image = _photo(photo)
   if method not in ('learned', 'fill'):
@@ -250,9 +251,8 @@ def _depth(
 ) -> depth_files.Depth:
   """A depth map that is given, with fields of files.depth.normalise; or predicted if it is None."""
   if values is None:
-    return depth_lib.predict_map(
-      image, _loaded(catalogue.DEFAULT if predictor is None else predictor)
-    )
+    which = catalogue.DEFAULT if predictor is None else predictor
+    return depth_lib.predict_map(image, _loaded(which))
   if predictor is not None:
     raise Error('disparity and predictor are both given; give one of them')
   return depth_files.normalise(_map(values, 'disparity')[..., 0], name='disparity', **fields)
