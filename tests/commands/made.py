@@ -25,8 +25,9 @@ def save_layered(path):
   fields = {'preset': 'small', 'widths': [8, 16, 40, 16], 'depths': [1, 1, 1, 1]}
   config = {'model': {**fields, 'projection': 24, 'fusion': 8}}
   rng = np.random.default_rng(0)  # Compiling the initialisation takes longer.
-  draw = lambda x: 0.1 * rng.random(x.shape, np.float32)  # noqa: E731
+  draw = lambda x: 0.1 * rng.normal(size=x.shape).astype(np.float32)  # noqa: E731
   variables = jax.tree.map(draw, layered.from_config(config)[1])
+  variables['batch_stats'] = jax.tree.map(np.abs, variables['batch_stats'])  # Variances.
   weights.save_weights(path, variables, {'task': 'layered', 'step': 0, 'config': config})
 
 
