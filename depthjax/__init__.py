@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
   from depthjax.api import Prediction as Prediction
   from depthjax.api import load_predictor as load_predictor
+  from depthjax.api import mask_refine as mask_refine
   from depthjax.api import predict_depth as predict_depth
   from depthjax.api import refine as refine
   from depthjax.api import refocus as refocus
@@ -22,7 +23,9 @@ __version__ = '0.1.0'
 # Public names and the modules that define them.
 _MODULES = {
   'Error': 'files.errors',
-  **dict.fromkeys(('Prediction', 'load_predictor', 'predict_depth', 'refine', 'refocus'), 'api'),
+  **dict.fromkeys(
+    ('Prediction', 'load_predictor', 'mask_refine', 'predict_depth', 'refine', 'refocus'), 'api'
+  ),
   **dict.fromkeys(('Network', 'export', 'load'), 'pipelines.networks'),
 }
 

@@ -7,6 +7,7 @@ be right. docs/api.md has an example of each.
 
 import contextlib
 import functools
+import logging
 import operator
 import os
 from collections.abc import Iterator, Sequence
@@ -16,11 +17,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from depthjax.files import depth as depth_files
+from depthjax.files import masks as mask_files
 from depthjax.files.errors import Error
 from depthjax.models.predictors import catalogue
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import predictors as predictors_lib
+from depthjax.pipelines.mask_refine import learned as layered_lib
+from depthjax.pipelines.mask_refine import refine as mask_refine_lib
 from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refine import resolutions, two_stage
 from depthjax.pipelines.refocus import lens as lens_lib
@@ -30,6 +34,8 @@ Path = str | os.PathLike
 _METHODS = ('hybrid', 'learned', 'classical')
 # Loaded once.
 _lensblur, _sddr = functools.cache(refocus_lib.builtin), functools.cache(refine_lib.builtin)
+_layered = functools.cache(layered_lib.builtin)
+_log = logging.getLogger(__name__)
 
 
 class Prediction(NamedTuple):
@@ -73,7 +79,7 @@ def predict_depth(
   pixels, default: as in training.
   """
   image = _photo(photo)
-  loaded = predictor if isinstance(predictor, Predictor) else predictors_lib.load(predictor)
+  loaded = _loaded(predictor)
   found = depth_lib.predict_map(image, loaded, input_size)
   return Prediction(found.disparity, found.raw[..., None] if loaded.metric else None)
 
@@ -115,14 +121,8 @@ def refocus(
   image = _photo(photo)
   if method not in _METHODS:
     raise Error(f'method is {method!r}; it can be {", ".join(_METHODS)}')
-  if disparity is None:
-    which = catalogue.DEFAULT if predictor is None else predictor
-    scene = predict_depth(image, which).disparity
-  elif predictor is not None:
-    raise Error('disparity and predictor are both given; give one of them')
-  else:
-    fields = {'convention': convention, 'shape': image.shape[:2], 'name': 'disparity'}
-    scene = depth_files.normalise(_map(disparity, 'disparity')[..., 0], **fields).disparity
+  fields: dict[str, Any] = {'convention': convention, 'shape': image.shape[:2]}
+  scene = _depth(image, disparity, predictor, **fields).disparity
   learned = None
   if method == 'classical' and weights is not None:
     raise Error('weights are given, which the classical method does not use; omit one of them')
@@ -177,7 +177,7 @@ def refine(
   fields: dict[str, Any] = {'input_size': input_size, 'ensemble': operator.index(ensemble)}
   predict = size = None
   if predicts:
-    loaded = predictor if isinstance(predictor, Predictor) else predictors_lib.load(predictor)
+    loaded = _loaded(predictor)
     predict, size = two_stage.of_predictor(loaded), loaded.input_size
     low = predict_depth(image, loaded).disparity if low is None else low
     finer = min(2 * size, resolutions.LARGEST)
@@ -191,6 +191,71 @@ def refine(
   settings = two_stage.Settings(predictor_size=size, **fields)
   fields = {'photo': image, 'predictor': predict, 'settings': settings}
   return two_stage.refine(low, high, refiner, shape=shape, **fields)
+
+
+@_errors()
+def mask_refine(
+  photo: ArrayLike,
+  disparity: ArrayLike | None,
+  mask: ArrayLike | Sequence[ArrayLike],
+  *,
+  predictor: Path | Predictor | None = None,
+  method: Literal['learned', 'fill'] = 'learned',
+  weights: Path | None = None,
+  soft: bool = False,
+  invert: bool = False,
+  convention: Literal['disparity', 'depth', 'inverted'] = 'disparity',
+) -> np.ndarray:
+  """Gives a depth map the edge of an object's mask; the rest does not change.
+
+  Args:
+    photo: [h w 3].
+    disparity: of any size and range, as `convention` says, NaN where missing; None: predicted.
+    mask: 1 inside the object, bool or in [0, 1], or integers up to full scale, of any size; or a
+      list of masks, one for each object, in any order.
+    predictor: as in `predict_depth`, with disparity None; default: its default.
+    method: both sides of the border by a network, or filled from pixels well inside them.
+    weights: a run or file for the network; default: built in.
+    soft: blend by the mask, instead of separating it at one half.
+    invert: masks are 1 around their objects.
+    convention: as in `refocus`.
+
+  Returns:
+    float32 [h w 1], size and values as those of `disparity`; if predicted, as Prediction.disparity,
+    or in metres if the predictor is metric.
+  """
+  image = _photo(photo)
+  if method not in ('learned', 'fill'):
+    raise Error(f'method is {method!r}; it can be learned, fill')
+  if method == 'fill' and weights is not None:
+    raise Error('weights are given, which the method fill does not use; omit one of them')
+  read = _depth(image, disparity, predictor, convention=convention)
+  depth_files.needs_resize('disparity', read.raw.shape, image.shape[:2])
+  given = mask if isinstance(mask, list | tuple) else [mask]
+  given = {f'mask {i}': mask_files.fraction(x) for i, x in enumerate(given)}
+  network = None
+  if method == 'learned':
+    network = _layered() if weights is None else layered_lib.load(weights)
+  result = mask_refine_lib.refine(image, read, given, network, soft=soft, invert=invert)
+  for name in result.farther:
+    _log.warning('%s: marks the farther side; if it should be the nearer one, change invert', name)
+  return result.raw[..., None]
+
+
+def _loaded(predictor: Path | Predictor) -> Predictor:
+  return predictor if isinstance(predictor, Predictor) else predictors_lib.load(predictor)
+
+
+def _depth(
+  image: np.ndarray, values: ArrayLike | None, predictor: Path | Predictor | None, **fields: Any
+) -> depth_files.Depth:
+  """A depth map that is given, with fields of files.depth.normalise; or predicted if it is None."""
+  if values is None:
+    which = catalogue.DEFAULT if predictor is None else predictor
+    return depth_lib.predict_map(image, _loaded(which))
+  if predictor is not None:
+    raise Error('disparity and predictor are both given; give one of them')
+  return depth_files.normalise(_map(values, 'disparity')[..., 0], name='disparity', **fields)
 
 
 def _photo(values: ArrayLike) -> np.ndarray:

@@ -64,9 +64,9 @@ def demo(
 
 
 app.add_typer(prepare.app, name='prepare')
-_COMMANDS = 'refine refocus depth predictors convert export sweep compare reproduce score'
-for _name in _COMMANDS.split():
-  app.command(_name)(runner.load(f'commands.{_name}:command'))
+_VERBS = 'refine mask_refine refocus depth predictors convert export sweep compare reproduce score'
+for _name in _VERBS.split():
+  app.command(_name.replace('_', '-'))(runner.load(f'commands.{_name}:command'))
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ from depthjax.files import images
 from depthjax.models.predictors import catalogue
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import predictors as predictors_lib
+from depthjax.pipelines.mask_refine import learned as layered_lib
 from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refocus import refocus as refocus_lib
 from tests import processes, refiners, tiny
@@ -26,7 +27,8 @@ _DISPARITY = refiners.smooth(_H, _W)
 _IMPORT = """
 import sys, depthjax
 assert not {'jax', 'numpy', 'flax'} & sys.modules.keys()
-assert {'refocus', 'refine', 'predict_depth', 'load', '__version__'} <= set(dir(depthjax))
+names = {'refocus', 'refine', 'mask_refine', 'predict_depth', 'load', '__version__'}
+assert names <= set(dir(depthjax))
 depthjax.refocus
 from jax._src import xla_bridge
 assert not xla_bridge.backends_are_initialized(), 'a device was started'
@@ -71,6 +73,29 @@ def test_photographs_of_all_types_give_the_same_prediction():
   near, depth = depthjax.predict_depth(_PHOTO, _ramp(output='depth', metric=True))
   assert near.argmax() % _W == 0 and near.shape == depth.shape == (_H, _W, 1)
   np.testing.assert_allclose([depth.min(), depth.max()], [1, 2.1], atol=0.1)
+
+
+def test_mask_refine_keeps_units_and_does_what_the_command_does(run, caplog):
+  photo = np.kron(_PHOTO, np.ones((4, 4, 1), np.uint8))
+  images.write_image('photo.png', photo / np.float32(255))
+  mask = np.zeros(photo.shape[:2], np.uint8)
+  mask[20:60, 40:120] = 255
+  images.write_image('mask.png', mask / np.float32(255))
+  depth = 1 / (0.2 + refiners.smooth(*mask.shape) + (np.roll(mask, 1)[..., None] > 0))
+  np.save('depth.npy', depth)
+  fields = {'method': 'fill', 'convention': 'depth'}
+  line = 'mask-refine photo.png depth.npy mask.png -o out.npy --method=fill --convention=depth'
+  for invert in (False, True):
+    assert run(f'{line} --invert' if invert else line)[0] == 0
+    caplog.clear()
+    for given in (mask, mask > 0, mask / 255, [mask, mask]):
+      result = depthjax.mask_refine(photo, depth, given, invert=invert, **fields)
+      assert result.shape == depth.shape and 0 < (result != depth).mean() < 0.1
+      np.testing.assert_array_equal(result[..., 0], np.load('out.npy'))
+    assert ('farther side' in caplog.text) == invert
+  predicted = depthjax.mask_refine(photo, None, mask, predictor=_ramp(), method='fill')
+  change = np.abs(predicted - depthjax.predict_depth(photo, _ramp()).disparity)
+  assert 0 < (change > 1e-3).mean() < 0.1
 
 
 @pytest.mark.slow
@@ -120,6 +145,15 @@ def test_functions_do_what_the_commands_do(run):
     (lambda: api.refocus(_PHOTO, _DISPARITY, predictor='x'), 'disparity and predictor are both'),
     (lambda: api.refocus(_PHOTO, 0 * _DISPARITY), 'disparity: is constant'),
     (lambda: api.refocus(_PHOTO, _PHOTO), 'disparity is uint8 of shape [24, 40, 3]; it must be'),
+    (
+      lambda: api.mask_refine(_PHOTO, _DISPARITY, 0 * _DISPARITY, method='fill'),
+      'mask 0: is empty',
+    ),
+    (
+      lambda: api.mask_refine(_PHOTO, _DISPARITY[:9], _DISPARITY),
+      'disparity: is 40 x 9 pixels but',
+    ),
+    (lambda: api.mask_refine(_PHOTO, None, None, method='both'), "method is 'both'; it can be"),
     (lambda: api.refine(_DISPARITY, stages=3), 'stages is 3; it must be 1 or 2'),
     (lambda: api.refine(photo=_PHOTO), 'low is missing; give low, or photo and predictor'),
     (lambda: api.refine(_DISPARITY * np.nan), 'the low map has NaN'),
@@ -144,6 +178,8 @@ def test_examples_of_the_docs_run(tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(api, '_sddr', lambda: refine_lib.load('sddr.safetensors'))
   made.save_lensblur('lens.safetensors')
   monkeypatch.setattr(api, '_lensblur', lambda: refocus_lib.load('lens.safetensors'))
+  made.save_layered('layered.safetensors')
+  monkeypatch.setattr(api, '_layered', lambda: layered_lib.load('layered.safetensors'))
   text = (tiny.ROOT / 'docs/api.md').read_text()
   names = {}
   for code in re.findall(r'```python\n(.*?)```', text, re.DOTALL):

@@ -24,7 +24,7 @@ _ALLOWED = {
   'ldi': 'ops jax numpy',
   'windows': 'numpy',
   'tasks': 'plugins models ops losses metrics windows jax numpy ml_collections',
-  'pipelines': 'convert models ops ldi files windows jax numpy scipy cv2',
+  'pipelines': 'convert models ops ldi files windows jax numpy scipy cv2 onnxruntime rembg',
   'scoring': 'pipelines metrics ops data files jax numpy',
   'files': (
     'numpy cv2 PIL tifffile jinja2 safetensors OpenEXR imageio_ffmpeg matplotlib pillow_heif '
@@ -57,7 +57,8 @@ _PLACES = {
 }
 # Optional dependencies, imported inside the functions that use them.
 _OPTIONAL = set(
-  'imageio_ffmpeg OpenEXR pillow_heif matplotlib huggingface_hub h5py torch wandb'.split()
+  'imageio_ffmpeg OpenEXR pillow_heif matplotlib huggingface_hub h5py torch wandb onnxruntime '
+  'rembg'.split()
 )
 
 

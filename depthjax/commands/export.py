@@ -15,7 +15,7 @@ class Options(NamedTuple):
   """
 
   network: Annotated[
-    str, Argument(help='sddr, lensblur, a predictor by name; or a run, or weights, of these.')
+    str, Argument(help='sddr, lensblur, layered, a predictor; or a run, or weights, of these.')
   ]
   size: Annotated[str, Option(help='Height and width of the inputs, as HEIGHTxWIDTH.')]
   output: Annotated[pathlib.Path, options.output('A name ending in .stablehlo or .jax_exported.')]

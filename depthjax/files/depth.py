@@ -86,17 +86,11 @@ def read_raw(
   elif channel is not None:
     _log.warning('%s: has no named channels; --channel=%s is ignored', path, channel)
   values = read(path, max_pixels=max_pixels)
-  h, w = depth_formats.frame_size(path, values.shape)
-  if values.size == 3 * h * w:
-    first = values[..., :1]
-    if not np.array_equal(np.broadcast_to(first, values.shape), values, equal_nan=True):
-      wrong = 'has three channels that differ, like a colour image'
-      raise InputError(path, wrong, 'one channel of values, or three equal ones')
-    values = first
+  values = depth_formats.one_channel(path, values)
   if head.startswith(_JPEG):
     _log.warning('%s: is a JPEG: lossy compression has changed its values', path)
   with np.errstate(over='ignore'):  # Values beyond float32 become infinite.
-    return values.reshape(h, w).astype(np.float32)
+    return values.astype(np.float32)
 
 
 def full_scale(path: str | os.PathLike) -> float | None:
@@ -126,7 +120,7 @@ def normalise(
   shape: tuple[int, int] | None = None,
   invalid: float | Sequence[float] | None = None,
   percentiles: tuple[float, float] | None = None,
-  stretch: bool = False,
+  stretch: bool | None = None,
   name: str | os.PathLike = 'depth',
 ) -> Depth:
   """Converts raw values to disparity in [0, 1] at the size of the photo, without missing pixels.
@@ -146,7 +140,7 @@ def normalise(
     invalid: values that mark missing pixels; often 0.
     percentiles: of disparity, which become 0 and 1; (0, 100) is the exact range; default: exact,
       without outliers that more than double it.
-    stretch: resize maps of any aspect ratio.
+    stretch: resize maps of any aspect ratio; None: as False, and messages do not offer it.
     name: the file, for messages.
 
   Raises InputError: unknown convention, no valid pixel, constant values, another aspect ratio.
@@ -213,11 +207,12 @@ def needs_resize(
   have: tuple[int, int],
   want: tuple[int, int],
   of: str | os.PathLike = 'the photo',
-  stretch: bool = False,
+  stretch: bool | None = None,
 ) -> bool:
   """Whether a map of height and width `have` must be resized to `want`, the size of `of`.
 
-  Raises InputError: their aspect ratios differ by more than 2 %, unless `stretch`.
+  Raises InputError: their aspect ratios differ by more than 2 %, unless `stretch`; the message
+  names this option unless it is None.
   """
   (h, w), (photo_h, photo_w) = have, want
   if have == want:
@@ -227,7 +222,8 @@ def needs_resize(
   wrong = f'is {w} x {h} pixels but {of} is {photo_w} x {photo_h} (width x height)'
   if abs((h * photo_h) / (w * photo_w) - 1) <= ASPECT_TOLERANCE:
     wrong += ', as if one of them were turned by 90 degrees'
-  right = f'the size of {of}, its aspect ratio within 2 %, or --stretch'
+  right = f'the size of {of}, or its aspect ratio within 2 %'
+  right += '' if stretch is None else ', or --stretch'
   raise InputError(name, wrong, right)
 
 

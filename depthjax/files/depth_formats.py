@@ -36,6 +36,21 @@ def frame_size(path: str | os.PathLike, shape: tuple[int, ...]) -> tuple[int, in
   raise InputError(path, f'holds an array of shape {list(shape)}', _SHAPES)
 
 
+def one_channel(path: str | os.PathLike, values: np.ndarray) -> np.ndarray:
+  """Returns an array of a shape that `frame_size` takes as [h w].
+
+  Raises InputError: as `frame_size`; three channels that are not equal.
+  """
+  h, w = frame_size(path, values.shape)
+  if values.size == 3 * h * w:
+    first = values[..., :1]
+    if not np.array_equal(np.broadcast_to(first, values.shape), values, equal_nan=True):
+      wrong = 'has three channels that differ, like a colour image'
+      raise InputError(path, wrong, 'one channel of values, or three equal ones')
+    values = first
+  return values.reshape(h, w)
+
+
 def read_npy(path: Path, max_pixels: int) -> np.ndarray:
   """Reads an NPY file; pickled objects are refused before they are read."""
   with open(path, 'rb') as file:

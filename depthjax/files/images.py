@@ -101,7 +101,12 @@ def read_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.
   Values are uint8 or uint16, in TIFF files of any other type; colour profiles are ignored. Errors
   as `read_image`, but any number of bits is accepted.
   """
-  return _read(path, max_pixels, 'ignore')[0]
+  return read_layers(path, max_pixels)[0]
+
+
+def read_layers(path: str | os.PathLike, max_pixels: int) -> tuple[np.ndarray, np.ndarray | None]:
+  """As `read_pixels`, and alpha [h w] of the same type; None if the file has no alpha."""
+  return _read(path, max_pixels, 'ignore')[:2]
 
 
 @contextlib.contextmanager

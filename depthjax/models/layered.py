@@ -151,7 +151,8 @@ class Projection(nn.Module):
     offset = self.param('linear_bias', nn.initializers.zeros, (self.middle,))
     kernel = self.param('conv_kernel', _conv, (3, 3, self.middle, self.fusion))
     bias = self.param('conv_bias', nn.initializers.zeros, (self.fusion,))
-    n, middle, fusion = b * h * w, self.middle, self.fusion
+    n = h * w * (b if isinstance(b, int) else 1)  # Symbolic in exported programs.
+    middle, fusion = self.middle, self.fusion
     separate = n * middle * (c + 9 * fusion)
     if separate <= 9 * c * fusion * (n + middle):
       x = x @ matrix.astype(self.dtype) + offset.astype(self.dtype)

@@ -12,10 +12,12 @@ from jax import export as jax_export
 
 from depthjax.files import atomic, weights
 from depthjax.files.errors import Error, InputError
+from depthjax.models import layered
 from depthjax.models.deeplens.lensblur import LensBlur
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.refinement import refiners
 from depthjax.pipelines import predictors as predictors_lib
+from depthjax.pipelines.mask_refine import learned as mask_learned
 from depthjax.pipelines.refine import refine
 from depthjax.pipelines.refocus import learned
 
@@ -76,10 +78,12 @@ def load(which: str | os.PathLike) -> tuple[Network, Any]:
     lensblur: photo [b h w 3], defocus [b h w 1] -> [b h w 3], the lowest level of the learned
       renderer, trained on long sides of about 320 pixels. `defocus` is the signed blur radius in
       pixels, positive in front of the focal plane, clipped at `network.model.radius`.
+    layered: image [b h w 3], disparity in [0, 1] and mask in [0, 1], [b h w 1] -> the disparities
+      of the mask's inside and outside, each complete [b h w 2].
 
   Args:
-    which: 'sddr' or 'lensblur', the networks of the package; or as in predictors.load, where runs
-      and files may be of these two tasks as well.
+    which: 'sddr', 'lensblur' or 'layered', the networks of the package; or as in predictors.load,
+      where runs and files may be of these tasks as well.
 
   Raises:
     files.errors.InputError: as predictors.load.
@@ -108,11 +112,21 @@ def _lensblur(path: str | os.PathLike | None) -> tuple[Network, Any]:
   return Network('lensblur', inputs, 'photo', False, learned.STRIDE, model, _blurred), variables
 
 
+def _layered(path: str | os.PathLike | None) -> tuple[Network, Any]:
+  model, variables = mask_learned.builtin() if path is None else mask_learned.load(path)
+  inputs, kind = ('image [b h w 3]', 'disparity [b h w 1]', 'mask [b h w 1]'), ('disparity', False)
+  return Network('layered', inputs, *kind, layered.STRIDE, model, _layers), variables
+
+
+def _layers(model: layered.Layered, variables: Any, *maps: jax.Array) -> jax.Array:
+  return jnp.concatenate(model.apply(variables, *maps), axis=-1)
+
+
 def _blurred(model: LensBlur, variables: Any, photo: jax.Array, defocus: jax.Array) -> jax.Array:
   return model.apply(variables, photo, jnp.clip(defocus / model.radius, -1, 1), method='blur')
 
 
-_OTHERS: Mapping[str, Callable[[Any], tuple[Network, Any]]] = {'lensblur': _lensblur, 'sddr': _sddr}
+_OTHERS: Mapping[str, Callable] = {'layered': _layered, 'lensblur': _lensblur, 'sddr': _sddr}
 
 
 def export(which: str | os.PathLike, size: tuple[int, int], path: str | os.PathLike) -> Network:

@@ -3,8 +3,10 @@
 import functools
 
 import jax
+import numpy as np
 
 from depthjax.files import weights
+from depthjax.models import layered
 from depthjax.models.deeplens import depthnet, lensblur
 from tests import tiny
 
@@ -17,6 +19,16 @@ def save_lensblur(path):
 def save_depth(path):
   config = tiny.depth_config().to_dict()
   _save(path, 'deeplens_depth', depthnet.initial, depthnet.network(config['model']), config)
+
+
+def save_layered(path):
+  fields = {'preset': 'small', 'widths': [8, 16, 40, 16], 'depths': [1, 1, 1, 1]}
+  config = {'model': {**fields, 'projection': 24, 'fusion': 8}}
+  rng = np.random.default_rng(0)  # Compiling the initialisation takes longer.
+  draw = lambda x: 0.1 * rng.normal(size=x.shape).astype(np.float32)  # noqa: E731
+  variables = jax.tree.map(draw, layered.from_config(config)[1])
+  variables['batch_stats'] = jax.tree.map(np.abs, variables['batch_stats'])  # Variances.
+  weights.save_weights(path, variables, {'task': 'layered', 'step': 0, 'config': config})
 
 
 @functools.cache

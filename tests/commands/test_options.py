@@ -6,6 +6,7 @@ from depthjax.commands import runner
 
 _REFOCUS = 'refocus photo.png depth.png -o out.png'
 _REFINE = 'refine photo.png map.png -o out.png'
+_MASKS = 'mask-refine photo.png map.png mask.png -o out.png'
 _BAD = {
   'defocus photo.png': "command 'defocus'",
   f'{_REFOCUS} --convention=near': "'--convention': 'near' 'disparity' 'depth'",
@@ -38,6 +39,11 @@ _BAD = {
   f'{_REFINE} --levels=3': '--levels is given for one stage; give --stages=2',
   f'{_REFINE} --scale=input': 'out.png: can only have values in [0, 1]; --scale=unit .npy',
   'refine . map.png -o out --scale=input': 'NAME.png: can only have values in; --scale=unit',
+  'mask-refine photo.png map.png -o out.png': 'a mask is missing; PHOTO DEPTH MASK --mask=auto',
+  f'{_MASKS} --predictor=run': 'DEPTH and --predictor are given; give one of them, and --mask=FILE',
+  f'{_MASKS} --method=fill --weights=run': '--weights is not used by --method=fill; omit one',
+  f'{_MASKS} --save-depth=a.png': '--save-depth is given, no depth map; --predictor',
+  'mask-refine a.png --mask=auto --predictor=run --invalid=0 -o out.png': '--invalid depth files;',
   'convert vgg16 file.pth -o a.safetensors': "'vgg16' 'resnet50'",
   'score data --split=other': "'--split' 'other' 'train', 'val', 'test', 'all'",
   'reproduce deeplens/table9': "no table 'deeplens/table9'; deeplens/table1",

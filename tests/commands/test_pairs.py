@@ -17,10 +17,10 @@ def _paired(tmp_path, photos, depths, kind=pairs.PHOTOGRAPH):
     for name in names.split():
       (folder / name).touch()
   found = []
-  for files, depths_of in pairs.groups(sources, kind):
+  for files, depths_of in pairs.groups(sources, (kind, pairs.DEPTH_MAP)):
     files = pairs.preferred(files, kind)
     try:
-      depth = pairs.choose(files[0], depths_of[0], sources[1]).name
+      depth = pairs.choose(files[0], depths_of[0], sources[1], pairs.DEPTH_MAP).name
     except InputError as error:
       depth = 'several' if 'has several depth maps' in str(error) else 'missing'
     found.append(f'{"+".join(path.name for path in files)}:{depth}')
@@ -58,6 +58,23 @@ def test_files_are_paired_by_name(tmp_path, photos, depths, expected):
   assert _paired(tmp_path, photos, depths) == expected
 
 
+def test_masks_in_a_folder_of_photographs_are_named(tmp_path):
+  for name in ('a.jpg', 'a.png', 'a-mask.png', 'b.png', 'b_depth.npy', 'b_MASK.npy', 'x_mask.png'):
+    (tmp_path / name).touch()
+  kinds = pairs.PHOTOGRAPH, pairs.DEPTH_MAP, pairs.MASK
+  found = pairs.groups([tmp_path] * 3, kinds)
+  names = [[path.name for paths in (files, *others) for path in paths] for files, others in found]
+  assert names == [
+    ['a.jpg', 'a.png', 'a-mask.png'],
+    ['b.png', 'b_depth.npy', 'b_MASK.npy'],
+    ['x_mask.png'],
+  ]
+  (tmp_path / 'masks').mkdir()
+  (tmp_path / 'masks' / 'a.png').touch()
+  (_, (_, found)), *_ = pairs.groups([tmp_path, tmp_path, tmp_path / 'masks'], kinds)
+  assert found == [tmp_path / 'masks' / 'a.png']
+
+
 def test_maps_of_two_folders_are_paired_and_what_is_not_used_is_said(tmp_path, capsys):
   found = _paired(tmp_path, 'a.png a.pfm b_depth.npy', 'a_depth.exr b_depth.png', pairs.DEPTH_MAP)
   assert found == 'a.pfm:a_depth.exr b_depth.npy:b_depth.png'
@@ -69,6 +86,6 @@ def test_a_link_to_the_folder_is_the_same_folder_and_a_broken_file_is_listed(tmp
   (tmp_path / 'b.jpg').symlink_to('nowhere')
   (tmp_path / 'a_depth.png').touch()
   (tmp_path / 'linked').symlink_to(tmp_path)
-  found = pairs.groups([tmp_path, tmp_path / 'linked'], pairs.PHOTOGRAPH)
+  found = pairs.groups([tmp_path, tmp_path / 'linked'], (pairs.PHOTOGRAPH, pairs.DEPTH_MAP))
   files = [[tmp_path / 'a.jpg'], [tmp_path / 'b.jpg']]
   assert found == [(files[0], [[tmp_path / 'linked' / 'a_depth.png']]), (files[1], [[]])]

@@ -87,8 +87,10 @@ def test_another_aspect_ratio_is_refused(disparity):
   assert normalise(disparity, shape=(200, 305)).resized
   call = lambda *shape: lambda: normalise(disparity, shape=shape, name='d.png')  # noqa: E731
   refused(call(200, 308), 'd.png: is 36 x 24', 'photo is 308 x 200', 'within 2 %')
-  refused(call(360, 240), 'd.png: is 36 x 24', '240 x 360', 'turned by 90 degrees', '--stretch')
-  stretched = normalise(disparity, shape=(24, 24), stretch=True)
+  refused(call(360, 240), 'd.png: is 36 x 24', '240 x 360', 'turned by 90 degrees')
+  fields = {'shape': (24, 24), 'name': 'd.png'}
+  refused(lambda: normalise(disparity, stretch=False, **fields), 'within 2 %, or --stretch')
+  stretched = normalise(disparity, stretch=True, **fields)
   assert stretched.resized and stretched.disparity.shape == (24, 24, 1)
 
 

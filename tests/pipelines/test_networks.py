@@ -9,13 +9,14 @@ from depthjax.files.errors import Error
 from depthjax.models.predictors import predictor as predictors
 from depthjax.pipelines import networks
 from depthjax.pipelines import predictors as predictors_lib
+from depthjax.pipelines.mask_refine import learned as mask_learned
 from depthjax.pipelines.refine import refine
 from depthjax.pipelines.refocus import learned
 from tests import processes, refiners
 from tests.commands import made
 
-_NAMES = ('depth', 'lensblur', 'sddr')
-_SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in _NAMES[1:]]
+_NAMES = ('depth', 'layered', 'lensblur', 'sddr')
+_SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in _NAMES if name != 'depth']
 
 
 @pytest.fixture(name='paths', scope='module')
@@ -24,6 +25,7 @@ def fixture_paths(tmp_path_factory):
   folder = tmp_path_factory.mktemp('networks')
   paths = {name: folder / f'{name}.safetensors' for name in _NAMES}
   made.save_depth(paths['depth'])
+  made.save_layered(paths['layered'])
   made.save_lensblur(paths['lensblur'])
   refiners.save(paths['sddr'])
   return paths
@@ -38,6 +40,7 @@ def fixture_loaded(paths):
 def _arrays(name, b=2):
   rng = np.random.default_rng(0)
   shapes = {'depth': [(16, 24, 3)], 'lensblur': [(128, 128, 3), (128, 128, 1)]}
+  shapes['layered'] = [(32, 64, 3), (32, 64, 1), (32, 64, 1)]
   arrays = [rng.random((b, *x), np.float32) for x in shapes.get(name, [(128, 128, 1)] * 2)]
   return [arrays[0], 8 * arrays[1] - 4] if name == 'lensblur' else arrays
 
@@ -49,17 +52,21 @@ def _by_pipeline(name, path, *arrays):
     return predictors.output(predictor, predictor.variables, *arrays)
   if name == 'sddr':
     return np.stack(list(refine.fuse(refine.load(path), *arrays)))
+  if name == 'layered':
+    model, variables = mask_learned.load(path)
+    return np.concatenate(jax.jit(model.apply)(variables, *arrays), axis=-1)
   renderer = learned.load(path)
   return np.stack([learned.render(renderer, *x, 0) for x in zip(*arrays, strict=True)])
 
 
-@pytest.mark.parametrize('name', _NAMES)
+@pytest.mark.parametrize('name', ['depth', _SLOW[0], 'lensblur', 'sddr'])
 def test_networks_equal_the_pipelines(paths, loaded, name):
   network, variables = loaded[name]
   arrays = _arrays(name)
   result = network(variables, *arrays)
   np.testing.assert_allclose(result, _by_pipeline(name, paths[name], *arrays), atol=1e-5)
-  assert result.shape == (*arrays[0].shape[:3], 3 if name == 'lensblur' else 1)
+  channels = {'lensblur': 3, 'layered': 2}
+  assert result.shape == (*arrays[0].shape[:3], channels.get(name, 1))
 
 
 @pytest.mark.parametrize('name', ['depth', *_SLOW])

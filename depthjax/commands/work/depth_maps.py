@@ -1,6 +1,7 @@
-"""Depth maps that the commands write: checked before any work, with a preview, predicted ones."""
+"""Depth maps of the commands: read, predicted, and written with a preview."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,11 @@ def check_output(output: Path, preview: bool) -> list[Path]:
   if preview:
     outputs.append(atomic.check_output(_preview(output), ('.png',)))
   return outputs
+
+
+def check_refined(options: tuple, output: Path) -> list[Path]:
+  """As `check_output`, with the preview and --save-depth of refine or mask-refine."""
+  return check_kept(options, check_output(output, options.preview))
 
 
 def write_preview(output: Path, disparity: np.ndarray) -> None:
@@ -62,6 +68,16 @@ def write_predicted(
     write_preview(output, found.disparity)
   h, w = predictor_lib.frame(predictor, found.raw.shape)
   print(f'{output}: {text}; network input {w} x {h} pixels')
+
+
+def read(
+  options: tuple, photo: Path, depth: Path | None = None, **fields: Any
+) -> depth_files.Depth:
+  """Reads the depth map of a photograph, by default that inside it; fields of `read_depth`."""
+  fields |= options_lib.reading(options) | {'convention': options.convention.value}
+  found = depth_files.read_depth(depth or photo, embedded=depth is None, **fields)
+  print(f'{depth or photo}: {found.summary}')
+  return found
 
 
 def load(options: tuple) -> Predictor | None:

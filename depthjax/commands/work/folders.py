@@ -1,4 +1,4 @@
-"""Applies a command to a file, or to every file of a folder and the depth maps of its name."""
+"""Applies a command to a file, or to every file of a folder and its depth maps and masks."""
 
 import pathlib
 import sys
@@ -12,7 +12,7 @@ from depthjax.configuring import ConfigError
 from depthjax.files import atomic, errors
 from depthjax.files.errors import InputError
 
-# Arguments: paths of a photograph, its depth maps and its result; show=whether to show progress.
+# Arguments: paths of a photograph, its depth maps and masks, its result; show: whether progress is.
 Work = Callable[..., None]
 
 
@@ -23,7 +23,7 @@ def map_files(
   load: Callable[[], Work],
   check: Callable[[pathlib.Path], Sequence[pathlib.Path]],
   ending: Callable[[pathlib.Path], str],
-  kind: pairs.Kind = pairs.PHOTOGRAPH,
+  kinds: Sequence[pairs.Kind] = (pairs.PHOTOGRAPH, pairs.DEPTH_MAP),
   resume: bool = False,
 ) -> None:
   """Does the work of a command for a file, or for every file of a folder.
@@ -32,12 +32,12 @@ def map_files(
   stderr; the others are still processed.
 
   Args:
-    sources: a file and its depth maps, or a folder and folders of depth maps.
+    sources: a file and its depth maps or masks, or a folder and folders of these.
     output: the result, or the folder of the results, which is created.
     load: returns the work; called after the output of a single file was checked.
     check: refuses the path of a result that cannot be written; returns all that would be written.
     ending: from a file to the ending of its result.
-    kind: of the first of the sources.
+    kinds: of the sources, and possibly of more.
     resume: skip files whose results exist.
 
   Raises:
@@ -53,10 +53,11 @@ def map_files(
     else:
       print(f'{output}: exists already')
     return
-  found = pairs.groups(sources, kind)
+  kinds = kinds[: len(sources)]
+  found = pairs.groups(sources, kinds)
   if not found:
-    right = f'files ending in {", ".join(end for group in kind.endings[:-1] for end in group)}'
-    raise InputError(sources[0], f'contains no {kind.name}', right)
+    right = f'files ending in {", ".join(end for group in kinds[0].endings[:-1] for end in group)}'
+    raise InputError(sources[0], f'contains no {kinds[0].name}', right)
   inputs = atomic.identities(path for folder in sources for path in folder.iterdir())
   work = load()
   create(output, sources)
@@ -68,7 +69,7 @@ def map_files(
       work(path, *depths, result, show=False)
     return is_due
 
-  _map_groups(do, found, sources, output, kind)
+  _map_groups(do, found, sources, output, kinds)
 
 
 def _map_groups(
@@ -76,9 +77,10 @@ def _map_groups(
   found: Sequence[pairs.Group],
   sources: Sequence[pathlib.Path],
   output: pathlib.Path,
-  kind: pairs.Kind,
+  kinds: Sequence[pairs.Kind],
 ) -> None:
-  """Calls `do` with every file of the first folder and its depth maps."""
+  """Calls `do` with every file of the first folder and its depth maps or masks."""
+  kind, *others = kinds
   used = [(pairs.preferred(files, kind), depths) for files, depths in found]
   every = [(path, len(paths), depths) for paths, depths in used for path in paths]
   failed = missing = skipped = 0
@@ -92,14 +94,15 @@ def _map_groups(
           wrong = f'has the same name as another {kind.name}, except for the ending'
           raise InputError(path, wrong, 'one of them')
         missing += not all(depths)
-        pair = (pairs.choose(path, *at) for at in zip(depths, sources[1:], strict=True))
+        pair = (pairs.choose(path, *at) for at in zip(depths, sources[1:], others, strict=True))
         skipped += not do(path, *pair)
       except (ValueError, ConfigError) as error:
         failed += 1
         # Only an InputError names the file.
         runner.say(str(error) if isinstance(error, InputError) else f'{path}: {error}')
   if failed:
-    without = f', {missing} of them without a depth map' if missing else ''
+    partners = ' or '.join(dict.fromkeys(partner.name for partner in others))
+    without = f', {missing} of them without a {partners}' if missing else ''
     raise ConfigError(f'{failed} of {len(every)} {kind.name}s failed{without}')
   existed = f', {skipped} of them existed already' if skipped else ''
   print(f'{output}: {len(every)} {kind.name}s{existed}')

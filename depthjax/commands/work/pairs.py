@@ -1,9 +1,11 @@
-"""Photographs and depth maps of folders that belong together by their names.
+"""Photographs, depth maps and masks of folders that belong together by their names.
 
 Names are compared without their ending and in the Unicode form NFC. The depth map of NAME is called
-NAME, NAME_depth, NAME-depth or NAME-0000, as depth programs call it.
+NAME, NAME_depth, NAME-depth or NAME-0000, as depth programs call it, its mask NAME, NAME_mask or
+NAME-mask.
 """
 
+import itertools
 import os
 import pathlib
 import re
@@ -12,11 +14,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from depthjax.commands import runner
-from depthjax.files import depth, endings, errors
+from depthjax.files import endings, errors
 from depthjax.files.errors import InputError
 
 Path = pathlib.Path
 _MAP = re.compile(r'(.+?)(?:(?P<named>[-_.]depth(?:[-_]?map)?)|-\d{4})', re.IGNORECASE)
+_MASK = re.compile(r'(.+?)[-_.]mask', re.IGNORECASE)
 _FLOATS = '.npy', '.npz', '.pfm', '.exr'
 _LOSSLESS = '.png', '.tif', '.tiff'
 _LOSSY = '.jpg', '.jpeg', '.jfif', '.webp', '.heic', '.heif', '.avif'
@@ -27,57 +30,72 @@ class Kind(NamedTuple):
 
   name: str
   endings: Sequence[Collection[str]]  # Of files of one name, those of the first group are used.
+  suffix: str = ''  # That of NAME for the photograph NAME, and the pattern of names with it.
+  pattern: re.Pattern = re.compile('')
 
 
+_GREY = '.jpg', '.jpeg'
 PHOTOGRAPH = Kind('photograph', (endings.EXTENSIONS, endings.OTHERS))
-DEPTH_MAP = Kind('depth map', (_FLOATS, _LOSSLESS, {*depth.READABLE} - {*_FLOATS, *_LOSSLESS}))
-# Files of one name, and its depth maps in each of the folders of depth maps.
+DEPTH_MAP = Kind('depth map', (_FLOATS, _LOSSLESS, _GREY), '_depth', _MAP)
+MASK = Kind('mask', (('.npy',), _LOSSLESS, _GREY), '_mask', _MASK)
+# Files of one name, and its partners in each of the other folders.
 Group = tuple[list[Path], list[list[Path]]]
 
 
-def groups(sources: Sequence[Path], kind: Kind) -> list[Group]:
-  """Groups the files of folders by name: a folder of this kind, then folders of depth maps.
+def groups(sources: Sequence[Path], kinds: Sequence[Kind]) -> list[Group]:
+  """Groups the files of folders of these kinds by the names of those in the first folder.
 
   In the first folder NAME_depth beside NAME is a depth map and not a photograph, unless it has a
   depth map of its own. If the photographs' folder is also one of depth maps, then so are NAME-0000
-  beside NAME, and NAME.png and NAME.tif beside NAME in JPEG or another lossy format.
+  beside NAME, and NAME.png and NAME.tif beside NAME in JPEG or another lossy format. In a folder of
+  masks that is also another one, only NAME_mask and NAME-mask are masks.
 
   Raises InputError: a folder that is missing or cannot be read.
   """
-  first = _listed(sources[0], kind)
-  others = [_listed(folder, DEPTH_MAP) for folder in sources[1:]]
-  shared = [kind is PHOTOGRAPH and folder.samefile(sources[0]) for folder in sources[1:]]
-  if kind is PHOTOGRAPH:
-    own = set() if any(shared) or not others else set(map(stem, others[0]))
+  first, *others = itertools.starmap(_listed, zip(sources, kinds, strict=True))
+  shared = [kinds[0] is PHOTOGRAPH and folder.samefile(sources[0]) for folder in sources[1:]]
+  if kinds[0] is PHOTOGRAPH:
+    inside = any(same and kind is DEPTH_MAP for same, kind in zip(shared, kinds[1:], strict=True))
+    own = set() if inside or not others else set(map(stem, others[0]))
     known = {stem(path): set() for path in first}
     for path in first:
       known[stem(path)].add(path.suffix.lower())
-    first = [path for path in first if not _is_map(path, known, own, any(shared))]
+    first = [path for path in first if not _is_map(path, known, own, inside)]
+    if MASK in kinds:
+      first = [path for path in first if _photograph_of(path, MASK) not in known]
   photos, result = {path.name for path in first}, {}
   for path in first:
     result.setdefault(stem(path), ([], [[] for _ in others]))[0].append(path)
-  for k, paths in enumerate(others):
+  plain = [folder for folder, kind in zip(sources, kinds, strict=True) if kind is not MASK]
+  for k, (paths, folder, kind) in enumerate(zip(others, sources[1:], kinds[1:], strict=True)):
+    mixed = kind is MASK and any(map(folder.samefile, plain))
     for path in paths:
-      match = None if stem(path) in result else _MAP.fullmatch(stem(path))
-      name = match[1] if match else stem(path)
+      named = None if stem(path) in result else _photograph_of(path, kind)
+      name = named if named or mixed else stem(path)
       if name in result and not (shared[k] and path.name in photos):
         result[name][1][k].append(path)
   return list(result.values())
 
 
-def choose(photo: Path, candidates: Sequence[Path], folder: Path) -> Path:
-  """The depth map of a photograph; of two of one name, the one in a format of floats.
+def _photograph_of(path: Path, kind: Kind) -> str | None:
+  """NAME of a depth map or mask that is called NAME_depth, NAME_mask or the like, else None."""
+  match = kind.pattern.fullmatch(stem(path))
+  return match and match[1]
+
+
+def choose(photo: Path, candidates: Sequence[Path], folder: Path, kind: Kind) -> Path:
+  """The depth map or mask of a photograph; of two of one name, that of the first endings.
 
   Raises InputError: none or several.
   """
   if len(set(map(stem, candidates))) == 1:
-    candidates = preferred(candidates, DEPTH_MAP)
+    candidates = preferred(candidates, kind)
   if len(candidates) > 1:
     names = ' and '.join(path.name for path in candidates)
-    raise InputError(photo, f'has several depth maps ({names})', f'one of them in {folder}')
+    raise InputError(photo, f'has several {kind.name}s ({names})', f'one of them in {folder}')
   if not candidates:
-    right = f'{folder / photo.stem} ending in {", ".join(depth.READABLE)}'
-    raise InputError(photo, 'has no depth map', f'{right}, or {photo.stem}_depth')
+    right = f'{folder / photo.stem} ending in {", ".join(itertools.chain(*kind.endings))}'
+    raise InputError(photo, f'has no {kind.name}', f'{right}, or {photo.stem}{kind.suffix}')
   return candidates[0]
 
 

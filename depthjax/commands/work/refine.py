@@ -1,11 +1,9 @@
 """`depthjax refine`: reads depth maps, refines them and writes them in their units."""
 
 import functools
-import math
 import pathlib
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from rich import console, progress
 
@@ -15,59 +13,13 @@ from depthjax.commands.options import Convention, is_embedded
 from depthjax.commands.refine import Align, Options, Scale
 from depthjax.commands.work import depth_maps, folders, pairs
 from depthjax.files import depth as depth_files
-from depthjax.files import depth_values, images
+from depthjax.files import images
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
-from depthjax.pipelines import maps
+from depthjax.pipelines import maps, units
 from depthjax.pipelines.refine import refine as refine_lib
 from depthjax.pipelines.refine import resolutions, two_stage
-
-
-class Map(NamedTuple):
-  """A disparity map in [0, 1], with name, units and convention of its file."""
-
-  values: np.ndarray  # float32 [h w 1].
-  name: pathlib.Path | str
-  offset: float = 0.0  # Of disparity in the units of the file.
-  span: float = 1.0
-  convention: Convention = Convention.disparity
-  # Infinitely far pixels [h w 1], if there are any, and their value in the file.
-  far: np.ndarray | None = None
-  farthest: float = np.inf
-  full_scale: float | None = None  # The largest value that the file can have, if it is a PNG.
-
-  def far_in(self, values: np.ndarray) -> np.ndarray:
-    """Pixels of refined disparity [h w 1] that are infinitely far: bool [h w 1].
-
-    They are those of this map, moved by up to two of its pixels to the refined edges: without those
-    above half of the largest disparity of other pixels there, unless that is below 0.2, and with
-    other pixels below half of the smallest.
-    """
-    if self.far is None:
-      return np.zeros(values.shape, bool)
-    shape = values.shape[:2]
-    # Not interpolated: there is nothing between the sky and a near pixel.
-    own, far = (
-      maps.resized(x.astype(np.float32), shape, cv2.INTER_NEAREST) for x in (self.values, self.far)
-    )
-    far = far > 0.5
-    radius = math.ceil(2 * max(1, shape[0] / self.far.shape[0]))
-    window = np.ones((2 * radius + 1,) * 2, np.uint8)
-    largest = cv2.dilate(np.where(far, 0, own), window)[..., None]
-    smallest = cv2.erode(np.where(far, 1, own), window)[..., None]
-    beside = cv2.dilate(far.astype(np.uint8), window)[..., None] > 0
-    stays = (largest < 0.2) | (values < largest / 2)
-    return (far & stays) | (~far & beside & (values < smallest / 2))
-
-  def in_units(self, values: np.ndarray, far: np.ndarray) -> np.ndarray:
-    """Converts normalised disparity to the file's units; depth is clipped to its range."""
-    if self.convention is not Convention.disparity:
-      # Outside this range a disparity may be zero or negative.
-      least = 0 if self.far is None else self.values[~self.far].min(initial=1)
-      values = np.clip(values, least, 1)
-    disparity = values.astype(np.float64) * self.span + self.offset
-    result = depth_values.in_units(disparity, self.convention.value)
-    return np.where(far, self.farthest, result).astype(np.float32)
+from depthjax.pipelines.units import Map
 
 
 class Job(NamedTuple):
@@ -82,13 +34,14 @@ class Job(NamedTuple):
 def run(options: Options) -> None:
   """Refines one map, or those of a folder."""
   sources = options.sources()
+  first = pairs.DEPTH_MAP if options.photo is None else pairs.PHOTOGRAPH
   folders.map_files(
     tuple(sources.values()),
     options.output,
     load=lambda: functools.partial(_refine_one, _job(options), tuple(sources)),
-    check=functools.partial(_check_output, options),
+    check=functools.partial(depth_maps.check_refined, options),
     ending=lambda _: f'.{options.ending}',
-    kind=pairs.DEPTH_MAP if options.photo is None else pairs.PHOTOGRAPH,
+    kinds=(first, *[pairs.DEPTH_MAP] * 2),
     resume=options.resume,
   )
 
@@ -139,7 +92,7 @@ def _read(
   """Reads a depth map at its own size; its aspect ratio must be that of the photograph."""
   fields = options_lib.reading(options)
   read = depth_files.read_depth(path, convention=convention.value, embedded=embedded, **fields)
-  result = _map(read, path)._replace(full_scale=depth_files.full_scale(path))
+  result = units.of(read, path)._replace(full_scale=depth_files.full_scale(path))
   if photo is not None:
     size, (h, w) = read.raw.shape, photo.shape[:2]
     depth_files.needs_resize(path, size, (h, w), stretch=options.stretch)
@@ -153,22 +106,13 @@ def _read(
   return result
 
 
-def _map(read: depth_files.Depth, name: pathlib.Path | str) -> Map:
-  """A depth map that was read or predicted, with its units."""
-  result = Map(read.disparity, name, read.low, read.high - read.low, Convention(read.convention))
-  if not read.far.any():
-    return result
-  farthest = float(read.raw[read.far & read.valid].max())
-  return result._replace(far=read.far[..., None], farthest=farthest)
-
-
 def _predicted(
   job: Job, photo: np.ndarray, low: Map | None, path: pathlib.Path, output: pathlib.Path
 ) -> tuple[Map, Map]:
   """The low map, predicted if not given, and the high map, predicted at twice the size."""
   if low is None:
     name = 'the prediction, metres' if job.predictor.metric else 'the prediction'
-    low = _map(depth_maps.predict(job.options, job.predictor, photo, path, output), name)
+    low = units.of(depth_maps.predict(job.options, job.predictor, photo, path, output), name)
   size = min(2 * job.predictor.input_size, resolutions.LARGEST)
   finer = depth_lib.predict_map(photo, job.predictor, size, name=path)
   return low, Map(finer.disparity, 'the prediction')
@@ -209,16 +153,11 @@ def _write(output: pathlib.Path, result: np.ndarray, low: Map, options: Options)
     if scale is not Scale.unit:
       values = low.in_units(result, far)
       text = f'{low.convention} in the units of {low.name}'
-  elif scale is None and low.full_scale and low.convention is Convention.disparity:
+  elif scale is None and low.full_scale and low.convention == 'disparity':
     values = np.clip(low.in_units(result, far) / low.full_scale, 0, 1)
     text = f'disparity as a fraction of full scale, as in {low.name}'
-  distances = values is not unit and low.convention is Convention.depth
+  distances = values is not unit and low.convention == 'depth'
   depth_files.write_depth(output, values, channel='Z' if distances else 'Y')
   if options.preview:
     depth_maps.write_preview(output, unit)
   return text
-
-
-def _check_output(options: Options, output: pathlib.Path) -> list[pathlib.Path]:
-  """Refuses an output that cannot be written, before any work; returns what would be written."""
-  return depth_maps.check_kept(options, depth_maps.check_output(output, options.preview))

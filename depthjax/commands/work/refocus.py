@@ -9,13 +9,11 @@ from collections.abc import Callable, Generator, Iterator
 import numpy as np
 from rich import console, progress
 
-from depthjax.commands import options as options_lib
 from depthjax.commands import runner
 from depthjax.commands.options import Method
 from depthjax.commands.refocus import FPS, FRAMES, Options, Sweep
 from depthjax.commands.work import depth_maps, folders
 from depthjax.files import atomic, endings, images, video
-from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines.refocus import lens as lens_lib
@@ -53,7 +51,7 @@ def _refocus_one(
   given = images.read_photo(photo, max_pixels=max_pixels, srgb=animate)
   picture, shape = given.image, given.image.shape[:2]
   if predictor is None:
-    read = _read(options, shape, *paths[:-1])
+    read = depth_maps.read(options, *paths[:-1], shape=shape)
   else:
     # Predictors expect sRGB, and a picture with a profile has other colours.
     own = images.read_image(photo, max_pixels=max_pixels) if given.metadata.profile else picture
@@ -76,16 +74,6 @@ def _refocus_one(
     if given.alpha is not None:
       print(f'{photo}: an animation holds no alpha, which is dropped')
   print(f'{output}: {_described(lens, shape)}')
-
-
-def _read(
-  options: Options, shape: tuple[int, int], photo: pathlib.Path, depth: pathlib.Path | None = None
-) -> depth_files.Depth:
-  """Reads the depth map of a photograph of (h, w) pixels, by default that inside the photograph."""
-  fields = options_lib.reading(options) | {'convention': options.convention.value, 'shape': shape}
-  read = depth_files.read_depth(depth or photo, embedded=depth is None, **fields)
-  print(f'{depth or photo}: {read.summary}')
-  return read
 
 
 @contextlib.contextmanager

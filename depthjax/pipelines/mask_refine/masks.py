@@ -5,7 +5,7 @@ separated at one half.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import cv2
@@ -15,8 +15,7 @@ from depthjax.files import depth
 from depthjax.files.errors import InputError
 from depthjax.pipelines import maps
 
-# Disparity and mask -> refined disparity, all [h w 1].
-Method = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Name = str | os.PathLike
 
 
 class Layers(NamedTuple):
@@ -27,7 +26,10 @@ class Layers(NamedTuple):
 
 
 def checked(
-  mask: np.ndarray, shape: tuple[int, int], name: str | os.PathLike = 'mask'
+  mask: np.ndarray,
+  shape: tuple[int, int],
+  name: Name = 'mask',
+  photo: tuple[int, int] | None = None,
 ) -> np.ndarray:
   """The mask, resized as by `maps.resized` to the size of a depth map, float32 [*shape 1].
 
@@ -35,6 +37,7 @@ def checked(
     mask: in [0, 1] or bool, [h w] or [h w 1].
     shape: height and width of the depth map.
     name: the file, for messages.
+    photo: height and width whose aspect ratio the mask must have; default: those of the map.
 
   Raises InputError: several channels, NaN, values outside [0, 1], aspect ratios that differ by more
   than 2 %, no pixel on one of the sides.
@@ -43,12 +46,13 @@ def checked(
   mask = mask[..., None] if mask.ndim == 2 else mask
   if mask.ndim != 3 or mask.shape[-1] != 1 or not mask.size:
     raise InputError(name, f'has the shape {list(mask.shape)}', 'one channel, [h w] or [h w 1]')
-  mask = mask.astype(np.float32)
+  mask = np.asarray(mask, np.float32)
   low, high = mask.min(), mask.max()
   if not (low >= 0 and high <= 1):
     wrong = 'has NaN' if np.isnan(low) else f'has values from {low:g} to {high:g}'
     raise InputError(name, wrong, 'values in [0, 1], 1 inside the object')
-  depth.needs_resize(name, mask.shape[:2], tuple(shape), 'the depth map')
+  of = 'the photo' if photo else 'the depth map'
+  depth.needs_resize(name, mask.shape[:2], tuple(photo or shape), of)
   mask = maps.resized(mask, tuple(shape))
   inside = mask > 0.5
   if inside.all() or not inside.any():
@@ -78,12 +82,11 @@ def farther(layers: Layers, mask: np.ndarray) -> bool:
   return bool(np.median(layers.inside[border]) < np.median(layers.outside[border]))
 
 
-def in_sequence(disparity: np.ndarray, masks: Sequence[np.ndarray], method: Method) -> np.ndarray:
-  """Refines a map [h w 1] by one mask after the other, that of the farthest object first.
+def farthest_first(
+  disparity: np.ndarray, masks: Mapping[Name, np.ndarray]
+) -> list[tuple[Name, np.ndarray]]:
+  """Masks by name in the order in which they refine a map [h w 1]: nearer objects cover others.
 
-  Nearer objects are composited over it. Objects are ordered by the median disparity in their mask.
+  They are sorted by the median disparity in each mask.
   """
-  nearness = [np.median(disparity[mask > 0.5]) for mask in masks]
-  for number in np.argsort(nearness, stable=True):
-    disparity = method(disparity, masks[number])
-  return disparity
+  return sorted(masks.items(), key=lambda item: np.median(disparity[item[1] > 0.5]))

@@ -70,15 +70,9 @@ def test_the_farther_side_is_noticed():
     assert masks.farther(fill.layers(disparity, mask, distance=0), mask) == expected
 
 
-def test_masks_are_used_from_far_to_near():
+def test_masks_are_ordered_from_far_to_near():
   near, far = np.zeros((2, *_HALF.shape), np.float32)
   near[8:, 6:16], far[2:12, 10:24] = 1, 1
   disparity = 0.1 + np.where(near > 0, 0.8, np.where(far > 0, 0.4, 0)).astype(np.float32)
-  expected = np.where(near > 0, 2, np.where(far > 0, 1, disparity))
-  for given in ([near, far], [far, near]):
-    paint = lambda x, m: np.where(m > 0, 2 if m is near else 1, x)  # noqa: E731
-    np.testing.assert_array_equal(masks.in_sequence(disparity, given, paint), expected)
-  blurred = disparity.copy()
-  blurred[7:9, 6:16] = 0.5  # The upper border of the nearer object is wrong.
-  result = masks.in_sequence(blurred, [near, far], lambda x, m: fill.refine(x, m, distance=0.05))
-  np.testing.assert_array_equal(result[near > 0], disparity[near > 0])
+  for given in ({'near': near, 'far': far}, {'far': far, 'near': near}):
+    assert [name for name, _ in masks.farthest_first(disparity, given)] == ['far', 'near']

@@ -1,0 +1,35 @@
+"""Masks: grey pictures, cut-outs with alpha, and arrays; 1 is full scale."""
+
+import os
+
+import numpy as np
+
+from depthjax.files import depth_formats, images
+from depthjax.files.errors import MAX_PIXELS, readable_file
+
+
+def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+  """Reads a mask as float32 [h w 1], upright, values as `fraction` returns them.
+
+  Formats are those of photos, grey or three equal channels, and NPY. In a picture that is not
+  opaque everywhere, such as a cut-out, the mask is the alpha.
+
+  Raises InputError: as images.read_pixels; unequal channels, another number of dimensions.
+  """
+  path = readable_file(path)
+  with open(path, 'rb') as file:
+    is_array = file.read(6) == b'\x93NUMPY'
+  if is_array:
+    values, alpha = depth_formats.read_npy(path, max_pixels), None
+  else:
+    values, alpha = images.read_layers(path, max_pixels)
+  if alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
+    values = alpha
+  return fraction(depth_formats.one_channel(path, values))[..., None]
+
+
+def fraction(values: np.ndarray) -> np.ndarray:
+  """Values of a mask as float32: of 8 or 16 bits divided by full scale, unless all are 0 or 1."""
+  values = np.asarray(values)
+  is_grey = values.dtype.kind == 'u' and values.itemsize <= 2 and values.max(initial=0) > 1
+  return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max if is_grey else 1)
