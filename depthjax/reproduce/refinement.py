@@ -1,7 +1,5 @@
 """Refines simulated predictions of test scenes by several methods, and scores the results."""
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,11 +8,12 @@ import cv2
 import numpy as np
 
 from depthjax import configuring
-from depthjax.data import pipeline, splits
 from depthjax.pipelines import maps
 from depthjax.pipelines.refine import baselines, refine, two_stage
 from depthjax.reproduce import lab as lab_lib
+from depthjax.reproduce import scenes
 from depthjax.reproduce.lab import Lab
+from depthjax.reproduce.scenes import Record
 from depthjax.scoring import maps as map_scoring
 
 # The disparity of scenes, in [0, 1], is mapped to [_FARTHEST, 1], so that its inverse is finite.
@@ -23,8 +22,6 @@ _FILE = 'refinement.json'
 _VERSION = 3  # Of the scores; scores of another version in the file are ignored.
 # The experiment whose scenes and simulated predictions are used for all methods.
 _SCENES = 'sddr'
-
-Record = Mapping[str, np.ndarray]
 
 
 class Method(NamedTuple):
@@ -54,26 +51,17 @@ def scores(
   data, count = config.data.to_dict(), config.eval.examples
   # Windows are drawn last: more levels change nothing else.
   data['predictions']['levels'] = max(data['predictions']['levels'], method.levels)
-  text = json.dumps(data, sort_keys=True, default=str)
-  data_hash = hashlib.sha256(text.encode()).hexdigest()[:16]
-  key = json.dumps([list(method), run_hash, data_hash, count, _VERSION])
-  path = lab.root / _FILE
-  known = lab_lib.read_json(path)
-  if key not in known or not set(names) <= known[key].keys():
+  terms = [list(method), run_hash, scenes.data_hash(data), count, _VERSION]
+
+  def measure() -> Iterator[Mapping[str, float]]:
     run = _function(method, lab, max(data['height'], data['width']))
-    rows = [truth.scores(run(record)[..., 0]) for truth, record in _records(data, count)]
-    known = {**lab_lib.read_json(path), key: {name: [x[name] for x in rows] for name in rows[0]}}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lab_lib.write_json(path, known)
-  return {name: np.array(x) for name, x in known[key].items()}
+    return (truth.scores(run(record)[..., 0]) for truth, record in _records(data, count))
+
+  return scenes.stored(lab.root / _FILE, terms, names, measure)
 
 
 def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[map_scoring.Truth, Record]]:
-  batches = splits.batches(data, 'test', seed=0, batch_size=1, count=count)
-  for number in range(len(batches)):
-    record = {name: x[0] for name, x in batches[number].items()}
-    if record['index'] == pipeline.UNREADABLE:
-      continue
+  for number, record in scenes.records(data, count):
     disparity = _FARTHEST + (1 - _FARTHEST) * record['target'][..., 0]
     yield map_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=number), record
 
