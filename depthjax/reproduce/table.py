@@ -130,7 +130,9 @@ def markdown(filled: Filled, command: str, setting: str, origins: Sequence[str] 
   lines += [f'Ours: {ours}.', '']
   rows = [(row.label, x) for row, x in zip(table.rows, filled.differences, strict=False) if x]
   if rows:
-    body = [[label, *map(_difference, row)] for label, row in rows]
+    # One number for all scenes has no error over them.
+    numbers = lambda x: f'{x.mean:+.4f}' + f' ± {x.error:.4f}' * (x.error >= 0)  # noqa: E731
+    body = [[label, *map(numbers, row)] for label, row in rows]
     lines += [f'Difference to the row "{table.reference}": mean over {over} ± standard error.']
     lines += ['', *_grid(['', *table.columns], body), '']
   notes = [f'* {row.label}: {row.note}.' for row in table.rows if row.note]
@@ -138,11 +140,6 @@ def markdown(filled: Filled, command: str, setting: str, origins: Sequence[str] 
   lines += [f'**Data.** {table.data}', '', f'**Expected.** {table.expected}', '']
   lines += [f'**Ours:** {setting}, by `{command}`.', *(f'Trained by {x}.' for x in origins)]
   return '\n'.join(lines)
-
-
-def _difference(x: Estimate) -> str:
-  # A number for all scenes has no error over them.
-  return f'{x.mean:+.4f}' + ('' if np.isnan(x.error) else f' ± {x.error:.4f}')
 
 
 def _grid(head: list[str], body: list[list[str]]) -> list[str]:

@@ -1,45 +1,32 @@
-"""All metrics of a disparity map refined by a mask: one row of a table."""
+"""All metrics of disparity refined by masks: one row of a table."""
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from depthjax.metrics import depth, masks
 from depthjax.ops import alignment
 
 
-def scores(
-  refined: np.ndarray,
-  initial: np.ndarray,
-  truth: np.ndarray,
-  valid: np.ndarray,
-  mask: np.ndarray,
-  nearer: np.ndarray,
-) -> dict[str, float]:
-  """Metrics of a refined map, all arrays [h w 1].
+@jax.jit
+def scores(refined, record):
+  """Metrics [b] of maps [b h w 1], NaN where undefined, by name.
+
+  'mbe_3', 'mbe_5', 'mbe_11', 'improved', 'harmed', 'whdr' and 'recall' are those of metrics.masks;
+  'rmse' is that of all pixels after one scale and offset.
 
   Args:
-    refined, initial: disparity of any scale and offset; for 'recall' it is clipped to [0, 1].
-    truth: disparity, at least 0.
-    valid: mask of pixels whose truth is known.
-    mask: that of the refinement.
-    nearer: the mask, or its complement if what it shows is farther.
-
-  Returns:
-    'mbe_3', 'mbe_5', 'mbe_11', 'improved', 'harmed', 'whdr' and 'recall' as in metrics.masks;
-    'rmse' after one scale and offset over all valid pixels.
+    refined: disparity; 'recall' clips it to [0, 1].
+    record: maps of data.records.masked [b h w 1]. If the side of the mask is the farther one, on
+      average, 'recall' is that of the other side.
   """
-  arrays = (x[None] for x in (refined, initial, truth, valid, mask, nearer))
-  return {name: float(x[0]) for name, x in _scores(*arrays).items()}
-
-
-@jax.jit
-def _scores(refined, initial, truth, valid, mask, nearer):
-  counts = masks.r3(initial, refined, truth, valid)
+  matte, mask, target, rest = (record[name] for name in ('matte', 'mask', 'target', 'rest'))
+  truth = matte * target + (1 - matte) * rest
+  valid = matte * record['target_valid'] + (1 - matte) * record['rest_valid'] > 0.999
+  nearer = jnp.where((target - rest).mean((1, 2, 3), keepdims=True) > 0, mask, 1 - mask)
+  counts = masks.r3(record['seen'], refined, truth, valid)
   fitted = alignment.align(refined, truth, valid * 1.0)
   found = {f'mbe_{n}': masks.mbe(refined, truth, mask, valid, side=n) for n in masks.SIDES}
-  found |= {'rmse': depth.rmse(fitted, truth, valid)}
+  found |= {'rmse': depth.rmse(fitted, truth, valid), 'whdr': masks.whdr(refined, truth, valid)}
   found |= {'improved': counts.improved, 'harmed': counts.harmed}
-  found |= {'whdr': masks.whdr(refined, truth, valid)}
   found |= {'recall': masks.recall(jnp.clip(refined, 0, 1), nearer)}
   return {name: jnp.where(x.weight > 0, x.value, jnp.nan) for name, x in found.items()}

@@ -14,20 +14,22 @@ from depthjax.reproduce import deeplens, layered, sddr, table
 from depthjax.reproduce.lab import Lab
 from depthjax.train import workdir
 
-_PAPERS = {'deeplens': deeplens, 'sddr': sddr, 'layered': layered}
-# Of weights that may be given.
-_LOADERS = {'sddr': refine.load, 'layered': learned.load}
+# Each with the function that loads given weights.
+_PAPERS = {
+  'deeplens': (deeplens, None),
+  'sddr': (sddr, refine.load),
+  'layered': (layered, learned.load),
+}
 
 
 def run(options: Options) -> None:
   """Reproduces one table."""
   name, size, root, change, given, seeds, document = options
-  system = name.partition('/')[0]
-  paper, change = _PAPERS[system], change or []
+  (paper, load), change = _PAPERS[name.partition('/')[0]], change or []
   root = workdir.resolve(root)
   if document is not None:
     _check_document(document)
-  weights = _weights(given or [], paper.EXPERIMENTS, _LOADERS.get(system))
+  weights = _weights(given or [], paper.EXPERIMENTS, load)
   labs = [
     Lab(root, size, parse_fields(change), paper.EXPERIMENTS, weights, seed) for seed in range(seeds)
   ]
