@@ -40,10 +40,10 @@ _WIDE = 0.04
 
 
 def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:
-  """The kinds below; 'fill wide' and 'refined wide' have another distance."""
-  kind, _, wide = method.kind.partition(' ')
+  """The kinds below; those of 'fill' and 'refined' end with their distance, such as 'fill .02'."""
+  kind, _, distance = method.kind.partition(' ')
   network = learned.load(lab.path(method.run)) if method.run else None
-  near, fields = {'distance': _WIDE if wide else fill.DISTANCE}, {'input_size': size}
+  near, fields = {'distance': float(distance or fill.DISTANCE)}, {'input_size': size}
   layers = lambda x: learned.layers(*_inputs(x), network, **fields)  # noqa: E731
   functions = {
     'initial': lambda x: x['seen'],
@@ -111,11 +111,11 @@ MAIN = Table(
     _row('Initial prediction', _NONE, 'initial'),
     _row('Composite', _NONE, 'composite', note=_FLAT),
     _row('Guided filter', _NONE, 'guided', note='the guide is the mask'),
-    _row('Fill', _NONE, 'fill'),
-    _row('Fill, wide', _NONE, 'fill wide', note=_WIDER),
+    _row('Fill', _NONE, f'fill {fill.DISTANCE}'),
+    _row('Fill, wide', _NONE, f'fill {_WIDE}', note=_WIDER),
     _row('Ours', _NONE, 'layers', 'layered', note="the network's layers composited by the mask"),
-    _row('Ours, moved', _NONE, 'refined', 'layered', note=_MOVED),
-    _row('Ours, moved, wide', _NONE, 'refined wide', 'layered', note=_WIDER),
+    _row('Ours, moved', _NONE, f'refined {fill.DISTANCE}', 'layered', note=_MOVED),
+    _row('Ours, moved, wide', _NONE, f'refined {_WIDE}', 'layered', note=_WIDER),
     Row('MiDaS', (0.868, 0.117, 0.384), None),
     Row('MiDaS, Kim et al.', (0.864, 0.120, 0.377), None),
     Row('LeReS', (0.847, 0.123, 0.326), None),
