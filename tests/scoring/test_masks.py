@@ -14,7 +14,7 @@ def test_scores_are_those_of_the_task_and_perfect_for_the_truth():
   rest = np.broadcast_to(np.linspace(0, 0.4, 64, dtype=np.float32)[:, None], size)
   record = {'mask': mask, 'matte': mask, 'target': 0.8 * known, 'rest': rest}
   truth = np.where(mask, record['target'], rest)
-  record |= {'seen': (truth + 0.3 * rng.random(size)).astype(np.float32)}
+  record |= {'seen': (truth + 0.2 * rng.random(size) - 0.1).astype(np.float32)}
   record |= {'target_valid': known, 'rest_valid': known}
   found = masks.scores(record['seen'], record)
   expected = layered.metrics(layered.outputs((record['seen'],) * 2, record), record)
