@@ -23,6 +23,7 @@ def test_scores_are_those_of_the_task_and_perfect_for_the_truth():
   for name in ('mbe_3', 'mbe_5', 'mbe_11', 'rmse', 'whdr'):
     np.testing.assert_allclose(perfect[name], 0, atol=1e-5)
     assert found[name] > 0.01, name
+  assert found['mbe_3'] != found['mbe_5'] != found['mbe_11']
   same = masks.scores(truth, record)
   np.testing.assert_allclose(same['recall'], 1, rtol=1e-6)
   assert same['improved'] > same['harmed'] and found['improved'] == found['harmed'] == 0
