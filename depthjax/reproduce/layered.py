@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from depthjax.files.depth import to_unit_range
 from depthjax.pipelines.mask_refine import fill, learned, masks
 from depthjax.pipelines.refine import baselines
 from depthjax.reproduce import refinement
@@ -54,7 +55,8 @@ def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndar
     'layers': lambda x: masks.composite(layers(x), x['mask']),
     'single': lambda x: layers(x).inside,  # Of the mask, trained as the whole map.
   }
-  return functions[kind]
+  # A constant prediction, which the command refuses, stays as it is.
+  return lambda x: functions[kind](x) if to_unit_range(x['seen']).any() else x['seen']
 
 
 def _inputs(record: Record) -> tuple[np.ndarray, ...]:

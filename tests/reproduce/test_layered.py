@@ -70,6 +70,8 @@ def test_methods_use_the_mask(lab):
   runs = dict.fromkeys(('guided', 'composite', 'fill 0.05'), '')
   runs |= dict.fromkeys(('refined 0.05', 'layers', 'single'), 'layered')
   found = {kind: layered._function(Method(kind, run), lab, 64)(x) for kind, run in runs.items()}
+  flat = {**x, 'seen': 0 * seen + 0.5}
+  assert layered._function(Method('layers', 'layered'), lab, 64)(flat) is flat['seen']
   assert all(y.shape == seen.shape and (y != seen).any() for y in found.values())
   assert (found['composite'][inside] == np.median(seen[inside])).all()
   np.testing.assert_array_equal(found['composite'][~inside], seen[~inside])
