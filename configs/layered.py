@@ -45,6 +45,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'hidden': 0.5,  # Weight of a layer's pixels behind the other one.
       'edge': 2.0,  # Weight of pixels along the border of the mask.
       'blended': 0.5,  # Weight of the two layers composited.
+      'layers': True,  # False: one map, the visible disparity, for comparison.
     }
   )
   config.optimizer.weight_decay = 0.01

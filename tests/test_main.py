@@ -32,7 +32,7 @@ _REFUSED = {
   'train --config={config}:smoke': '--workdir is missing',
   'evaluate --workdir={here} --config={config}:smoke': '{here}: holds no checkpoint; expected',
   'reproduce deeplens/table9': "'deeplens/table9'; deeplens/table1",
-  'reproduce deeplens/table2 --given=deeplens=here': '--given is for tables of sddr',
+  'reproduce deeplens/table2 --given=deeplens=here': '--given is for only sddr',
   f'{_TABLE}sddr-first': "'sddr-first'; EXPERIMENT=WEIGHTS, such as sddr-first=runs/first",
   f'{_TABLE}first={{here}}/run': "no experiment 'first'; one of sddr-first",
   f'{_TABLE}sddr-first={{here}}/absent': 'absent: does not exist; expected the name of an existing',

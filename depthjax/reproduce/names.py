@@ -19,6 +19,8 @@ class Name(enum.StrEnum):
   SDDR_TABLE4C = 'sddr/table4c'
   SDDR_TABLE4D = 'sddr/table4d'
   SDDR_FIGURE7 = 'sddr/fig7'
+  LAYERED_MAIN = 'layered/main'
+  LAYERED_ABLATION = 'layered/ablation'
 
 
 ALL = ', '.join(Name)

@@ -21,35 +21,45 @@ from depthjax.scoring import maps as map_scoring
 _FARTHEST = 0.25
 _FILE = 'refinement.json'
 _VERSION = 3  # Of the scores; scores of another version in the file are ignored.
-# The experiment whose scenes and simulated predictions are used for all methods.
-_SCENES = 'sddr'
 
 Record = Mapping[str, np.ndarray]
 
 
 class Method(NamedTuple):
-  """How the low-resolution prediction is refined."""
+  """How a prediction is refined."""
 
-  # 'initial' (not at all), 'high' (replaced by the high-resolution prediction), 'bicubic',
+  # Of SDDR: 'initial' (not at all), 'high' (replaced by the high-resolution prediction), 'bicubic',
   # 'guided', 'poisson', 'refined' (one stage) or 'two_stage'.
   kind: str
   run: str = ''  # Experiment whose network 'refined' and 'two_stage' use.
   levels: int = 0  # Levels of windows of 'two_stage'.
 
 
+class Study(NamedTuple):
+  """What methods are compared on."""
+
+  scenes: str  # The experiment whose scenes and simulated predictions are used for all methods.
+  # From a method, a lab and the long side of a record to the function from the record to its
+  # refined disparity [h w 1].
+  function: Callable[[Method, Lab, int], Callable[[Record], np.ndarray]]
+  score: Callable[[np.ndarray, Record], Mapping[str, float]]  # Of that disparity.
+
+
 def scores(
-  lab: Lab, method: Method, names: Sequence[str] = (), **fields: Any
+  lab: Lab, method: Method, names: Sequence[str] = (), study: Study | None = None, **fields: Any
 ) -> dict[str, np.ndarray]:
   """Scores by name, one per scene of the split 'test' [n]; trains the network if necessary.
 
   Args:
     names: scores that are required; stored results that lack one are computed again.
+    study: SDDR's by default.
     fields: overrides of the scenes' config with '__' for the dot: data__predictions__noise.
 
   Raises files.errors.InputError and configuring.ConfigError as Lab.train.
   """
+  study = study or _SDDR
   overrides = {key.replace('__', '.'): value for key, value in fields.items()}
-  config = configuring.with_fields(lab.config(_SCENES), overrides)
+  config = configuring.with_fields(lab.config(study.scenes), overrides)
   run_hash = lab_lib.weights_hash(lab.train(method.run)) if method.run else ''
   data, count = config.data.to_dict(), config.eval.examples
   # Windows are drawn last: more levels change nothing else.
@@ -60,22 +70,26 @@ def scores(
   path = lab.root / _FILE
   known = lab_lib.read_json(path)
   if key not in known or not set(names) <= known[key].keys():
-    run = _function(method, lab, max(data['height'], data['width']))
-    rows = [truth.scores(run(record)[..., 0]) for truth, record in _records(data, count)]
+    run = study.function(method, lab, max(data['height'], data['width']))
+    rows = [study.score(run(record), record) for record in _records(data, count)]
     known = {**lab_lib.read_json(path), key: {name: [x[name] for x in rows] for name in rows[0]}}
     path.parent.mkdir(parents=True, exist_ok=True)
     lab_lib.write_json(path, known)
   return {name: np.array(x) for name, x in known[key].items()}
 
 
-def _records(data: Mapping[str, Any], count: int) -> Iterator[tuple[map_scoring.Truth, Record]]:
+def _records(data: Mapping[str, Any], count: int) -> Iterator[Record]:
   batches = splits.batches(data, 'test', seed=0, batch_size=1, count=count)
   for number in range(len(batches)):
     record = {name: x[0] for name, x in batches[number].items()}
-    if record['index'] == pipeline.UNREADABLE:
-      continue
-    disparity = _FARTHEST + (1 - _FARTHEST) * record['target'][..., 0]
-    yield map_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=number), record
+    if record['index'] != pipeline.UNREADABLE:
+      yield record
+
+
+def _score(refined: np.ndarray, record: Record) -> dict[str, float]:
+  disparity = _FARTHEST + (1 - _FARTHEST) * record['target'][..., 0]
+  truth = map_scoring.Truth(disparity, record['valid'][..., 0] > 0, seed=int(record['index']))
+  return truth.scores(refined[..., 0])
 
 
 def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:
@@ -111,3 +125,4 @@ _WITHOUT_NETWORK: dict[str, Callable[[Record], np.ndarray]] = {
   'guided': lambda record: baselines.guided_filter(record['low'], record['high']),
   'poisson': lambda record: baselines.poisson_fusion(record['low'], record['high']),
 }
+_SDDR = Study('sddr', _function, _score)

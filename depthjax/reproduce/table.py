@@ -130,7 +130,9 @@ def markdown(filled: Filled, command: str, setting: str, origins: Sequence[str] 
   lines += [f'Ours: {ours}.', '']
   rows = [(row.label, x) for row, x in zip(table.rows, filled.differences, strict=False) if x]
   if rows:
-    body = [[label, *(f'{x.mean:+.4f} ± {x.error:.4f}' for x in row)] for label, row in rows]
+    # One number for all scenes has no error over them.
+    numbers = lambda x: f'{x.mean:+.4f}' + f' ± {x.error:.4f}' * (x.error >= 0)  # noqa: E731
+    body = [[label, *map(numbers, row)] for label, row in rows]
     lines += [f'Difference to the row "{table.reference}": mean over {over} ± standard error.']
     lines += ['', *_grid(['', *table.columns], body), '']
   notes = [f'* {row.label}: {row.note}.' for row in table.rows if row.note]

@@ -37,11 +37,17 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
       wrong = f'data.{name} is {config.data[name]}'
       raise ValueError(f'{wrong}; it must be a multiple of {layered.STRIDE}')
   fields = config.loss.to_dict()
-  start = fields.pop('start')
+  start, two = fields.pop('start'), fields.pop('layers')
+
+  def inputs(frozen, records):
+    del frozen
+    records = {**records, 'image': records['image'] / jnp.float32(255)}
+    return records if two else one_layer(records)
 
   def apply(variables, inputs):
     disparity = inputs['seen'] if start < config.steps else completed(inputs)
-    return outputs(model.apply(variables, inputs['image'], disparity, inputs['mask']), inputs)
+    layers = model.apply(variables, inputs['image'], disparity, inputs['mask'])
+    return outputs(layers if two else layers[:1] * 2, inputs)
 
   def loss(variables, frozen, inputs, key, step):
     del frozen
@@ -49,12 +55,13 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     disparity = jnp.where(step < start, completed(inputs), inputs['seen'])
     arguments = inputs['image'], disparity, inputs['mask']
     predicted, state = forward(model, variables, *arguments, True, keys)
+    predicted = predicted if two else predicted[:1] * 2
     return terms(outputs(predicted, inputs), inputs, **fields), state
 
   return Task(
     init=lambda key, inputs: model.init(key, *(inputs[x] for x in ('image', 'seen', 'mask'))),
     apply=apply,
-    inputs=lambda frozen, records: {**records, 'image': records['image'] / jnp.float32(255)},
+    inputs=inputs,
     loss=loss,
     metrics=metrics,
     pictures=pictures,
@@ -85,6 +92,12 @@ def truth(inputs: Images) -> tuple[jax.Array, jax.Array]:
   true = matte * inputs['target'] + (1 - matte) * inputs['rest']
   known = matte * inputs['target_valid'] + (1 - matte) * inputs['rest_valid']
   return true, (known > 0.999).astype(jnp.float32)
+
+
+def one_layer(inputs: Images) -> Images:
+  """The inputs with the visible disparity in place of both layers."""
+  true, known = truth(inputs)
+  return {**inputs, 'target': true, 'rest': true, 'target_valid': known, 'rest_valid': known}
 
 
 def terms(

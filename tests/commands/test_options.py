@@ -47,7 +47,7 @@ _BAD = {
   'convert vgg16 file.pth -o a.safetensors': "'vgg16' 'resnet50'",
   'score data --split=other': "'--split' 'other' 'train', 'val', 'test', 'all'",
   'reproduce deeplens/table9': "no table 'deeplens/table9'; deeplens/table1",
-  'reproduce deeplens/table2 --given=deeplens=run': '--given deeplens/table2; only tables of sddr',
+  'reproduce deeplens/table2 --given=deeplens=run': '--given deeplens; only sddr, layered',
   'prepare nothing --source=a --target=b': "'nothing' is not a dataset; 'ebb' 'blb' 'nyuv2'",
 }
 

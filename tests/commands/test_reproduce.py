@@ -2,14 +2,14 @@
 
 import pytest
 
-from depthjax.reproduce import deeplens, sddr
+from depthjax.reproduce import deeplens, layered, sddr
 from depthjax.reproduce.names import Name
 from depthjax.train import loop
 from tests import refiners
 
 
 def test_names_are_those_of_the_tables():
-  assert [*deeplens.TABLES, *sddr.TABLES] == list(Name)
+  assert [*deeplens.TABLES, *sddr.TABLES, *layered.TABLES] == list(Name)
 
 
 def test_given_weights_are_evaluated_and_documented(run, tmp_path, monkeypatch):
@@ -26,3 +26,9 @@ def test_given_weights_are_evaluated_and_documented(run, tmp_path, monkeypatch):
   assert f'with eval.examples=2, {used} not trained but given, evaluated' in text
   assert '--set=eval.examples=2 --given=sddr=WEIGHTS' in text and 'gbdf=WEIGHTS' not in text
   assert ' --seeds=2`.' in text and 'standard error over 2 trainings' in text
+
+
+def test_given_weights_of_another_task_are_refused(refuse, tmp_path):
+  given = refiners.save(tmp_path / 'x.safetensors')
+  line = f'reproduce layered/main --document=tables.md --given=layered={given}'
+  refuse(line, "x.safetensors: holds weights 'sddr'; weights of the task 'layered'")

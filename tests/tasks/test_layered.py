@@ -87,6 +87,17 @@ def test_errors_behind_and_along_the_border_have_their_weights():
   assert (terms['rest'] == 0).all() and (terms['composite'] == 0).all()
 
 
+def test_without_layers_the_first_output_is_the_visible_disparity(monkeypatch):
+  true, wrong = layered.truth(_inputs())[0], _inputs()['seen'] + 1
+  monkeypatch.setattr(layered, 'forward', lambda *_: ((true, wrong), {}))
+  monkeypatch.setattr(layered.layered.Layered, 'apply', lambda *_: (true, wrong))
+  task = tasks.make(_config(**{'loss.layers': False}), Env())
+  inputs = task.inputs({}, _records())
+  terms, _ = task.loss({}, {}, inputs, jax.random.key(0), 0)
+  assert max(x.max() for x in terms.values()) < 1e-6
+  np.testing.assert_array_equal(task.apply({}, inputs)['composite'], true)
+
+
 def test_pictures_are_in_a_row():
   inputs = _inputs()
   predicted = layered.outputs((inputs['target'], inputs['rest']), inputs)

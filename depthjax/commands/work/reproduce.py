@@ -1,29 +1,35 @@
 """`depthjax reproduce`: trains and evaluates what a table needs, prints and writes the table."""
 
 import pathlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from depthjax.commands import runner
 from depthjax.commands.reproduce import Options
 from depthjax.commands.work import tables
 from depthjax.configuring import ConfigError, parse_fields
 from depthjax.files.errors import InputError
+from depthjax.pipelines.mask_refine import learned
 from depthjax.pipelines.refine import refine
-from depthjax.reproduce import deeplens, sddr, table
+from depthjax.reproduce import deeplens, layered, sddr, table
 from depthjax.reproduce.lab import Lab
 from depthjax.train import workdir
 
-_PAPERS = {'deeplens': deeplens, 'sddr': sddr}
+# Each with the function that loads given weights.
+_PAPERS = {
+  'deeplens': (deeplens, None),
+  'sddr': (sddr, refine.load),
+  'layered': (layered, learned.load),
+}
 
 
 def run(options: Options) -> None:
   """Reproduces one table."""
   name, size, root, change, given, seeds, document = options
-  paper, change = _PAPERS[name.partition('/')[0]], change or []
+  (paper, load), change = _PAPERS[name.partition('/')[0]], change or []
   root = workdir.resolve(root)
   if document is not None:
     _check_document(document)
-  weights = _weights(given or [], paper.EXPERIMENTS)
+  weights = _weights(given or [], paper.EXPERIMENTS, load)
   labs = [
     Lab(root, size, parse_fields(change), paper.EXPERIMENTS, weights, seed) for seed in range(seeds)
   ]
@@ -49,7 +55,9 @@ def _check_document(document: pathlib.Path) -> None:
   table.read(document)
 
 
-def _weights(given: list[str], experiments: Collection[str]) -> dict[str, pathlib.Path]:
+def _weights(
+  given: list[str], experiments: Collection[str], load: Callable
+) -> dict[str, pathlib.Path]:
   """Parses NAME=PATH, and checks that the weights can be loaded."""
   result = {}
   for text in given:
@@ -60,7 +68,7 @@ def _weights(given: list[str], experiments: Collection[str]) -> dict[str, pathli
     if name not in experiments:
       known = ', '.join(experiments)
       raise ConfigError(f'--given has no experiment {name!r}; it must be one of {known}')
-    refine.load(path)
+    load(path)
     result[name] = pathlib.Path(path).absolute()
   return result
 
