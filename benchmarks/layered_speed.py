@@ -89,7 +89,7 @@ def photograph(report: table.Report, args: argparse.Namespace) -> None:
 def _draw(folder: pathlib.Path, h: int, w: int) -> None:
   """A photograph, its blurred disparity in 16 bits, and the mask of the nearest object."""
   photo, disparity = photo_sizes.scene(h, w)
-  cv2.imwrite(str(folder / 'photo.jpg'), 255 * photo)
+  cv2.imwrite(str(folder / 'photo.jpg'), np.uint8(255 * photo))
   cv2.imwrite(str(folder / 'mask.png'), np.uint8(255 * (disparity == disparity.max())))
   blurred = cv2.GaussianBlur(disparity, (0, 0), w / 400)
   cv2.imwrite(str(folder / 'depth.png'), np.uint16(65535 * blurred))
