@@ -77,7 +77,6 @@ def test_tables(bench, folder, capsys):
     assert ratio['at the border, over fill'] == pytest.approx(border[0] / border[1])
     assert ratio['R3, over fill'] == ours['R3'] / fill['R3']
   assert [x['mask'] for x in each] == pytest.approx([32 * 36 / (_H * _W)] * 2)
-  assert each[0]['initial'] != each[1]['initial'], 'of the same truth, but half the size'
   rows = {row.pop('method'): row for row in report.tables['real predictor']}
   assert rows['the paper']['recall'] == rows['fill']['recall'] == 1
   assert rows['Boosting']['recall'] == 0 and rows['Boosting']['behind fill'] == 1
