@@ -1,77 +1,89 @@
-"""Refinement by masks on measured scenes whose resolution is reduced.
+"""Refinement by masks: measured scenes, and depth maps of a real predictor.
 
-python benchmarks/layered.py FOLDER [--json layered.json]
+python benchmarks/layered.py FOLDER [--weights FILE --input-sizes 256 320 --json layered.json]
 
-FOLDER holds `stereo_gt/` (Middlebury 2001 to 2014, one folder per scene).
+FOLDER holds `stereo_gt/` (Middlebury 2001 to 2014, one folder per scene), `depth_sr/` (Art and
+Books at full resolution) and `masks/maskdepth/`, or some of them; missing files are listed.
 """
 
 import argparse
 import pathlib
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import cv2
 import jax
+import layered_predictions
 import numpy as np
 import refinement_scenes
 import table
+from layered_predictions import Method, filled
 
 from depthjax.files import depth as depth_files
+from depthjax.files.errors import InputError
 from depthjax.metrics import depth, masks
 from depthjax.ops import alignment
 from depthjax.pipelines import maps
-from depthjax.pipelines.mask_refine import fill
+from depthjax.pipelines.mask_refine import learned
 
 _SCENES = ('motorcycle', 'cones', 'teddy', 'art', 'dolls', 'cloth', 'tsukuba')
+_HALVED = {'art x8': 'art, half size', 'books x8': 'books, half size'}
 _QUANTILES = np.arange(20, 91, 5) / 100  # Of the truth, candidates for the threshold of the mask.
 _STEP = 0.05  # Difference of neighbours, in fractions of the range, that counts as a step of depth.
 _BORDER = 5  # Distance in pixels from the border of the mask within which errors are listed.
 _RESOLUTION = 0.22  # Size of the reduced map in fractions of the size of the truth.
+_AT_BORDER, _OF_ALL = 'RMSE at the border', 'RMSE of all'
+_COLUMNS = (_AT_BORDER, _OF_ALL, *(f'MBE {n}' for n in masks.SIDES), 'improved', 'harmed')
 _NOTE = (
   'Means over the scenes. RMSE and MBE are in fractions of the range of the truth, after one scale '
   'and offset. R3 is the ratio of the summed counts of improved and harmed pixels, relative to the '
   'first row. MBE and R3 are as defined here, not in the paper.'
 )
+_GOALS = 'Goals with the simulated predictor: at most 0.9, two thirds, above 1, at most 1.'
 
 
 class Case(NamedTuple):
-  """A scene: true disparity in [0, 1], valid pixels, initial map and mask, all [h w 1]."""
+  """A scene: true disparity in [0, 1], valid pixels, initial map and mask, all [h w 1].
+
+  The photograph is [h w 3].
+  """
 
   truth: np.ndarray
   valid: np.ndarray
   initial: np.ndarray
   mask: np.ndarray
+  photo: np.ndarray
 
 
-METHODS: dict[str, Callable[[Case], np.ndarray]] = {
+METHODS: dict[str, Method] = {
   'initial': lambda case: case.initial,
-  'fill, from 6 px inside': lambda case: fill.refine(
-    case.initial, case.mask, distance=6 / max(case.mask.shape)
-  ),
-  'fill': lambda case: fill.refine(case.initial, case.mask),
+  'fill, from 6 px inside': filled(6),
+  'fill': filled(),
 }
 
 
 def main(argv: list[str] | None = None) -> table.Report | None:
   args = parser().parse_args(argv)
-  scenes, absent = refinement_scenes.found(args.folder, _SCENES)
-  for path in absent:
+  found, absent = refinement_scenes.found(args.folder, (*_SCENES, *_HALVED))
+  real, missing = layered_predictions.found(args.folder)
+  for path in absent + missing:
     print(f'skipped: {path} does not exist')
-  if not scenes:
+  if not found and not real:
     print(f'{args.folder}: no scenes found')
     return None
-  report = table.Report()
-  cases = {name: case(load()) for name, load in scenes.items()}
-  scores = {
-    name: [measured(f(case), case) for case in cases.values()] for name, f in METHODS.items()
+  network, report = args.weights or learned.builtin(), table.Report()
+  ours = {f'ours, {n} px': _learned(network, n) for n in args.input_sizes}
+  scenes = {
+    _HALVED.get(name, name): halved(load()) if name in _HALVED else load()
+    for name, load in found.items()
   }
-  report.table('reduced resolution', [_row(*item) for item in scores.items()], _NOTE)
-  rows = [
-    {'scene': scene, 'mask': float(cases[scene].mask.mean())}
-    | {name: each[i]['RMSE at the border'] for name, each in scores.items()}
-    for i, scene in enumerate(cases)
-  ]
-  report.table('RMSE at the border', rows, 'mask: fraction of the pixels inside.')
+  cases = {name: reduced(scene) for name, scene in scenes.items()}
+  seven = {name: [case] for name, case in cases.items() if name in _SCENES}
+  compare(report, 'reduced resolution', seven, ours)
+  seeds = range(args.seeds)
+  drawn = {name: [simulated(cases[name], x, seed) for seed in seeds] for name, x in scenes.items()}
+  compare(report, f'simulated predictor, {args.seeds} seeds', drawn, ours)
+  layered_predictions.compare(report, real, ours)
   report.save(args.json)
   return report
 
@@ -79,17 +91,47 @@ def main(argv: list[str] | None = None) -> table.Report | None:
 def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('folder', type=pathlib.Path)
+  result.add_argument('--weights', type=_network, help='a run or a file; default: built-in')
+  sizes = {'type': int, 'nargs': '+', 'default': [learned.INPUT_SIZE]}
+  result.add_argument('--input-sizes', **sizes, help="long sides of the network's maps, px")
+  result.add_argument('--seeds', type=int, default=3, help='seeds of the simulated predictor')
   result.add_argument('--json', type=pathlib.Path)
   return result
 
 
-def case(scene: refinement_scenes.Scene) -> Case:
+def _network(path: str) -> learned.Network:
+  try:
+    return learned.load(path)
+  except InputError as error:
+    raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _learned(network: learned.Network, input_size: int) -> Method:
+  return lambda case, **fields: learned.refine(
+    case.photo, case.initial, case.mask, network, input_size=input_size, **fields
+  )
+
+
+def halved(scene: refinement_scenes.Scene) -> refinement_scenes.Scene:
+  """Every second pixel of the truth, since means of it would mix surfaces."""
+  h, w = (n // 2 for n in scene.valid.shape)
+  disparity, valid = (x[: 2 * h : 2, : 2 * w : 2] for x in (scene.disparity, scene.valid))
+  photo = cv2.resize(scene.photo, (w, h), interpolation=cv2.INTER_AREA)
+  return refinement_scenes.Scene(disparity, valid, photo)
+
+
+def reduced(scene: refinement_scenes.Scene) -> Case:
   """The initial map is the truth, reduced by the mean over areas and enlarged with cubics."""
   shape, valid = scene.valid.shape, scene.valid[..., None]
   truth = depth_files.to_unit_range(depth_files.fill(scene.disparity, scene.valid))[..., None]
   small = maps.resized(truth, tuple(round(_RESOLUTION * n) for n in shape))
   initial = maps.resized(small, shape, cv2.INTER_CUBIC)
-  return Case(truth, valid, initial, best_mask(truth, valid))
+  return Case(truth, valid, initial, best_mask(truth, valid), scene.photo)
+
+
+def simulated(case: Case, scene: refinement_scenes.Scene, seed: int) -> Case:
+  """The initial map is the low one of the simulated predictor."""
+  return case._replace(initial=refinement_scenes.case(scene, seed).low)
 
 
 def best_mask(truth: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -114,10 +156,50 @@ def _steps(truth: np.ndarray, valid: np.ndarray, mask: np.ndarray) -> float:
   return np.count_nonzero(np.concatenate(found) > _STEP) / max(sum(map(len, found)), 1)
 
 
+def compare(
+  report: table.Report,
+  title: str,
+  scenes: Mapping[str, Sequence[Case]],
+  ours: Mapping[str, Method],
+) -> None:
+  """Prints the errors of all methods; each scene has a case for each seed."""
+  if not scenes:
+    return
+  scores = {
+    name: [_mean([measured(method(case), case) for case in cases]) for cases in scenes.values()]
+    for name, method in (METHODS | ours).items()
+  }
+  means = {name: _mean(rows) for name, rows in scores.items()}
+  for row in means.values():
+    row['R3'] = (row['improved'] or row['harmed'] == 0) / (row['harmed'] or 1)
+  report.table(title, [{'method': name, **row} for name, row in means.items()], _NOTE)
+  rows = [
+    {'scene': scene, 'mask': float(cases[0].mask.mean())}
+    | {name: each[i][_AT_BORDER] for name, each in scores.items()}
+    for i, (scene, cases) in enumerate(scenes.items())
+  ]
+  report.table(f'{title}: {_AT_BORDER}', rows, 'mask: fraction of the pixels inside.')
+  rows = [
+    {
+      'method': name,
+      'at the border, over fill': means[name][_AT_BORDER] / means['fill'][_AT_BORDER],
+      'scenes ahead of fill': sum(row[name] < row['fill'] for row in rows) / len(rows),
+      'R3, over fill': means[name]['R3'] / means['fill']['R3'],
+      'of all, over initial': means[name][_OF_ALL] / means['initial'][_OF_ALL],
+    }
+    for name in ours
+  ]
+  report.table(f'{title}: ratios', rows, _GOALS)
+
+
+def _mean(rows: Sequence[table.Row]) -> table.Row:
+  return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
 def measured(result: np.ndarray, case: Case) -> table.Row:
   """Errors of a map [h w 1] in fractions of the range of the truth, and the counts of R3."""
-  scores = _scores(*(x[None] for x in (result, _border(case.mask), *case)))
-  return {name: float(value[0]) for name, value in scores.items()}
+  scores = _scores(*(x[None] for x in (result, _border(case.mask), *case[:4])))
+  return {name: float(scores[name][0]) for name in _COLUMNS}
 
 
 @jax.jit
@@ -125,8 +207,8 @@ def _scores(result, border, truth, valid, initial, mask) -> dict[str, Any]:
   fitted = alignment.align(result, truth, valid * 1.0)
   change = masks.r3(initial, result, truth, valid)
   return {
-    'RMSE at the border': depth.rmse(fitted, truth, valid & border).value,
-    'RMSE of all': depth.rmse(fitted, truth, valid).value,
+    _AT_BORDER: depth.rmse(fitted, truth, valid & border).value,
+    _OF_ALL: depth.rmse(fitted, truth, valid).value,
     'improved': change.improved.value,
     'harmed': change.harmed.value,
     **{f'MBE {n}': masks.mbe(result, truth, mask, valid, side=n).value for n in masks.SIDES},
@@ -138,12 +220,6 @@ def _border(mask: np.ndarray) -> np.ndarray:
   sides = (np.uint8(x) for x in (mask, 1 - mask))
   away = sum(cv2.distanceTransform(x, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for x in sides)
   return away[..., None] <= _BORDER
-
-
-def _row(name: str, scenes: list[table.Row]) -> table.Row:
-  mean = {key: float(np.mean([scene[key] for scene in scenes])) for key in scenes[0]}
-  improved, harmed = (sum(scene[key] for scene in scenes) for key in ('improved', 'harmed'))
-  return {'method': name, **mean, 'R3': (improved or harmed == 0) / (harmed or 1)}
 
 
 if __name__ == '__main__':

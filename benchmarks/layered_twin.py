@@ -40,10 +40,9 @@ class Layered(nn.Module):
     self.head.conv3 = nn.Conv2d(32, 1, 1)
 
   def forward(self, image, disparity, mask) -> tuple[torch.Tensor, torch.Tensor]:
-    """One call of the network for each of M and 1 - M."""
-    return self._layer(image, disparity, mask), self._layer(image, disparity, 1 - mask)
-
-  def _layer(self, image, disparity, mask):
+    """M and 1 - M are one batch, as in ours."""
+    image, disparity = (torch.cat([x, x]) for x in (image, disparity))
+    mask = torch.cat([mask, 1 - mask])
     first = torch.cat([disparity, mask, mask], 1)
     second = torch.cat([(image - _MEAN) / _STD, mask], 1)
     maps = [getattr(self, f'project{i}')(x) for i, x in enumerate(self.backbone(first, second))]
@@ -53,7 +52,7 @@ class Layered(nn.Module):
       x = _double(getattr(self.decoder, f'fusion{i}_unit2')(x))
     low = functional.relu(self.low_level.bn(self.low_level.conv(first)))
     x = functional.relu(self.head.conv1(torch.cat([x, low], 1)))
-    return self.head.conv3(functional.relu(self.head.conv2(_double(x))))
+    return self.head.conv3(functional.relu(self.head.conv2(_double(x)))).chunk(2)
 
 
 class _Unit(nn.Module):
