@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> table.Report | None:
     print(f'{args.folder}: no scenes found')
     return None
   network, report = args.weights or learned.builtin(), table.Report()
-  ours = {f'ours, {n} px': _learned(network, n) for n in args.input_sizes}
+  ours = {f'ours, {n} px': _learned(network, n) for n in args.input_sizes or [network.trained_size]}
   scenes = {
     _HALVED.get(name, name): halved(load()) if name in _HALVED else load()
     for name, load in found.items()
@@ -92,8 +92,8 @@ def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('folder', type=pathlib.Path)
   result.add_argument('--weights', type=_network, help='a run or a file; default: built-in')
-  sizes = {'type': int, 'nargs': '+', 'default': [learned.INPUT_SIZE]}
-  result.add_argument('--input-sizes', **sizes, help="long sides of the network's maps, px")
+  text = "long sides of the network's maps, px; default: as in training"
+  result.add_argument('--input-sizes', type=int, nargs='*', help=text)
   result.add_argument('--seeds', type=int, default=3, help='seeds of the simulated predictor')
   result.add_argument('--json', type=pathlib.Path)
   return result

@@ -20,7 +20,6 @@ import photo_sizes
 import table
 
 from depthjax.models import layered
-from depthjax.pipelines.mask_refine import learned
 
 try:
   import layered_twin
@@ -58,7 +57,7 @@ def main(argv: list[str] | None = None) -> table.Report:
 def parser() -> argparse.ArgumentParser:
   result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   result.add_argument('--networks', nargs='*', choices=layered.PRESETS, default=['small', 'mit_b3'])
-  result.add_argument('--size', type=int, default=learned.INPUT_SIZE, help="of the network's maps")
+  result.add_argument('--size', type=int, default=320, help="of the network's maps")
   result.add_argument('--photo', default='4000x3000', help='size of the photograph')
   result.add_argument('--weights', type=pathlib.Path, help='as in depthjax mask-refine')
   result.add_argument('--repeats', type=int, default=5)

@@ -124,13 +124,14 @@ def initial(model: Layered) -> Any:
   return model.init(jax.random.key(0), *maps)
 
 
-def from_config(config: Mapping[str, Any]) -> tuple[Layered, Any]:
-  """(network, shapes of its variables) of a training config.
+def from_config(config: Mapping[str, Any]) -> tuple[tuple[Layered, int], Any]:
+  """((network, long side of the training maps in px), shapes of its variables).
 
   Raises KeyError or TypeError for a config of another task.
   """
-  model = network(config['model'])
-  return model, jax.eval_shape(functools.partial(initial, model))
+  model, data = network(config['model']), config['data']
+  size = max(int(data['height']), int(data['width']))
+  return (model, size), jax.eval_shape(functools.partial(initial, model))
 
 
 class Projection(nn.Module):

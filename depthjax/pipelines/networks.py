@@ -113,7 +113,7 @@ def _lensblur(path: str | os.PathLike | None) -> tuple[Network, Any]:
 
 
 def _layered(path: str | os.PathLike | None) -> tuple[Network, Any]:
-  model, variables = mask_learned.builtin() if path is None else mask_learned.load(path)
+  model, variables, _ = mask_learned.builtin() if path is None else mask_learned.load(path)
   inputs, kind = ('image [b h w 3]', 'disparity [b h w 1]', 'mask [b h w 1]'), ('disparity', False)
   return Network('layered', inputs, *kind, layered.STRIDE, model, _layers), variables
 

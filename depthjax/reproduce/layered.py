@@ -45,7 +45,7 @@ def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndar
   kind, _, distance = method.kind.partition(' ')
   network = learned.load(lab.path(method.run)) if method.run else None
   near, fields = {'distance': float(distance or fill.DISTANCE)}, {'input_size': size}
-  layers = lambda x: learned.layers(*_inputs(x), network, **fields)  # noqa: E731
+  layers = lambda x: learned.predict(*_inputs(x), network, size)  # noqa: E731
   functions = {
     'initial': lambda x: x['seen'],
     'composite': _composite,

@@ -49,7 +49,7 @@ def fixture_folder(tmp_path_factory):
     (folder / name).mkdir(parents=True)
     for file, values in arrays.items():
       cv2.imwrite(str(folder / name / file), values)
-  config = {'model': _MODEL}
+  config = {'model': _MODEL, 'data': {'height': 64, 'width': 64}}
   variables = jax.tree.map(lambda x: np.full(x.shape, 0.01), layered.from_config(config)[1])
   metadata = {'task': 'layered', 'config': config}
   weights.save_weights(folder / 'tiny.safetensors', variables, metadata)

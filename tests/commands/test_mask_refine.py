@@ -40,7 +40,7 @@ class _Planes(NamedTuple):
     return inside, 0.2 * mask + 0 * image[..., :1]
 
 
-_STUB = learned.Network(_Planes(), {'scale': np.float32(0.5)})
+_STUB = learned.Network(_Planes(), {'scale': np.float32(0.5)}, 128)
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,10 @@ from depthjax.pipelines.mask_refine.masks import Layers
 # scenes of reduced resolution the RMSE at the border is .082 unrefined, .047 at .008 (the least),
 # .062 at .013 and .072 at .02.
 DISTANCE = 0.013
+# With a prior. Nearer to the other side than this no pixel is kept; others are if less than this
+# fraction of their value is of the other side. Smaller gaps between the sides, as fractions of the
+# range, count as this gap.
+_LEAST, _MIXED, _FLAT = 0.004, 0.2, 0.05
 
 
 def refine(
@@ -42,8 +46,9 @@ def layers(
     disparity: or depth, of any range and unit, float32 [h w 1].
     mask: as from `masks.checked`, of the same size.
     distance: in fractions of the long side.
-    prior: two complete maps. The difference from these is continued instead of the map, so that
-      the result has their shape where the map is discarded.
+    prior: two complete maps in the units of the disparity. The difference from these is continued
+      instead of the map, which gives it their shape. Pixels nearer to the other side are also kept
+      where the map is that of their own side, and not of both, by these maps.
 
   Raises:
     ValueError: different sizes, NaN or infinite values, a distance outside [0, 1).
@@ -56,19 +61,28 @@ def layers(
   if not 0 <= distance < 1:
     raise ValueError(f'the distance is {distance:g} of the long side; it must be in [0, 1)')
   inside = mask[..., 0] > 0.5
-  pixels = distance * max(inside.shape)
-  shapes = prior or Layers(*np.zeros((2, *disparity.shape), np.float32))
-  sides = zip((inside, ~inside), shapes, strict=True)
-  return Layers(*(_continued(disparity, side, shape, pixels) for side, shape in sides))
+  result = []
+  for side, maps in ((inside, prior), (~inside, prior and prior[::-1])):
+    away = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    away /= max(side.shape)
+    kept = away > distance
+    if maps is not None:
+      kept |= (away > _LEAST) & _of_own(disparity, *maps)[..., 0]
+    if not kept.any():
+      kept = away == away.max()
+    result.append(_continued(disparity, kept, 0 if maps is None else maps[0]))
+  return Layers(*result)
 
 
-def _continued(
-  disparity: np.ndarray, side: np.ndarray, shape: np.ndarray, distance: float
-) -> np.ndarray:
-  """The map [h w 1] continued from pixels of a side, bool [h w]; the distance is in pixels."""
-  away = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-  kept = away > distance
-  if not kept.any():
-    kept = away == away.max()
+def _of_own(disparity: np.ndarray, own: np.ndarray, other: np.ndarray) -> np.ndarray:
+  """Where less than a fraction of the map is of the other of two layers: bool [h w 1]."""
+  gap = other - own
+  return (disparity - own) * np.sign(gap) < _MIXED * np.maximum(
+    np.abs(gap), _FLAT * np.ptp(disparity)
+  )
+
+
+def _continued(disparity: np.ndarray, kept: np.ndarray, shape: np.ndarray | float) -> np.ndarray:
+  """The map [h w 1] continued from kept pixels, bool [h w], with the shape of a complete map."""
   moved = shape + depth.fill((disparity - shape)[..., 0], kept)[..., None]
   return np.where(kept[..., None], disparity, moved)  # Without rounding.

@@ -19,8 +19,8 @@ from depthjax.pipelines import maps
 from depthjax.pipelines.mask_refine import fill, masks
 from depthjax.pipelines.mask_refine.masks import Layers
 
-# Long side of the network's maps.
-INPUT_SIZE = 320
+# As fill.DISTANCE; the layers of the network bridge a wider band.
+DISTANCE = 0.02
 
 
 class Network(NamedTuple):
@@ -28,6 +28,7 @@ class Network(NamedTuple):
 
   model: Any
   variables: dict[str, Any]
+  trained_size: int  # Long side of the training maps, px.
 
 
 def load(path: str | os.PathLike) -> Network:
@@ -36,7 +37,8 @@ def load(path: str | os.PathLike) -> Network:
   Raises:
     files.errors.InputError: the file cannot be read or holds weights of another task.
   """
-  return Network(*weights.load_network(path, {'layered': layered.from_config}))
+  (model, size), variables = weights.load_network(path, {'layered': layered.from_config})
+  return Network(model, variables, size)
 
 
 def builtin() -> Network:
@@ -50,27 +52,11 @@ def refine(
   mask: np.ndarray,
   network: Network,
   *,
-  input_size: int = INPUT_SIZE,
-  distance: float = fill.DISTANCE,
   soft: bool = False,
+  **fields: Any,
 ) -> np.ndarray:
-  """The map [h w 1] with its edge at the border of the mask, unchanged away from it.
-
-  Args:
-    photo: sRGB in [0, 1], float32 [h w 3], of any size.
-    disparity: near is large, of any range and unit, float32 [h w 1].
-    mask: as from `masks.checked`, of the size of the disparity.
-    network: see `load`.
-    input_size: long side of the network's maps in pixels.
-    distance: as in `fill.layers`, of which the network's layers are the prior.
-    soft: as in `masks.composite`.
-
-  Raises:
-    ValueError: as `fill.layers` and `maps.normalise`; an input size below 32.
-  """
-  prior = layers(photo, disparity, mask, network, input_size=input_size)
-  moved = fill.layers(disparity, mask, distance=distance, prior=prior)
-  return masks.composite(moved, mask, soft=soft)
+  """The map [h w 1] with its edge at the border of the mask; arguments as those of `layers`."""
+  return masks.composite(layers(photo, disparity, mask, network, **fields), mask, soft=soft)
 
 
 def layers(
@@ -79,11 +65,36 @@ def layers(
   mask: np.ndarray,
   network: Network,
   *,
-  input_size: int = INPUT_SIZE,
+  distance: float = DISTANCE,
+  input_size: int | None = None,
 ) -> Layers:
-  """The network's two layers in the units of the disparity; arguments as those of `refine`."""
+  """Both sides of the mask, `predict`ed and moved to the map, which does not change away from it.
+
+  Args:
+    photo: sRGB in [0, 1], float32 [h w 3], of any size.
+    disparity: near is large, of any range and unit, float32 [h w 1].
+    mask: as from `masks.checked`, of the size of the disparity.
+    network: see `load`.
+    distance: as in `fill.layers`, of which the predicted layers are the prior.
+    input_size: long side of the network's maps in pixels; default: as in training.
+
+  Raises:
+    ValueError: as `fill.layers` and `maps.normalise`; an input size below 32.
+  """
+  prior = predict(photo, disparity, mask, network, input_size)
+  return fill.layers(disparity, mask, distance=distance, prior=prior)
+
+
+def predict(
+  photo: np.ndarray,
+  disparity: np.ndarray,
+  mask: np.ndarray,
+  network: Network,
+  input_size: int | None = None,
+) -> Layers:
+  """The network's layers in the units of the disparity; arguments as those of `layers`."""
   unit = maps.normalise(disparity, 'disparity')
-  shape = frame(mask.shape[:2], input_size)
+  shape = frame(mask.shape[:2], input_size or network.trained_size)
   channels = (photo[..., i : i + 1] for i in range(3))
   image = np.concatenate([maps.resized(x, shape) for x in channels], axis=-1)
   inputs = (image, maps.resized(unit.values, shape), maps.resized(mask, shape))

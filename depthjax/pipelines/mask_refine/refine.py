@@ -53,12 +53,14 @@ def refine(
   for name, mask in masks.farthest_first(disparity, checked):
     if far.any():
       far = fill.refine(far.astype(np.float32), mask) > 0.5
-    prior = None if network is None else learned.layers(photo, disparity, mask, network)
-    layers = fill.layers(disparity, mask, prior=prior)
+    if network is None:
+      layers = fill.layers(disparity, mask)
+    else:
+      layers = learned.layers(photo, disparity, mask, network)
     if masks.farther(layers, mask):
       farther.append(name)
     disparity = np.clip(masks.composite(layers, mask, soft=soft), 0, 1)
-    del prior, layers  # A map of 12 megapixels has 50 MB.
+    del layers  # A map of 12 megapixels has 50 MB.
   changed = (disparity != read.disparity)[..., 0] | (far[..., 0] != read.far) | ~read.valid
   raw = read.raw.copy()
   raw[changed] = units.of(read, '').in_units(disparity[changed, 0], far[changed, 0])

@@ -51,6 +51,26 @@ def test_thin_parts_and_holes_take_the_value_of_their_side():
   assert not set(outside.ravel()) & set(disparity[wire > 0])
 
 
+def test_a_prior_gives_the_shape_and_tells_which_pixels_are_mixed():
+  rows, columns = np.mgrid[:40, :50].astype(np.float32)
+  # Offsets of the prior do not matter.
+  prior = fill.Layers(*((x / 50)[..., None] for x in (50 + rows, columns / 2)))
+  truth = np.where(_MASK > 0, prior.inside - 0.02, prior.outside + 0.02)
+  blurred = cv2.GaussianBlur(truth, (0, 0), 1.5)[..., None]
+  moved = fill.layers(blurred, _MASK, distance=0.2, prior=prior)
+  result = np.where(_MASK > 0, *moved)
+  np.testing.assert_allclose(result, truth, atol=0.3)  # A fifth of the gap
+  assert np.abs(result - truth).mean() < 0.6 * np.abs(fill.refine(blurred, _MASK) - truth).mean()
+  # Nothing is mixed, nothing changes.
+  np.testing.assert_array_equal(
+    fill.layers(truth, _MASK, prior=prior).inside[_MASK > 0], truth[_MASK > 0]
+  )
+  mixed = truth.copy()
+  mixed[20, 33:37], at = 0.5, np.s_[20, 33:36]
+  moved = fill.layers(mixed, _MASK, distance=0.2, prior=prior)
+  np.testing.assert_allclose(np.where(_MASK > 0, *moved)[at], truth[at], atol=0.02)
+
+
 @pytest.mark.parametrize(
   ('disparity', 'distance', 'message'),
   [

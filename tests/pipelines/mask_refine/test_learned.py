@@ -12,7 +12,7 @@ _MASK = np.zeros((60, 90, 1), np.float32)
 _MASK[20:40, 30:70] = 1
 _DISPARITY = (3 + 5 * _RNG.random(_MASK.shape) + 20 * _MASK).astype(np.float32)
 _PHOTO = _RNG.random((120, 180, 3), np.float32)
-_SIZE = {'input_size': 64}
+_WIDTH = {'distance': 0.05}
 
 
 @pytest.fixture(scope='module')
@@ -20,33 +20,21 @@ def network():
   """Randomly initialised."""
   fields = {'preset': 'small', 'widths': (8, 16, 40, 16), 'depths': (1,) * 4}
   model = layered.network({**fields, 'projection': 8, 'fusion': 8})
-  return learned.Network(model, jax.jit(layered.initial, static_argnums=0)(model))
+  return learned.Network(model, jax.jit(layered.initial, static_argnums=0)(model), 64)
 
 
 def test_away_from_the_border_nothing_changes(network):
-  result = learned.refine(_PHOTO, _DISPARITY, _MASK, network, distance=0.05, **_SIZE)
-  filled = fill.refine(_DISPARITY, _MASK, distance=0.05)
+  result = learned.refine(_PHOTO, _DISPARITY, _MASK, network, **_WIDTH)
+  filled = fill.refine(_DISPARITY, _MASK, **_WIDTH)
   near = filled != _DISPARITY
   np.testing.assert_array_equal(result[~near], _DISPARITY[~near])
   assert (result != filled)[near].mean() > 0.9
   assert result.dtype == np.float32
 
 
-def test_without_shape_it_is_the_fill(network):
-  """The layers of a network with zero weights are constant, as those of a fill."""
-  zero = network._replace(variables=jax.tree.map(np.zeros_like, network.variables))
-  arguments = _PHOTO, _DISPARITY, _MASK
-  for layer, expected in zip(
-    fill.layers(*arguments[1:], prior=learned.layers(*arguments, zero, **_SIZE)),
-    fill.layers(*arguments[1:]),
-    strict=True,
-  ):
-    np.testing.assert_allclose(layer, expected, rtol=1e-6)
-
-
 def test_layers_have_the_units_of_the_disparity_and_swap_with_the_mask(network):
   first, second = (
-    learned.layers(_PHOTO, scale * _DISPARITY + offset, mask, network, **_SIZE)
+    learned.predict(_PHOTO, scale * _DISPARITY + offset, mask, network)
     for scale, offset, mask in ((1, 0, _MASK), (50, 300, 1 - _MASK))
   )
   assert first.inside.shape == _MASK.shape
@@ -58,8 +46,8 @@ def test_layers_have_the_units_of_the_disparity_and_swap_with_the_mask(network):
 def test_only_a_soft_composite_blends(network):
   mask = 0.25 + 0.5 * _MASK
   arguments = _PHOTO, _DISPARITY, mask, network
-  layers = fill.layers(_DISPARITY, mask, prior=learned.layers(*arguments, **_SIZE))
-  hard, soft = (learned.refine(*arguments, soft=x, **_SIZE) for x in (False, True))
+  layers = learned.layers(*arguments)
+  hard, soft = (learned.refine(*arguments, soft=x) for x in (False, True))
   np.testing.assert_array_equal(hard, masks.composite(layers, _MASK))
   np.testing.assert_array_equal(soft, mask * layers.inside + (1 - mask) * layers.outside)
 
