@@ -41,22 +41,21 @@ _WIDE = 0.04
 
 
 def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:
-  """The kinds below; those of 'fill' and 'refined' end with their distance, such as 'fill .02'."""
-  kind, _, distance = method.kind.partition(' ')
   network = learned.load(lab.path(method.run)) if method.run else None
-  near, fields = {'distance': float(distance or fill.DISTANCE)}, {'input_size': size}
   layers = lambda x: learned.predict(*_inputs(x), network, size)  # noqa: E731
   functions = {
     'initial': lambda x: x['seen'],
     'composite': _composite,
     'guided': lambda x: baselines.guided_filter(x['seen'], x['mask']),
-    'fill': lambda x: fill.refine(x['seen'], x['mask'], **near),
-    'refined': lambda x: learned.refine(*_inputs(x), network, **near, **fields),
+    'fill': lambda x: fill.refine(x['seen'], x['mask']),
+    'wide': lambda x: fill.refine(x['seen'], x['mask'], distance=_WIDE),
+    'refined': lambda x: learned.refine(*_inputs(x), network, input_size=size),
     'layers': lambda x: masks.composite(layers(x), x['mask']),
     'single': lambda x: layers(x).inside,  # Of the mask, trained as the whole map.
   }
   # A constant prediction, which the command refuses, stays as it is.
-  return lambda x: functions[kind](x) if to_unit_range(x['seen']).any() else x['seen']
+  run = functions[method.kind]
+  return lambda x: run(x) if to_unit_range(x['seen']).any() else x['seen']
 
 
 def _inputs(record: Record) -> tuple[np.ndarray, ...]:
@@ -99,7 +98,7 @@ def _row(label: str, paper: tuple, *method: str, note: str = '') -> Row:
 
 _NONE = (None,) * 3
 _FLAT = "the mask's side at its median disparity; drawn objects are often flat, which favours it"
-_MOVED = 'as the command: both layers are moved to the initial prediction away from the border'
+_MOVED = 'both layers are moved to the initial prediction, which stays away from the border'
 _WIDER = f'discards {_WIDE:g} of the long side along the border instead of {fill.DISTANCE:g}'
 MAIN = Table(
   Name.LAYERED_MAIN,
@@ -113,11 +112,10 @@ MAIN = Table(
     _row('Initial prediction', _NONE, 'initial'),
     _row('Composite', _NONE, 'composite', note=_FLAT),
     _row('Guided filter', _NONE, 'guided', note='the guide is the mask'),
-    _row('Fill', _NONE, f'fill {fill.DISTANCE}'),
-    _row('Fill, wide', _NONE, f'fill {_WIDE}', note=_WIDER),
+    _row('Fill', _NONE, 'fill'),
+    _row('Fill, wide', _NONE, 'wide', note=_WIDER),
     _row('Ours', _NONE, 'layers', 'layered', note="the network's layers composited by the mask"),
-    _row('Ours, moved', _NONE, f'refined {fill.DISTANCE}', 'layered', note=_MOVED),
-    _row('Ours, moved, wide', _NONE, f'refined {_WIDE}', 'layered', note=_WIDER),
+    _row('Ours, as the command', _NONE, 'refined', 'layered', note=_MOVED),
     Row('MiDaS', (0.868, 0.117, 0.384), None),
     Row('MiDaS, Kim et al.', (0.864, 0.120, 0.377), None),
     Row('LeReS', (0.847, 0.123, 0.326), None),
