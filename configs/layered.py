@@ -52,7 +52,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.optimizer.schedule, config.optimizer.end = 'polynomial', 0.0
   config.data.kind, config.data.depth_source, config.data.pad = 'masked', '', 0
   config.data.masked, config.data.predictions = configuring.masked(), configuring.predictions()
-  # Errors P1 to P3 of the specification.
+  # Errors P1 to P3: resolution, silhouettes and their blur.
   config.data.predictions.low, config.data.predictions.max_coarsening = 0.5, 4.0
   config.data.corruption, config.data.corruption_radius = 0.8, 8
   config.data.corruption_sigma = 4.0

@@ -232,6 +232,8 @@ def mask_refine(
   read = _depth(image, disparity, predictor, convention=convention)
   depth_files.needs_resize('disparity', read.raw.shape, image.shape[:2])
   given = mask if isinstance(mask, list | tuple) else [mask]
+  if not given:
+    raise Error('the list of masks is empty; give at least one mask')
   given = {f'mask {i}': mask_files.fraction(x) for i, x in enumerate(given)}
   network = None
   if method == 'learned':

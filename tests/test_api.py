@@ -153,6 +153,7 @@ def test_functions_do_what_the_commands_do(run):
       lambda: api.mask_refine(_PHOTO, _DISPARITY[:9], _DISPARITY),
       'disparity: is 40 x 9 pixels but',
     ),
+    (lambda: api.mask_refine(_PHOTO, _DISPARITY, [], method='fill'), 'the list of masks is empty'),
     (lambda: api.mask_refine(_PHOTO, None, None, method='both'), "method is 'both'; it can be"),
     (lambda: api.refine(_DISPARITY, stages=3), 'stages is 3; it must be 1 or 2'),
     (lambda: api.refine(photo=_PHOTO), 'low is missing; give low, or photo and predictor'),

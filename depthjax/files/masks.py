@@ -23,7 +23,7 @@ def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nd
     values, alpha = depth_formats.read_npy(path, max_pixels), None
   else:
     values, alpha = images.read_layers(path, max_pixels)
-  if alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
+  if alpha is not None and fraction(alpha).min() < 1:
     values = alpha
   return fraction(depth_formats.one_channel(path, values))[..., None]
 

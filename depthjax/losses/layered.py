@@ -4,8 +4,9 @@ Maps are disparity [b h w 1] in [0, 1]. The paper's losses are not known in deta
 and gradients at several scales, the last as Yin et al. (LeReS, CVPR 2021) train with.
 """
 
-import jax
 import jax.numpy as jnp
+
+from depthjax.ops import filters
 
 _AXES = (1, 2, 3)
 _SCALES = 4
@@ -14,11 +15,7 @@ _STEP = 2  # Pixels between the two of a difference.
 
 def band(mask, radius):
   """1 within `radius` pixels of the border of a mask that is above or below one half: [b h w 1]."""
-  inside = (mask > 0.5).astype(jnp.float32)
-  window, strides = (1, 2 * radius + 1, 2 * radius + 1, 1), (1, 1, 1, 1)
-  largest = jax.lax.reduce_window(inside, 0.0, jax.lax.max, window, strides, 'SAME')
-  smallest = jax.lax.reduce_window(inside, 1.0, jax.lax.min, window, strides, 'SAME')
-  return largest - smallest
+  return filters.span((mask > 0.5) * 1.0, 2 * radius + 1)
 
 
 def layer(prediction, target, valid, weight, *, gradient):

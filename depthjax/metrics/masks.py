@@ -11,11 +11,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from depthjax.metrics import boundary, depth, image
 from depthjax.metrics.weighted import Weighted
-from depthjax.ops import alignment
+from depthjax.ops import alignment, filters
 
 SIDES = (3, 5, 11)  # Of the square that dilates and erodes the masks of `mbe`.
 HARM = 0.05  # Differences of two errors that `r3` counts, in fractions of the range of the truth.
@@ -136,11 +135,7 @@ def _valid(target, valid):
 
 def _bands(masks, side):
   """Pixels of the dilated but not of the eroded masks, bool [b h w n]; `side` as in `mbe`."""
-  inside = (masks > 0.5) * 1.0
-  window, strides = (1, side, side, 1), (1,) * 4
-  widest = lax.reduce_window(inside, -jnp.inf, lax.max, window, strides, 'SAME')
-  narrowest = lax.reduce_window(inside, jnp.inf, lax.min, window, strides, 'SAME')
-  return widest > narrowest
+  return filters.span((masks > 0.5) * 1.0, side) > 0
 
 
 def _above(x, threshold):

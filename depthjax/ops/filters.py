@@ -1,4 +1,4 @@
-"""Edge-preserving filters."""
+"""Filters over square windows."""
 
 import jax
 import jax.numpy as jnp
@@ -28,3 +28,10 @@ def bilateral(x, *, sigma, sigma_range, radius=None):
 
   total, weights = jax.lax.fori_loop(0, side * side, body, (jnp.zeros_like(x), jnp.zeros_like(x)))
   return total / weights
+
+
+def span(x, side):
+  """Maximum minus minimum in windows of `side` x `side` pixels, odd, within the map: [b h w c]."""
+  window, strides = (1, side, side, 1), (1, 1, 1, 1)
+  largest = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, strides, 'SAME')
+  return largest - jax.lax.reduce_window(x, jnp.inf, jax.lax.min, window, strides, 'SAME')

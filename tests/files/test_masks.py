@@ -25,6 +25,7 @@ _GREY = _LEVELS / np.float32(255)
     ('a.jpg', 255 * np.kron(_HARD, np.ones((8, 8), np.uint8)), np.kron(_HARD, np.ones((8, 8)))),
     ('cut_out.png', np.dstack([_COLOUR, _LEVELS]), _GREY),
     ('deep.png', np.dstack([_COLOUR, _LEVELS]).astype(np.uint16) * 257, _GREY),
+    ('cut_out.tif', np.dstack([_COLOUR / np.float32(255), _GREY]), _GREY),
     ('opaque.png', np.dstack([*[_LEVELS] * 3, _OPAQUE]), _GREY),
     ('labels.png', _HARD.astype(np.uint8), _HARD),
     ('a.npy', _HARD, _HARD),

@@ -12,9 +12,9 @@ _RANGES = {'closing': 128.0, 'thin': 64.0, 'gap': 1.0, 'span': 10.0}
 class MaskedConfig:
   """Masks, and errors of the map beneath them; probabilities and fractions in [0, 1].
 
-  Lengths are pixels at a long side of 320. P2 to P8 are errors of the specification; other fields
-  of P2 and P3 are corruption, corruption_radius and corruption_sigma of `data`, and those of P1 and
-  P6 the low prediction's of `data.predictions`.
+  Lengths are pixels at a long side of 320. The errors are numbered: P1 (resolution) and P6 (local
+  errors) are those of the low prediction of `data.predictions`; P2 (wrong silhouettes) and P3
+  (their blur) also have the fields corruption, corruption_radius, corruption_sigma of `data`.
 
   Raises ValueError: a field is out of bounds.
   """

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from depthjax.ops import colour, resize
+from depthjax.ops import colour, filters, resize
 from depthjax.pipelines import tiles
 
 # Range of normalised disparity in 3 x 3 pixels of the lowest level: up to the first value there is
@@ -87,9 +87,7 @@ def _reduced(disparity: jax.Array, defocus: jax.Array, scale: int) -> tuple[jax.
 @functools.partial(jax.jit, static_argnames='limit')
 def _fraction(low: jax.Array, radius: jax.Array, limit: int) -> jax.Array:
   """`fraction` at the lowest level, from disparity and radius there: [h w]."""
-  window = {'window_dimensions': (3, 3), 'window_strides': (1, 1), 'padding': 'SAME'}
-  most = lax.reduce_window(low, -jnp.inf, lax.max, **window)
-  span = most - lax.reduce_window(low, jnp.inf, lax.min, **window)
+  span = filters.span(low[None, ..., None], 3)[0, ..., 0]
   return _dilated(_smoothstep((span - _RELIEF) / (_EDGE - _RELIEF)), radius, limit)
 
 
