@@ -7,6 +7,7 @@ Books at full resolution) and `masks/maskdepth/`, or some of them; missing files
 """
 
 import argparse
+import operator
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from depthjax.metrics import depth, masks
 from depthjax.ops import alignment
 from depthjax.pipelines import maps
 from depthjax.pipelines.mask_refine import learned
+from depthjax.pipelines.mask_refine import masks as mask_lib
 
 _SCENES = ('motorcycle', 'cones', 'teddy', 'art', 'dolls', 'cloth', 'tsukuba')
 _HALVED = {'art x8': 'art, half size', 'books x8': 'books, half size'}
@@ -107,8 +109,10 @@ def _network(path: str) -> learned.Network:
 
 
 def _learned(network: learned.Network, input_size: int) -> Method:
-  return lambda case, **fields: learned.refine(
-    case.photo, case.initial, case.mask, network, input_size=input_size, **fields
+  """The network's layers, composited with fields of `masks.composite`."""
+  inputs = operator.attrgetter('photo', 'initial', 'mask')
+  return lambda case, **fields: mask_lib.composite(
+    learned.layers(*inputs(case), network, input_size=input_size), case.mask, **fields
   )
 
 

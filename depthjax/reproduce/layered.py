@@ -42,16 +42,18 @@ _WIDE = 0.04
 
 def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndarray]:
   network = learned.load(lab.path(method.run)) if method.run else None
-  layers = lambda x: learned.predict(*_inputs(x), network, size)  # noqa: E731
+  predict = lambda x: learned.predict(*_inputs(x), network, size)  # noqa: E731
   functions = {
     'initial': lambda x: x['seen'],
     'composite': _composite,
     'guided': lambda x: baselines.guided_filter(x['seen'], x['mask']),
     'fill': lambda x: fill.refine(x['seen'], x['mask']),
     'wide': lambda x: fill.refine(x['seen'], x['mask'], distance=_WIDE),
-    'refined': lambda x: learned.refine(*_inputs(x), network, input_size=size),
-    'layers': lambda x: masks.composite(layers(x), x['mask']),
-    'single': lambda x: layers(x).inside,  # Of the mask, trained as the whole map.
+    'refined': lambda x: masks.composite(
+      learned.layers(*_inputs(x), network, input_size=size), x['mask']
+    ),
+    'layers': lambda x: masks.composite(predict(x), x['mask']),
+    'single': lambda x: predict(x).inside,  # Of the mask, trained as the whole map.
   }
   # A constant prediction, which the command refuses, stays as it is.
   run = functions[method.kind]

@@ -114,7 +114,9 @@ def test_the_network_is_the_default(run, options):
   np.save('mask.npy', grey)
   assert run(f'mask-refine photo.png depth.npy mask.npy -o out.exr {options}')[0] == 0
   photo, unit = images.read_image('photo.png'), depth_files.to_unit_range(_DEPTH)
-  expected = np.clip(learned.refine(photo, unit, grey, network, soft=soft), 0, 1)
+  expected = np.clip(
+    masks.composite(learned.layers(photo, unit, grey, network), grey, soft=soft), 0, 1
+  )
   expected = _DEPTH.min() + np.ptp(_DEPTH) * expected
   found = depth_files.read_raw('out.exr', channel='Y')[..., None]
   np.testing.assert_allclose(found, expected, atol=1e-5)

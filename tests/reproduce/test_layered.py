@@ -50,7 +50,7 @@ def test_ablations_change_only_their_fields_after_the_same_first_stage(tmp_path)
 
 def test_r3_is_the_ratio_of_the_summed_counts(lab):
   filled = table_lib.fill(layered.MAIN, [lab])
-  columns = dict(zip(layered.MAIN.columns, zip(*filled.values[:8], strict=True), strict=True))
+  columns = dict(zip(layered.MAIN.columns, zip(*filled.values[:7], strict=True), strict=True))
   means = {name: np.array([x.mean for x in values]) for name, values in columns.items()}
   assert all(np.isfinite(x).all() for x in means.values())
   improved, harmed, ratio = (means[name] for name in ('improved', 'harmed', 'R³'))
@@ -67,8 +67,8 @@ def test_methods_use_the_mask(lab):
   config = lab.config('layered')
   x = next(refinement._records(config.data.to_dict(), 1))
   seen, inside = x['seen'], x['mask'] > 0.5
-  runs = dict.fromkeys(('guided', 'composite', 'fill 0.05'), '')
-  runs |= dict.fromkeys(('refined 0.05', 'layers', 'single'), 'layered')
+  runs = dict.fromkeys(('guided', 'composite', 'wide'), '')
+  runs |= dict.fromkeys(('refined', 'layers', 'single'), 'layered')
   found = {kind: layered._function(Method(kind, run), lab, 64)(x) for kind, run in runs.items()}
   flat = {**x, 'seen': 0 * seen + 0.5}
   assert layered._function(Method('layers', 'layered'), lab, 64)(flat) is flat['seen']
@@ -76,4 +76,4 @@ def test_methods_use_the_mask(lab):
   assert (found['composite'][inside] == np.median(seen[inside])).all()
   np.testing.assert_array_equal(found['composite'][~inside], seen[~inside])
   np.testing.assert_array_equal(found['layers'][inside], found['single'][inside])
-  np.testing.assert_array_equal(found['fill 0.05'], fill.refine(seen, x['mask'], distance=0.05))
+  np.testing.assert_array_equal(found['wide'], fill.refine(seen, x['mask'], distance=0.04))

@@ -16,10 +16,11 @@ from depthjax.pipelines.mask_refine.masks import Layers
 # scenes of reduced resolution the RMSE at the border is .082 unrefined, .047 at .008 (the least),
 # .062 at .013 and .072 at .02.
 DISTANCE = 0.013
-# With a prior. Nearer to the other side than this no pixel is kept; others are if less than this
-# fraction of their value is of the other side. Smaller gaps between the sides, as fractions of the
-# range, count as this gap.
-_LEAST, _MIXED, _FLAT = 0.004, 0.2, 0.05
+# With a prior: fractions of the other side in the value of a pixel, and the distance within which
+# a pixel with less than this is discarded. Blur is narrow and mixes; where a silhouette is wrong,
+# wide parts are of the other side.
+_MIXED = ((0.2, 0.004), (0.5, DISTANCE), (np.inf, 0.04))
+_FLAT = 0.05  # Gaps between both sides below this fraction of the range count as this.
 
 
 def refine(
@@ -47,8 +48,8 @@ def layers(
     mask: as from `masks.checked`, of the same size.
     distance: in fractions of the long side.
     prior: two complete maps in the units of the disparity. The difference from these is continued
-      instead of the map, which gives it their shape. Pixels nearer to the other side are also kept
-      where the map is that of their own side, and not of both, by these maps.
+      instead of the map, which gives it their shape. They also tell how much of the other side is
+      in the value of a pixel, on which its distance then depends, up to 4 % of the long side.
 
   Raises:
     ValueError: different sizes, NaN or infinite values, a distance outside [0, 1).
@@ -65,21 +66,19 @@ def layers(
   for side, maps in ((inside, prior), (~inside, prior and prior[::-1])):
     away = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     away /= max(side.shape)
-    kept = away > distance
-    if maps is not None:
-      kept |= (away > _LEAST) & _of_own(disparity, *maps)[..., 0]
+    kept = away > (distance if maps is None else _distances(disparity, *maps)[..., 0])
     if not kept.any():
       kept = away == away.max()
     result.append(_continued(disparity, kept, 0 if maps is None else maps[0]))
   return Layers(*result)
 
 
-def _of_own(disparity: np.ndarray, own: np.ndarray, other: np.ndarray) -> np.ndarray:
-  """Where less than a fraction of the map is of the other of two layers: bool [h w 1]."""
+def _distances(disparity: np.ndarray, own: np.ndarray, other: np.ndarray) -> np.ndarray:
+  """Distance from the other side within which each pixel is discarded [h w 1], see `_MIXED`."""
   gap = other - own
-  return (disparity - own) * np.sign(gap) < _MIXED * np.maximum(
-    np.abs(gap), _FLAT * np.ptp(disparity)
-  )
+  mixed = (disparity - own) * np.sign(gap) / np.maximum(np.abs(gap), _FLAT * np.ptp(disparity))
+  limits, distances = (np.array(x, np.float32) for x in zip(*_MIXED, strict=True))
+  return distances[np.searchsorted(limits[:-1], mixed, side='right')]
 
 
 def _continued(disparity: np.ndarray, kept: np.ndarray, shape: np.ndarray | float) -> np.ndarray:

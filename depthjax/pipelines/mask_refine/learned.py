@@ -16,11 +16,8 @@ import numpy as np
 from depthjax.files import weights
 from depthjax.models import layered
 from depthjax.pipelines import maps
-from depthjax.pipelines.mask_refine import fill, masks
+from depthjax.pipelines.mask_refine import fill
 from depthjax.pipelines.mask_refine.masks import Layers
-
-# As fill.DISTANCE; the layers of the network bridge a wider band.
-DISTANCE = 0.02
 
 
 class Network(NamedTuple):
@@ -46,43 +43,28 @@ def builtin() -> Network:
   return load(importlib.resources.files('depthjax') / 'pretrained' / 'layered.safetensors')
 
 
-def refine(
-  photo: np.ndarray,
-  disparity: np.ndarray,
-  mask: np.ndarray,
-  network: Network,
-  *,
-  soft: bool = False,
-  **fields: Any,
-) -> np.ndarray:
-  """The map [h w 1] with its edge at the border of the mask; arguments as those of `layers`."""
-  return masks.composite(layers(photo, disparity, mask, network, **fields), mask, soft=soft)
-
-
 def layers(
   photo: np.ndarray,
   disparity: np.ndarray,
   mask: np.ndarray,
   network: Network,
   *,
-  distance: float = DISTANCE,
   input_size: int | None = None,
 ) -> Layers:
-  """Both sides of the mask, `predict`ed and moved to the map, which does not change away from it.
+  """Both sides of the mask by `predict`, as the prior of `fill.layers`.
 
   Args:
     photo: sRGB in [0, 1], float32 [h w 3], of any size.
     disparity: near is large, of any range and unit, float32 [h w 1].
     mask: as from `masks.checked`, of the size of the disparity.
     network: see `load`.
-    distance: as in `fill.layers`, of which the predicted layers are the prior.
     input_size: long side of the network's maps in pixels; default: as in training.
 
   Raises:
     ValueError: as `fill.layers` and `maps.normalise`; an input size below 32.
   """
   prior = predict(photo, disparity, mask, network, input_size)
-  return fill.layers(disparity, mask, distance=distance, prior=prior)
+  return fill.layers(disparity, mask, prior=prior)
 
 
 def predict(
