@@ -211,8 +211,8 @@ def mask_refine(
   Args:
     photo: [h w 3].
     disparity: of any size and range, as `convention` says, NaN where missing; None: predicted.
-    mask: 1 inside the object, bool or in [0, 1], or integers up to full scale, of any size; or a
-      list of masks, one for each object, in any order.
+    mask: 1 inside the object, bool or in [0, 1], or uint8 or uint16 up to full scale, of any
+      size; or a list of masks, one for each object, in any order.
     predictor: as in `predict_depth`, with disparity None; default: its default.
     method: both sides of the border by a network, or filled from pixels well inside them.
     weights: a run or file for the network; default: built in.

@@ -19,8 +19,8 @@ DISTANCE = 0.013
 # With a prior: fractions of the other side in the value of a pixel, and the distance within which
 # a pixel with less than this is discarded. Blur is narrow and mixes; where a silhouette is wrong,
 # wide parts are of the other side.
-_MIXED = ((0.2, 0.004), (0.5, DISTANCE), (np.inf, 0.04))
-_FLAT = 0.05  # Gaps between both sides below this fraction of the range count as this.
+_MIXED = ((0.2, 0.004), (0.5, DISTANCE), (np.inf, 0.06))
+_FLAT = 0.15  # Gaps between both sides below this fraction of the range count as this.
 
 
 def refine(
@@ -49,7 +49,7 @@ def layers(
     distance: in fractions of the long side.
     prior: two complete maps in the units of the disparity. The difference from these is continued
       instead of the map, which gives it their shape. They also tell how much of the other side is
-      in the value of a pixel, on which its distance then depends, up to 4 % of the long side.
+      in the value of a pixel, on which its distance then depends, up to 6 % of the long side.
 
   Raises:
     ValueError: different sizes, NaN or infinite values, a distance outside [0, 1).

@@ -24,7 +24,7 @@ def network():
 
 def test_away_from_the_border_nothing_changes(network):
   result = masks.composite(learned.layers(_PHOTO, _DISPARITY, _MASK, network), _MASK)
-  filled = fill.refine(_DISPARITY, _MASK, distance=0.04)
+  filled = fill.refine(_DISPARITY, _MASK, distance=0.06)
   near = filled != _DISPARITY
   np.testing.assert_array_equal(result[~near], _DISPARITY[~near])
   assert (result != _DISPARITY)[near].any() and (result != filled).any()
