@@ -19,8 +19,9 @@ DISTANCE = 0.013
 # With a prior: fractions of the other side in the value of a pixel, and the distance within which
 # a pixel with less than this is discarded. Blur is narrow and mixes; where a silhouette is wrong,
 # wide parts are of the other side.
-_MIXED = ((0.2, 0.004), (0.5, DISTANCE), (np.inf, 0.06))
-_FLAT = 0.15  # Gaps between both sides below this fraction of the range count as this.
+_MIXED = ((0.1, 0.004), (0.4, DISTANCE), (np.inf, 0.06))
+_FLAT = 0.1  # Gaps between both sides below this fraction of the range count as this.
+_ANCHOR = 0.04  # Distance beyond which the map gives the level of both sides for these fractions.
 
 
 def refine(
@@ -62,26 +63,35 @@ def layers(
   if not 0 <= distance < 1:
     raise ValueError(f'the distance is {distance:g} of the long side; it must be in [0, 1)')
   inside = mask[..., 0] > 0.5
-  result = []
-  for side, maps in ((inside, prior), (~inside, prior and prior[::-1])):
-    away = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    away /= max(side.shape)
-    kept = away > (distance if maps is None else _distances(disparity, *maps)[..., 0])
-    if not kept.any():
-      kept = away == away.max()
-    result.append(_continued(disparity, kept, 0 if maps is None else maps[0]))
-  return Layers(*result)
+  aways = [_away(side) for side in (inside, ~inside)]
+  if prior is None:
+    return Layers(*(_continued(disparity, away, distance) for away in aways))
+  sides = zip(aways, prior, strict=True)
+  moved = [_continued(disparity, away, _ANCHOR, shape) for away, shape in sides]
+  distances = (_distances(disparity, *pair) for pair in (moved, moved[::-1]))
+  return Layers(*map(_continued, (disparity, disparity), aways, distances, prior))
+
+
+def _away(side: np.ndarray) -> np.ndarray:
+  """Distance of the pixels of a side, bool [h w], from the other: float32, of the long side."""
+  away = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+  return away / max(side.shape)
 
 
 def _distances(disparity: np.ndarray, own: np.ndarray, other: np.ndarray) -> np.ndarray:
-  """Distance from the other side within which each pixel is discarded [h w 1], see `_MIXED`."""
+  """Distance from the other side within which each pixel is discarded [h w], see `_MIXED`."""
   gap = other - own
   mixed = (disparity - own) * np.sign(gap) / np.maximum(np.abs(gap), _FLAT * np.ptp(disparity))
   limits, distances = (np.array(x, np.float32) for x in zip(*_MIXED, strict=True))
-  return distances[np.searchsorted(limits[:-1], mixed, side='right')]
+  return distances[np.searchsorted(limits[:-1], mixed[..., 0], side='right')]
 
 
-def _continued(disparity: np.ndarray, kept: np.ndarray, shape: np.ndarray | float) -> np.ndarray:
-  """The map [h w 1] continued from kept pixels, bool [h w], with the shape of a complete map."""
+def _continued(
+  disparity: np.ndarray, away: np.ndarray, distance: np.ndarray | float, shape: np.ndarray | int = 0
+) -> np.ndarray:
+  """The map [h w 1] continued from pixels farther away than a distance [h w]."""
+  kept = away > distance
+  if not kept.any():
+    kept = away == away.max()
   moved = shape + depth.fill((disparity - shape)[..., 0], kept)[..., None]
   return np.where(kept[..., None], disparity, moved)  # Without rounding.
