@@ -54,21 +54,27 @@ def test_thin_parts_and_holes_take_the_value_of_their_side():
 def test_a_prior_gives_the_shape_and_tells_what_is_of_the_other_side():
   """Wide errors are restored where they are clear, other pixels are kept."""
   rows, columns = np.mgrid[:400, :500].astype(np.float32)[..., None] / 500
-  wide, mask = (np.float32(np.hypot(rows - 0.4, columns - 0.5) < x) for x in (0.27, 0.25))
+  narrow, mask, wide = (
+    np.float32(np.hypot(rows - 0.4, columns - 0.5) < x) for x in (0.23, 0.25, 0.27)
+  )
   prior = fill.Layers(1 + rows, columns / 2)
-  truth = np.where(mask > 0, prior.inside - 0.02, prior.outside + 0.02)  # Offsets do not matter.
+  side = prior.inside - 0.02, prior.outside + 0.02  # Offsets do not matter.
+  truth = np.where(mask > 0, *side)
   away = ndimage.distance_transform_edt(mask == 0) + ndimage.distance_transform_edt(mask > 0)
+  ring = (wide > mask) & (away > 7)
   for seen, error, low, high in (
     (truth, 1e-6, 0.99, 1),
-    (np.where(wide > 0, prior.inside - 0.02, truth), 1e-6, 0.5, 0.9),
+    (np.where(wide > 0, *side), 1e-6, 0.5, 0.9),
+    (np.where(narrow > 0, *side), 1e-6, 0.5, 0.9),
     (cv2.GaussianBlur(truth, (0, 0), 3)[..., None], 0.04, 0.5, 0.95),
-    (truth + 0.4 * ((wide > mask) & (away > 7)), 0.4, 0.9, 1),  # Less than half of the gap.
+    (truth + 0.2 * ring, 0.2, 0.9, 1),  # Less than 0.4 of the gap.
   ):
     result = np.where(mask > 0, *fill.layers(seen, mask, prior=prior))
     np.testing.assert_array_equal(result[away > 30], seen[away > 30])
     band = (away > 1) & (away <= 30)
     assert np.abs(result - truth)[band].mean() <= error
     assert low <= (result == seen)[band].mean() <= high
+  np.testing.assert_array_equal(result[ring], seen[ring])
 
 
 @pytest.mark.parametrize(
