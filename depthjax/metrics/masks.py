@@ -43,7 +43,7 @@ def mbe(prediction, target, masks, valid=None, *, side=5):
   """
   kept = _valid(target, valid)
   fitted = alignment.align(prediction, target, kept * 1.0)
-  bands = _bands(masks, side) & kept
+  bands = (filters.span((masks > 0.5) * 1.0, side) > 0) & kept
   each = jax.vmap(lambda x: depth.rmse(fitted, target, x[..., None]), in_axes=-1)(bands)
   count = each.weight.sum(0)
   total = jnp.where(each.weight > 0, each.value, 0).sum(0)
@@ -131,11 +131,6 @@ def change(initial, refined, mask):
 def _valid(target, valid):
   """Mask of valid pixels, bool of the shape of the target."""
   return jnp.broadcast_to(True if valid is None else valid > 0, target.shape)
-
-
-def _bands(masks, side):
-  """Pixels of the dilated but not of the eroded masks, bool [b h w n]; `side` as in `mbe`."""
-  return filters.span((masks > 0.5) * 1.0, side) > 0
 
 
 def _above(x, threshold):

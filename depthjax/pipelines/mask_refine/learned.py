@@ -29,11 +29,7 @@ class Network(NamedTuple):
 
 
 def load(path: str | os.PathLike) -> Network:
-  """Loads the network from a run's folder or a weights.safetensors file.
-
-  Raises:
-    files.errors.InputError: the file cannot be read or holds weights of another task.
-  """
+  """Loads the network of a run's folder or weights file; errors as weights.load_network."""
   (model, size), variables = weights.load_network(path, {'layered': layered.from_config})
   return Network(model, variables, size)
 
@@ -85,11 +81,7 @@ def predict(
 
 
 def frame(shape: tuple[int, int], input_size: int) -> tuple[int, int]:
-  """Height and width of the network's maps for a map of (h, w) pixels: multiples of 32.
-
-  Raises:
-    ValueError: an input size below 32.
-  """
+  """Height and width of the network's maps for a map of (h, w) pixels: multiples of 32."""
   if input_size < layered.STRIDE:
     raise ValueError(f'the input size is {input_size}; it must be at least {layered.STRIDE}')
   scale = input_size / (layered.STRIDE * max(shape))
