@@ -23,7 +23,8 @@ def save_depth(path):
 
 def save_layered(path):
   fields = {'preset': 'small', 'widths': [8, 16, 40, 16], 'depths': [1, 1, 1, 1]}
-  config = {'model': {**fields, 'projection': 24, 'fusion': 8}}
+  fields |= {'projection': 24, 'fusion': 8}
+  config = {'model': fields, 'data': {'height': 64, 'width': 64}}
   rng = np.random.default_rng(0)  # Compiling the initialisation takes longer.
   draw = lambda x: 0.1 * rng.normal(size=x.shape).astype(np.float32)  # noqa: E731
   variables = jax.tree.map(draw, layered.from_config(config)[1])
