@@ -53,7 +53,7 @@ def _by_pipeline(name, path, *arrays):
   if name == 'sddr':
     return np.stack(list(refine.fuse(refine.load(path), *arrays)))
   if name == 'layered':
-    model, variables = mask_learned.load(path)
+    model, variables, _ = mask_learned.load(path)
     return np.concatenate(jax.jit(model.apply)(variables, *arrays), axis=-1)
   renderer = learned.load(path)
   return np.stack([learned.render(renderer, *x, 0) for x in zip(*arrays, strict=True)])
