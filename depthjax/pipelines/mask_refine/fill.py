@@ -65,11 +65,13 @@ def layers(
   inside = mask[..., 0] > 0.5
   aways = [_away(side) for side in (inside, ~inside)]
   if prior is None:
-    return Layers(*(_continued(disparity, away, distance) for away in aways))
+    return Layers(*(_continued(disparity, _kept(away, distance)) for away in aways))
   sides = zip(aways, prior, strict=True)
-  moved = [_continued(disparity, away, _ANCHOR, shape) for away, shape in sides]
+  moved = [_continued(disparity, _kept(away, _ANCHOR), shape) for away, shape in sides]
   distances = (_distances(disparity, *pair) for pair in (moved, moved[::-1]))
-  return Layers(*map(_continued, (disparity, disparity), aways, distances, prior))
+  kept = [*map(_kept, aways, distances)]
+  del aways, moved  # A map of 12 megapixels has 50 MB.
+  return Layers(*(_continued(disparity, *side) for side in zip(kept, prior, strict=True)))
 
 
 def _away(side: np.ndarray) -> np.ndarray:
@@ -81,17 +83,23 @@ def _away(side: np.ndarray) -> np.ndarray:
 def _distances(disparity: np.ndarray, own: np.ndarray, other: np.ndarray) -> np.ndarray:
   """Distance from the other side within which each pixel is discarded [h w], see `_MIXED`."""
   gap = other - own
-  mixed = (disparity - own) * np.sign(gap) / np.maximum(np.abs(gap), _FLAT * np.ptp(disparity))
-  limits, distances = (np.array(x, np.float32) for x in zip(*_MIXED, strict=True))
-  return distances[np.searchsorted(limits[:-1], mixed[..., 0], side='right')]
+  mixed = (disparity - own)[..., 0]
+  mixed *= np.sign(gap)[..., 0]
+  mixed /= np.maximum(np.abs(gap), _FLAT * np.ptp(disparity))[..., 0]
+  result = np.full_like(mixed, _MIXED[-1][1])
+  for limit, distance in _MIXED[-2::-1]:
+    result[mixed < limit] = distance
+  return result
 
 
-def _continued(
-  disparity: np.ndarray, away: np.ndarray, distance: np.ndarray | float, shape: np.ndarray | int = 0
-) -> np.ndarray:
-  """The map [h w 1] continued from pixels farther away than a distance [h w]."""
+def _kept(away: np.ndarray, distance: np.ndarray | float) -> np.ndarray:
+  """Pixels of a side farther away than a distance, or the innermost: bool [h w]."""
   kept = away > distance
-  if not kept.any():
-    kept = away == away.max()
+  return kept if kept.any() else away == away.max()
+
+
+def _continued(disparity: np.ndarray, kept: np.ndarray, shape: np.ndarray | int = 0) -> np.ndarray:
+  """The map [h w 1] continued from kept pixels with the shape of a complete map."""
   moved = shape + depth.fill((disparity - shape)[..., 0], kept)[..., None]
-  return np.where(kept[..., None], disparity, moved)  # Without rounding.
+  np.copyto(moved, disparity, where=kept[..., None])  # Without rounding.
+  return moved
