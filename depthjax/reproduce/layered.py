@@ -45,7 +45,9 @@ def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndar
   predict = lambda x: learned.predict(*_inputs(x), network, size)  # noqa: E731
   functions = {
     'initial': lambda x: x['seen'],
-    'composite': _composite,
+    'composite': lambda x: np.where(
+      x['mask'] > 0.5, np.median(x['seen'][x['mask'] > 0.5]), x['seen']
+    ),
     'guided': lambda x: baselines.guided_filter(x['seen'], x['mask']),
     'fill': lambda x: fill.refine(x['seen'], x['mask']),
     'wide': lambda x: fill.refine(x['seen'], x['mask'], distance=_WIDE),
@@ -62,11 +64,6 @@ def _function(method: Method, lab: Lab, size: int) -> Callable[[Record], np.ndar
 
 def _inputs(record: Record) -> tuple[np.ndarray, ...]:
   return record['image'] / np.float32(255), record['seen'], record['mask']
-
-
-def _composite(record: Record) -> np.ndarray:
-  seen, inside = record['seen'], record['mask'] > 0.5
-  return np.where(inside, np.median(seen[inside]), seen)
 
 
 def _score(refined: np.ndarray, record: Record) -> dict[str, float]:

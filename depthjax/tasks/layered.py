@@ -42,7 +42,10 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   def inputs(frozen, records):
     del frozen
     records = {**records, 'image': records['image'] / jnp.float32(255)}
-    return records if two else one_layer(records)
+    if two:
+      return records
+    true, known = truth(records)  # The visible disparity in place of both layers.
+    return {**records, 'target': true, 'rest': true, 'target_valid': known, 'rest_valid': known}
 
   def apply(variables, inputs):
     disparity = inputs['seen'] if start < config.steps else completed(inputs)
@@ -92,12 +95,6 @@ def truth(inputs: Images) -> tuple[jax.Array, jax.Array]:
   true = matte * inputs['target'] + (1 - matte) * inputs['rest']
   known = matte * inputs['target_valid'] + (1 - matte) * inputs['rest_valid']
   return true, (known > 0.999).astype(jnp.float32)
-
-
-def one_layer(inputs: Images) -> Images:
-  """The inputs with the visible disparity in place of both layers."""
-  true, known = truth(inputs)
-  return {**inputs, 'target': true, 'rest': true, 'target_valid': known, 'rest_valid': known}
 
 
 def terms(

@@ -17,8 +17,7 @@ from depthjax.pipelines.mask_refine.masks import Layers
 # .062 at .013 and .072 at .02.
 DISTANCE = 0.013
 # With a prior: fractions of the other side in the value of a pixel, and the distance within which
-# a pixel with less than this is discarded. Blur is narrow and mixes; where a silhouette is wrong,
-# wide parts are of the other side.
+# pixels with less are discarded. Blur mixes within a narrow band; wrong silhouettes are wider.
 _MIXED = ((0.1, 0.004), (0.4, DISTANCE), (np.inf, 0.06))
 _FLAT = 0.1  # Gaps between both sides below this fraction of the range count as this.
 _ANCHOR = 0.04  # Distance beyond which the map gives the level of both sides for these fractions.
