@@ -36,7 +36,7 @@ EXPERIMENTS = {
     Experiment('layered-one-stage', 'layered', {'loss.start': 0}),
   )
 }
-# Fill has its least MBE 5 on the scenes of `small` at this distance of .013, .02, .03, ..., .08.
+# Of .013, .02, .03, ..., .08, fill has its least MBE 5 at this distance, on scenes of 160 pixels.
 _WIDE = 0.04
 
 

@@ -1,4 +1,4 @@
-"""Refinement by a mask without training: each side is filled from pixels well inside it.
+"""Refinement by a mask: each side is filled from its pixels that are reliable.
 
 Predicted depth is blurred or misplaced along the border of an object. The width of that band grows
 with the photograph, since predictors run at a fixed input size. Its values are discarded.
@@ -17,7 +17,8 @@ from depthjax.pipelines.mask_refine.masks import Layers
 # .062 at .013 and .072 at .02.
 DISTANCE = 0.013
 # With a prior: fractions of the other side in the value of a pixel, and the distance within which
-# pixels with less are discarded. Blur mixes within a narrow band; wrong silhouettes are wider.
+# pixels with less are discarded. Blur mixes within a narrow band; wrong silhouettes are wider. All
+# were chosen by the scenes of docs/models/layered.md.
 _MIXED = ((0.1, 0.004), (0.4, DISTANCE), (np.inf, 0.06))
 _FLAT = 0.1  # Gaps between both sides below this fraction of the range count as this.
 _ANCHOR = 0.04  # Distance beyond which the map gives the level of both sides for these fractions.

@@ -27,7 +27,7 @@ def test_away_from_the_border_nothing_changes(network):
   filled = fill.refine(_DISPARITY, _MASK, distance=0.06)
   near = filled != _DISPARITY
   np.testing.assert_array_equal(result[~near], _DISPARITY[~near])
-  assert (result != _DISPARITY)[near].any() and (result != filled).any()
+  assert 0 < (result != _DISPARITY).mean() < near.mean()
   assert result.dtype == np.float32
 
 
