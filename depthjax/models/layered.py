@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from depthjax.models import layers
+from depthjax.models.convolution import Conv
 from depthjax.models.encoders import mit
 from depthjax.models.predictors import dpt
 from depthjax.models.predictors.predictor import IMAGENET
@@ -30,6 +31,12 @@ PRESETS = {
   'small': {},
 }
 _LOW_LEVEL = 64  # Channels of the feature at half of the size, and of the head.
+# By the row of an interpolated pair and the tap of a 3x3 kernel on such rows: the weights of the
+# row above, of the row, and of the one below.
+_TAPS = (
+  ((0.75, 0.25, 0), (0.25, 0.75, 0), (0, 0.75, 0.25)),
+  ((0.25, 0.75, 0), (0, 0.75, 0.25), (0, 0.25, 0.75)),
+)
 _dense = nn.initializers.lecun_normal()
 _conv = nn.initializers.xavier_uniform()
 
@@ -102,9 +109,7 @@ class Layered(nn.Module):
     norm = functools.partial(layers.BatchNorm, self.momentum, **fields)
     fields = {'centred': True, 'norm': norm, 'dtype': self.dtype, 'name': 'low_level'}
     low = layers.ConvNorm(_LOW_LEVEL, 7, 2, **fields)(shapes, train)
-    fields = {'act': jax.nn.identity, 'dtype': self.dtype, 'name': 'head'}
-    head = dpt.Head(_LOW_LEVEL, lambda x, shape: layers.resize(nn.relu(x), shape), **fields)
-    return head(jnp.concatenate([x, low], axis=-1), shapes.shape[1:3])
+    return Head(_LOW_LEVEL, self.dtype, name='head')(jnp.concatenate([x, low], axis=-1))
 
 
 def network(fields: Mapping[str, Any], *, axis_name: str | None = None) -> Layered:
@@ -137,8 +142,8 @@ def from_config(config: Mapping[str, Any]) -> tuple[tuple[Layered, int], Any]:
 class Projection(nn.Module):
   """A linear layer, then a 3x3 convolution with zero padding: [b h w c] -> [b h w fusion].
 
-  Without an activation between them they are one convolution, whose kernel is computed where that
-  takes fewer multiply-adds. At a quarter of the size this saves nine tenths of them.
+  Without an activation between them they are one convolution. At a quarter of the size that saves
+  nine tenths of the multiply-adds.
   """
 
   middle: int
@@ -147,22 +152,48 @@ class Projection(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    b, h, w, c = x.shape
+    h, w, c = x.shape[1:]
     matrix = self.param('linear_kernel', _dense, (c, self.middle))
     offset = self.param('linear_bias', nn.initializers.zeros, (self.middle,))
     kernel = self.param('conv_kernel', _conv, (3, 3, self.middle, self.fusion))
     bias = self.param('conv_bias', nn.initializers.zeros, (self.fusion,))
-    n = h * w * (b if isinstance(b, int) else 1)  # Symbolic in exported programs.
-    middle, fusion = self.middle, self.fusion
-    separate = n * middle * (c + 9 * fusion)
-    if separate <= 9 * c * fusion * (n + middle):
-      x = x @ matrix.astype(self.dtype) + offset.astype(self.dtype)
-      return _convolution(x, kernel.astype(self.dtype)) + bias.astype(self.dtype)
     # The zero padding is that of the second layer: at the border fewer taps add the offset.
     rows, columns = (jnp.array(_inside(size), jnp.float32) for size in (h, w))
     offset = jnp.einsum('hi,wj,ijmf,m->hwf', rows, columns, kernel, offset) + bias
     kernel = jnp.einsum('cm,ijmf->ijcf', matrix, kernel)
     return _convolution(x, kernel.astype(self.dtype)) + offset.astype(self.dtype)
+
+
+class Head(nn.Module):
+  """Convolutions to one channel at twice the size: [b h w c] -> [b 2h 2w 1], float32.
+
+  Interpolation and the second convolution are one convolution, to the four pixels of a block as
+  channels: the interpolated map, the largest of the network, is never stored.
+  """
+
+  width: int
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    x = nn.relu(Conv(self.width, 3, 1, ((1, 1), (1, 1)), dtype=self.dtype, name='conv1')(x))
+    second = Conv(32, 3, 1, ((1, 1), (1, 1)), dtype=self.dtype, name='conv2')
+    last = Conv(1, 1, dtype=self.dtype, name='conv3')
+
+    def direct(x: jax.Array) -> jax.Array:
+      return last(nn.relu(second(layers.resize(x, (2 * x.shape[1], 2 * x.shape[2])))))
+
+    # At the border the pixels beyond it are copies for the interpolation, and zeros after it.
+    top, bottom, left, right = (direct(y) for y in (x[:, :2], x[:, -2:], x[:, :, :2], x[:, :, -2:]))
+    kernel, bias = (
+      jnp.asarray(second.variables['params'][n], self.dtype) for n in ('kernel', 'bias')
+    )
+    taps, (b, h, w, c) = jnp.array(_TAPS, self.dtype), x.shape
+    kernel = jnp.einsum('pis,qjt,ijcd->stcpqd', taps, taps, kernel).reshape(3, 3, c, -1)
+    y = last(nn.relu(_convolution(x, kernel).reshape(b, h, 4 * w, -1) + bias))
+    y = y.reshape(b, h, w, 2, 2).swapaxes(2, 3).reshape(b, 2 * h, 2 * w, 1)[:, 2:-2, 2:-2]
+    y = jnp.concatenate([left[:, 2:-2, :2], y, right[:, 2:-2, -2:]], axis=2)
+    return jnp.concatenate([top[:, :2], y, bottom[:, -2:]], axis=1).astype(jnp.float32)
 
 
 def _convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:

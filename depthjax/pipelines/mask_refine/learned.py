@@ -15,6 +15,7 @@ import numpy as np
 
 from depthjax.files import weights
 from depthjax.models import layered
+from depthjax.ops import resize
 from depthjax.pipelines import maps
 from depthjax.pipelines.mask_refine import fill
 from depthjax.pipelines.mask_refine.masks import Layers
@@ -57,7 +58,7 @@ def layers(
     input_size: long side of the network's maps in pixels; default: as in training.
 
   Raises:
-    ValueError: as `fill.layers` and `maps.normalise`; an input size below 32.
+    ValueError: as `fill.layers` and `maps.normalise`.
   """
   prior = predict(photo, disparity, mask, network, input_size)
   return fill.layers(disparity, mask, prior=prior)
@@ -72,21 +73,12 @@ def predict(
 ) -> Layers:
   """The network's layers in the units of the disparity; arguments as those of `layers`."""
   unit = maps.normalise(disparity, 'disparity')
-  shape = frame(mask.shape[:2], input_size or network.trained_size)
+  shape = resize.frame(mask.shape[:2], input_size or network.trained_size, layered.STRIDE)
   channels = (photo[..., i : i + 1] for i in range(3))
   image = np.concatenate([maps.resized(x, shape) for x in channels], axis=-1)
   inputs = (image, maps.resized(unit.values, shape), maps.resized(mask, shape))
   result = _compiled(network.model)(network.variables, *(x[None] for x in inputs))
   return Layers(*(unit.restored(maps.resized(np.asarray(x[0]), mask.shape[:2])) for x in result))
-
-
-def frame(shape: tuple[int, int], input_size: int) -> tuple[int, int]:
-  """Height and width of the network's maps for a map of (h, w) pixels: multiples of 32."""
-  if input_size < layered.STRIDE:
-    raise ValueError(f'the input size is {input_size}; it must be at least {layered.STRIDE}')
-  scale = input_size / (layered.STRIDE * max(shape))
-  h, w = (layered.STRIDE * max(1, round(scale * n)) for n in shape)
-  return h, w
 
 
 @functools.cache

@@ -42,15 +42,6 @@ def test_layers_have_the_units_of_the_disparity_and_swap_with_the_mask(network):
   assert not np.allclose(first.inside, first.outside, atol=0.01)
 
 
-@pytest.mark.parametrize(
-  ('shape', 'expected'), [((60, 90), (224, 320)), ((400, 300), (320, 256)), ((9, 900), (32, 320))]
-)
-def test_frames_keep_the_aspect_ratio(shape, expected):
-  assert learned.frame(shape, 320) == expected
-
-
 def test_bad_input_is_refused(network):
-  with pytest.raises(ValueError, match='the input size is 31; it must be at least 32'):
-    learned.layers(_PHOTO, _DISPARITY, _MASK, network, input_size=31)
   with pytest.raises(ValueError, match='the disparity map is constant'):
     learned.layers(_PHOTO, 0 * _DISPARITY, _MASK, network)
