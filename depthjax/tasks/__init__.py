@@ -3,8 +3,17 @@
 import ml_collections
 
 from depthjax import plugins
-from depthjax.models.predictors import runs
-from depthjax.tasks import aperture, deeplens_depth, layered, lensblur, monocular, regression, sddr
+from depthjax.models.predictors import runs, segmenter
+from depthjax.tasks import (
+  aperture,
+  deeplens_depth,
+  layered,
+  lensblur,
+  monocular,
+  regression,
+  sddr,
+  segment,
+)
 from depthjax.tasks.task import Env, Task
 
 # Each task's `make`, its kind of records (data.kind), and whether it can use a frozen predictor.
@@ -16,10 +25,13 @@ _TASKS = {
   'lensblur': (lensblur.make, 'scene', True),
   'regression': (regression.make, 'scene', True),
   'sddr': (sddr.make, 'predictions', False),
+  'segment': (segment.make, 'scene', False),
 }
 
 # For each task that trains a depth predictor: the config of a run -> the predictor.
 PREDICTORS = runs.FROM_CONFIG
+# Likewise for segmenters of glass and mirrors.
+SEGMENTERS = {'segment': segmenter.from_config}
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
