@@ -1,4 +1,4 @@
-"""Depth of transparent and mirror surfaces (ToM) from virtual labels (Costanzino et al., ICCV 2023).
+"""Depth of transparent and mirror surfaces from virtual labels (Costanzino et al., ICCV 2023).
 
 On folders with images/NAME.* and masks/NAME.png, such as the layouts of Trans10K and MSD: labels by
 a predictor, which then learns them from the images as they are.

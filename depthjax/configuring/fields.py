@@ -41,6 +41,7 @@ def defaults() -> ml_collections.ConfigDict:
     'data': scenes(),
     'render': {},
     'predictor': {'weights': ''},  # Of a frozen depth predictor, for tasks that use one.
+    'segmenter': {'weights': ''},  # Likewise, of a frozen segmenter of glass and mirrors.
     'optimizer': _OPTIMIZER,
     # Weights: folder of a run, or a weights.safetensors. Rules: 'load' or 'fresh' by path.
     'initialise': {'weights': '', 'rules': (('.*', 'load'),)},
@@ -48,7 +49,8 @@ def defaults() -> ml_collections.ConfigDict:
       'mode': 'jit',  # jit over a mesh, or pmap.
       'devices': 0,  # Number of devices to use; 0 is all.
       'fsdp': 1,  # Devices over which parameters are sharded; the batch is over all.
-      # 'fsdp' or 'replicated' by path; those of a frozen network begin with 'predictor/params/'.
+      # 'fsdp' or 'replicated' by path; those of a frozen network begin with 'predictor/params/' or
+      # 'segmenter/params/'.
       'layouts': (('.*', 'fsdp'),),
       'min_size': 4096,  # Smaller arrays (in elements) are replicated.
     },

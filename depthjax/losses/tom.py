@@ -39,7 +39,7 @@ def _squared(error: jax.Array) -> jax.Array:
 
 
 def _gradient(error: jax.Array) -> jax.Array:
-  """Absolute differences of neighbours per pixel, summed over four scales, of every 2^k-th pixel."""
+  """Absolute differences of neighbours per pixel, of every pixel to every eighth, summed."""
   total = 0.0
   for k in range(_SCALES):
     x = error[:, :: 2**k, :: 2**k]

@@ -3,7 +3,7 @@
 import ml_collections
 
 from depthjax import plugins
-from depthjax.models.predictors import runs
+from depthjax.models.predictors import runs, segmenter
 from depthjax.tasks import (
   aperture,
   deeplens_depth,
@@ -12,6 +12,7 @@ from depthjax.tasks import (
   monocular,
   regression,
   sddr,
+  segment,
   tom,
 )
 from depthjax.tasks.task import Env, Task
@@ -25,11 +26,14 @@ _TASKS = {
   'lensblur': (lensblur.make, ('scene',), ('predictor',)),
   'regression': (regression.make, ('scene',), ('predictor',)),
   'sddr': (sddr.make, ('predictions',), ()),
+  'segment': (segment.make, ('scene',), ()),
   'tom': (tom.make, ('scene', 'labelled'), ('predictor', 'segmenter')),
 }
 
 # For each task that trains a depth predictor: the config of a run -> the predictor.
 PREDICTORS = runs.FROM_CONFIG
+# Likewise for segmenters of glass and mirrors.
+SEGMENTERS = {'segment': segmenter.from_config}
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:

@@ -15,10 +15,10 @@ from depthjax.losses import tom as losses
 from depthjax.metrics import booster
 from depthjax.metrics import image as image_metrics
 from depthjax.models.predictors import predictor as predictors
-from depthjax.models.predictors import published, runs, segmenter
+from depthjax.models.predictors import runs, segmenter
 from depthjax.ops import alignment, colour, painting
 from depthjax.ops import disparity as disparity_lib
-from depthjax.tasks import scene
+from depthjax.tasks import deeplens_depth, scene
 from depthjax.tasks.task import Env, Task, forward
 
 Images = dict[str, jax.Array]
@@ -136,7 +136,7 @@ def _described(config, env):
   try:
     return runs.describe(config.model.to_dict(), env.axis_name)
   except (KeyError, TypeError) as error:
-    known = ', '.join(('depthnet', *published.NETWORKS))
+    known = ', '.join(segmenter.NETWORKS)
     raise ValueError(f'model is not the description of one of {known} ({error})') from error
 
 
@@ -160,9 +160,5 @@ def _check(config, env, predictor):
   table = 'data.labelled' if data.kind == 'labelled' else 'data'
   if virtual and not (data.labelled if data.kind == 'labelled' else data).colours:
     raise ValueError(f"{table}.colours is 0; it must be at least 1 with loss.labels='virtual'")
-  networks = {'model': predictor} | {name: env.frozen[name] for name in needs if needs[name]}
-  for name, network in networks.items():
-    for side in ('height', 'width'):
-      if data[side] % network.multiple or not data[side]:
-        right = f'it must be a multiple of {network.multiple} for the network of {name}'
-        raise ValueError(f'data.{side} is {data[side]}; {right}')
+  for network in (predictor, *(env.frozen[name] for name in needs if needs[name])):
+    deeplens_depth.check_frame(data, network.multiple)

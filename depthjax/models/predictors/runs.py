@@ -8,7 +8,6 @@ from depthjax.models.deeplens import depthnet
 from depthjax.models.predictors import published
 from depthjax.models.predictors.predictor import Predictor
 
-
 # Fields of a config's `model` that only one network has.
 _OWN = {
   'depthnet': ('width', 'input', 'stride_on', 'momentum', 'renorm'),
@@ -31,9 +30,8 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
   return Predictor(name, model, depthnet.SIZE, multiple=depthnet.STRIDE)
 
 
-def _of_tom(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
-  """The predictor of a run of the task tom; its input size is that of the run's frames."""
-  predictor, data = describe(config['model']), config['data']
+def of_run(predictor: Predictor, data: Mapping[str, Any]) -> tuple[Predictor, Any]:
+  """The predictor with the input size of a run's frames, and the shapes of its variables."""
   side = max if predictor.input_rule == 'long' else min
   predictor = predictor._replace(input_size=side(int(data['height']), int(data['width'])))
   return predictor, published.shapes(predictor.network, predictor.multiple)
@@ -53,5 +51,7 @@ class _FromConfig(dict):
 
 # For each task: the config of a run -> the predictor, and the shapes of its variables.
 FROM_CONFIG: Mapping[str, Callable[[Mapping[str, Any]], tuple[Predictor, Any]]] = _FromConfig(
-  deeplens_depth=depthnet.from_config, monocular=published.from_config, tom=_of_tom
+  deeplens_depth=depthnet.from_config,
+  monocular=published.from_config,
+  tom=lambda config: of_run(describe(config['model']), config['data']),
 )
