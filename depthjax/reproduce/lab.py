@@ -14,10 +14,14 @@ from depthjax.files import atomic, weights
 from depthjax.files.errors import InputError
 from depthjax.train import evaluate, loop, provenance, record, resume
 
-# A run's hashes of its predictor and of its initial weights, by the config field of the weights.
+# A run's hashes of its frozen networks and initial weights, by the config field of the weights.
 _HASHES = 'predictor.json'
 _VERSION = 2  # Of the scores; those of another version in a file are ignored.
-_HASH_KEYS = {'predictor.weights': 'sha256', 'initialise.weights': 'first_sha256'}
+_HASH_KEYS = {
+  'predictor.weights': 'sha256',
+  'segmenter.weights': 'segmenter_sha256',
+  'initialise.weights': 'first_sha256',
+}
 
 
 class Experiment(NamedTuple):
@@ -29,11 +33,16 @@ class Experiment(NamedTuple):
   predictor: str = ''  # Experiment that predicts the disparity to train on, '' for none.
   initialise: str = ''  # Experiment whose weights initialise this one, '' for random weights.
   arg: str = ''  # Further arguments of the config file, such as 'stage=first'.
+  segmenter: str = ''  # Experiment that finds glass and mirrors in training, '' for none.
 
   @property
   def dependencies(self) -> dict[str, str]:
     """The experiments to train first, by the config field of their weights."""
-    names = {'predictor.weights': self.predictor, 'initialise.weights': self.initialise}
+    names = {
+      'predictor.weights': self.predictor,
+      'segmenter.weights': self.segmenter,
+      'initialise.weights': self.initialise,
+    }
     return {field: name for field, name in names.items() if name}
 
 

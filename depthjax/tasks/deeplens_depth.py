@@ -49,11 +49,11 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   )
 
 
-def check_frame(data: Any) -> None:
-  """Raises ValueError if height or width of the frame is not a multiple of 8."""
+def check_frame(data: Any, multiple: int = depthnet.STRIDE) -> None:
+  """Raises ValueError if height or width of the frame is not a multiple of a number."""
   for name in ('height', 'width'):
-    if data[name] % depthnet.STRIDE:
-      raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {depthnet.STRIDE}')
+    if data[name] % multiple:
+      raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {multiple}')
 
 
 def render_example(record: Images, geometry: scene.Geometry) -> Images:

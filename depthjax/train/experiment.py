@@ -46,7 +46,7 @@ def build(
 
   Raises:
     ConfigError: a field is invalid or does not fit the devices.
-    InputError: `predictor.weights` is not a depth predictor or has other arrays.
+    InputError: `predictor.weights` or `segmenter.weights` is of another task or has other arrays.
   """
   processes = jax.process_count() if devices is None else 1
   devices = jax.devices() if devices is None else devices
@@ -55,9 +55,9 @@ def build(
   devices = devices[: config.parallel.devices or None]
   mesh = parallel.make_mesh(config.parallel.fsdp, devices)
   networks, frozen = {}, {}  # The frozen networks by name: descriptions and variables.
-  if path := config.predictor.weights:
-    loaded = weights.load_network(path, tasks.PREDICTORS)
-    networks['predictor'], frozen['predictor'] = loaded
+  for name, described in (('predictor', tasks.PREDICTORS), ('segmenter', tasks.SEGMENTERS)):
+    if path := config[name].weights:
+      networks[name], frozen[name] = weights.load_network(path, described)
   with _config_errors():
     env = Env(parallel.map_examples(mode, mesh), parallel.axis_name(mode), networks)
     task = tasks.make(config, env)

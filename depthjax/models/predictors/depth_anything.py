@@ -1,5 +1,6 @@
 """Depth Anything, versions 1 and 2 (Yang et al., CVPR 2024 and NeurIPS 2024): DINOv2 and DPT."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -45,6 +46,7 @@ class DepthAnything(nn.Module):
   size: str = 'small'  # As in SIZES.
   version: int = 2
   max_depth: float = 0.0
+  act: Callable[[jax.Array], jax.Array] | None = None  # The last activation; None: as published.
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
 
@@ -57,7 +59,7 @@ class DepthAnything(nn.Module):
     encoder = ViT(PATCH, size.width, size.heads, size.taps[self.version], **fields)
     reassemble = dpt.Reassemble(size.widths, size.fusion, False, dtype, name='reassemble')
     x = dpt.Decoder(size.fusion, dtype=dtype, name='decoder')(reassemble(encoder(image)))
-    act = nn.sigmoid if self.max_depth else nn.relu
+    act = self.act or (nn.sigmoid if self.max_depth else nn.relu)
     head = dpt.Head(size.fusion // 2, act=act, dtype=dtype, name='head')
     return head(x, image.shape[1:3]) * (self.max_depth or 1)
 

@@ -30,6 +30,7 @@ class DPT(nn.Module):
   taps: Sequence[int] = (5, 11, 17, 23)
   widths: Sequence[int] = (256, 512, 1024, 1024)  # Of the four levels of the decoder.
   fusion: int = 256
+  act: Callable[[jax.Array], jax.Array] = nn.relu  # The last activation.
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
 
@@ -42,7 +43,8 @@ class DPT(nn.Module):
     encoder = ViT(PATCH, self.width, self.heads, self.taps, name='encoder', **fields)
     maps = Reassemble(self.widths, self.fusion, True, self.dtype, name='reassemble')(encoder(image))
     x = Decoder(self.fusion, dtype=self.dtype, name='decoder')(maps)
-    return Head(self.fusion // 2, dtype=self.dtype, name='head')(x, image.shape[1:3])
+    head = Head(self.fusion // 2, act=self.act, dtype=self.dtype, name='head')
+    return head(x, image.shape[1:3])
 
   def predict(self, image: jax.Array) -> jax.Array:
     """The disparity."""

@@ -1,6 +1,7 @@
 """MiDaS v2.1 (Ranftl et al., "Towards robust monocular depth estimation", TPAMI 2022)."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ class MiDaS(nn.Module):
 
   width: int = 64  # As in ResNeXt101.
   fusion: int = 256
+  act: Callable[[jax.Array], jax.Array] = nn.relu  # The last activation.
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
   axis_name: str | None = None  # The pmap axis that batch statistics are averaged over.
@@ -40,7 +42,7 @@ class MiDaS(nn.Module):
     maps = [reduce(dtype=self.dtype, name=f'reduce{i}')(x) for i, x in enumerate(maps)]
     decoder = dpt.Decoder(self.fusion, relu_skip=True, project=False, dtype=self.dtype)
     x = decoder.copy(name='decoder')(maps)
-    head = dpt.Head(self.fusion // 2, layers.resize, dtype=self.dtype, name='head')
+    head = dpt.Head(self.fusion // 2, layers.resize, self.act, dtype=self.dtype, name='head')
     return head(x, (h, w))
 
   def predict(self, image: jax.Array) -> jax.Array:

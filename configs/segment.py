@@ -1,0 +1,88 @@
+"""Segmentation of glass and mirrors: a mask from one image, by BCE and Dice.
+
+  depthjax train --config=configs/segment.py:small --workdir=runs/segment
+  depthjax tom-masks images -o masks --weights=runs/segment
+
+The networks are those of depth predictors. All but their head can have the weights of one:
+
+  depthjax convert dpt-large model.safetensors -o start.safetensors
+  depthjax train --config=configs/segment.py:dpt-large --workdir=runs/segment \
+    --config.initialise.weights=start.safetensors
+
+`small` takes those of a run of deeplens_depth:small. No size has been trained to the end yet, so
+there are no scores.
+
+  size              network         hardware      frame  parameters
+  smoke             depthnet        2 CPU cores      96      0.15 M
+  small             depthnet        2 CPU cores      96       0.6 M
+  depth-anything-s  depth_anything  accelerators    518        25 M
+  dpt-large         dpt             accelerators    384       342 M
+"""
+
+import ml_collections
+
+from depthjax import configuring
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """Sizes as above."""
+  arg = configuring.parse_arg(arg, size='small')
+  config = configuring.defaults()
+  config.task = 'segment'
+  config.model = ml_collections.ConfigDict(
+    {
+      'network': 'depthnet',  # Or depth_anything, dpt, midas.
+      # Of depthnet, as in configs/deeplens_depth.py.
+      'width': 64,
+      'input': 'centred',
+      'stride_on': 'last',
+      'momentum': 0.99,
+      'renorm': True,
+      # Of depth_anything, as in configs/monocular.py.
+      'size': 'small',
+      'version': 2,
+      'remat': False,
+      'dtype': 'float32',
+    }
+  )
+  # For weights of a depth predictor, whose head has another purpose.
+  config.initialise.rules = (('head/', 'fresh'), ('.*', 'load'))
+  # No lens needs padding, and no network gets observed silhouettes.
+  config.data.pad, config.data.corruption = 0, 0.0
+  config.data.glass, config.data.mirror = 0.35, 0.2
+  sizes = {'dpt-large': _dpt_large, 'depth-anything-s': _depth_anything_s}
+  configuring.apply(config, 'size', arg.size, smoke=_smoke, small=_small, **sizes)
+  return config
+
+
+def _published(config: ml_collections.ConfigDict) -> None:
+  config.steps, config.batch_size = 20_000, 8
+  config.optimizer.peak, config.optimizer.warmup = 1e-5, 500
+  config.eval.every = config.checkpoint.every = 1000
+
+
+def _dpt_large(config: ml_collections.ConfigDict) -> None:
+  _published(config)
+  config.model.network = 'dpt'
+  config.data.height = config.data.width = 384
+
+
+def _depth_anything_s(config: ml_collections.ConfigDict) -> None:
+  _published(config)
+  config.model.network = 'depth_anything'
+  config.data.height = config.data.width = 518
+
+
+def _small(config: ml_collections.ConfigDict) -> None:
+  config.steps, config.batch_size = 1500, 8
+  config.model.width, config.model.momentum = 16, 0.97
+  config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
+  config.data.height = config.data.width = 96
+  config.eval.every = config.checkpoint.every = 500
+
+
+def _smoke(config: ml_collections.ConfigDict) -> None:
+  _small(config)
+  config.steps, config.model.width = 200, 8
+  config.eval.every = config.checkpoint.every = 100
+  config.log_every = 10

@@ -1,0 +1,63 @@
+"""Segmenters: logits in place of depth, the parameters of the depth predictors, sizes."""
+
+import jax
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from depthjax import configuring
+from depthjax.models.deeplens import depthnet
+from depthjax.models.predictors import predictor as predictors
+from depthjax.models.predictors import published, segmenter
+
+
+def _fields(**fields):
+  return {**configuring.load('segment', 'smoke').model.to_dict(), 'width': 2, **fields}
+
+
+@pytest.mark.parametrize('network', segmenter.NETWORKS)
+def test_variables_are_those_of_the_depth_predictor(network):
+  fields = _fields(network=network, size='tiny')
+  _, shapes = segmenter.from_config({'model': fields, 'data': {'height': 64, 'width': 96}})
+  if network == 'depthnet':
+    model = depthnet.DepthNet('release', width=2)
+    expected = jax.eval_shape(lambda: depthnet.initial(model))
+  else:
+    own = {'size': 'tiny', 'version': 2} if network == 'depth_anything' else {}
+    own |= {'width': 2} if network == 'midas' else {}
+    predictor = published.describe({'network': network, **own})
+    expected = published.shapes(predictor.network, predictor.multiple)
+  assert jax.tree.map(np.shape, shapes) == jax.tree.map(np.shape, expected)
+
+
+@pytest.mark.parametrize('network', ['depthnet', 'depth_anything'])
+def test_logits_are_those_of_the_head_and_have_either_sign(network):
+  described = segmenter.describe(_fields(network=network, size='tiny'))
+  shape = (2, 2 * described.multiple, described.multiple, 3)
+  image = np.random.default_rng(0).random(shape, np.float32)
+  variables = jax.device_get(
+    jax.jit(segmenter.initial, static_argnums=0)(described, jax.random.key(0))
+  )
+  if network == 'depth_anything':
+    variables['params']['head']['conv3']['bias'] -= 1
+  logits = jax.jit(predictors.output, static_argnums=0)(described, variables, image)
+  found = jax.jit(segmenter.probability, static_argnums=0)(described, variables, image)
+  assert logits.shape == (*shape[:3], 1) and logits.min() < 0
+  np.testing.assert_allclose(found, nn.sigmoid(logits), rtol=1e-5)
+  if network == 'depth_anything':
+    depth = published.describe({'network': network, 'size': 'tiny', 'version': 2})
+    depth = jax.jit(predictors.output, static_argnums=0)(depth, variables, image)
+    np.testing.assert_allclose(depth, nn.relu(logits), rtol=1e-5)
+
+
+@pytest.mark.parametrize('network', ['dpt', 'midas'])
+def test_the_published_networks_lose_their_last_activation(network):
+  described = segmenter.describe(_fields(network=network))
+  assert described.network.act is jax.nn.identity and described.output == 'logit'
+
+
+def test_the_input_size_is_that_of_the_frames():
+  sizes = {'depthnet': 96, 'dpt': 64, 'midas': 96}  # Of the long, the short and the long side.
+  for network, size in sizes.items():
+    config = {'model': _fields(network=network, width=64), 'data': {'height': 64, 'width': 96}}
+    assert segmenter.from_config(config)[0].input_size == size
