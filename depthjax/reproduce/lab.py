@@ -175,7 +175,7 @@ def _check_same(
   other = f'config (in {", ".join(names[:3])})' if names else ''
   # Older runs have no record of some or all hashes.
   if not names and {**hashes, **read_json(workdir / _HASHES)} != hashes:
-    other = 'predictor or initial weights'
+    other = 'predictor, segmenter or initial weights'
   if other:
     raise configuring.ConfigError(
       f'{workdir} was trained with another {other}; use another --root, or remove it'

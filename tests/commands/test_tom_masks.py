@@ -23,7 +23,7 @@ def folder(run):
   fields = {'model.width': 2, 'data.height': 32, 'data.width': 48}
   config = configuring.with_fields(configuring.load('segment', 'smoke'), fields).to_dict()
   rng = np.random.default_rng(0)  # Compiling the initialisation takes longer.
-  draw = lambda x: rng.normal(size=x.shape).astype(np.float32)  # noqa: E731
+  draw = lambda x: 0.2 * rng.normal(size=x.shape).astype(np.float32)  # noqa: E731
   variables = jax.tree.map(draw, segmenter.from_config(config)[1])
   variables['batch_stats'] = jax.tree.map(np.abs, variables['batch_stats'])  # Variances.
   metadata = {'task': 'segment', 'step': 1, 'config': config}

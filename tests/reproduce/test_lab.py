@@ -16,6 +16,8 @@ _EXPERIMENTS = {
   'plain': Experiment('plain', 'lensblur'),
   'l1': Experiment('l1', 'lensblur', {'loss.kind': 'l1'}),
   'dependent': Experiment('dependent', 'lensblur', {'render.disparity': 'true'}, predictor='plain'),
+  'masked': Experiment('masked', 'lensblur', predictor='plain', segmenter='masks'),
+  'masks': Experiment('masks', 'segment'),
   'interrupted': Experiment('interrupted', 'lensblur', predictor='plain'),
   'aperture': Experiment('aperture', 'aperture'),
   'depth': Experiment('depth', 'deeplens_depth'),
@@ -90,7 +92,17 @@ def test_second_stage_is_initialised_with_the_first(tmp_path, calls):
   assert lab.config('second').initialise.weights == str(tmp_path / 'first')
   assert lab.config('first').loss.gradient == 0 < lab.config('second').loss.gradient
   _save(tmp_path / 'first', 0, 'sddr')
-  _refused('second was trained with another predictor or initial weights', lab, 'second')
+  _refused('second was trained with another predictor, segmenter or initial weights', lab, 'second')
+
+
+def test_segmenters_are_trained_first_and_recorded(tmp_path, calls):
+  lab = _lab(tmp_path)
+  for _ in range(2):
+    lab.train('masked')
+  assert calls == [('train', name) for name in ('plain', 'masks', 'masked')]
+  assert lab.config('masked').segmenter.weights == str(tmp_path / 'masks')
+  _save(tmp_path / 'masks', 0, 'segment')
+  _refused('masked was trained with another predictor, segmenter or initial weights', lab, 'masked')
 
 
 def test_each_seed_has_its_runs_and_those_of_its_dependencies(tmp_path, calls):
@@ -225,6 +237,6 @@ def test_given_weights_replace_training(tmp_path, calls, folder):
   lab.train('second')
   assert calls == [('train', 'second')] and lab.used == {'first'}
   _save(file, 1, 'sddr')
-  _refused('another predictor or initial weights', lab, 'second')
+  _refused('another predictor, segmenter or initial weights', lab, 'second')
   with pytest.raises(configuring.ConfigError, match='first cannot be given'):
     lab.scores('first')

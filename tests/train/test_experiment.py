@@ -9,15 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from depthjax import tasks
+from depthjax import configuring, tasks
 from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.models.deeplens import depthnet
 from depthjax.models.deeplens.depthnet import DepthNet
+from depthjax.models.predictors import segmenter
 from depthjax.tasks import dof
 from depthjax.tasks.task import Task
 from depthjax.train import experiment as experiment_lib
-from tests import tiny
+from tests import tiny, toy
 
 
 def _save(folder, change=lambda metadata: None, **fields):
@@ -101,6 +102,22 @@ def test_the_program_size_does_not_depend_on_the_frozen_network(built):
     sizes.append(len(lowered.as_text()))
     counts.append(sum(x.size for x in jax.tree.leaves(runner.frozen)))
   assert counts[1] > 10 * counts[0] and sizes[1] < 1.02 * sizes[0]
+
+
+def test_a_segmenter_is_frozen_too(tmp_path):
+  fields = {'model.width': 2, 'data.height': 32, 'data.width': 32}
+  config = configuring.with_fields(configuring.load('segment', 'smoke'), fields).to_dict()
+  variables = jax.tree.map(lambda x: np.ones(x.shape, 'f4'), segmenter.from_config(config)[1])
+  metadata = {'task': 'segment', 'step': 1, 'config': config}
+  weights.save_weights(tmp_path, variables, metadata)
+  experiment = experiment_lib.build(toy.config('', segmenter__weights=str(tmp_path)))
+  jax.tree.map(np.testing.assert_array_equal, experiment.frozen(), {'segmenter': variables})
+  with pytest.raises(InputError, match="weights of the task 'segment'; expected .*deeplens_depth"):
+    experiment_lib.build(tiny.config(**_predicted(tmp_path)))
+  metadata['task'] = 'deeplens_depth'
+  weights.save_weights(tmp_path, variables, metadata)
+  with pytest.raises(InputError, match="'deeplens_depth'; expected weights of the task 'segment'"):
+    experiment_lib.build(toy.config('', segmenter__weights=str(tmp_path)))
 
 
 def _losses(experiment):
