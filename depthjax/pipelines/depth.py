@@ -35,7 +35,7 @@ def predict(photo: np.ndarray, predictor: Predictor, input_size: int | None = No
   Raises:
     ValueError: the photograph has another shape, or the prediction NaN or infinite values.
   """
-  output = predictors.near_large(predictor, _output(photo, predictor, input_size))
+  output = predictors.near_large(predictor, network_output(photo, predictor, input_size))
   # Twice: rounding in the resampling makes a constant map uneven, and averaging narrows the range.
   unit = np.asarray(disparity_lib.normalise(output))
   unit = disparity_lib.normalise(_resized(unit, photo.shape[:2], predictor))
@@ -47,7 +47,7 @@ def measure(photo: np.ndarray, predictor: Predictor, input_size: int | None = No
 
   Arguments and errors as in `predict`; returns float32 [h w 1].
   """
-  return _resized(_output(photo, predictor, input_size), photo.shape[:2], predictor)
+  return _resized(network_output(photo, predictor, input_size), photo.shape[:2], predictor)
 
 
 def predict_map(
@@ -90,8 +90,10 @@ def predict_map(
     raise InputError(name, str(error).partition(';')[0], _RIGHT) from error
 
 
-def _output(photo: np.ndarray, predictor: Predictor, input_size: int | None) -> np.ndarray:
-  """The network's output at its input size, float32 [h' w' 1]."""
+def network_output(
+  photo: np.ndarray, predictor: Predictor, input_size: int | None = None
+) -> np.ndarray:
+  """The network's own output at its input size, float32 [h' w' 1]; arguments as in `predict`."""
   if photo.ndim != 3 or photo.shape[-1] != 3 or not photo.size:
     raise ValueError(f'the photograph has the shape {list(photo.shape)}; it must be [h w 3]')
   shape = predictors.frame(predictor, photo.shape[:2], input_size)
