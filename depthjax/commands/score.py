@@ -10,6 +10,7 @@ from depthjax.commands import runner
 from depthjax.commands.options import PREDICTOR, Method
 
 Split = enum.StrEnum('Split', 'train val test all')
+Protocol = enum.StrEnum('Protocol', 'plain published')
 _Path = pathlib.Path | None
 
 
@@ -30,6 +31,9 @@ class Options(NamedTuple):
   depths: Annotated[
     _Path, Option(help='Folder of disparity maps, used instead: RECORD.png, .npy, ...')
   ] = None
+  protocol: Annotated[
+    Protocol, Option(help='On glass and mirrors: full resolution, or that of the published tables.')
+  ] = Protocol.plain
   output: Annotated[_Path, Option('--json', help='Write the scores of every record here.')] = None
 
 

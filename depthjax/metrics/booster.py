@@ -47,7 +47,7 @@ def scores(
     least, most: bounds of depth.
     align: False if the prediction is in the unit of the truth, such as that of a sensor.
   """
-  kept = (valid > 0) & (disparity > 0)
+  kept = valid > 0
   truth = focal_baseline / jnp.where(kept, disparity, 1)
   kept &= (truth >= least) & (truth <= most)
   fitted = alignment.align(prediction, disparity, kept * 1.0) if align else prediction

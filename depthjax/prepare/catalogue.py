@@ -64,4 +64,8 @@ DATASETS = {
   'p3m10k': Dataset('cutouts:matting', 'MIT by agreement, research'),
   'duts': Dataset('cutouts:duts', 'none stated, research only'),
   'msra10k': Dataset('cutouts:msra10k', 'research only'),
+  'booster': Dataset('tom:booster', 'own terms, research (unverified)'),
+  'cleargrasp': Dataset('tom:cleargrasp', 'own terms, research (unverified)'),
+  'trans10k': Dataset('tom:trans10k', 'own terms, research (unverified)'),
+  'msd': Dataset('tom:msd', 'own terms, research (unverified)'),
 }

@@ -80,7 +80,7 @@ def reduced(record: Record, side: int | None) -> Record:
       sampled = name in ('disparity', 'valid')
       method = cv2.INTER_NEAREST_EXACT if sampled else cv2.INTER_AREA
       small = cv2.resize(value, size, interpolation=method).reshape(*size[::-1], -1)
-      result[name] = _binary(small) if name == 'mask' else small
+      result[name] = _binary(small) if name in ('mask', 'tom') else small
   if 'blur' in record:
     result['blur'] = np.float32(record['blur'] * factor)
   return result

@@ -35,6 +35,7 @@ FEATURES = {
   'target': _COLOUR,
   'matte': _GREY,
   'mask': _GREY,
+  'tom': _GREY,
   'valid': _GREY,
   'disparity': tfds.features.Tensor(shape=(None, None, 1), dtype=np.float32, encoding='zlib'),
   'blur': tfds.features.Scalar(dtype=np.float32),

@@ -137,7 +137,46 @@ def msra10k(root, count=8):
   return root
 
 
+def trans10k(root, folders=('images', 'masks'), ending='_mask'):
+  """Masks of every coding, in grey and in colour."""
+  for i, code in enumerate((255, 254, 127, 1, (255, 0, 0), (0, 0, 200))):
+    path = root / ('train', 'test/easy')[i % 2]
+    write(path / folders[0] / f'{i}.jpg', picture(i))
+    covered = (matte(i) == 255).astype(np.uint8)
+    write(path / folders[1] / f'{i}{ending}.png', np.multiply.outer(covered, np.uint8(code)))
+  return root
+
+
+def msd(root):
+  return trans10k(root, ('image', 'mask'), '')
+
+
+def booster(root, h=H, w=W):
+  """Scenes under two lights; disparity from 20 to 60 px, 0 unknown; the last without ToM."""
+  for i in range(4):
+    scene = root / 'train' / 'balanced' / f'S{i}'
+    for light in range(2):
+      write(scene / 'camera_00' / f'im{light}.png', picture(2 * i + light, h, w))
+    write(scene / 'camera_02' / 'im0.png', picture(9, h, w))
+    rng = np.random.default_rng(i)
+    disparity = rng.uniform(20, 60, (h, w)).astype(np.float32)
+    disparity[:2, :3] = 0
+    np.save(scene / 'disp_00.npy', disparity)
+    write(scene / 'mask_cat.png', rng.integers(0, 2 if i == 3 else 4, (h, w), dtype=np.uint8))
+    (scene / 'calib_00-02.xml').write_text(BOOSTER)
+  return root
+
+
+BOOSTER = """<?xml version="1.0"?>
+<opencv_storage>
+<proj_matL type_id="opencv-matrix"><rows>3</rows><cols>4</cols><dt>d</dt>
+<data>500. 0. 8. 0. 0. 500. 6. 0. 0. 0. 1. 0.</data></proj_matL>
+<baselineLR>60.</baselineLR>
+</opencv_storage>
+"""
+
 MAKERS = {f.__name__: f for f in (ebb, blb, nyuv2, middlebury, duts, msra10k)}
+MAKERS |= {f.__name__: f for f in (trans10k, msd, booster)}
 MAKERS |= {'aim500': matting, 'p3m10k': lambda root: matting(root, 'blurred_image')}
 
 

@@ -204,7 +204,17 @@ def middlebury2014(root):
   return middlebury2021(root, names, 131.111)
 
 
+def cleargrasp(root):
+  rule = 'real/{s}-transparent-rgb-img.jpg', 'real/{s}-opaque-depth-img.exr'
+  truth = _write(root, rule, ('080', '123', '7', '8'), (0,), metre=1)
+  for i, name in enumerate(truth):
+    mask = np.where(made.matte(i) == 255, 255, 0).astype(np.uint8)
+    made.write(root / f'{name.removesuffix("transparent-rgb-img")}mask.png', mask)
+  return truth
+
+
 MAKERS = {
+  'cleargrasp': cleargrasp,
   **{f.__name__: f for f in (middlebury2014, middlebury2021, multiscopic, hypersim, diml, diode)},
   **{f.__name__: f for f in (tartanair, irs, unrealstereo4k, mvssynth, holopix50k, hrwsi)},
   'hypersim_published': lambda root: hypersim(root, planar=False),

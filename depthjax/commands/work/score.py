@@ -12,17 +12,19 @@ from rich.console import Console
 
 from depthjax.commands import runner
 from depthjax.commands.options import Method
-from depthjax.commands.score import Options
+from depthjax.commands.score import Options, Protocol
 from depthjax.commands.work import tables
 from depthjax.configuring import ConfigError
 from depthjax.data.records import evaluation as records_lib
 from depthjax.files import atomic
 from depthjax.files import depth as depth_files
 from depthjax.files.errors import InputError
+from depthjax.metrics import booster
+from depthjax.models.predictors import predictor as predictor_lib
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import predictors
 from depthjax.pipelines.refocus import refocus as refocus_lib
-from depthjax.scoring import photographs
+from depthjax.scoring import photographs, tom
 from depthjax.train.errors import NotFinite
 
 Record = dict[str, Any]
@@ -37,7 +39,13 @@ _COLUMNS = {
   'ssim_edge': ('SSIM at edges', '.3f'),
   'radius': ('radius, px', '.1f'),
   'mae_spline': ('MAE after spline', '.4f'),
+  **{name: (name.replace('delta_', 'δ'), '.2f') for name in booster.METRICS},
+  'mae': ('MAE, mm', '.2f'),
+  'absrel': ('AbsRel', '.4f'),
+  'rmse': ('RMSE, mm', '.2f'),
 }
+# Names of rows that the table spells otherwise.
+_ROWS = {'all': 'All', 'tom': 'ToM', 'other': 'Other'}
 _EDGES = (
   f'Edges: pixels within 1/{1 / photographs.EDGE_BAND:.0f} of the long side from a step of the '
   "record's disparity."
@@ -46,6 +54,15 @@ _DEPTH = (
   'Mean absolute error of disparity over valid pixels, the truth in [0, 1], after fitting a spline '
   'with 5 knots; "constant" is the best constant.'
 )
+_TOM = (
+  'Errors of depth after one scale and shift of disparity over all valid pixels; ToM: transparent '
+  'and mirror surfaces. δ: percent of pixels whose ratio to the truth, or its inverse, is smaller. '
+  'Means over the images with such pixels, {}.'
+)
+_GRIDS = {
+  Protocol.plain: 'at full resolution',
+  Protocol.published: 'at every fourth pixel of the truth: the published protocol',
+}
 
 
 # A function that scores a record, and a note for the table.
@@ -66,7 +83,7 @@ def run(options: Options) -> None:
     means = _means(scores)
     _print(f'{found.part.where}, {split}: {len(scores)} of {len(found)} records', means, note)
     if output is not None:
-      names = ('method', 'weights', 'radius', 'predictor', 'depths')
+      names = ('method', 'weights', 'radius', 'predictor', 'depths', 'protocol')
       given = {name: getattr(options, name) for name in names}
       result = {'dataset': found.part.where, 'split': split, 'in_split': len(found)}
       result |= {'options': given, 'note': note, 'means': means}
@@ -90,15 +107,23 @@ def _open(dataset: str, split: str) -> records_lib.Records:
 def _job(found: records_lib.Records, options: Options) -> Job:
   """Scores renderers if the records have targets, else depth; refuses options that don't fit."""
   where, pairs = found.part.where, 'target' in found.fields
-  predict = _predictor(options.predictor, options.depths)
+  materials = not pairs and 'tom' in found.fields
+  predict = _predictor(options.predictor, options.depths, own_size=materials)
   if predict is None and not (pairs and 'disparity' in found.fields):
     lack = 'disparity' if pairs else 'wide-aperture targets, only depth'
     raise ConfigError(f'{where}: the records have no {lack}; give --predictor or --depths')
+  published = options.protocol == Protocol.published
+  if published and not materials:
+    wrong = 'the records have no mask of transparent and mirror surfaces'
+    raise ConfigError(f'{where}: {wrong}; omit --protocol=published')
   if pairs:
     return _refocusing(options, predict, 'blur' in found.fields)
   if options.method or options.weights or options.radius:
     wrong = 'the records have no wide-aperture targets'
     raise ConfigError(f'{where}: {wrong}; omit --method, --weights and --radius')
+  if materials:
+    work = lambda record: tom.score(record, predict(record), published=published)  # noqa: E731
+    return work, _TOM.format(_GRIDS[options.protocol])
   return lambda record: photographs.score_depth(record, predict(record)), _DEPTH
 
 
@@ -125,30 +150,38 @@ def _refocusing(options: Options, predict: Callable | None, with_lens: bool) -> 
 
 
 def _predictor(
-  which: str | None, folder: pathlib.Path | None
+  which: str | None, folder: pathlib.Path | None, own_size: bool
 ) -> Callable[[Record], np.ndarray] | None:
-  """Disparity of a record from a network or a folder of maps, if one of them is given."""
+  """Disparity of a record from a network or a folder of maps, if one of them is given.
+
+  It has the size of the picture, or if `own_size` that of the network's output or of the map.
+  """
   if which is not None and folder is not None:
     raise ConfigError('--predictor and --depths are given; give one of them')
   if which is not None:
     network = predictors.load(which)
+    if own_size:
+      raw = functools.partial(depth_lib.network_output, predictor=network)
+      return lambda record: predictor_lib.near_large(network, raw(record['image']))
     return lambda record: depth_lib.predict(record['image'], network)
   if folder is None:
     return None
   if not folder.is_dir():
     wrong = 'is not a folder' if folder.exists() else 'does not exist'
     raise InputError(folder, wrong, 'a folder of disparity maps')
-  return functools.partial(_read_map, folder)
+  return functools.partial(_read_map, folder, own_size)
 
 
-def _read_map(folder: pathlib.Path, record: Record) -> np.ndarray:
-  """Reads the map with a record's name and resizes it to the picture."""
+def _read_map(folder: pathlib.Path, own_size: bool, record: Record) -> np.ndarray:
+  """Reads the map with a record's name, of its own size and range or resized to the picture."""
   stem = folder / record['name']
   paths = (pathlib.Path(f'{stem}{ending}') for ending in depth_files.READABLE)
   found = [path for path in paths if path.is_file()]
   if len(found) != 1:
     wrong = f'has {len(found) or "no"} disparity maps'
     raise InputError(stem, wrong, f'one, ending in {", ".join(depth_files.READABLE)}')
+  if own_size:
+    return depth_files.read_depth(found[0], percentiles=(0, 100)).disparity
   return depth_files.read_depth(found[0], shape=record['image'].shape[:2]).disparity
 
 
@@ -191,7 +224,9 @@ def _print(title: str, means: Scores, note: str) -> None:
   body = []
   for name, row in means.items():
     values = ((row.get(metric), _COLUMNS[metric][1]) for metric in shown)
-    body.append([name, *('-' if x is None else f'{x:{form}}' for x, form in values)])
+    body.append(
+      [_ROWS.get(name, name), *('-' if x is None else f'{x:{form}}' for x, form in values)]
+    )
   print(title)
   tables.show(['', *(_COLUMNS[metric][0] for metric in shown)], body)
   print(note)
