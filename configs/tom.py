@@ -89,6 +89,7 @@ def _small(config: ml_collections.ConfigDict) -> None:
     config.eval.every = config.checkpoint.every = 500
   else:
     config.steps, config.optimizer.peak, config.optimizer.warmup = 600, 1e-4, 20
+    config.ema = 0.99
     config.eval.every = config.checkpoint.every = 200
 
 

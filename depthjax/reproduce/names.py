@@ -21,6 +21,9 @@ class Name(enum.StrEnum):
   SDDR_FIGURE7 = 'sddr/fig7'
   LAYERED_MAIN = 'layered/main'
   LAYERED_ABLATION = 'layered/ablation'
+  TOM_TABLE2 = 'tom/table2'
+  TOM_TABLE3 = 'tom/table3'
+  TOM_COLOURS = 'tom/colours'
 
 
 ALL = ', '.join(Name)

@@ -57,17 +57,32 @@ def evaluate(
 
   `each` is called before each batch; it may raise to stop the evaluation.
   """
-  scores, indices = zip(*_results(experiment, experiment.evaluate, state, split, each), strict=True)
-  index = np.concatenate(indices)
-  rows = _records(index)
-  scores = jax.tree.map(lambda *parts: np.concatenate(parts)[rows].astype(np.float64), *scores)
+  scores, index = examples(experiment, experiment.evaluate, state, split, each)
   nans = {name: int((~np.isfinite(x.value[x.weight > 0])).sum()) for name, x in scores.items()}
   return Scores(
     means={name: _mean(x) for name, x in scores.items()},
-    examples=len(rows),
+    examples=np.count_nonzero(index < pipeline.UNREADABLE),
     unreadable=int((index == pipeline.UNREADABLE).sum()),
     nans={name: count for name, count in nans.items() if count},
   )
+
+
+def examples(
+  experiment: Experiment,
+  function: Callable,
+  state: TrainState,
+  split: str,
+  each: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, Weighted], np.ndarray]:
+  """Scores [n] of the n records of a split in their order, and the indices of all batches.
+
+  `function` is as Experiment.evaluate; `each` as in `evaluate`.
+  """
+  scores, indices = zip(*_results(experiment, function, state, split, each), strict=True)
+  index = np.concatenate(indices)
+  rows = _records(index)
+  join = lambda *parts: np.concatenate(parts)[rows].astype(np.float64)  # noqa: E731
+  return jax.tree.map(join, *scores), index
 
 
 def draw(

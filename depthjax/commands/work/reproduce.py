@@ -10,7 +10,7 @@ from depthjax.configuring import ConfigError, parse_fields
 from depthjax.files.errors import InputError
 from depthjax.pipelines.mask_refine import learned
 from depthjax.pipelines.refine import refine
-from depthjax.reproduce import deeplens, layered, sddr, table
+from depthjax.reproduce import deeplens, layered, sddr, table, tom
 from depthjax.reproduce.lab import Lab
 from depthjax.train import workdir
 
@@ -19,6 +19,7 @@ _PAPERS = {
   'deeplens': (deeplens, None),
   'sddr': (sddr, refine.load),
   'layered': (layered, learned.load),
+  'tom': (tom, tom.load),
 }
 
 

@@ -1,0 +1,76 @@
+"""Tables of glass and mirrors: experiments, scores of networks and of their labels."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from depthjax import configuring
+from depthjax.files import weights
+from depthjax.models.predictors import runs, segmenter
+from depthjax.reproduce import lab as lab_lib
+from depthjax.reproduce import table as table_lib
+from depthjax.reproduce import tom
+from depthjax.reproduce.lab import Lab
+from depthjax.train import record
+
+_FIELDS = {'eval.examples': 6, 'eval.batch_size': 3}
+
+
+@pytest.fixture(scope='module')
+def lab(tmp_path_factory):
+  """A lab whose networks are given, with random weights."""
+  root, given = tmp_path_factory.mktemp('tom'), {}
+  for name in tom.EXPERIMENTS:
+    task = 'segment' if name == tom._SEGMENTER else 'tom'
+    arg = tom.EXPERIMENTS[name].arg
+    config = configuring.load(task, ','.join(filter(None, ('smoke', arg)))).to_dict()
+    describe = segmenter.describe if task == 'segment' else runs.describe
+    network = describe(config['model'])
+    variables = segmenter.initial(network, jax.random.key(len(given)))
+    given[name] = root / f'{name}.safetensors'
+    config = json.loads(json.dumps(config))
+    weights.save_weights(given[name], variables, {'task': task, 'step': 1, 'config': config})
+  return Lab(root, 'smoke', _FIELDS, tom.EXPERIMENTS, given)
+
+
+def test_experiments_differ_in_labels_masks_and_colours_and_begin_with_the_base(tmp_path):
+  lab = Lab(tmp_path, 'small', {}, tom.EXPERIMENTS)
+  base, full = (record.deciding(lab.config(x).to_dict()) for x in (tom._BASE, 'tom-virtual'))
+  assert base['loss']['labels'] == 'naive' and not lab.config(tom._BASE).predictor.weights
+  for name, field, value in (
+    ('plain', 'labels', 'plain'),
+    ('proxy', 'masks', 'segmenter'),
+    ('true', 'labels', 'true'),
+  ):
+    config = lab.config(f'tom-{name}')
+    assert config.loss[field] == value
+    assert config.initialise.weights == str(tmp_path / tom._BASE)
+    assert config.steps == full['steps']
+  colours = [lab.config(f'tom-virtual{x}').data.colours for x in ('-1', '-3', '', '-10')]
+  assert colours == [1, 3, 5, 10]
+  assert lab.config('tom-proxy').segmenter.weights == str(tmp_path / tom._SEGMENTER)
+
+
+def test_tables_have_one_value_for_each_scene_with_the_class(lab):
+  for table in tom.TABLES.values():
+    filled = table_lib.fill(table, [lab])
+    assert np.isfinite([[x.mean for x in row] for row in filled.values]).all()
+    assert all(len(row.paper) == len(table.paper_columns or table.columns) for row in table.rows)
+  base = tom.scores(lab, tom._BASE)
+  assert len(base['mae_all']) == _FIELDS['eval.examples'] > len(base['mae_tom']) > 0
+
+
+def test_labels_are_those_of_the_base_and_results_are_stored(lab):
+  """Labels do not depend on the network that learns them, and with masks of a segmenter differ."""
+  virtual, proxy = (
+    tom.scores(lab, name, labels=True)['mae_tom'] for name in ('tom-virtual', 'tom-proxy')
+  )
+  network = tom.scores(lab, 'tom-virtual')['mae_tom']
+  assert not np.allclose(virtual, proxy) and not np.allclose(virtual, network)
+  stored = lab_lib.read_json(lab.root / tom._FILE)
+  changed = {key: {name: [-1.0] for name in x} for key, x in stored.items()}
+  lab_lib.write_json(lab.root / tom._FILE, changed)
+  assert tom.scores(lab, 'tom-virtual')['mae_tom'] == [-1.0]
+  lab_lib.write_json(lab.root / tom._FILE, stored)
