@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import ml_collections
 import numpy as np
 
-from depthjax import configuring, tasks
-from depthjax.files import weights
+from depthjax import configuring
 from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Experiment, Lab
 from depthjax.reproduce.names import Name
@@ -49,11 +48,6 @@ EXPERIMENTS = {
     *(_tuned(f'virtual-{n}', 'labels=virtual', n) for n in _COUNTS),
   )
 }
-
-
-def load(path: str | pathlib.Path) -> None:
-  """Loads weights given for an experiment, to check them; errors as weights.load_network."""
-  weights.load_network(path, tasks.PREDICTORS | tasks.SEGMENTERS)
 
 
 def scores(lab: Lab, name: str, *, labels: bool = False) -> dict[str, np.ndarray]:

@@ -13,7 +13,6 @@ from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce import table as table_lib
 from depthjax.reproduce import tom
 from depthjax.reproduce.lab import Lab
-from depthjax.train import record
 
 _FIELDS = {'eval.examples': 6, 'eval.batch_size': 3}
 
@@ -37,8 +36,8 @@ def lab(tmp_path_factory):
 
 def test_experiments_differ_in_labels_masks_and_colours_and_begin_with_the_base(tmp_path):
   lab = Lab(tmp_path, 'small', {}, tom.EXPERIMENTS)
-  base, full = (record.deciding(lab.config(x).to_dict()) for x in (tom._BASE, 'tom-virtual'))
-  assert base['loss']['labels'] == 'naive' and not lab.config(tom._BASE).predictor.weights
+  base, full = (lab.config(x) for x in (tom._BASE, 'tom-virtual'))
+  assert base.loss.labels == 'naive' and not base.predictor.weights
   for name, field, value in (
     ('plain', 'labels', 'plain'),
     ('proxy', 'masks', 'segmenter'),
@@ -47,7 +46,7 @@ def test_experiments_differ_in_labels_masks_and_colours_and_begin_with_the_base(
     config = lab.config(f'tom-{name}')
     assert config.loss[field] == value
     assert config.initialise.weights == str(tmp_path / tom._BASE)
-    assert config.steps == full['steps']
+    assert config.steps == full.steps < base.steps
   colours = [lab.config(f'tom-virtual{x}').data.colours for x in ('-1', '-3', '', '-10')]
   assert colours == [1, 3, 5, 10]
   assert lab.config('tom-proxy').segmenter.weights == str(tmp_path / tom._SEGMENTER)

@@ -3,10 +3,12 @@
 import pathlib
 from collections.abc import Callable, Collection
 
+from depthjax import tasks
 from depthjax.commands import runner
 from depthjax.commands.reproduce import Options
 from depthjax.commands.work import tables
 from depthjax.configuring import ConfigError, parse_fields
+from depthjax.files import weights
 from depthjax.files.errors import InputError
 from depthjax.pipelines.mask_refine import learned
 from depthjax.pipelines.refine import refine
@@ -19,7 +21,7 @@ _PAPERS = {
   'deeplens': (deeplens, None),
   'sddr': (sddr, refine.load),
   'layered': (layered, learned.load),
-  'tom': (tom, tom.load),
+  'tom': (tom, lambda path: weights.load_network(path, tasks.PREDICTORS | tasks.SEGMENTERS)),
 }
 
 
