@@ -68,9 +68,10 @@ def render_example(record: Images, geometry: scene.Geometry) -> Images:
   drawn = scene.unpack(record, geometry)
   alpha = layers.crop(drawn.alpha, drawn.pad)
   covered = 1 - jnp.prod(1 - alpha[:-1], axis=0)
+  seen = scene.appearance(drawn)
   return {
-    'image': scene.encode(scene.image(drawn)),
-    'disparity': disparity_lib.normalise(scene.disparity(drawn)),
+    'image': scene.encode(seen.image),
+    'disparity': disparity_lib.normalise(seen.disparity),
     'foreground': (covered > 0.5).astype(jnp.float32)[..., None],
     'index': record['index'],
   }

@@ -33,6 +33,9 @@ def rendering(config: Any, env: Env) -> Callable[[Frozen, Images], Images]:
   for name in ('radius', 'samples', 'band'):
     if render[name] < 1:
       raise ValueError(f'render.{name} is {render[name]}; it must be at least 1')
+  for name in ('glass', 'mirror'):
+    if config.data[name]:
+      raise ValueError(f'data.{name} is {config.data[name]}; it must be 0 to render through a lens')
   source = render.pop('disparity')
   if source not in DISPARITIES:
     raise ValueError(f'render.disparity is {source!r}; it can be {", ".join(DISPARITIES)}')

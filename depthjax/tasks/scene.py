@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from depthjax.ops import colour, layers
+from depthjax.ops import colour, layers, materials
 
 Record = dict[str, jax.Array]
 
@@ -16,6 +16,7 @@ class Geometry(NamedTuple):
   pad: int  # Padding of the layers, pixels.
   tilted: tuple[int, ...]  # Indices of layers whose planes may be tilted.
   relief: bool  # Whether layers may have relief.
+  materials: bool  # Whether layers may be of glass or mirrors.
 
 
 class Scene(NamedTuple):
@@ -26,24 +27,37 @@ class Scene(NamedTuple):
   planes: jax.Array  # Planes of disparity [l 3].
   relief: jax.Array | None  # Disparity added to the plane's [l h+2p w+2p].
   pad: int  # p.
+  material: jax.Array | None  # Of each layer [l], as in ops.materials; None means opaque.
+  seed: jax.Array | None  # Of the looks of materials [], uint32.
+
+
+class Appearance(NamedTuple):
+  """What a camera sees of a scene, all in focus."""
+
+  image: jax.Array  # Linear light [h w 3].
+  tom: jax.Array  # 1 where the first layer with an alpha above 0.5 is of glass or a mirror [h w 1].
+  naive: jax.Array  # Disparity of what is seen through glass or in a mirror [h w 1].
+  disparity: jax.Array  # True disparity [h w 1].
 
 
 def geometry(data: Any) -> Geometry:
   """The static properties of the scenes of a config's `data`."""
   foregrounds = range(data.layers - 1) if data.tilted_foreground else ()
   background = (data.layers - 1,) if data.tilted_background else ()
-  return Geometry(data.pad, (*foregrounds, *background), data.relief > 0)
+  tilted, materials_drawn = (*foregrounds, *background), data.glass + data.mirror > 0
+  return Geometry(data.pad, tilted, data.relief > 0, materials_drawn)
 
 
 def unpack(record: Record, form: Geometry) -> Scene:
   """The layers of a record of data.records.scene."""
   light, alpha = layers.unpack(record['layers'])
   relief = jax.image.resize(record['relief'], alpha.shape, 'cubic') if form.relief else None
-  return Scene(light, alpha, record['planes'], relief, form.pad)
+  looks = (record['material'], record['seed']) if form.materials else (None, None)
+  return Scene(light, alpha, record['planes'], relief, form.pad, *looks)
 
 
 def image(scene: Scene) -> jax.Array:
-  """The all-in-focus image: linear light [h w 3]."""
+  """The all-in-focus image of opaque layers: linear light [h w 3]."""
   return layers.composite(layers.crop(scene.light, scene.pad), layers.crop(scene.alpha, scene.pad))
 
 
@@ -55,8 +69,25 @@ def surfaces(scene: Scene) -> jax.Array:
 
 def disparity(scene: Scene) -> jax.Array:
   """True disparity [h w 1], that of the first layer with an alpha above 0.5."""
+  return _first(scene, surfaces(scene))
+
+
+def appearance(scene: Scene) -> Appearance:
+  """Image, mask of glass and mirrors, naive and true disparity."""
+  true = disparity(scene)
+  if scene.material is None:
+    return Appearance(image(scene), jnp.zeros_like(true), true, true)
+  light, alpha = (layers.crop(x, scene.pad) for x in (scene.light, scene.alpha))
+  key = jax.random.key(scene.seed)
+  seen, naive = materials.render(light, alpha, surfaces(scene), scene.material, key)
+  tom = _first(scene, (scene.material > 0)[:, None, None].astype(jnp.float32))
+  return Appearance(seen, tom, naive, true)
+
+
+def _first(scene, values):
+  """Of values of layers [l h w], that of the first layer with an alpha above 0.5 [h w 1]."""
   covered = layers.crop(scene.alpha, scene.pad) > 0.5
-  return layers.front_disparity(surfaces(scene), covered.astype(jnp.float32))
+  return layers.front_disparity(values, covered.astype(jnp.float32))
 
 
 def encode(linear: jax.Array) -> jax.Array:

@@ -56,3 +56,9 @@ def test_invalid_fields_of_the_renderer_are_refused(field, value, message):
   config = tiny.lensblur_config(**{f'render__{field}': value})
   with pytest.raises(ValueError, match=message):
     dof.rendering(config, Env(lambda function: function))
+
+
+def test_glass_and_mirrors_are_refused():
+  config = tiny.lensblur_config(data__mirror=0.3)
+  with pytest.raises(ValueError, match='data.mirror is 0.3; it must be 0 to render through a lens'):
+    dof.rendering(config, Env(lambda function: function))

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from depthjax.data.scenes.config import SceneConfig
-from depthjax.tasks import dof, scene
+from depthjax.tasks import deeplens_depth, dof, scene
 from tests.data import made
 
 FIELDS = {'layers': 4, 'tilted_foreground': 1.0, 'tilted_background': 1.0, 'relief': 0.7}
@@ -37,7 +37,7 @@ def test_geometry_names_the_layers_that_may_be_tilted():
     (0.5, 0.5, (0, 1, 2, 3)),
   ):
     config = SceneConfig(layers=4, tilted_foreground=near, tilted_background=far)
-    assert scene.geometry(config)[1:] == (expected, False)
+    assert scene.geometry(config)[1:] == (expected, False, False)
 
 
 def test_a_lens_without_relief_gets_the_disparity_that_it_renders():
@@ -55,3 +55,33 @@ def test_a_lens_without_relief_gets_the_disparity_that_it_renders():
   for name in ('disparity', 'defocus', 'target'):
     assert np.abs(seen[name] - flat[name]).max() > 0.005
   np.testing.assert_allclose(seen['disparity'], scene.disparity(scene.unpack(record, geometry)))
+
+
+def test_without_glass_and_mirrors_the_appearance_is_that_of_opaque_layers():
+  record = made.scene(0, **FIELDS)
+  geometry = scene.geometry(SceneConfig(**FIELDS, pad=6))
+  record.pop('material')  # Records may lack what is not drawn.
+  opaque = scene.unpack(record, geometry)
+  seen = scene.appearance(opaque)
+  np.testing.assert_array_equal(seen.image, scene.image(opaque))
+  np.testing.assert_array_equal(seen.naive, scene.disparity(opaque))
+  drawn = scene.unpack({**record, 'material': np.zeros(4)}, geometry._replace(materials=True))
+  for name, x in scene.appearance(drawn)._asdict().items():
+    np.testing.assert_allclose(x, getattr(seen, name), atol=1e-6)
+  assert not seen.tom.any()
+
+
+def test_glass_and_mirrors_are_in_the_image_and_have_their_true_disparity():
+  fields = {**FIELDS, 'glass': 0.5, 'mirror': 0.5}
+  record = {**made.scene(0, **fields), 'index': 3}
+  geometry = scene.geometry(SceneConfig(**fields, pad=6))
+  drawn = scene.unpack(record, geometry)
+  seen = jax.jit(lambda record: scene.appearance(scene.unpack(record, geometry)))(record)
+  covered = (record['layers'][:-1, 6:-6, 6:-6, 3] > 127).any(0)
+  np.testing.assert_array_equal(seen.tom[..., 0], covered)
+  np.testing.assert_array_equal(seen.disparity, scene.disparity(drawn))
+  assert seen.naive.min() >= 0 and (seen.naive < seen.disparity - 0.01)[covered].mean() > 0.5
+  np.testing.assert_allclose(seen.naive[~covered], seen.disparity[~covered], atol=1e-6)
+  example = deeplens_depth.render_example(record, geometry)
+  np.testing.assert_allclose(example['image'], scene.encode(seen.image), atol=2e-3)
+  np.testing.assert_allclose(np.ptp(example['disparity']), 1, atol=1e-5)
