@@ -9,7 +9,7 @@ unknown field, in the file or in an override, is an error that suggests a known 
 from depthjax.configuring.arguments import apply, parse_arg
 from depthjax.configuring.checks import check
 from depthjax.configuring.errors import ConfigError
-from depthjax.configuring.fields import defaults, lens, masked, predictions, scenes
+from depthjax.configuring.fields import defaults, labelled, lens, masked, predictions, scenes
 from depthjax.configuring.files import PACKAGED, RECORD, recorded
 from depthjax.configuring.loading import load, parse_fields, with_fields
 
@@ -20,6 +20,7 @@ __all__ = [
   'apply',
   'check',
   'defaults',
+  'labelled',
   'lens',
   'load',
   'masked',

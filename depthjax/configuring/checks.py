@@ -22,7 +22,14 @@ MINIMUM = {  # Bound -> fields that must be at least as large.
 _CHOICES = {
   'parallel.mode': ('jit', 'pmap'),
   'optimizer.name': ('adam', 'adamw', 'nadam', 'sgd'),
-  'optimizer.schedule': ('cosine', 'polynomial', 'exponential', 'onecycle', 'constant'),
+  'optimizer.schedule': (
+    'cosine',
+    'polynomial',
+    'exponential',
+    'staircase',
+    'onecycle',
+    'constant',
+  ),
 }
 _BELOW = {'ema': 1, 'optimizer.beta1': 1, 'optimizer.beta2': 1, 'seed': 2**32}
 # Fields that are (regex, value) pairs, and the values; numbers of at least 0 where there are none.
@@ -94,8 +101,10 @@ def _check_optimizer(fields: ml_collections.ConfigDict) -> None:
     raise ConfigError(f'{wrong}; it must be at most {fields.peak} (optimizer.peak)')
   if fields.schedule == 'onecycle' and not fields.warmup:
     raise ConfigError('optimizer.warmup is 0; it must be at least 1 with onecycle')
-  if fields.schedule == 'exponential' and not fields.end > 0:
-    raise ConfigError(f'optimizer.end is {fields.end}; it must be above 0 with exponential')
+  if fields.schedule in ('exponential', 'staircase') and not fields.end > 0:
+    raise ConfigError(f'optimizer.end is {fields.end}; it must be above 0 with {fields.schedule}')
+  if fields.schedule == 'staircase' and not fields.power >= 1:
+    raise ConfigError(f'optimizer.power is {fields.power}; it must be at least 1 with staircase')
 
 
 def _check_parallel(fields: ml_collections.ConfigDict, devices: int, processes: int) -> int:

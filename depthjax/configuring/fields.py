@@ -4,17 +4,18 @@ import dataclasses
 
 import ml_collections
 
+from depthjax.data.records.labelled_config import LabelledConfig
 from depthjax.data.records.masked_config import MaskedConfig
 from depthjax.data.records.prediction_config import PredictionConfig
 from depthjax.data.scenes.config import SceneConfig
 
 _OPTIMIZER = {
   'name': 'adamw',  # Or 'adam', 'nadam', 'sgd' (whose momentum is beta1).
-  'schedule': 'cosine',  # Or 'polynomial', 'exponential', 'onecycle', 'constant'.
+  'schedule': 'cosine',  # Or 'polynomial', 'exponential', 'staircase', 'onecycle', 'constant'.
   'peak': 1e-4,  # Learning rate after the warmup.
   'end': 1e-6,  # Learning rate at the last step.
   'warmup': 0,  # Steps of linear warmup.
-  'power': 1.0,  # Of the polynomial schedule.
+  'power': 1.0,  # Of the polynomial schedule; number of steps of the staircase.
   'beta1': 0.9,
   'beta2': 0.999,
   'clip': 1.0,  # Largest global norm of the gradient; 0 does not clip.
@@ -79,7 +80,7 @@ def scenes() -> ml_collections.ConfigDict:
   are given with weights: 'builtin=0.3,/my/photos=0.7'; 'drawn' in `scene_source` draws scenes.
   """
   sources = {
-    'kind': 'scene',  # Of records: 'scene', 'predictions' or 'masked', the table in data/splits.py.
+    'kind': 'scene',  # Of records: 'scene', 'labelled' or others, the table in data/splits.py.
     'scene_source': '',  # '' draws scenes; or a folder of `depthjax prepare scenes`.
     'photo_source': 'builtin',
     'foreground_source': '',
@@ -101,6 +102,14 @@ def masked() -> ml_collections.ConfigDict:
   `data` then has `depth_source` and the table `data.predictions` too: '' draws scenes.
   """
   return ml_collections.ConfigDict(dataclasses.asdict(MaskedConfig()))
+
+
+def labelled() -> ml_collections.ConfigDict:
+  """The table `data.labelled`: the fields of LabelledConfig.
+
+  `data` then has the field `label_source` too: a folder, a URL or 'tfds:NAME', or several.
+  """
+  return ml_collections.ConfigDict(dataclasses.asdict(LabelledConfig()))
 
 
 def lens() -> ml_collections.ConfigDict:

@@ -24,7 +24,9 @@ def check_names(config: ml_collections.ConfigDict, where: str = 'config') -> Non
   task, kind = table.get('task', ''), table.get('data', {}).get('kind', 'scene')
   predictions = {'depth_source': '', 'predictions': fields.predictions().to_dict()}
   masked = {**predictions, 'masked': fields.masked().to_dict()}
+  labelled = {'label_source': '', 'labelled': fields.labelled().to_dict()}
   kinds = {'scene': scenes, 'predictions': scenes | predictions, 'masked': scenes | masked}
+  kinds['labelled'] = scenes | labelled
   known = base(task) | {'data': kinds.get(kind)}  # None where a table may have any fields.
   if task not in files.packaged():
     known |= dict.fromkeys(('model', 'loss', 'render'))

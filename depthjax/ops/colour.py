@@ -39,3 +39,12 @@ def boost_highlights(linear, gain, threshold=0.9):
   # A linear ramp from the threshold to white: a step would draw contours around soft highlights.
   ramp = jnp.clip((luminance(linear) - threshold) / (1 - threshold), 0, 1)
   return linear * (1 + (gain - 1) * ramp)
+
+
+def jittered(image, jitter):
+  """Colours of sRGB [b h w 3] in [0, 1], changed by a gamma and a gain of each channel: [b 4].
+
+  (1, 1, 1, 1) changes nothing.
+  """
+  gamma, gains = jitter[:, None, None, :1], jitter[:, None, None, 1:]
+  return jnp.clip(image**gamma * gains, 0, 1)

@@ -13,19 +13,21 @@ from depthjax.tasks import (
   regression,
   sddr,
   segment,
+  tom,
 )
 from depthjax.tasks.task import Env, Task
 
-# Each task's `make`, its kind of records (data.kind), and whether it can use a frozen predictor.
+# Each task's `make`, its kinds of records (data.kind), and the frozen networks that it can use.
 _TASKS = {
-  'aperture': (aperture.make, 'scene', False),
-  'deeplens_depth': (deeplens_depth.make, 'scene', False),
-  'monocular': (monocular.make, 'scene', False),
-  'layered': (layered.make, 'masked', False),
-  'lensblur': (lensblur.make, 'scene', True),
-  'regression': (regression.make, 'scene', True),
-  'sddr': (sddr.make, 'predictions', False),
-  'segment': (segment.make, 'scene', False),
+  'aperture': (aperture.make, ('scene',), ()),
+  'deeplens_depth': (deeplens_depth.make, ('scene',), ()),
+  'monocular': (monocular.make, ('scene',), ()),
+  'layered': (layered.make, ('masked',), ()),
+  'lensblur': (lensblur.make, ('scene',), ('predictor',)),
+  'regression': (regression.make, ('scene',), ('predictor',)),
+  'sddr': (sddr.make, ('predictions',), ()),
+  'segment': (segment.make, ('scene',), ()),
+  'tom': (tom.make, ('scene', 'labelled'), ('predictor', 'segmenter')),
 }
 
 # For each task that trains a depth predictor: the config of a run -> the predictor.
@@ -44,13 +46,12 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   found = plugins.find('tasks', config.task, 'task', _TASKS)
   if config.task not in _TASKS:
     return found(config, env)
-  function, kind, uses_predictor = found
-  if config.data.kind != kind:
-    raise ValueError(
-      f'data.kind is {config.data.kind!r}; it must be {kind!r} for the task {config.task!r}'
-    )
-  if env.frozen and not uses_predictor:
-    raise ValueError(
-      f'the task {config.task!r} uses no depth predictor; predictor.weights must be empty'
-    )
+  function, kinds, networks = found
+  if config.data.kind not in kinds:
+    right = f'{" or ".join(map(repr, kinds))} for the task {config.task!r}'
+    raise ValueError(f'data.kind is {config.data.kind!r}; it must be {right}')
+  for name in env.frozen:
+    if name not in networks:
+      wrong = f'the task {config.task!r} uses no frozen {name}'
+      raise ValueError(f'{wrong}; {name}.weights must be empty')
   return function(config, env)

@@ -38,19 +38,23 @@ def hyper(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
 def schedule(kind: str, hyper: Hyper) -> optax.Schedule:
   """Learning rate by step: linear warmup to `peak`, then by `kind` to `end` at the last step.
 
-  Kinds: 'cosine', 'polynomial' (exponent `power`; 1 is linear), 'exponential', 'onecycle' (linear;
+  Kinds: 'cosine', 'polynomial' (exponent `power`; 1 is linear), 'exponential', 'staircase' (the
+  same in `power` equal parts, such as epochs, at whose start the rate falls), 'onecycle' (linear;
   warmup starts at peak / 25) and 'constant' (stays at the peak).
   """
-  peak, end, warmup = hyper['peak'], hyper['end'], hyper['warmup']
+  peak, end, warmup, power = (hyper[name] for name in ('peak', 'end', 'warmup', 'power'))
   start = peak / 25 if kind == 'onecycle' else 0.0  # As PyTorch's OneCycleLR.
 
   def rate(count: jax.Array) -> jax.Array:
     # Not the schedules of optax: they read their numbers when they are made.
     t = jnp.clip((count - warmup) / hyper['rest'], 0, 1)
+    # One division: an exact multiple stays one.
+    parts = jnp.clip((count - warmup) * power / hyper['rest'], 0, power)
     decayed = {
       'cosine': lambda: end + (peak - end) * 0.5 * (1 + jnp.cos(jnp.pi * t)),
-      'polynomial': lambda: end + (peak - end) * (1 - t) ** hyper['power'],
+      'polynomial': lambda: end + (peak - end) * (1 - t) ** power,
       'exponential': lambda: peak * (end / peak) ** t,
+      'staircase': lambda: peak * (end / peak) ** (jnp.floor(parts) / power),
       'onecycle': lambda: end + (peak - end) * (1 - t),
       'constant': lambda: peak,
     }[kind]()

@@ -1,13 +1,14 @@
 """Records of layered scenes: drawn, or read from shards of `depthjax prepare scenes`."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grain
 import numpy as np
 
-from depthjax.data import pipeline
+from depthjax.data import colours, pipeline
 from depthjax.data.scenes import draw
 from depthjax.data.scenes.config import SceneConfig
 from depthjax.data.sources import mixtures, shards
@@ -35,7 +36,8 @@ def example(fields: dict[str, Any]) -> dict[str, np.ndarray]:
   Raises ValueError: a field out of range.
   """
   parts(fields.get('scene_source', ''))  # To report its errors before anything is compiled.
-  return draw.draw_scene(np.random.default_rng(0), config(fields))
+  scene = config(fields)
+  return _coloured(draw.draw_scene(np.random.default_rng(0), scene), count=scene.colours)
 
 
 def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
@@ -43,8 +45,9 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
 
   Raises ValueError: a field out of range, or a source that cannot be read.
   """
+  coloured = functools.partial(_coloured, count=config(fields).colours)
   if split != 'train':
-    return drawn(fields, seed, split)[0]
+    return drawn(fields, seed, split)[0].map(coloured)
 
   def opened(where: str, part_seed: int) -> grain.MapDataset:
     if where == DRAWN:
@@ -53,7 +56,15 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
     source = photo_sources.Skipping(source, where)
     return pipeline.examples(source, seed=part_seed)
 
-  return pipeline.mixture(parts(fields.get('scene_source', '')), seed, opened)
+  return pipeline.mixture(parts(fields.get('scene_source', '')), seed, opened).map(coloured)
+
+
+def _coloured(record: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+  """Adds `colours` [count 3] to a record, from its seed, so that stored scenes have them too."""
+  if not count:
+    return record
+  rng = np.random.default_rng([record['seed'], 3])  # surfaces.draw_surfaces has the first three.
+  return {**record, 'colours': colours.colours(rng, count)}
 
 
 def drawn(
@@ -90,6 +101,7 @@ def differences(fields: dict[str, Any]) -> dict[str, dict[str, tuple[Any, Any]]]
 def _drawing(fields: Mapping[str, Any]) -> dict[str, Any]:
   """The fields that decide how scenes are drawn, as in JSON, with defaults for missing ones."""
   known = {**dataclasses.asdict(SceneConfig()), 'photo_source': '', 'foreground_source': ''}
+  del known['colours']  # Not stored.
   values = {name: fields.get(name, default) for name, default in known.items()}
   return {name: list(x) if isinstance(x, tuple) else x for name, x in values.items()}
 

@@ -39,6 +39,7 @@ class SceneConfig:
   relief: float = fraction(0.0)  # Amplitude of relief, as a fraction of what layer order allows.
   glass: float = fraction(0.0)  # Fraction of foregrounds of glass.
   mirror: float = fraction(0.0)  # Fraction of foregrounds that are mirrors.
+  colours: int = bounded(0, 0, 64)  # Colours that glass and mirrors are painted with, for labels.
 
   def __post_init__(self):
     for name in ('softness', 'covers'):

@@ -25,6 +25,7 @@ PRESETS = {'paper': True, 'release': False}
 BINS = (1, 2, 4, 8)
 # The photograph's size divided by that of the coarsest features.
 STRIDE = 8
+SIZE = 320  # Input size in the training of the paper, px.
 _DROPOUT = 0.05
 
 _leaky = functools.partial(nn.leaky_relu, negative_slope=0.2)

@@ -79,4 +79,4 @@ def from_config(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
 def shapes(model: nn.Module, multiple: int) -> Any:
   """The shapes of the variables of a network whose input sizes are multiples of a number."""
   image = jnp.zeros((1, multiple, multiple, 3))
-  return jax.eval_shape(functools.partial(model.init, jax.random.key(0)), image)
+  return jax.eval_shape(functools.partial(model.init, jax.random.key(0), train=False), image)

@@ -8,6 +8,34 @@ from depthjax.models.deeplens import depthnet
 from depthjax.models.predictors import published
 from depthjax.models.predictors.predictor import Predictor
 
+# Fields of a config's `model` that only one network has.
+_OWN = {
+  'depthnet': ('width', 'input', 'stride_on', 'momentum', 'renorm'),
+  'depth_anything': ('size', 'version'),
+}
+
+
+def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predictor:
+  """The predictor of a config's `model` fields: as published.describe, or the network 'depthnet'.
+
+  Fields that only other networks have are ignored.
+  """
+  name = fields['network']
+  others = {field for network in _OWN.keys() - {name} for field in _OWN[network]}
+  fields = {field: value for field, value in fields.items() if field not in others}
+  if name != 'depthnet':
+    return published.describe(fields, axis_name)
+  del fields['network']
+  model = depthnet.network({'preset': 'release', **fields}, axis_name=axis_name)
+  return Predictor(name, model, depthnet.SIZE, multiple=depthnet.STRIDE)
+
+
+def of_run(predictor: Predictor, data: Mapping[str, Any]) -> tuple[Predictor, Any]:
+  """The predictor with the input size of a run's frames, and the shapes of its variables."""
+  side = max if predictor.input_rule == 'long' else min
+  predictor = predictor._replace(input_size=side(int(data['height']), int(data['width'])))
+  return predictor, published.shapes(predictor.network, predictor.multiple)
+
 
 class _FromConfig(dict):
   """Finds the predictors of other packages too: of the task's name, or in the task's module."""
@@ -23,5 +51,7 @@ class _FromConfig(dict):
 
 # For each task: the config of a run -> the predictor, and the shapes of its variables.
 FROM_CONFIG: Mapping[str, Callable[[Mapping[str, Any]], tuple[Predictor, Any]]] = _FromConfig(
-  deeplens_depth=depthnet.from_config, monocular=published.from_config
+  deeplens_depth=depthnet.from_config,
+  monocular=published.from_config,
+  tom=lambda config: of_run(describe(config['model']), config['data']),
 )

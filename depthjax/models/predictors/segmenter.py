@@ -6,17 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from depthjax.models.deeplens import depthnet
 from depthjax.models.predictors import predictor as predictors
-from depthjax.models.predictors import published
+from depthjax.models.predictors import published, runs
 from depthjax.models.predictors.predictor import Predictor
 
 NETWORKS = 'depthnet', *published.NETWORKS
-# Fields of a config's `model` that only one network has.
-_OWN = {
-  'depthnet': ('width', 'input', 'stride_on', 'momentum', 'renorm'),
-  'depth_anything': ('size', 'version'),
-}
 
 
 def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predictor:
@@ -28,16 +22,8 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
   Raises:
     KeyError, TypeError, ValueError: unknown networks, sizes, versions or attributes.
   """
-  name = fields['network']
-  others = {field for network in _OWN.keys() - {name} for field in _OWN[network]}
-  fields = {field: value for field, value in fields.items() if field not in others}
-  if name != 'depthnet':
-    fields['act'] = jax.nn.identity
-    return published.describe(fields, axis_name)._replace(output='logit')
-  del fields['network']
-  model = depthnet.network({'preset': 'release', **fields}, axis_name=axis_name)
-  size = 320  # The frame of configs/deeplens_depth.py:base.
-  return Predictor(name, model, size, multiple=depthnet.STRIDE, output='logit')
+  head = {} if fields['network'] == 'depthnet' else {'act': jax.nn.identity}
+  return runs.describe({**fields, **head}, axis_name)._replace(output='logit')
 
 
 def from_config(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
@@ -46,10 +32,7 @@ def from_config(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
   Raises:
     AttributeError, KeyError, TypeError, ValueError: the config is of another task.
   """
-  segmenter, data = describe(config['model']), config['data']
-  side = max if segmenter.input_rule == 'long' else min
-  segmenter = segmenter._replace(input_size=side(int(data['height']), int(data['width'])))
-  return segmenter, jax.eval_shape(lambda: initial(segmenter, jax.random.key(0)))
+  return runs.of_run(describe(config['model']), config['data'])
 
 
 def initial(segmenter: Predictor, key: jax.Array) -> Any:

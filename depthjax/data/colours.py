@@ -1,0 +1,31 @@
+"""The colours that glass and mirrors are painted with.
+
+Source: Costanzino et al., Learning Depth Estimation for Transparent and Mirror Surfaces, ICCV 2023.
+The authors draw all colours from one generator, so that they depend on the order of the images.
+"""
+
+import hashlib
+
+import numpy as np
+
+GREY = 0.5  # The colour of a single pass.
+
+
+def colours(rng: np.random.Generator, count: int) -> np.ndarray:
+  """Colours of the passes of one image: sRGB float32 [count 3], uniform in [0, 1); one is grey."""
+  if count == 1:
+    return np.full((1, 3), GREY, np.float32)
+  return rng.random((count, 3), np.float32)
+
+
+def of_name(seed: int, name: str, passes: int, regions: int = 1) -> np.ndarray:
+  """Colours of each region in each pass, as `colours`: float32 [passes regions 3].
+
+  A colour is a function of seed, name of the image, pass and region: neither of other images nor of
+  the numbers of passes (from 2 on) and regions.
+  """
+  if passes == 1:
+    return np.full((1, regions, 3), GREY, np.float32)
+  words = np.frombuffer(hashlib.sha256(name.encode()).digest(), '<u4')
+  generators = (np.random.default_rng([seed, *words, i]) for i in range(passes))
+  return np.stack([rng.random((regions, 3), np.float32) for rng in generators])

@@ -1,0 +1,51 @@
+"""Flat colours painted over glass and mirrors, so that a depth predictor sees opaque objects.
+
+Shapes: b batch, n passes (colours of an example), h w rows and columns, m any number of images.
+Source: Costanzino et al., Learning Depth Estimation for Transparent and Mirror Surfaces, ICCV 2023.
+"""
+
+import jax.numpy as jnp
+
+
+def paint(image, tom, colours):
+  """Fills the masked pixels of images with each of their colours, without blending.
+
+  Args:
+    image: sRGB in [0, 1], [b h w 3].
+    tom: mask [b h w 1]; pixels above 0 are painted.
+    colours: sRGB in [0, 1], [b n 3].
+
+  Returns:
+    sRGB [b n h w 3].
+  """
+  return jnp.where(tom[:, None] > 0, colours[:, :, None, None], image[:, None])
+
+
+def median(outputs):
+  """The median over the passes: [b n h w 1] -> [b h w 1], of an even n the mean of the middle two.
+
+  The median of equal passes is exactly each of them.
+  """
+  # An odd-even transposition sort of few maps; XLA's sort along this axis is slow on CPUs.
+  maps = [outputs[:, i] for i in range(outputs.shape[1])]
+  for start in range(len(maps)):
+    for i in range(start % 2, len(maps) - 1, 2):
+      low, high = jnp.minimum(*maps[i : i + 2]), jnp.maximum(*maps[i : i + 2])
+      maps[i : i + 2] = low, high
+  return 0.5 * maps[(len(maps) - 1) // 2] + 0.5 * maps[len(maps) // 2]
+
+
+def virtual(predict, image, tom, colours):
+  """Virtual labels: the median of predictions of painted images, all in one batch.
+
+  Args:
+    predict: sRGB at the network's input size [m h w 3] -> disparity [m h w 1].
+    image, tom, colours: as in `paint`.
+
+  Returns:
+    Disparity [b h w 1] in the units of `predict`. Of an empty mask it is the prediction of the
+    image, because all passes are equal.
+  """
+  painted = paint(image, tom, colours)
+  outputs = predict(painted.reshape(-1, *painted.shape[2:]))
+  return median(outputs.reshape(*painted.shape[:2], *outputs.shape[1:]))
