@@ -75,6 +75,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   if config.loss.labels == 'stored' or published and config.loss.labels in ('plain', 'virtual'):
     config.data.kind, config.data.label_source = 'labelled', ''
     config.data.labelled = configuring.labelled()
+    if config.loss.labels != 'stored':
+      config.data.labelled.labels = ''
   if config.loss.labels == 'virtual':
     (config.data.labelled if config.data.kind == 'labelled' else config.data).colours = 5
   configuring.apply(config, 'size', arg.size, **sizes)

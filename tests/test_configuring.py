@@ -203,6 +203,7 @@ def test_numbers_below_their_minimum_are_refused(field, bound):
     ({'optimizer__name': 'adam', 'optimizer__weight_decay': 0.1}, {}, 'it must be 0 with adam'),
     ({'optimizer__schedule': 'onecycle'}, {}, 'optimizer.warmup is 0; it must be at least 1'),
     ({'optimizer__schedule': 'exponential', 'optimizer__end': 0.0}, {}, 'optimizer.end is 0.0'),
+    ({'optimizer__schedule': 'staircase', 'optimizer__power': 0.5}, {}, 'optimizer.power is 0.5'),
     ({'parallel__devices': 3}, {'devices': 2}, 'parallel.devices is 3; there are 2'),
     ({'parallel__devices': 2}, {'devices': 4, 'processes': 2}, 'parallel.devices is 2; there are'),
     ({'parallel__mode': 'pmap', 'parallel__fsdp': 2}, {'devices': 2}, 'it must be 1 with'),

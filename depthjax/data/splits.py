@@ -1,7 +1,7 @@
 """Batches and examples of the record kinds that a config's `data` names.
 
-A record kind is one module, of data/records or as in `plugins`: `example` and `records`, and
-`drawn` and `differences` if it is stored.
+A record kind is one module, of data/records or as in `plugins`: `example` and `records`; `drawn`
+and `differences` if it is stored; `check_start` if it has outputs of a network.
 """
 
 import types
@@ -12,9 +12,9 @@ import numpy as np
 
 from depthjax import plugins
 from depthjax.data import pipeline
-from depthjax.data.records import masked, predictions, scene
+from depthjax.data.records import labelled, masked, predictions, scene
 
-_KINDS = {'masked': masked, 'predictions': predictions, 'scene': scene}
+_KINDS = {'labelled': labelled, 'masked': masked, 'predictions': predictions, 'scene': scene}
 # Evaluation sets are the same for all runs: their seeds don't depend on the run's seed.
 _SEEDS = {'val': 2_000_003, 'test': 3_000_017}
 
@@ -89,6 +89,16 @@ def differences(fields: dict[str, Any]) -> dict[str, dict[str, tuple[Any, Any]]]
   """
   kind = _kind(fields)
   return kind.differences(fields) if hasattr(kind, 'differences') else {}
+
+
+def check_start(fields: dict[str, Any], path: str) -> None:
+  """Checks that training with these records can start from the weights at `path`.
+
+  Raises InputError: the records have outputs of another network than that of the weights.
+  """
+  kind = _kind(fields)
+  if hasattr(kind, 'check_start'):
+    kind.check_start(fields, path)
 
 
 def _kind(fields: dict[str, Any]) -> types.ModuleType:

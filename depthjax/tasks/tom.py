@@ -157,6 +157,8 @@ def _check(config, env, predictor):
     if needed and name not in env.frozen:
       asks = f'loss.labels={fields.labels!r}, loss.masks={fields.masks!r}'
       raise ValueError(f"{name}.weights is ''; it must be given with {asks}")
+  if fields.labels == 'stored' and not data.labelled.labels:
+    raise ValueError("data.labelled.labels is ''; it must be a folder with loss.labels='stored'")
   table = 'data.labelled' if data.kind == 'labelled' else 'data'
   if virtual and not (data.labelled if data.kind == 'labelled' else data).colours:
     raise ValueError(f"{table}.colours is 0; it must be at least 1 with loss.labels='virtual'")

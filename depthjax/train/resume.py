@@ -51,7 +51,8 @@ def restore(
   Raises:
     ConfigError: the run has another config, or is already past `config.steps`; or prepared scenes
       were drawn with other fields.
-    InputError: config.json is damaged, and as Checkpoints.restore_newest.
+    InputError: config.json is damaged; labels of other weights than `initialise.weights`; and as
+      Checkpoints.restore_newest.
   """
   if not terms.change:
     _same_scenes(config)
@@ -59,6 +60,7 @@ def restore(
   if not records and at is None:
     state = experiment.runner.init(experiment_lib.seed_key(config.seed))
     if config.initialise.weights:
+      splits.check_start(config.data.to_dict(), config.initialise.weights)
       state = initialise.from_weights(state, config.initialise)
     return state, 0, Means({}), {}
   changed = same_run(config, workdir / record.NAME, terms)

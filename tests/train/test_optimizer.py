@@ -118,6 +118,7 @@ def test_schedules_are_finite_for_any_warmup_and_number_of_steps(warmup, steps):
     ('cosine', lambda t: 0.01 + 0.09 * 0.5 * (1 + np.cos(np.pi * t))),
     ('polynomial', lambda t: 0.01 + 0.09 * (1 - t) ** 2),
     ('exponential', lambda t: 0.1 * 0.1**t),
+    ('staircase', lambda t: 0.1 * 0.1 ** (np.floor(2 * t) / 2)),  # Two parts.
     ('onecycle', lambda t: 0.1 - 0.09 * t),
     ('constant', lambda t: 0.1 + 0 * t),
   ],
@@ -129,6 +130,14 @@ def test_schedules_rise_to_the_peak_and_fall_to_the_end(schedule, expected):
   start = 0.004 if schedule == 'onecycle' else 0
   np.testing.assert_allclose(rates[:5], np.linspace(start, 0.1, 5), rtol=1e-5, atol=1e-9)
   np.testing.assert_allclose(rates[_STEPS:], rates[_STEPS], rtol=1e-6)
+
+
+def test_a_staircase_falls_at_the_start_of_each_epoch():
+  epochs, length = 20, 1806
+  fields = {'schedule': 'staircase', 'power': epochs, 'end': 0.1 * 0.95**epochs}
+  rates = jax.jit(_schedule(_config(epochs * length, **fields)))(jnp.arange(epochs * length))
+  expected = np.repeat(0.1 * 0.95 ** np.arange(epochs), length)
+  np.testing.assert_allclose(rates, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,147 @@
+"""The task tom: labels of scenes and of labelled records, metrics, predictors, refused fields."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from depthjax import configuring, tasks
+from depthjax.models.predictors import runs
+from depthjax.models.predictors.predictor import Predictor
+from depthjax.ops import colour
+from depthjax.tasks import scene, tom
+from depthjax.tasks.task import Env
+from tests.data import made
+
+_RNG = np.random.default_rng(0)
+_SIZE = (2, 32, 32, 1)
+
+
+class _Mean:
+  """A network whose output is the mean of the channels, times its variables."""
+
+  def apply(self, variables, image, method):
+    assert method == 'predict'
+    return variables * image.mean(-1, keepdims=True)
+
+
+_ENV = Env(frozen={'predictor': Predictor('mean', _Mean(), 32), 'segmenter': Predictor('x', 0, 32)})
+_FROZEN = {'predictor': 2.0, 'segmenter': None}
+
+
+def _config(arg, **fields):
+  config = configuring.load('tom', arg).unlock()
+  config.model.network, config.model.width = 'depthnet', 2
+  config.data.height = config.data.width = 32
+  config.update_from_flattened_dict(fields)
+  return config.lock()
+
+
+def _records():
+  """Masked in the left half of the first image."""
+  mask = np.zeros(_SIZE, np.float32)
+  mask[0, :, :16] = 1
+  records = {'image': _RNG.integers(0, 256, (*_SIZE[:3], 3), np.uint8), 'tom': mask}
+  records |= {'label': _RNG.random(_SIZE, np.float32), 'index': np.arange(2)}
+  jitter = np.float32([[1.2, 0.5, 0.6, 0.7], [1, 1, 1, 1]])
+  return records | {'jitter': jitter, 'colours': _RNG.random((2, 3, 3), np.float32)}
+
+
+def _inputs(records, arg, **fields):
+  task = tasks.make(_config(arg, **fields), _ENV)
+  return jax.device_get(jax.jit(functools.partial(task.inputs, _FROZEN))(records))
+
+
+def test_labels_are_made_before_colours_change(monkeypatch):
+  records = _records()
+  image, mask = records['image'] / np.float32(255), records['tom']
+  predicted = 2 * image.mean(-1, keepdims=True)
+  painted = 2 * np.median(records['colours'].mean(-1), axis=1)[:, None, None, None]
+  inputs = _inputs(records, 'midas,labels=virtual')
+  np.testing.assert_allclose(inputs['label'], np.where(mask, painted, predicted), rtol=1e-5)
+  np.testing.assert_allclose(inputs['image'], colour.jittered(image, records['jitter']), rtol=1e-5)
+  np.testing.assert_allclose(inputs['image'][1], image[1], rtol=1e-5)
+  assert set(inputs) == {'image', 'tom', 'index', 'label'}
+  monkeypatch.setattr(tom.segmenter, 'probability', lambda *_: 1 - 0.9 * mask)
+  other = _inputs(records, 'midas,labels=virtual,masks=segmenter')
+  np.testing.assert_allclose(other['label'], np.where(mask, predicted, painted), rtol=1e-5)
+  np.testing.assert_array_equal(other['tom'], mask)
+  plain = _inputs(records, 'midas,labels=plain')
+  np.testing.assert_allclose(plain['label'], predicted, rtol=1e-5)
+  stored = _inputs(records, 'midas')
+  np.testing.assert_array_equal(stored['label'], records['label'])
+
+
+def test_scenes_have_naive_and_true_labels_and_true_disparity():
+  record = made.scene(3, height=32, width=32, pad=0, glass=0.5, mirror=0.5)
+  records = {name: np.stack([x, x]) for name, x in (record | {'index': np.uint32(0)}).items()}
+  labels = {}
+  for name in ('naive', 'true'):
+    inputs = _inputs(records, f'small,labels={name}')
+    labels[name] = inputs['label']
+    assert (inputs['label'].min(), inputs['label'].max()) == (0, pytest.approx(1, abs=1e-4))
+  assert 0 < inputs['tom'].mean() < 1 and (labels['naive'] != labels['true']).any()
+  seen = scene.unpack(record, scene.geometry(_config('small').data))
+  np.testing.assert_allclose(inputs['disparity'][1], scene.disparity(seen), atol=1e-6)
+
+
+def test_errors_are_of_all_pixels_of_tom_and_of_others():
+  records = _records()
+  truth, mask = records['label'], records['tom']
+  wrong = 3 + 2 * truth + 0.2 * mask * truth
+  scores = tom.metrics(3 + 2 * truth, {'tom': mask, 'disparity': truth})
+  np.testing.assert_allclose(scores['delta_1.05_all'].value, 100)
+  np.testing.assert_array_equal(scores['mae_tom'].weight, [1, 0])
+  assert tom.metrics(wrong, {'tom': mask, 'disparity': truth})['mae_tom'].value[0] > 0.01
+  scores = tom.metrics(wrong, {'tom': mask, 'label': truth})
+  assert scores['mae_tom'].value[0] > 1e-3 > scores['mae_other'].value[1]
+  pictures = tom.pictures(wrong, {'image': records['image'], 'tom': mask, 'label': truth})
+  assert pictures['depth'].shape == (2, 32, 4 * 32, 3)
+
+
+def test_training_updates_batch_statistics():
+  task = tasks.make(_config('small'), Env())
+  inputs = {'image': np.zeros((*_SIZE[:3], 3), np.float32), 'label': np.zeros(_SIZE, np.float32)}
+  variables = jax.eval_shape(task.init, jax.random.key(0), inputs)
+  loss = functools.partial(task.loss, frozen={}, key=None, step=0)
+  terms, state = jax.eval_shape(loss, variables, inputs=inputs)
+  assert {x.shape for x in terms.values()} == {(2,)} and len(terms) == 4
+  assert jax.tree.structure(state) == jax.tree.structure({'batch_stats': variables['batch_stats']})
+  assert jax.eval_shape(task.apply, variables, inputs).shape == _SIZE
+
+
+@pytest.mark.parametrize('size, name, side', [('small', 'depthnet', 96), ('midas', 'midas', 384)])
+def test_a_run_is_a_predictor_at_the_size_of_its_frames(size, name, side):
+  predictor, shapes = runs.FROM_CONFIG['tom'](configuring.load('tom', size).to_dict())
+  assert (predictor.name, predictor.input_size) == (name, side) and 'batch_stats' in shapes
+
+
+@pytest.mark.parametrize(
+  'arg, fields, words',
+  [
+    ('small', {'model.network': 'zoe'}, "model is not .* depthnet, depth_.*'zoe'"),
+    ('small', {'data.kind': 'masked'}, "'masked'; it must be 'scene' or 'labelled' for the task"),
+    ('small', {'data.width': 36}, 'data.width is 36; it must be a multiple of 8'),
+    ('small', {'loss.labels': 'stored'}, "loss.labels is 'stored'; with data.kind='scene' it can"),
+    ('midas,labels=true', {'data.kind': 'labelled'}, "loss.labels is 'true'; .* stored, plain, vi"),
+    ('small,masks=none', {}, "loss.masks is 'none'; .* it can be true, segmenter"),
+    (
+      'small,labels=plain',
+      {},
+      "predictor.weights is ''; it must be given with loss.labels='plain'",
+    ),
+    ('small,labels=virtual,masks=segmenter', {}, "predictor.weights is ''; .* loss.masks='segment"),
+    ('midas', {'data.labelled.labels': ''}, "data.labelled.labels is ''; it must be a folder"),
+  ],
+)
+def test_other_fields_are_refused(arg, fields, words):
+  with pytest.raises(ValueError, match=words):
+    tasks.make(_config(arg, **fields), Env())
+
+
+def test_virtual_labels_need_colours_and_stored_ones_no_frozen_networks():
+  with pytest.raises(ValueError, match='data.colours is 0; it must be at least 1 with loss.labels'):
+    tasks.make(_config('small,labels=virtual', **{'data.colours': 0}), _ENV)
+  with pytest.raises(ValueError, match='uses no frozen predictor; predictor.weights must be empty'):
+    tasks.make(configuring.load('segment', 'smoke'), _ENV)
