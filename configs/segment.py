@@ -3,14 +3,15 @@
   depthjax train --config=configs/segment.py:small --workdir=runs/segment
   depthjax tom-masks images -o masks --weights=runs/segment
 
-The networks are those of depth predictors. All but their head can have the weights of one:
+The networks are those of depth predictors. All but their head can have the weights of one, and
+train on folders of images and masks, in the layouts of Trans10K and MSD, as configs/tom.py:
 
   depthjax convert dpt-large model.safetensors -o start.safetensors
   depthjax train --config=configs/segment.py:dpt-large --workdir=runs/segment \
-    --config.initialise.weights=start.safetensors
+    --config.data.label_source=data --config.initialise.weights=start.safetensors
 
-`small` takes those of a run of deeplens_depth:small. No size has been trained to the end yet, so
-there are no scores.
+`small` draws scenes; it can have the weights of a run of deeplens_depth:small or tom:small. No size
+has been trained to the end yet, so there are no scores.
 
   size              network         hardware      frame  parameters
   smoke             depthnet        2 CPU cores      96      0.15 M
@@ -58,6 +59,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
 def _published(config: ml_collections.ConfigDict) -> None:
   config.steps, config.batch_size = 20_000, 8
   config.optimizer.peak, config.optimizer.warmup = 1e-5, 500
+  config.data.kind, config.data.label_source = 'labelled', ''
+  config.data.labelled = configuring.labelled()
+  config.data.labelled.labels = ''
   config.eval.every = config.checkpoint.every = 1000
 
 
@@ -71,6 +75,7 @@ def _depth_anything_s(config: ml_collections.ConfigDict) -> None:
   _published(config)
   config.model.network = 'depth_anything'
   config.data.height = config.data.width = 518
+  config.data.labelled.multiple = 14
 
 
 def _small(config: ml_collections.ConfigDict) -> None:

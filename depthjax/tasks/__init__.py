@@ -26,7 +26,7 @@ _TASKS = {
   'lensblur': (lensblur.make, ('scene',), ('predictor',)),
   'regression': (regression.make, ('scene',), ('predictor',)),
   'sddr': (sddr.make, ('predictions',), ()),
-  'segment': (segment.make, ('scene',), ()),
+  'segment': (segment.make, ('scene', 'labelled'), ()),
   'tom': (tom.make, ('scene', 'labelled'), ('predictor', 'segmenter')),
 }
 

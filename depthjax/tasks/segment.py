@@ -1,5 +1,7 @@
 """Segmentation of glass and mirrors in photographs: one logit a pixel, BCE and Dice."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -8,7 +10,8 @@ from depthjax.losses import segment as losses
 from depthjax.metrics import depth as metrics_lib
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors import segmenter as segmenters
-from depthjax.tasks import deeplens_depth, scene
+from depthjax.ops import colour
+from depthjax.tasks import deeplens_depth, scene, tom
 from depthjax.tasks.task import Env, Task, forward
 
 Images = dict[str, jax.Array]
@@ -26,6 +29,15 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     known = ', '.join(segmenters.NETWORKS)
     raise ValueError(f'model is not the description of one of {known} ({error})') from error
   deeplens_depth.check_frame(config.data, segmenter.multiple)
+  render = functools.partial(tom.render_example, geometry=scene.geometry(config.data))
+  examples = env.map_examples({'scene': render, 'labelled': tom.unpack}[config.data.kind])
+
+  def inputs(frozen, records):
+    del frozen
+    seen = examples(records)
+    if 'jitter' in seen:
+      seen['image'] = colour.jittered(seen['image'], seen['jitter'])
+    return {name: seen[name] for name in ('image', 'tom')}
 
   def loss(variables, frozen, inputs, key, step):
     del frozen, key, step
@@ -37,23 +49,11 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   return Task(
     init=lambda key, inputs: segmenters.initial(segmenter, key),
     apply=lambda variables, inputs: predictors.output(segmenter, variables, inputs['image']),
-    inputs=_inputs(config.data, env),
+    inputs=inputs,
     loss=loss,
     metrics=metrics,
     pictures=pictures,
   )
-
-
-def _inputs(data: ml_collections.ConfigDict, env: Env):
-  """The function from records to sRGB images [b h w 3] and masks `tom` [b h w 1]."""
-  geometry = scene.geometry(data)
-
-  def render(record):
-    seen = scene.appearance(scene.unpack(record, geometry))
-    return {'image': scene.encode(seen.image), 'tom': seen.tom}
-
-  examples = env.map_examples(render)
-  return lambda frozen, records: examples(records)
 
 
 def metrics(logits: jax.Array, inputs: Images) -> dict[str, jax.Array]:
@@ -61,12 +61,12 @@ def metrics(logits: jax.Array, inputs: Images) -> dict[str, jax.Array]:
 
   IoU and recall are undefined without glass and mirrors, precision where none are found.
   """
-  found, tom = jax.nn.sigmoid(logits), inputs['tom']
-  recall = metrics_lib.precision(tom, found)
+  found, true = jax.nn.sigmoid(logits), inputs['tom']
+  recall = metrics_lib.precision(true, found)
   return {
-    'bce': losses.bce(logits, tom),
-    'iou': metrics_lib.iou(found, tom)._replace(weight=recall.weight),
-    'precision': metrics_lib.precision(found, tom),
+    'bce': losses.bce(logits, true),
+    'iou': metrics_lib.iou(found, true)._replace(weight=recall.weight),
+    'precision': metrics_lib.precision(found, true),
     'recall': recall,
   }
 

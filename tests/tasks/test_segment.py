@@ -40,6 +40,19 @@ def test_inputs_are_the_appearance_of_the_scenes():
   np.testing.assert_allclose(inputs['image'][0], scene.encode(seen), atol=1e-5)
 
 
+def test_labelled_records_are_images_and_masks_with_other_colours():
+  rng = np.random.default_rng(0)
+  records = {'image': rng.integers(0, 256, (2, 8, 8, 3), np.uint8), 'index': np.arange(2)}
+  records |= {name: rng.random((2, 8, 8, 1), np.float32) for name in ('tom', 'label')}
+  inputs = _make(Env(), **{'data.kind': 'labelled'}).inputs
+  np.testing.assert_allclose(inputs({}, records)['image'], records['image'] / 255, rtol=1e-6)
+  jitter = np.float32([[2, 1, 1, 0.5], [1, 1, 1, 1]])
+  result = inputs({}, {**records, 'jitter': jitter})
+  expected = (records['image'][0] / 255) ** 2 * [1, 1, 0.5]
+  np.testing.assert_allclose(result['image'][0], expected, atol=1e-5)
+  np.testing.assert_array_equal(result['tom'], records['tom'])
+
+
 def test_steps_down_the_gradient_reduce_the_loss_and_statistics_change():
   task, (_, inputs) = _make(), _inputs()
   variables = jax.device_get(jax.jit(task.init)(jax.random.key(0), inputs))
@@ -87,7 +100,7 @@ def test_metrics_count_pixels_and_pictures_show_the_probability():
     ({'data.height': 36}, 'data.height is 36; it must be a multiple of 8'),
     ({'model.network': 'dpt', 'data.width': 40}, 'data.width is 40; it must be a multiple of 32'),
     ({'model.network': 'sam'}, "model is not the description of one of depthnet, .*midas .'sam'"),
-    ({'data.kind': 'masked'}, "data.kind is 'masked'; it must be 'scene'"),
+    ({'data.kind': 'masked'}, "data.kind is 'masked'; it must be 'scene' or 'labelled'"),
   ],
 )
 def test_other_fields_are_refused(fields, words):
