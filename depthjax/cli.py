@@ -64,7 +64,8 @@ def demo(
 
 
 app.add_typer(prepare.app, name='prepare')
-_VERBS = 'refine mask_refine refocus depth predictors convert export sweep compare reproduce score'
+_VERBS = 'refine mask_refine refocus depth tom_labels predictors convert export sweep compare '
+_VERBS += 'reproduce score'
 for _name in _VERBS.split():
   app.command(_name.replace('_', '-'))(runner.load(f'commands.{_name}:command'))
 

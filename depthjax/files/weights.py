@@ -1,6 +1,7 @@
 """Network weights in one .safetensors file, with the task and config as JSON metadata."""
 
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -129,6 +130,16 @@ def load_network(
   if _shapes(variables) != _shapes(expected):
     raise InputError(path, 'holds other arrays than the network that it describes', right)
   return network, variables
+
+
+def digest(variables: Mapping[str, Any]) -> str:
+  """SHA-256 of nested arrays and their names, whichever file they come from."""
+  result = hashlib.sha256()
+  for name, array in sorted(_flatten(variables), key=lambda item: item[0]):
+    array = np.asarray(array, order='C')
+    result.update(f'{name} {array.dtype} {array.shape}\n'.encode())
+    result.update(array.reshape(-1).view(np.uint8))
+  return result.hexdigest()
 
 
 def _shapes(variables: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,51 @@
+"""Virtual depth labels: NAME.npy, a preview NAME.png, and labels.json: what made them."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from depthjax.files import atomic
+from depthjax.files import depth as depth_files
+from depthjax.files.errors import InputError, decoding, readable_file, status
+
+RECORD = 'labels.json'
+
+
+def outputs(path: str | os.PathLike) -> list[Path]:
+  """Refuses a label that cannot be written; returns its files."""
+  label = atomic.check_output(path, ('.npy',))
+  return [label, atomic.check_output(label.with_suffix('.png'), ('.png',))]
+
+
+def write(path: str | os.PathLike, label: np.ndarray) -> None:
+  """Writes disparity [h w 1] as float32 NPY [h w], and stretched to 16 bits as PNG beside it."""
+  for file, values in zip(outputs(path), (label, depth_files.to_unit_range(label)), strict=True):
+    depth_files.write_depth(file, values)
+
+
+def read_record(folder: str | os.PathLike) -> dict[str, Any]:
+  """What made the labels of a folder, see pipelines.virtual_labels.record.
+
+  Raises InputError: labels.json is missing, damaged or not a JSON object.
+  """
+  path = readable_file(Path(folder, RECORD))
+  with decoding(path, 'a file written by depthjax tom-labels'):
+    return dict(json.loads(path.read_text(encoding='utf-8')))
+
+
+def keep_record(folder: str | os.PathLike, record: Mapping[str, Any]) -> None:
+  """Writes labels.json if there is none.
+
+  Raises InputError: labels there were made in another way; as `read_record`.
+  """
+  if status(Path(folder, RECORD)) is None:
+    return atomic.write_json(Path(folder, RECORD), record)
+  found = read_record(folder)
+  for name, value in record.items():
+    if name != 'predictor' and found.get(name) != value:  # The hash says which predictor it is.
+      wrong = f'holds labels of {found.get("predictor")} with {name} {found.get(name)}'
+      raise InputError(folder, wrong, f'{name} {value}, or another folder')
