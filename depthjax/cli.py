@@ -64,10 +64,8 @@ def demo(
 
 
 app.add_typer(prepare.app, name='prepare')
-_VERBS = (
-  'refine mask_refine refocus depth tom_masks predictors convert export sweep compare reproduce '
-  'score'
-)
+_VERBS = 'refine mask_refine refocus depth tom_labels tom_masks predictors convert export sweep '
+_VERBS += 'compare reproduce score'
 for _name in _VERBS.split():
   app.command(_name.replace('_', '-'))(runner.load(f'commands.{_name}:command'))
 

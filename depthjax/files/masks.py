@@ -16,6 +16,11 @@ def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nd
 
   Raises InputError: as images.read_pixels; unequal channels, another number of dimensions.
   """
+  return fraction(read_stored(path, max_pixels=max_pixels))[..., None]
+
+
+def read_stored(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+  """As `read_mask`, but [h w] of the type and values of the file, such as integer ids."""
   path = readable_file(path)
   with open(path, 'rb') as file:
     is_array = file.read(6) == b'\x93NUMPY'
@@ -25,7 +30,7 @@ def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nd
     values, alpha = images.read_layers(path, max_pixels)
   if alpha is not None and fraction(alpha).min() < 1:
     values = alpha
-  return fraction(depth_formats.one_channel(path, values))[..., None]
+  return depth_formats.one_channel(path, values)
 
 
 def fraction(values: np.ndarray) -> np.ndarray:

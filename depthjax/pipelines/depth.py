@@ -94,19 +94,33 @@ def network_output(
   photo: np.ndarray, predictor: Predictor, input_size: int | None = None
 ) -> np.ndarray:
   """The network's own output at its input size, float32 [h' w' 1]; arguments as in `predict`."""
+  return outputs(resized(photo, predictor, input_size)[None], predictor)[0]
+
+
+def resized(photo: np.ndarray, predictor: Predictor, input_size: int | None = None) -> np.ndarray:
+  """A photograph at the network's input size, float32 [h' w' 3]; arguments as in `predict`.
+
+  Raises ValueError: the photograph has another shape.
+  """
   if photo.ndim != 3 or photo.shape[-1] != 3 or not photo.size:
     raise ValueError(f'the photograph has the shape {list(photo.shape)}; it must be [h w 3]')
   shape = predictors.frame(predictor, photo.shape[:2], input_size)
   photo = np.asarray(photo, np.float32)
   if predictor.resizing == 'light':
-    image = resize.photograph(jnp.asarray(photo), shape)
-  else:
-    image = np.clip(cv2.resize(photo, shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
+    return np.asarray(resize.photograph(jnp.asarray(photo), shape))
+  return np.clip(cv2.resize(photo, shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
+
+
+def outputs(images: np.ndarray, predictor: Predictor) -> np.ndarray:
+  """The network's outputs for images of its input size: [n h' w' 3] -> float32 [n h' w' 1].
+
+  Raises ValueError: NaN or infinite values.
+  """
   run = _compiled(predictor._replace(variables=None))
-  output = np.asarray(run(predictor.variables, image[None])[0])
-  if not np.isfinite(output).all():
+  result = np.asarray(run(predictor.variables, images))
+  if not np.isfinite(result).all():
     raise ValueError('the predictor returned NaN or infinite values; all must be finite')
-  return output
+  return result
 
 
 def _resized(output: np.ndarray, shape: tuple[int, int], predictor: Predictor) -> np.ndarray:

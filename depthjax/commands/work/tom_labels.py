@@ -1,0 +1,118 @@
+"""`depthjax tom-labels`: reads photographs and masks, predicts virtual labels and writes them."""
+
+import contextlib
+import errno
+import fcntl
+import functools
+import hashlib
+import pathlib
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from depthjax.commands.tom_labels import Colours, Options
+from depthjax.commands.work import folders, pairs
+from depthjax.data import colours
+from depthjax.files import errors, images, labels, masks
+from depthjax.files.errors import InputError
+from depthjax.models.predictors.predictor import Predictor
+from depthjax.pipelines import predictors, virtual_labels
+
+# Not those in JPEG, which has no exact ids.
+_KINDS = pairs.PHOTOGRAPH, pairs.MASK._replace(endings=pairs.MASK.endings[:-1])
+
+
+class Job(NamedTuple):
+  """What all labels of a run share."""
+
+  options: Options
+  predictor: Predictor
+  record: dict[str, Any]
+  claims: IO[bytes] | None  # See `_claimed`; None for a single photograph.
+
+
+def run(options: Options) -> None:
+  """Predicts the label of one photograph, or those of a folder."""
+  if options.ids:
+    _check_ids(options)
+  folders.map_files(
+    (options.photo, options.mask),
+    options.output,
+    load=lambda: functools.partial(_label_one, _job(options)),
+    check=labels.outputs,
+    ending=lambda _: '.npy',
+    kinds=_KINDS,
+    resume=errors.is_folder(options.photo),
+  )
+
+
+def _check_ids(options: Options) -> None:
+  """Refuses ids that no mask holds, before any work."""
+  paths, found = [options.mask], set()
+  if errors.is_folder(options.photo):
+    groups = pairs.groups((options.photo, options.mask), _KINDS)
+    paths = [path for _, (given,) in groups for path in given]
+  for path in paths:
+    with contextlib.suppress(InputError):  # Reported with its photograph.
+      found.update(np.unique(_ids(options, path)).tolist())
+    if not found.isdisjoint(options.numbers()):
+      return
+  if found:
+    right = f'some of {", ".join(map(str, sorted(found)[:16]))}'
+    raise InputError(options.mask, f'has no id of --ids={options.ids}', right)
+
+
+def _ids(options: Options, mask: pathlib.Path) -> np.ndarray:
+  return masks.read_stored(mask, max_pixels=options.max_megapixels * 10**6)
+
+
+def _job(options: Options) -> Job:
+  """Loads the predictor; creates the folder, or refuses one of other labels."""
+  predictor, claims = predictors.load(options.predictor), None
+  preset = {'passes': options.passes, 'colours': options.colours.value}
+  preset |= {'ids': list(options.numbers()), 'dilate': options.dilate, 'seed': options.seed}
+  record = virtual_labels.record(predictor, **preset)
+  if errors.is_folder(options.photo):
+    folders.create(options.output, (options.photo, options.mask))
+    labels.keep_record(options.output, record)
+    claims = open(options.output / '.claims', 'ab')
+  return Job(options, predictor, record, claims)
+
+
+def _claimed(file: IO[bytes], name: str) -> bool:
+  """Whether no other process has claimed this name; then it is this one's until it ends.
+
+  A claim is a lock on one byte of the file, at a hash of the name, which the kernel releases when
+  the process ends. On a file system without locks all names are free, and work is done twice.
+  """
+  offset = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])
+  try:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
+  except OSError as error:
+    return error.errno not in (errno.EACCES, errno.EAGAIN)
+  return True
+
+
+def _label_one(
+  job: Job, photo: pathlib.Path, mask: pathlib.Path, output: pathlib.Path, show: bool
+) -> None:
+  """Makes a label, unless another process does; `show` is unused, there is no progress."""
+  if job.claims is not None:
+    if not _claimed(job.claims, output.name):
+      return print(f'{output}: is made by another process')
+    if all(map(errors.status, labels.outputs(output))):  # Made since it was last looked for.
+      return None
+  options, max_pixels = job.options, job.options.max_megapixels * 10**6
+  picture, ids = images.read_image(photo, max_pixels=max_pixels), _ids(options, mask)
+  if ids.shape != picture.shape[:2]:
+    wrong, right = (f'{x.shape[1]} x {x.shape[0]} pixels' for x in (ids, picture))
+    raise InputError(mask, f'is {wrong}', f'{right}, as {photo}')
+  fields = {'ids': options.numbers(), 'instances': options.colours is Colours.instance}
+  regions = virtual_labels.regions(ids, **fields, dilate=options.dilate)
+  count = int(regions.max())
+  drawn = colours.of_name(options.seed, pairs.stem(photo), options.passes, max(1, count))
+  label = virtual_labels.label(picture, regions, drawn, job.predictor)
+  labels.keep_record(output.parent, job.record)
+  labels.write(output, label)
+  how = f'{options.passes} passes, {count} painted' if count else 'not painted, the mask is empty'
+  print(f'{output}: disparity of {job.predictor.name}, {how}')
