@@ -45,11 +45,11 @@ def test_the_plain_protocol_scores_every_pixel():
   assert max(exact[kind]['mae'] for kind in exact) < 0.01
   # A large map is averaged where it is reduced.
   large = np.repeat(np.repeat(_DISPARITY, 4, 0), 4, 1)
-  large = large + np.float32(0.2 - 0.4 * (np.indices(large.shape).sum(0) % 2))
+  large += _RNG.normal(0, 0.3, large.shape).astype(np.float32)
   smooth, rough = (
     tom.score(_RECORD, large, published=published)['all']['rmse'] for published in (False, True)
   )
-  assert smooth < 0.1 * rough
+  assert smooth < 0.6 * rough
 
 
 def test_a_class_without_pixels_has_no_scores_and_a_truth_without_any_is_refused():
