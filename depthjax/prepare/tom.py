@@ -10,7 +10,7 @@ import numpy as np
 from depthjax.files import depth, images
 from depthjax.files.errors import InputError, readable_file
 from depthjax.prepare import maps, pictures
-from depthjax.prepare.entries import Entry, Found, Record, folder, found, listed
+from depthjax.prepare.entries import Entry, Found, Record, folder, found
 from depthjax.prepare.layouts import matched
 
 _FIELDS = (*maps.FIELDS, 'tom')
@@ -32,17 +32,12 @@ def booster(source: Path) -> Found:
   split.
   """
   folder(source, '.')
-  cameras = [path for path in source.rglob('camera_00') if path.is_dir()]
-  photos = {
-    photo.relative_to(source).with_suffix('').as_posix(): photo
-    for camera in cameras
-    for photo in listed(camera, ('.png',))
-    if photo.name.startswith('im')
-  }
   entries = []
-  for name, photo in sorted(photos.items()):
+  for photo in source.rglob('camera_00/im*.png'):
+    name = photo.relative_to(source).with_suffix('').as_posix()
     scene = photo.parent.parent
     entries.append(Entry(name, scene.resolve().name, functools.partial(_load, photo, scene)))
+  entries.sort(key=lambda entry: entry.name)
   return found(source, _FIELDS, entries, 'folders SCENE/camera_00/ with im*.png')
 
 

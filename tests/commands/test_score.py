@@ -14,7 +14,7 @@ from depthjax.pipelines import depth
 from depthjax.pipelines import predictors as predictors_lib
 from depthjax.pipelines.refocus import refocus
 from depthjax.prepare import writing
-from depthjax.scoring import photographs
+from depthjax.scoring import photographs, tom
 from tests.commands import made as networks
 from tests.prepare import made
 
@@ -43,6 +43,8 @@ def fixture_root(tmp_path_factory):
   (root / 'blb/info.json').write_text(json.dumps(lens))
   for name in ('ebb', 'blb', 'nyuv2'):
     writing.prepare(name, root / name, root / 'data')
+  made.booster(root / 'booster', _H, _W)
+  writing.prepare('booster', root / 'booster', root / 'data')
   networks.save_lensblur(root / 'blur.safetensors')
   networks.save_depth(root / 'depth.safetensors')
   return root
@@ -91,7 +93,9 @@ def test_all_renderers_are_scored_with_the_built_in_or_given_weights(score, root
   code, _, _, other = score('data/blb --examples=1 --method=learned --weights=blur.safetensors')
   assert code == 0 and list(other['means']) == ['untouched', 'learned']
   assert other['means']['learned'] == found['means']['learned']
-  assert [*other['options'].values()] == [['learned'], 'blur.safetensors', [], None, None]
+  assert [*other['options'].values()] == [
+    *(['learned'], 'blur.safetensors', [], None, None, 'plain')
+  ]
 
 
 def test_pairs_without_disparity_are_rendered_with_maps_or_a_network(score):
@@ -125,6 +129,34 @@ def test_predicted_disparity_is_scored_on_rgbd(score, root, monkeypatch):
     for dataset in ('nyuv2/1.0.0', f'tfds:{root}/data/nyuv2', 'nyuv2')
   ]
   assert records[0] == records[1] == records[2]
+
+
+@pytest.mark.parametrize('protocol', ['plain', 'published'])
+def test_classes_of_surfaces_are_scored_on_booster(protocol, score, root):
+  records = list(evaluation.open_records(f'tfds:{root}/data/booster', 'all'))
+  line = f'data/booster --split=all --protocol={protocol}'
+  code, out, err, found = score(f'{line} --predictor=depth.safetensors')
+  assert (code, err.strip()) == (0, '') and found['options']['protocol'] == protocol
+  network = predictors_lib.load('depth.safetensors')
+  for record in records:
+    # At the network's size and in its range.
+    raw = depth.network_output(record['image'], network)
+    expected = tom.score(record, raw, published=protocol == 'published')
+    assert found['records'][record['name']] == expected
+    # Maps of another aspect ratio than the photo, as labels have it.
+    path = root / 'raw' / f'{record["name"]}.npy'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, 5 - 3 * raw[..., 0])
+  # The scene without ToM does not count in their mean.
+  some = [row['tom']['mae'] for row in found['records'].values() if row['tom']]
+  assert len(some) == 6 and found['means']['tom']['mae'] == pytest.approx(np.mean(some))
+  assert list(_rows(out)) == ['All', 'ToM', 'Other'] and len(_rows(out)['ToM']) == 8
+  assert _rows(out)['ToM'][5] == f'{np.mean(some):.2f}'
+  assert ('every fourth pixel' in ' '.join(out.split())) == (protocol == 'published')
+  code, _, _, other = score(f'{line} --depths=raw')
+  assert code == 0 and other['means'].keys() == found['means'].keys()
+  for kind, row in other['means'].items():
+    assert row == pytest.approx(found['means'][kind], rel=1e-3)
 
 
 def test_failed_records_are_named_and_the_others_are_scored(score, root):
@@ -161,6 +193,11 @@ _BAD = {
   'data/ebb --depths=maps --predictor=no': '--predictor and --depths; give one of them',
   'data/blb --method=classical --weights=no': '--weights --method=classical; omit one of them',
   'data/blb --radius=3 --radius=0': '--radius is 0; it must be a positive number',
+  'data/nyuv2 --depths=maps --protocol=published': (
+    'data/nyuv2: no mask of transparent and mirror surfaces; omit --protocol=published'
+  ),
+  'data/booster': 'data/booster: no wide-aperture targets, depth; give --predictor or --depths',
+  'data/booster --depths=maps --method=learned': 'data/booster: no targets; omit --method',
   'data/blb --json=maps': 'maps: is a folder; expected .json',
 }
 

@@ -157,7 +157,8 @@ def booster(root, h=H, w=W):
     scene = root / 'train' / 'balanced' / f'S{i}'
     for light in range(2):
       write(scene / 'camera_00' / f'im{light}.png', picture(2 * i + light, h, w))
-    write(scene / 'camera_02' / 'im0.png', picture(9, h, w))
+    for other in ('camera_02/im0.png', 'camera_00/mask.png'):
+      write(scene / other, picture(9, h, w))
     rng = np.random.default_rng(i)
     disparity = rng.uniform(20, 60, (h, w)).astype(np.float32)
     disparity[:2, :3] = 0

@@ -1,5 +1,7 @@
 """Readers of transparent and mirror surfaces: metric disparity, masks of all codings, bad files."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,16 @@ def test_masks_of_every_coding_cover_the_same_pixels(ending, folders, tmp_path):
   names = [f'train/{folders[0]}/{i}' for i in (0, 2)]
   assert [*bad] == names and 'is 16 x 12 pixels but' in bad[names[0]]
   assert f'{folders[1]}/2{ending}.png: is missing' in made.bad(read(tmp_path).entries)[names[1]]
+
+
+def test_real_cleargrasp_photos_are_read():
+  pytest.importorskip('OpenEXR')
+  source = pathlib.Path(__file__).parents[3] / 'shared' / 'data' / 'tom' / 'cleargrasp_real_d435'
+  if not source.is_dir():
+    pytest.skip(f'no real data: there is no folder {source}')
+  records = [entry.load() for entry in tom.cleargrasp(source).entries]
+  for record, pixels in zip(records, (55288, 19304), strict=True):
+    covered, known = record['tom'] > 0, record['valid'] > 0
+    assert np.count_nonzero(covered & known) >= pixels  # The sensor sees fewer of them.
+    metres = 1 / record['disparity'][covered & known]
+    assert 0.3 < np.median(metres) < 1

@@ -86,7 +86,7 @@ def test_images_are_reduced_by_averages_and_maps_by_samples():
   disparity = rng.random((12, 16, 1), np.float32)
   record = {
     **{'image': made.picture(0), 'target': made.picture(1), 'matte': made.matte(0)[..., None]},
-    **{'mask': mask, 'disparity': disparity, 'valid': mask},
+    **{'mask': mask, 'tom': mask, 'disparity': disparity, 'valid': mask},
     **{'blur': np.float32(6), 'focus': np.float32(0.5), 'unit': 'px'},
   }
   small = pictures.reduced(record, 4)
@@ -95,7 +95,8 @@ def test_images_are_reduced_by_averages_and_maps_by_samples():
   blocks = lambda x: x.reshape(3, 4, 4, 4, -1).swapaxes(2, 3).reshape(3, 16, 4, -1)  # noqa: E731
   for field in ('image', 'target', 'matte'):
     np.testing.assert_allclose(small[field], blocks(record[field]).mean(axis=1), atol=0.51)
-  np.testing.assert_array_equal(small['mask'], 255 * (blocks(mask).mean(axis=1) > 127))
+  for field in ('mask', 'tom'):
+    np.testing.assert_array_equal(small[field], 255 * (blocks(mask).mean(axis=1) > 127))
   same = blocks(disparity) == small['disparity'][:, None]
   assert (same & (blocks(mask) == small['valid'][:, None])).any(axis=1).all()
   assert (small['blur'], small['focus'], small['unit']) == (1.5, 0.5, 'px')
