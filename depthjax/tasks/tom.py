@@ -72,11 +72,12 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
 
 def _of_truth(prediction: jax.Array, label: jax.Array) -> Images:
-  """The loss for labels that no network made, normalised to [0, 1]: that of deeplens_depth.
+  """The loss for labels that no network made: the mean absolute error.
 
-  From random weights, the gradients in losses.tom lead to a constant prediction.
+  From random weights, the gradients in losses.tom lead to a constant prediction, and normalised
+  predictions depend on single outliers.
   """
-  return {'depth': image_losses.l1(disparity_lib.normalise(prediction), label)}
+  return {'depth': image_losses.l1(prediction, label)}
 
 
 def render_example(record: Images, geometry: scene.Geometry) -> Images:
