@@ -16,6 +16,7 @@ OPAQUE, GLASS, MIRROR = range(3)
 _TINTS = ((0.94, 0.96, 0.95), (0.72, 0.9, 0.78), (0.7, 0.85, 0.93), (0.72, 0.45, 0.2))
 _BULGE = (0.012, 0.03, 0.07)  # Stds of the smoothed silhouettes that a bulge is the mean of.
 _BEND = 0.16  # Largest displacement by refraction along x or y.
+_NUMBERS = 19  # Random numbers that the look of a layer depends on.
 _F0 = 0.05  # Reflectance of glass seen straight on.
 
 
@@ -42,52 +43,48 @@ def render(colour, alpha, disparity, material, key):
   scene = jnp.moveaxis(scene, -1, 0)
 
   def over(behind, layer):
-    number, picture, alpha, material = layer
+    picture, alpha, material, numbers = layer
     branches = (lambda *_: picture, _glass, _mirror)
-    seed = jax.random.fold_in(key, number)
-    front = lax.switch(material, branches, picture, alpha, behind, scene, seed)
+    front = lax.switch(material, branches, picture, alpha, behind, scene, numbers)
     blended = alpha * front[:3] + (1 - alpha) * behind[:3]
     seen = jnp.where(alpha > 0.5, front[3:], behind[3:])
     return jnp.concatenate([blended, seen]), None
 
-  numbers, material = jnp.arange(len(alpha) - 1), material.astype(jnp.int32)
-  foregrounds = (numbers, pictures[:-1], alpha[:-1], material[:-1])
+  # Drawn at once, because each call of the generator takes long to compile.
+  numbers = jax.random.uniform(key, (len(alpha) - 1, _NUMBERS))
+  foregrounds = (pictures[:-1], alpha[:-1], material[:-1].astype(jnp.int32), numbers)
   result, _ = lax.scan(over, pictures[-1], foregrounds, reverse=True)
   return jnp.moveaxis(result[:3], 0, -1), result[3][..., None]
 
 
-def _glass(picture, alpha, behind, scene, key):
+def _glass(picture, alpha, behind, scene, numbers):
   """What glass shows [4 h w]: its picture is dirt, `behind` is refracted, `scene` is reflected."""
-  keys = jax.random.split(key, 8)
-  pane = jax.random.bernoulli(keys[0], 0.3)
-  normal = _normal(alpha, pane, jax.random.uniform(keys[1], minval=0.1, maxval=0.16))
+  pane = numbers[0] < 0.3
+  normal = _normal(alpha, pane, 0.1 + 0.06 * numbers[1])
   rim = 1 - normal[2]
-  low, high = jnp.where(pane, 0.01, 0.04), jnp.where(pane, 0.02, 0.1)
-  bend = jax.random.uniform(keys[2], minval=low, maxval=high)
-  magnify = jax.random.uniform(keys[3], maxval=jnp.where(pane, 0.01, 0.15))
+  bend = jnp.where(pane, 0.01 + 0.01 * numbers[2], 0.04 + 0.06 * numbers[2])
+  magnify = numbers[3] * jnp.where(pane, 0.01, 0.15)
   through = _displaced(behind, -bend * normal[:2] - magnify * _from_middle(alpha))
-  tint = jax.random.choice(keys[4], jnp.array(_TINTS))[:, None, None]
+  tint = jnp.array(_TINTS)[(len(_TINTS) * numbers[4]).astype(jnp.int32), :, None, None]
   light = through[:3] * tint ** (0.6 + 2 * rim)
   straight = jnp.where(pane, 0.14, _F0)  # Panes have two surfaces and face something bright.
   fresnel = straight + (1 - straight) * rim**5
-  light = (1 - fresnel) * light + fresnel * (_flipped(scene, keys[5])[:3] + _sky(normal, scene))
-  light = light + _shine(alpha, normal, pane, keys[6])
-  dirt = jax.random.uniform(keys[7], minval=0.02, maxval=0.1)
+  reflected = _flipped(scene, numbers[6:9])[:3] + _sky(normal, scene)
+  light = (1 - fresnel) * light + fresnel * reflected + _shine(alpha, normal, pane, numbers[9:])
+  dirt = 0.02 + 0.08 * numbers[5]
   return jnp.concatenate([(1 - dirt) * light + dirt * picture[:3], through[3:]])
 
 
-def _mirror(picture, alpha, behind, scene, key):
+def _mirror(picture, alpha, behind, scene, numbers):
   """What a mirror shows [4 h w]: `scene` flipped; its picture is that of its frame."""
   del behind
-  keys = jax.random.split(key, 5)
-  inside = _inside(alpha, jax.random.uniform(keys[0], minval=0.008, maxval=0.03))
+  inside = _inside(alpha, 0.008 + 0.022 * numbers[0])
   flat = inside.sum() > 0.7 * alpha.sum()  # Of thin shapes, little but the frame would be left.
   normal = _normal(alpha, flat, 0.12)
-  reflected = _displaced(_flipped(scene, keys[1]), 0.1 * normal[:2])
-  tint = jax.random.uniform(keys[2], (3, 1, 1), minval=-0.04, maxval=0.04)
-  tint = tint + jax.random.uniform(keys[3], minval=0.7, maxval=0.9)
+  reflected = _displaced(_flipped(scene, numbers[6:9]), 0.1 * normal[:2])
+  tint = 0.66 + 0.2 * numbers[4] + 0.08 * numbers[1:4, None, None]
   light = reflected[:3] * tint + 0.4 * (1 - normal[2]) * _sky(normal, scene)
-  light = light + 0.5 * _shine(alpha, normal, flat, keys[4])
+  light = light + 0.5 * _shine(alpha, normal, flat, numbers[9:])
   # Distances add up: the virtual image is as far behind the mirror as the thing is in front of it.
   own, other = picture[3:], reflected[3:]
   virtual = own * other / jnp.maximum(own + other, 1e-6)
@@ -119,7 +116,8 @@ def _normal(alpha, flat, roundness):
   height = jnp.where(flat, 0.03 * jnp.sqrt(_inside(alpha, _BULGE[0]) + 0.01), rounded)
   dx, dy = gradients.sobel(_size(alpha) * height[..., None])
   normal = jnp.concatenate([-dx, -dy, jnp.ones_like(dx)], axis=-1)
-  return jnp.moveaxis(normal / jnp.linalg.norm(normal, axis=-1, keepdims=True), -1, 0)
+  normal = normal / jnp.linalg.norm(normal, axis=-1, keepdims=True)
+  return lax.optimization_barrier(jnp.moveaxis(normal, -1, 0))
 
 
 def _from_middle(alpha):
@@ -135,15 +133,14 @@ def _displaced(picture, offset):
   pad = min(round(_BEND * _size(picture)), *(n - 1 for n in picture.shape[1:]))
   for amount, direction in zip(offset * _size(picture), ((1.0, 0.0), (0.0, 1.0)), strict=True):
     padded = jnp.pad(picture, ((0, 0), (pad, pad), (pad, pad)), 'reflect')
-    amount, direction = jnp.clip(amount, -pad, pad), jnp.array(direction)
-    picture = layers.displaced(padded[None], 0, amount, direction, pad)
+    padded, amount = lax.optimization_barrier((padded, jnp.clip(amount, -pad, pad)))
+    picture = layers.displaced(padded[None], 0, amount, jnp.array(direction), pad)
   return picture
 
 
-def _flipped(picture, key):
+def _flipped(picture, numbers):
   """Another part of a picture [c h w], flipped and magnified, with reflect padding."""
-  scale, x, y = jax.random.uniform(key, (3,), minval=-1)
-  scale = 0.8 + 0.2 * scale
+  scale, x, y = 0.6 + 0.4 * numbers[0], *(2 * numbers[1:] - 1)
 
   def weights(count, scale, shift):
     centre = (count - 1) / 2
@@ -153,7 +150,10 @@ def _flipped(picture, key):
 
   _, h, w = picture.shape
   rows, columns = weights(h, scale, 0.2 * y), weights(w, -scale, x)
-  return jnp.einsum('ij,cjk,lk->cil', rows, picture, columns, precision='highest')
+  # Barriers keep XLA from computing fields again for every channel and tap that uses them.
+  rows, columns = lax.optimization_barrier((rows, columns))
+  across = jnp.einsum('cjk,lk->cjl', picture, columns, precision='highest')
+  return jnp.einsum('ij,cjl->cil', rows, across, precision='highest')
 
 
 def _sky(normal, scene):
@@ -162,18 +162,16 @@ def _sky(normal, scene):
   return mean * (1 - 2 * normal[2] * normal[1])
 
 
-def _shine(alpha, normal, flat, key):
+def _shine(alpha, normal, flat, numbers):
   """Highlights [h w]: reflections of two bright windows, and stripes on flat layers."""
-  keys = jax.random.split(key, 3)
   # Windows are above, and not behind the camera, where a flat layer would reflect them as a whole.
-  low, high = jnp.array([[-0.9, -0.9], [0.9, -0.4]])
-  centres = jax.random.uniform(keys[0], (2, 2), minval=low, maxval=high)
-  sides = jax.random.uniform(keys[1], (2, 2), minval=0.06, maxval=0.25)
+  centres = jnp.array([-0.9, -0.9]) + jnp.array([1.8, 0.5]) * numbers[:4].reshape(2, 2)
+  sides = 0.06 + 0.19 * numbers[4:8].reshape(2, 2)
   ray = 2 * normal[2] * normal[:2]
   distance = jnp.abs(ray - centres[..., None, None]) / sides[..., None, None]
   windows = jnp.sum(jax.nn.sigmoid(12 * (1 - distance.max(axis=1))), axis=0)
   x, y = _from_middle(alpha)
-  slope, phase = jax.random.uniform(keys[2], (2,), minval=0.5, maxval=1.5)
+  slope, phase = 0.5 + numbers[8], 0.5 + numbers[9]
   across = x + slope * y
   wave = jnp.sin(14 * across + 6 * phase) + jnp.sin(23 * across + 9 * phase)
   stripes = jax.nn.sigmoid(8 * (wave - 0.6)) + 4 * (1 - normal[2]) * (normal[0] + normal[1] < 0)

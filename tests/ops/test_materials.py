@@ -49,7 +49,7 @@ def test_naive_disparity_is_that_of_what_is_behind_glass():
 
 
 def test_naive_disparity_of_a_mirror_is_that_of_the_virtual_image():
-  _, naive = _rendered((GLASS, MIRROR), range(4))
+  _, naive = _rendered((GLASS, MIRROR), range(8))
   virtual = 0.6 * 0.3 / (0.6 + 0.3)  # 1 / d = 1 / 0.6 + 1 / 0.3.
   np.testing.assert_allclose(naive[:, INNER, 9:21], virtual, atol=1e-5)
   np.testing.assert_allclose(naive[:, INNER, :5], 0.3, atol=1e-6)
