@@ -86,6 +86,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
 def _small(config: ml_collections.ConfigDict) -> None:
   config.batch_size = 8
   config.data.height = config.data.width = 96
+  config.data.layers, config.data.camouflage = 2, 0.0  # Easier: one object, unlike its background.
   if config.loss.labels == 'naive':  # The base.
     config.steps, config.optimizer.peak, config.optimizer.warmup = 4000, 1e-3, 100
     config.eval.every = config.checkpoint.every = 500

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from depthjax.losses import image as image_losses
 from depthjax.losses import tom as losses
 from depthjax.metrics import booster
 from depthjax.metrics import image as image_metrics
@@ -72,24 +71,18 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
 
 def _of_truth(prediction: jax.Array, label: jax.Array) -> Images:
-  """The loss for labels that no network made: the mean absolute error.
+  """The loss for labels that no network made: the mean squared error.
 
-  From random weights, the gradients in losses.tom lead to a constant prediction, and normalised
-  predictions depend on single outliers.
+  From random weights, the gradients in losses.tom and absolute errors lead to a constant.
   """
-  return {'depth': image_losses.l1(prediction, label)}
+  return {'squared': ((prediction - label) ** 2).mean((1, 2, 3))}
 
 
 def render_example(record: Images, geometry: scene.Geometry) -> Images:
-  """What `_label` chooses from, for one scene: sRGB [h w 3] and maps [h w 1]; its colours [n 3].
-
-  Naive and true disparity are also normalised to [0, 1], as labels: no network can tell their range
-  from an image. `disparity` is the true one as it is.
-  """
+  """What `_label` chooses from, for one scene: sRGB [h w 3] and maps [h w 1]; its colours [n 3]."""
   seen = scene.appearance(scene.unpack(record, geometry))
-  maps = {'true': seen.disparity, 'naive': seen.naive}
-  maps = {name: disparity_lib.normalise(x) for name, x in maps.items()}
-  maps |= {'tom': seen.tom, 'disparity': seen.disparity, 'index': record['index']}
+  maps = {'true': seen.disparity, 'naive': seen.naive, 'disparity': seen.disparity}
+  maps |= {'tom': seen.tom, 'index': record['index']}
   return {'image': scene.encode(seen.image), **maps, **_given(record, 'colours')}
 
 
