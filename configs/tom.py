@@ -28,11 +28,11 @@ No size has been trained to the end yet, so there are no scores.
   size              hardware      frame  parameters
   smoke             2 CPU cores      64      0.15 M
   small             2 CPU cores      96       0.6 M
-  dpt-large         accelerators    384       343 M
-  midas             accelerators    384       105 M
+  dpt-large         accelerators    384       342 M
+  midas             accelerators    384       104 M
   depth-anything-s  accelerators    518        25 M
   depth-anything-b  accelerators    518        97 M
-  depth-anything-l  accelerators    518       335 M
+  depth-anything-l  accelerators    518       334 M
 """
 
 import functools

@@ -22,14 +22,7 @@ MINIMUM = {  # Bound -> fields that must be at least as large.
 _CHOICES = {
   'parallel.mode': ('jit', 'pmap'),
   'optimizer.name': ('adam', 'adamw', 'nadam', 'sgd'),
-  'optimizer.schedule': (
-    'cosine',
-    'polynomial',
-    'exponential',
-    'staircase',
-    'onecycle',
-    'constant',
-  ),
+  'optimizer.schedule': tuple('cosine polynomial exponential staircase onecycle constant'.split()),
 }
 _BELOW = {'ema': 1, 'optimizer.beta1': 1, 'optimizer.beta2': 1, 'seed': 2**32}
 # Fields that are (regex, value) pairs, and the values; numbers of at least 0 where there are none.

@@ -147,24 +147,21 @@ def _described(config, env):
 def _check(config, env, predictor):
   """Raises ValueError if labels, masks, colours, frozen networks or frame do not fit together."""
   data, fields = config.data, config.loss
-  choices = {'labels': LABELS[data.kind], 'masks': ('true', 'segmenter')}
-  for name, known in choices.items():
+  for name, known in {'labels': LABELS[data.kind], 'masks': ('true', 'segmenter')}.items():
     if fields[name] not in known:
-      wrong = f'loss.{name} is {fields[name]!r}'
-      raise ValueError(f'{wrong}; with data.kind={data.kind!r} it can be {", ".join(known)}')
-  virtual = fields.labels == 'virtual'
-  needs = {
-    'predictor': virtual or fields.labels == 'plain',
-    'segmenter': virtual and fields.masks == 'segmenter',
-  }
-  for name, needed in needs.items():
-    if needed and name not in env.frozen:
+      right = f'with data.kind={data.kind!r} it can be {", ".join(known)}'
+      raise ValueError(f'loss.{name} is {fields[name]!r}; {right}')
+  virtual, labelled = fields.labels == 'virtual', data.kind == 'labelled'
+  needed = ['predictor'] * (virtual or fields.labels == 'plain')
+  needed += ['segmenter'] * (virtual and fields.masks == 'segmenter')
+  for name in needed:
+    if name not in env.frozen:
       asks = f'loss.labels={fields.labels!r}, loss.masks={fields.masks!r}'
       raise ValueError(f"{name}.weights is ''; it must be given with {asks}")
+  if virtual and not (data.labelled if labelled else data).colours:
+    name = 'data.labelled.colours' if labelled else 'data.colours'
+    raise ValueError(f"{name} is 0; it must be at least 1 with loss.labels='virtual'")
   if fields.labels == 'stored' and not data.labelled.labels:
     raise ValueError("data.labelled.labels is ''; it must be a folder with loss.labels='stored'")
-  table = 'data.labelled' if data.kind == 'labelled' else 'data'
-  if virtual and not (data.labelled if data.kind == 'labelled' else data).colours:
-    raise ValueError(f"{table}.colours is 0; it must be at least 1 with loss.labels='virtual'")
-  for network in (predictor, *(env.frozen[name] for name in needs if needs[name])):
+  for network in (predictor, *(env.frozen[name] for name in needed)):
     deeplens_depth.check_frame(data, network.multiple)

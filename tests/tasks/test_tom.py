@@ -73,17 +73,21 @@ def test_labels_are_made_before_colours_change(monkeypatch):
   np.testing.assert_array_equal(stored['label'], records['label'])
 
 
-def test_scenes_have_naive_and_true_labels_and_true_disparity():
+def test_scenes_have_naive_and_true_labels_and_true_disparity(monkeypatch):
+  geometry = scene.geometry(_config('small').data)
   record = made.scene(3, height=32, width=32, pad=0, glass=0.5, mirror=0.5)
-  records = {name: np.stack([x, x]) for name, x in (record | {'index': np.uint32(0)}).items()}
-  labels = {}
+  record |= {'index': np.uint32(0), 'colours': np.zeros((2, 3), np.float32)}
+  seen = jax.jit(functools.partial(tom.render_example, geometry=geometry))(record)
   for name in ('naive', 'true'):
-    inputs = _inputs(records, f'small,labels={name}')
-    labels[name] = inputs['label']
-    assert (inputs['label'].min(), inputs['label'].max()) == (0, pytest.approx(1, abs=1e-4))
-  assert 0 < inputs['tom'].mean() < 1 and (labels['naive'] != labels['true']).any()
-  seen = scene.unpack(record, scene.geometry(_config('small').data))
-  np.testing.assert_allclose(inputs['disparity'][1], scene.disparity(seen), atol=1e-6)
+    assert (seen[name].min(), seen[name].max()) == (0, pytest.approx(1, abs=1e-4))
+  assert 0 < seen['tom'].mean() < 1 and (seen['naive'] != seen['true']).any()
+  disparity = scene.disparity(scene.unpack(record, geometry))
+  np.testing.assert_allclose(seen['disparity'], disparity, atol=1e-6)
+  monkeypatch.setattr(tom, 'render_example', lambda record, geometry: record)
+  for name in ('naive', 'true'):
+    inputs = _inputs({x: v[None] for x, v in seen.items()}, f'small,labels={name}')
+    np.testing.assert_array_equal(inputs['label'][0], seen[name])
+    assert set(inputs) == {'image', 'tom', 'disparity', 'index', 'label'}
 
 
 def test_errors_are_of_all_pixels_of_tom_and_of_others():

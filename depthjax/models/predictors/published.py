@@ -62,16 +62,19 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
 
 
 def from_config(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
-  """The predictor of a converted checkpoint or of a run, and the shapes of its variables.
-
-  After training, the input size is that of the run's frames.
+  """The predictor of a converted checkpoint or of a run: as `of_run`.
 
   Raises:
     AttributeError, KeyError, TypeError, ValueError: the config is of another task.
   """
-  predictor = describe(config['model'])
+  return of_run(describe(config['model']), config)
+
+
+def of_run(predictor: Predictor, config: Mapping[str, Any]) -> tuple[Predictor, Any]:
+  """The predictor with the input size of a run's frames, and the shapes of its variables."""
   if 'data' in config:
-    size = min(int(config['data']['height']), int(config['data']['width']))
+    side = max if predictor.input_rule == 'long' else min
+    size = side(int(config['data'][name]) for name in ('height', 'width'))
     predictor = predictor._replace(input_size=size)
   return predictor, shapes(predictor.network, predictor.multiple)
 

@@ -30,13 +30,6 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
   return Predictor(name, model, depthnet.SIZE, multiple=depthnet.STRIDE)
 
 
-def of_run(predictor: Predictor, data: Mapping[str, Any]) -> tuple[Predictor, Any]:
-  """The predictor with the input size of a run's frames, and the shapes of its variables."""
-  side = max if predictor.input_rule == 'long' else min
-  predictor = predictor._replace(input_size=side(int(data['height']), int(data['width'])))
-  return predictor, published.shapes(predictor.network, predictor.multiple)
-
-
 class _FromConfig(dict):
   """Finds the predictors of other packages too: of the task's name, or in the task's module."""
 
@@ -53,5 +46,5 @@ class _FromConfig(dict):
 FROM_CONFIG: Mapping[str, Callable[[Mapping[str, Any]], tuple[Predictor, Any]]] = _FromConfig(
   deeplens_depth=depthnet.from_config,
   monocular=published.from_config,
-  tom=lambda config: of_run(describe(config['model']), config['data']),
+  tom=lambda config: published.of_run(describe(config['model']), config),
 )

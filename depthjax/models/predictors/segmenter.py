@@ -32,7 +32,7 @@ def from_config(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
   Raises:
     AttributeError, KeyError, TypeError, ValueError: the config is of another task.
   """
-  return runs.of_run(describe(config['model']), config['data'])
+  return published.of_run(describe(config['model']), config)
 
 
 def initial(segmenter: Predictor, key: jax.Array) -> Any:
