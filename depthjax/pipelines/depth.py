@@ -35,7 +35,8 @@ def predict(photo: np.ndarray, predictor: Predictor, input_size: int | None = No
   Raises:
     ValueError: the photograph has another shape, or the prediction NaN or infinite values.
   """
-  output = predictors.near_large(predictor, _output(photo, predictor, input_size))
+  raw = outputs(resized(photo, predictor, input_size)[None], predictor)[0]
+  output = predictors.near_large(predictor, raw)
   # Twice: rounding in the resampling makes a constant map uneven, and averaging narrows the range.
   unit = np.asarray(disparity_lib.normalise(output))
   unit = disparity_lib.normalise(_resized(unit, photo.shape[:2], predictor))
@@ -47,7 +48,8 @@ def measure(photo: np.ndarray, predictor: Predictor, input_size: int | None = No
 
   Arguments and errors as in `predict`; returns float32 [h w 1].
   """
-  return _resized(_output(photo, predictor, input_size), photo.shape[:2], predictor)
+  output = outputs(resized(photo, predictor, input_size)[None], predictor)[0]
+  return _resized(output, photo.shape[:2], predictor)
 
 
 def predict_map(
@@ -90,11 +92,6 @@ def predict_map(
     raise InputError(name, str(error).partition(';')[0], _RIGHT) from error
 
 
-def _output(photo: np.ndarray, predictor: Predictor, input_size: int | None) -> np.ndarray:
-  """The network's output at its input size, float32 [h' w' 1]."""
-  return outputs(resized(photo, predictor, input_size)[None], predictor)[0]
-
-
 def resized(photo: np.ndarray, predictor: Predictor, input_size: int | None = None) -> np.ndarray:
   """A photograph at the network's input size, float32 [h' w' 3]; arguments as in `predict`.
 
@@ -110,10 +107,7 @@ def resized(photo: np.ndarray, predictor: Predictor, input_size: int | None = No
 
 
 def outputs(images: np.ndarray, predictor: Predictor) -> np.ndarray:
-  """The network's outputs for images of its input size: [n h' w' 3] -> float32 [n h' w' 1].
-
-  Raises ValueError: NaN or infinite values.
-  """
+  """Outputs at the input size: [n h' w' 3] -> [n h' w' 1]; ValueError if infinite."""
   run = _compiled(predictor._replace(variables=None))
   result = np.asarray(run(predictor.variables, images))
   if not np.isfinite(result).all():
