@@ -19,10 +19,7 @@ def paint(image, tom, colours):
 
 
 def median(outputs):
-  """The median over the passes: [b n h w 1] -> [b h w 1], of an even n the mean of the middle two.
-
-  The median of equal passes is exactly each of them.
-  """
+  """Medians over passes, [b n h w 1] -> [b h w 1]; of an even n the mean of the middle two."""
   # An odd-even transposition sort of few maps; XLA's sort along this axis is slow on CPUs.
   maps = [outputs[:, i] for i in range(outputs.shape[1])]
   for start in range(len(maps)):
