@@ -29,7 +29,7 @@ _BATCH, _CALLS = 'one batch', 'one call a pass'
 def main(argv: list[str] | None = None) -> table.Report:
   args = parser().parse_args(argv)
   report = table.Report()
-  fields = {'network': 'depth_anything', 'size': args.size}
+  fields = {'network': 'depth_anything', 'size': args.size, 'version': 2}
   predictor = published.describe(fields)
   passes(report, args, predictor._replace(variables=_random(predictor)))
   folders(report, args, fields, _random(predictor))
