@@ -2,6 +2,7 @@
 
 import enum
 import pathlib
+import re
 from typing import Annotated, NamedTuple
 
 from typer import Argument, Option
@@ -20,10 +21,7 @@ class Options(NamedTuple):
   """
 
   photo: options.Photo
-  mask: Annotated[
-    pathlib.Path,
-    Argument(help='Its mask of glass and mirrors, or a folder of them: PNG, TIFF or NPY of ids.'),
-  ]
+  mask: Annotated[pathlib.Path, Argument(help='Its mask, or a folder: PNG, TIFF or NPY of ids.')]
   output: Annotated[pathlib.Path, options.output('NPY, with a PNG beside it; or a folder.')]
   predictor: Annotated[str, Option(help=f'{options.PREDICTOR}.')] = catalogue.DEFAULT
   passes: Annotated[int, Option(min=1, help='Number of colours; a single one is grey.')] = 5
@@ -40,13 +38,9 @@ class Options(NamedTuple):
 
   def numbers(self) -> tuple[int, ...]:
     """The ids to be painted, sorted; none: all above 0."""
-    if not self.ids:
-      return ()
-    right = 'ids above 0, such as 1,2'
-    found = options.numbers('--ids', self.ids, self.ids.count(',') + 1, right)
-    if min(found) < 1:
-      raise ConfigError(f'--ids is {self.ids!r}; it must be {right}')
-    return tuple(sorted(set(found)))
+    if self.ids and not re.fullmatch('[1-9][0-9]*(,[1-9][0-9]*)*', self.ids):
+      raise ConfigError(f'--ids is {self.ids!r}; it must be ids above 0, such as 1,2')
+    return tuple(sorted({int(x) for x in self.ids.split(',') if x}))
 
 
 command = runner.command('tom_labels', Options, Options.numbers)

@@ -1,7 +1,7 @@
 """The colours that glass and mirrors are painted with.
 
 Source: Costanzino et al., Learning Depth Estimation for Transparent and Mirror Surfaces, ICCV 2023.
-The authors draw all colours from one generator, so that they depend on the order of the images.
+The authors' colours come from one generator: they depend on the order of images.
 """
 
 import hashlib
@@ -21,11 +21,9 @@ def colours(rng: np.random.Generator, count: int) -> np.ndarray:
 def of_name(seed: int, name: str, passes: int, regions: int = 1) -> np.ndarray:
   """Colours of each region in each pass, as `colours`: float32 [passes regions 3].
 
-  A colour is a function of seed, name of the image, pass and region: neither of other images nor of
-  the numbers of passes (from 2 on) and regions.
+  A colour depends on seed, name of the image, pass and region alone, except for the grey.
   """
-  if passes == 1:
-    return np.full((1, regions, 3), GREY, np.float32)
   words = np.frombuffer(hashlib.sha256(name.encode()).digest(), '<u4')
   generators = (np.random.default_rng([seed, *words, i]) for i in range(passes))
-  return np.stack([rng.random((regions, 3), np.float32) for rng in generators])
+  drawn = np.stack([rng.random((regions, 3), np.float32) for rng in generators])
+  return drawn if passes > 1 else np.full_like(drawn, GREY)

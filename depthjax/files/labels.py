@@ -28,7 +28,10 @@ def write(path: str | os.PathLike, label: np.ndarray) -> None:
 
 
 def read_record(folder: str | os.PathLike) -> dict[str, Any]:
-  """What made the labels of a folder, see pipelines.virtual_labels.record.
+  """What made the labels of a folder: fields of the predictor and of the command.
+
+  `predictor` is its name, `sha256` the weights.digest of its variables. Labels are its output with
+  near large, in 1/m if `metric`.
 
   Raises InputError: labels.json is missing, damaged or not a JSON object.
   """
@@ -38,10 +41,7 @@ def read_record(folder: str | os.PathLike) -> dict[str, Any]:
 
 
 def keep_record(folder: str | os.PathLike, record: Mapping[str, Any]) -> None:
-  """Writes labels.json if there is none.
-
-  Raises InputError: labels there were made in another way; as `read_record`.
-  """
+  """Writes labels.json; InputError if there is one of labels that were made in another way."""
   if status(Path(folder, RECORD)) is None:
     return atomic.write_json(Path(folder, RECORD), record)
   found = read_record(folder)

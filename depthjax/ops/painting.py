@@ -8,24 +8,18 @@ import jax.numpy as jnp
 
 
 def paint(image, tom, colours):
-  """Fills the masked pixels of images with each of their colours, without blending.
+  """Fills the masked pixels of images with each of their colours: sRGB [b n h w 3].
 
   Args:
     image: sRGB in [0, 1], [b h w 3].
-    tom: mask [b h w 1]; pixels above 0 are painted.
+    tom: mask [b h w 1]; pixels above 0 are painted, without blending.
     colours: sRGB in [0, 1], [b n 3].
-
-  Returns:
-    sRGB [b n h w 3].
   """
   return jnp.where(tom[:, None] > 0, colours[:, :, None, None], image[:, None])
 
 
 def median(outputs):
-  """The median over the passes: [b n h w 1] -> [b h w 1], of an even n the mean of the middle two.
-
-  The median of equal passes is exactly each of them.
-  """
+  """Medians over passes, [b n h w 1] -> [b h w 1]; of an even n the mean of the middle two."""
   # An odd-even transposition sort of few maps; XLA's sort along this axis is slow on CPUs.
   maps = [outputs[:, i] for i in range(outputs.shape[1])]
   for start in range(len(maps)):
@@ -36,15 +30,10 @@ def median(outputs):
 
 
 def virtual(predict, image, tom, colours):
-  """Virtual labels: the median of predictions of painted images, all in one batch.
+  """Virtual labels: the median of predictions of painted images, in one batch: [b h w 1].
 
-  Args:
-    predict: sRGB at the network's input size [m h w 3] -> disparity [m h w 1].
-    image, tom, colours: as in `paint`.
-
-  Returns:
-    Disparity [b h w 1] in the units of `predict`. Of an empty mask it is the prediction of the
-    image, because all passes are equal.
+  `predict` maps sRGB at the network's input size to disparity, [m h w 3] -> [m h w 1]; the other
+  arguments are those of `paint`. The label of an empty mask is the prediction of the image.
   """
   painted = paint(image, tom, colours)
   outputs = predict(painted.reshape(-1, *painted.shape[2:]))

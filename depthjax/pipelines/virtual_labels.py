@@ -4,13 +4,11 @@ Source: Costanzino et al., Learning Depth Estimation for Transparent and Mirror 
 """
 
 from collections.abc import Collection
-from typing import Any
 
 import cv2
 import numpy as np
 
 from depthjax.files import depth as files
-from depthjax.files import weights
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.ops import painting
@@ -20,10 +18,9 @@ from depthjax.pipelines import depth
 def regions(
   mask: np.ndarray, *, ids: Collection[int] = (), instances: bool = False, dilate: int = 0
 ) -> np.ndarray:
-  """Numbers the regions of a mask that have a colour of their own.
+  """Numbers the regions of a mask of ids [h w] that have a colour of their own.
 
   Args:
-    mask: ids [h w].
     ids: those that are painted; default: all above 0.
     instances: whether each connected part of each id is a region; else all are one.
     dilate: radius in pixels by which regions grow.
@@ -60,11 +57,9 @@ def label(
     predictor: a predictor with its variables.
 
   Returns:
-    The predictor's output with near large, see predictor.near_large, at its input size: float32
-    [h' w' 1].
+    Its output with near large, see predictor.near_large, at its input size: float32 [h' w' 1].
 
-  Raises:
-    ValueError: the prediction has NaN or infinite values.
+  Raises ValueError: the prediction has NaN or infinite values.
   """
   inside, passes = regions > 0, []
   for colour in colours if inside.any() else colours[:1]:
@@ -73,11 +68,3 @@ def label(
     passes.append(depth.resized(painted, predictor))
   found = predictors.near_large(predictor, depth.outputs(np.stack(passes), predictor))
   return np.asarray(painting.median(found[None])[0])
-
-
-def record(predictor: Predictor, **preset: Any) -> dict[str, Any]:
-  """What makes labels: the predictor, its units and input size, weights.digest, and a preset."""
-  names = 'output', 'metric', 'input_size', 'input_rule', 'multiple', 'resizing'
-  fields = {name: getattr(predictor, name) for name in names}
-  digest = weights.digest(predictor.variables)
-  return {'predictor': predictor.name, 'sha256': digest, **fields, **preset}

@@ -1,25 +1,28 @@
 """`depthjax tom-labels`: reads photographs and masks, predicts virtual labels and writes them."""
 
 import contextlib
-import errno
 import fcntl
 import functools
 import hashlib
+import os
 import pathlib
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from depthjax.commands.tom_labels import Colours, Options
 from depthjax.commands.work import folders, pairs
 from depthjax.data import colours
-from depthjax.files import errors, images, labels, masks
+from depthjax.files import errors, images, labels, masks, weights
 from depthjax.files.errors import InputError
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import predictors, virtual_labels
 
 # Not those in JPEG, which has no exact ids.
 _KINDS = pairs.PHOTOGRAPH, pairs.MASK._replace(endings=pairs.MASK.endings[:-1])
+# What labels.json records of the predictor and of the options.
+_UNITS = 'output', 'metric', 'input_size', 'input_rule', 'multiple', 'resizing'
+_PRESET = 'passes', 'colours', 'dilate', 'seed'
 
 
 class Job(NamedTuple):
@@ -28,7 +31,7 @@ class Job(NamedTuple):
   options: Options
   predictor: Predictor
   record: dict[str, Any]
-  claims: IO[bytes] | None  # See `_claimed`; None for a single photograph.
+  claims: int | None  # Descriptor, see `_claimed`; None for a single photograph.
 
 
 def run(options: Options) -> None:
@@ -54,7 +57,7 @@ def _check_ids(options: Options) -> None:
     paths = [path for _, (given,) in groups for path in given]
   for path in paths:
     with contextlib.suppress(InputError):  # Reported with its photograph.
-      found.update(np.unique(_ids(options, path)).tolist())
+      found.update(np.unique(masks.read_stored(path)).tolist())
     if not found.isdisjoint(options.numbers()):
       return
   if found:
@@ -62,34 +65,30 @@ def _check_ids(options: Options) -> None:
     raise InputError(options.mask, f'has no id of --ids={options.ids}', right)
 
 
-def _ids(options: Options, mask: pathlib.Path) -> np.ndarray:
-  return masks.read_stored(mask, max_pixels=options.max_megapixels * 10**6)
-
-
 def _job(options: Options) -> Job:
   """Loads the predictor; creates the folder, or refuses one of other labels."""
   predictor, claims = predictors.load(options.predictor), None
-  preset = {'passes': options.passes, 'colours': options.colours.value}
-  preset |= {'ids': list(options.numbers()), 'dilate': options.dilate, 'seed': options.seed}
-  record = virtual_labels.record(predictor, **preset)
+  record = {'predictor': predictor.name, 'sha256': weights.digest(predictor.variables)}
+  record |= {name: getattr(predictor, name) for name in _UNITS}
+  record |= {name: getattr(options, name) for name in _PRESET} | {'ids': list(options.numbers())}
   if errors.is_folder(options.photo):
     folders.create(options.output, (options.photo, options.mask))
     labels.keep_record(options.output, record)
-    claims = open(options.output / '.claims', 'ab')
+    claims = os.open(options.output / '.claims', os.O_RDWR | os.O_CREAT)  # Until the process ends.
   return Job(options, predictor, record, claims)
 
 
-def _claimed(file: IO[bytes], name: str) -> bool:
-  """Whether no other process has claimed this name; then it is this one's until it ends.
+def _claimed(file: int, name: str) -> bool:
+  """Whether no other process has claimed a name; then it is claimed until this process ends.
 
-  A claim is a lock on one byte of the file, at a hash of the name, which the kernel releases when
-  the process ends. On a file system without locks all names are free, and work is done twice.
+  A claim is a lock on the byte of the file at a hash of the name. The kernel releases it. On a file
+  system without locks no name is claimed, and processes make the same labels.
   """
   offset = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7])
   try:
     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
   except OSError as error:
-    return error.errno not in (errno.EACCES, errno.EAGAIN)
+    return not isinstance(error, BlockingIOError | PermissionError)
   return True
 
 
@@ -102,8 +101,8 @@ def _label_one(
       return print(f'{output}: is made by another process')
     if all(map(errors.status, labels.outputs(output))):  # Made since it was last looked for.
       return None
-  options, max_pixels = job.options, job.options.max_megapixels * 10**6
-  picture, ids = images.read_image(photo, max_pixels=max_pixels), _ids(options, mask)
+  options, fields = job.options, {'max_pixels': job.options.max_megapixels * 10**6}
+  picture, ids = images.read_image(photo, **fields), masks.read_stored(mask, **fields)
   if ids.shape != picture.shape[:2]:
     wrong, right = (f'{x.shape[1]} x {x.shape[0]} pixels' for x in (ids, picture))
     raise InputError(mask, f'is {wrong}', f'{right}, as {photo}')
