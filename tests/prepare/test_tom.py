@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from depthjax.prepare import tom
-from tests.prepare import made
+from tests.prepare import made, made_maps
 
 
 def test_booster_has_metric_disparity_and_one_record_per_light(tmp_path):
@@ -78,14 +78,19 @@ def test_masks_of_every_coding_cover_the_same_pixels(ending, folders, tmp_path):
   assert f'{folders[1]}/2{ending}.png: is missing' in made.bad(read(tmp_path).entries)[names[1]]
 
 
+def test_cleargrasp_masks_are_of_the_transparent_objects(tmp_path):
+  made_maps.cleargrasp(tmp_path)
+  for i, entry in enumerate(tom.cleargrasp(tmp_path).entries):
+    np.testing.assert_array_equal(entry.load()['tom'][..., 0], 255 * (made.matte(i) == 255))
+
+
 def test_real_cleargrasp_photos_are_read():
   pytest.importorskip('OpenEXR')
   source = pathlib.Path(__file__).parents[3] / 'shared' / 'data' / 'tom' / 'cleargrasp_real_d435'
   if not source.is_dir():
     pytest.skip(f'no real data: there is no folder {source}')
-  records = [entry.load() for entry in tom.cleargrasp(source).entries]
-  for record, pixels in zip(records, (55288, 19304), strict=True):
-    covered, known = record['tom'] > 0, record['valid'] > 0
-    assert np.count_nonzero(covered & known) >= pixels  # The sensor sees fewer of them.
-    metres = 1 / record['disparity'][covered & known]
+  for entry, pixels in zip(tom.cleargrasp(source).entries, (123112, 28059), strict=True):
+    record = entry.load()
+    assert np.count_nonzero(record['tom']) == pixels
+    metres = 1 / record['disparity'][(record['tom'] & record['valid']) > 0]
     assert 0.3 < np.median(metres) < 1
