@@ -1,10 +1,11 @@
-"""Virtual labels: all passes in one batch against one call each, and folders by 1 and 2 processes.
+"""Virtual labels: passes as one batch or one call each, folders by 1 and 2 processes; training.
 
 python benchmarks/tom.py [--size small --photo 640x480 --passes 5 --images 12 --json tom.json]
 """
 
 import argparse
 import functools
+import json
 import os
 import pathlib
 import subprocess
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> table.Report:
   predictor = published.describe(fields)
   passes(report, args, predictor._replace(variables=_random(predictor)))
   folders(report, args, fields, _random(predictor))
+  training(report, args)
   report.save(args.json)
   return report
 
@@ -107,6 +109,24 @@ def folders(
     f'tom-labels, {args.images} photographs of {args.photo}, {args.passes} passes, {args.size}'
   )
   report.table(title, rows, f'{table.cores()} cores, which each process uses; without their start.')
+
+
+def training(report: table.Report, args: argparse.Namespace) -> None:
+  """Fraction of a training step that waits for input: drawn scenes of glass, rendered in the step."""
+  with tempfile.TemporaryDirectory() as name:
+    command = [sys.executable, '-m', 'depthjax.cli', 'train', '--config=tom:small']
+    command += [f'--workdir={name}', f'--config.steps={20 * (1 + args.repeats)}']
+    command += ['--config.input.workers=2', '--config.log_every=20', '--config.eval.every=0']
+    command += ['--config.eval.examples=8']
+    environment = {'cwd': table.ROOT, 'env': {**os.environ, 'PYTHONPATH': str(table.ROOT)}}
+    subprocess.run(command, **environment, check=True, stdout=subprocess.DEVNULL)
+    lines = map(json.loads, (pathlib.Path(name) / 'metrics.jsonl').read_text().splitlines())
+    rows = [x for x in lines if x['kind'] == 'train'][1:]  # The first waits for the workers' start.
+  row = {
+    'waiting, %': table.spread([100 * x['input_share'] for x in rows]),
+    'examples/s': table.spread([x['examples_per_second'] for x in rows]),
+  }
+  report.table('training of tom:small, two workers', [row], 'Of 20 steps each.')
 
 
 def _random(predictor: predictors.Predictor) -> Any:
