@@ -112,7 +112,7 @@ def folders(
 
 
 def training(report: table.Report, args: argparse.Namespace) -> None:
-  """Fraction of a training step that waits for input: drawn scenes of glass, rendered in the step."""
+  """Fraction of a training step that waits for scenes, which are rendered in the step."""
   with tempfile.TemporaryDirectory() as name:
     command = [sys.executable, '-m', 'depthjax.cli', 'train', '--config=tom:small']
     command += [f'--workdir={name}', f'--config.steps={20 * (1 + args.repeats)}']
