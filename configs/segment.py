@@ -80,11 +80,13 @@ def _depth_anything_s(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 2500, 8
+  config.steps, config.batch_size = 2000, 8
   config.model.width, config.model.momentum = 16, 0.97
   config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
   config.data.height = config.data.width = 96
-  config.data.layers, config.data.camouflage = 2, 0.0  # As in configs/tom.py.
+  # As in configs/tom.py.
+  config.data.layers, config.data.camouflage, config.data.contrast = 2, 0.0, 0.7
+  config.data.covers = (0.1, 0.6)
   config.eval.every = config.checkpoint.every = 500
 
 

@@ -86,12 +86,14 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
 def _small(config: ml_collections.ConfigDict) -> None:
   config.batch_size = 8
   config.data.height = config.data.width = 96
-  config.data.layers, config.data.camouflage = 2, 0.0  # Easier: one object, unlike its background.
+  # Easier: one large object, unlike its background.
+  config.data.layers, config.data.camouflage, config.data.contrast = 2, 0.0, 0.7
+  config.data.covers = (0.1, 0.6)
   if config.loss.labels == 'naive':  # The base.
-    config.steps, config.optimizer.peak, config.optimizer.warmup = 4000, 1e-3, 100
+    config.steps, config.optimizer.peak, config.optimizer.warmup = 3000, 1e-3, 100
     config.eval.every = config.checkpoint.every = 500
   else:
-    config.steps, config.optimizer.peak, config.optimizer.warmup = 600, 1e-4, 20
+    config.steps, config.optimizer.peak, config.optimizer.warmup = 400, 2e-4, 20
     config.ema = 0.99
     config.eval.every = config.checkpoint.every = 200
 
