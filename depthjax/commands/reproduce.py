@@ -32,7 +32,7 @@ def _check(options: Options) -> None:
   if options.name not in tuple(Name):
     raise ConfigError(f'there is no table {options.name!r}; it must be one of {ALL}')
   if options.given and options.name.startswith('deeplens/'):
-    raise ConfigError(f'--given is set for {options.name}; only sddr, layered, tom support it')
+    raise ConfigError(f'--given is set for {options.name}; only sddr, layered and tom support it')
   if options.seeds > 1 and any(x.startswith('seed=') for x in options.change or []):
     raise ConfigError('--set has the field seed; omit it, since --seeds sets it')
 

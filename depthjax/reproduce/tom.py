@@ -5,7 +5,6 @@ disparity of what is behind them or reflected.
 """
 
 import functools
-import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ _PAPER = (
 )
 _FILE = 'tom.json'
 _VERSION = 1  # Of the scores; scores of another version in the file are ignored.
+_EXAMPLES = 256  # Test scenes, unless eval.examples is set.
 _BASE, _SEGMENTER = 'tom-base', 'tom-segmenter'
 
 
@@ -59,15 +59,16 @@ def scores(lab: Lab, name: str, *, labels: bool = False) -> dict[str, np.ndarray
   Raises files.errors.InputError and configuring.ConfigError as Lab.train.
   """
   experiment, config = lab.experiments[name], lab.config(name)
+  config = configuring.with_fields(config, {'eval.examples': config.eval.examples or _EXAMPLES})
   runs = list(experiment.dependencies.values()) if labels else [name]
   hashes = [lab_lib.weights_hash(lab.train(run)) for run in runs]
   if not labels:  # All have the same test scenes; labels are not needed.
     fields = dict.fromkeys(('predictor.weights', 'segmenter.weights'), '')
     fields |= {'loss.labels': 'naive', 'loss.masks': 'true', 'data.colours': 0}
     config = configuring.with_fields(config, fields)
-  data = json.dumps(config.data.to_dict(), sort_keys=True, default=str)
-  data = hashlib.sha256(data.encode()).hexdigest()[:16]
-  key = json.dumps([config.loss.masks, labels, hashes, data, config.eval.examples, _VERSION])
+  fields = {'data': config.data.to_dict(), 'eval.examples': config.eval.examples}
+  key = [config.loss.masks, labels, hashes, fields, _VERSION]
+  key = json.dumps(key, sort_keys=True, default=str)
   path = lab.root / _FILE
   if key not in lab_lib.read_json(path):
     found = _measured(config, lab.path(runs[0]), labels)

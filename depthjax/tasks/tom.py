@@ -29,7 +29,7 @@ LABELS = {
 }
 # The depth of a scene: 1 / (_FAR + (1 - _FAR) disparity), from 1 to 4, and its limits in metrics.
 _FAR = 0.25
-_PIN = 0.25  # Weight of the second term of `_of_truth`.
+_PIN = 0.25  # Weight of the second term of `_of_base`.
 _LIMITS = {'least': 0.1, 'most': 10.0}
 
 
@@ -58,7 +58,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     image = predictors.normalised(predictor, inputs['image'])
     output, state = forward(predictor.network, variables, image, True)
     output = output['disparity'] if isinstance(output, dict) else output
-    terms = _of_truth if config.loss.labels in LABELS['scene'][:2] else losses.terms
+    terms = _of_base if config.loss.labels == 'naive' else losses.terms
     return terms(predictors.near_large(predictor, output), inputs['label']), state
 
   return Task(
@@ -71,11 +71,11 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   )
 
 
-def _of_truth(prediction: jax.Array, label: jax.Array) -> Images:
-  """The loss for labels that no network made: squared errors, mostly after one scale and shift.
+def _of_base(prediction: jax.Array, label: jax.Array) -> Images:
+  """The loss of a base, trained from random weights: squared errors, most after scale and shift.
 
-  From random weights, the gradients in losses.tom lead to a constant prediction. Scale and shift
-  cannot be seen in an image; the second term keeps them near those of the label.
+  The gradients in losses.tom would lead it to a constant. Scale and shift cannot be seen in an
+  image; the second term keeps them near those of the label.
   """
   found = losses.terms(prediction, label)
   return {'aligned': found['aligned'], 'squared': _PIN * found['squared']}
