@@ -93,9 +93,9 @@ def _small(config: ml_collections.ConfigDict) -> None:
     config.steps, config.optimizer.peak, config.optimizer.warmup = 3000, 1e-3, 100
     config.eval.every = config.checkpoint.every = 500
   else:
-    config.steps, config.optimizer.peak, config.optimizer.warmup = 400, 2e-4, 20
+    config.steps, config.optimizer.peak, config.optimizer.warmup = 1200, 1e-3, 50
     config.ema = 0.99
-    config.eval.every = config.checkpoint.every = 200
+    config.eval.every = config.checkpoint.every = 400
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:

@@ -165,10 +165,10 @@ COLOURS = Table(
   (),
   _COLUMNS,
   tuple(
-    _row(f'N = {n}', (), 'tom-virtual' if n == 5 else f'tom-virtual-{n}', note=note)
+    _row(f'N = {n}', (), 'tom-virtual' if n == 5 else f'tom-virtual-{n}', labels=True, note=note)
     for n, note in ((1, 'grey'), (3, ''), (5, ''), (10, ''))
   ),
-  data=_DATA,
+  data=f'{_DATA} All rows are of labels of the test scenes, painted with true masks.',
   expected='Unknown.',
   reference='N = 5',
 )
