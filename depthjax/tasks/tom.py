@@ -148,8 +148,10 @@ def _check(config, env, predictor):
     if fields[name] not in known:
       right = f'with {reason} it can be {", ".join(known)}'
       raise ValueError(f'loss.{name} is {fields[name]!r}; {right}')
-  needed = {'predictor': fields.labels in ('plain', 'virtual')}
-  for name, need in (needed | {'segmenter': fields.masks == 'segmenter'}).items():
+  for name, need in (
+    ('predictor', fields.labels in ('plain', 'virtual')),
+    ('segmenter', fields.masks == 'segmenter'),
+  ):
     if need != (name in env.frozen):
       wrong, right = ("is ''", 'must be given') if need else ('is given', 'must be empty')
       asks = f'loss.labels={fields.labels!r}, loss.masks={fields.masks!r}'
