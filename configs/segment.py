@@ -10,9 +10,8 @@ train on folders of images and masks, in the layouts of Trans10K and MSD, as con
   depthjax train --config=configs/segment.py:dpt-large --workdir=runs/segment \
     --config.data.label_source=data --config.initialise.weights=start.safetensors
 
-`small` draws scenes; it can have the weights of a run of deeplens_depth:small or tom:small. From
-random weights its IoU is 0.40 on 64 scenes of the split val, precision 0.52 and recall 0.55. No
-other size has been trained to the end yet.
+`small` draws scenes; it can have the weights of a run of deeplens_depth:small or tom:small. No size
+has been trained to the end yet, so there are no scores.
 
   size              network         hardware      frame  parameters
   smoke             depthnet        2 CPU cores      96      0.15 M

@@ -9,6 +9,13 @@ a predictor, which then learns them from the images as they are.
     --config.data.label_source=data --config.initialise.weights=start.safetensors
   depthjax depth photo.jpg --predictor=runs/tom
 
+On 16 devices the batch must be a multiple of 16, so the 20 epochs have fewer steps:
+
+  depthjax train --config=configs/tom.py:dpt-large --workdir=runs/tom \\
+    --config.data.label_source=data --config.initialise.weights=start.safetensors \\
+    --config.batch_size=16 --config.steps=18060 --config.parallel.fsdp=16 \\
+    --config.model.remat=True --config.model.dtype=bfloat16
+
 Or on scenes of glass and mirrors: a base that sees through them, then its labels, made on the fly.
 
   depthjax train --config=configs/tom.py:small --workdir=runs/base
@@ -21,7 +28,8 @@ painted images) or `plain` (of predictor.weights, on the images as they are: the
 `masks` for virtual labels are `true`, or those of a `segmenter` (segmenter.weights).
 
 The sizes after `small` have the paper's recipe for its 14,446 images: 20 epochs of NAdam without
-clipping or averaging. The NAdam of optax has no momentum decay, unlike PyTorch's (4e-3).
+clipping or averaging. The NAdam of optax has no momentum decay, unlike PyTorch's (4e-3). The rate
+is multiplied by 0.95 after each epoch: optimizer.end is peak x 0.95^20, so set both together.
 
 No size has been trained to the end yet, so there are no scores.
 

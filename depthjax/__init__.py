@@ -14,6 +14,7 @@ if TYPE_CHECKING:
   from depthjax.api import predict_depth as predict_depth
   from depthjax.api import refine as refine
   from depthjax.api import refocus as refocus
+  from depthjax.api import virtual_label as virtual_label
   from depthjax.files.errors import Error as Error
   from depthjax.pipelines.networks import Network as Network
   from depthjax.pipelines.networks import export as export
@@ -23,9 +24,8 @@ __version__ = '0.1.0'
 # Public names and the modules that define them.
 _MODULES = {
   'Error': 'files.errors',
-  **dict.fromkeys(
-    ('Prediction', 'load_predictor', 'mask_refine', 'predict_depth', 'refine', 'refocus'), 'api'
-  ),
+  **dict.fromkeys(('Prediction', 'load_predictor', 'mask_refine', 'predict_depth'), 'api'),
+  **dict.fromkeys(('refine', 'refocus', 'virtual_label'), 'api'),
   **dict.fromkeys(('Network', 'export', 'load'), 'pipelines.networks'),
 }
 

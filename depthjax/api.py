@@ -16,13 +16,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from depthjax.data import colours
 from depthjax.files import depth as depth_files
 from depthjax.files import masks as mask_files
+from depthjax.files.depth import of_array
 from depthjax.files.errors import Error
 from depthjax.models.predictors import catalogue
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import depth as depth_lib
 from depthjax.pipelines import predictors as predictors_lib
+from depthjax.pipelines import virtual_labels
 from depthjax.pipelines.mask_refine import learned as layered_lib
 from depthjax.pipelines.mask_refine import refine as mask_refine_lib
 from depthjax.pipelines.refine import refine as refine_lib
@@ -78,8 +81,7 @@ def predict_depth(
   `predictor` is that of `load_predictor`, or its argument; `input_size` is that of the network in
   pixels, default: as in training.
   """
-  image = _photo(photo)
-  loaded = _loaded(predictor)
+  image, loaded = _photo(photo), _loaded(predictor)
   found = depth_lib.predict_map(image, loaded, input_size)
   return Prediction(found.disparity, found.raw[..., None] if loaded.metric else None)
 
@@ -172,8 +174,7 @@ def refine(
       raise Error(message)
   image = None if photo is None else _photo(photo)
   shape = None if image is None else image.shape[:2]
-  if input_size is not None:
-    input_size = operator.index(input_size)
+  input_size = input_size and operator.index(input_size)
   fields: dict[str, Any] = {'input_size': input_size, 'ensemble': operator.index(ensemble)}
   predict = size = None
   if predicts:
@@ -182,7 +183,7 @@ def refine(
     low = predict_depth(image, loaded).disparity if low is None else low
     finer = min(2 * size, resolutions.LARGEST)
     high = predict_depth(image, loaded, input_size=finer).disparity
-  low, high = _map(low, 'low'), _map(low if high is None else high, 'high')
+  low, high = of_array(low, 'low'), of_array(low if high is None else high, 'high')
   if shape:
     depth_files.needs_resize('low', low.shape[:2], shape)
   refiner = _sddr() if weights is None else refine_lib.load(weights)
@@ -244,6 +245,30 @@ def mask_refine(
   return result.raw[..., None]
 
 
+@_errors()
+def virtual_label(
+  photo: ArrayLike,
+  mask: ArrayLike,
+  predictor: Path | Predictor = catalogue.DEFAULT,
+  *,
+  passes: int = 5,
+  seed: int = 0,
+  name: str = '',
+) -> np.ndarray:
+  """Predicts the disparity of a photograph [h w 3] whose glass and mirrors are painted.
+
+  They are where `mask` [h w] is above 0. Returns the median over `passes` flat colours, in the
+  units and at the input size of the predictor, float32 [h' w' 1]. Colours depend on `seed` and
+  `name`, in `depthjax tom-labels` the photograph's file name without extension; one is grey.
+  """
+  image, inside = _photo(photo), of_array(mask_files.fraction(mask), 'mask')[..., 0]
+  if inside.shape != image.shape[:2] or passes < 1:
+    wrong = f'mask has the shape {list(inside.shape)} and passes is {passes}'
+    raise Error(f'{wrong}; they must be {list(image.shape[:2])}, as the photo, and at least 1')
+  drawn = colours.of_name(seed, name, passes)
+  return virtual_labels.label(image, virtual_labels.regions(inside), drawn, _loaded(predictor))
+
+
 def _loaded(predictor: Path | Predictor) -> Predictor:
   return predictor if isinstance(predictor, Predictor) else predictors_lib.load(predictor)
 
@@ -257,7 +282,7 @@ def _depth(
     return depth_lib.predict_map(image, _loaded(which))
   if predictor is not None:
     raise Error('disparity and predictor are both given; give one of them')
-  return depth_files.normalise(_map(values, 'disparity')[..., 0], name='disparity', **fields)
+  return depth_files.normalise(of_array(values, 'disparity')[..., 0], name='disparity', **fields)
 
 
 def _photo(values: ArrayLike) -> np.ndarray:
@@ -273,13 +298,3 @@ def _photo(values: ArrayLike) -> np.ndarray:
   if not 0 <= low <= high <= 1:
     raise Error(f'photo has values from {low:g} to {high:g}; floats must be in [0, 1]')
   return photo.astype(np.float32)
-
-
-def _map(values: ArrayLike, name: str) -> np.ndarray:
-  """A map [h w 1]."""
-  result = np.asarray(values)
-  result = result[..., None] if result.ndim == 2 else result
-  if result.ndim != 3 or result.shape[-1] != 1 or not result.size or result.dtype.kind not in 'fiu':
-    wrong = f'{name} is {result.dtype} of shape {list(result.shape)}'
-    raise Error(f'{wrong}; it must be numbers of shape [h w] or [h w 1]')
-  return result

@@ -98,6 +98,21 @@ def test_mask_refine_keeps_units_and_does_what_the_command_does(run, caplog):
   assert 0 < (change > 1e-3).mean() < 0.1
 
 
+def test_virtual_labels_are_those_of_the_command(run):
+  images.write_image('photo.png', _PHOTO / np.float32(255))
+  made.save_depth('net.safetensors')
+  mask = np.zeros((_H, _W), np.uint8)
+  mask[4:12, 8:30] = 2
+  np.save('mask.npy', mask)
+  line = 'tom-labels photo.png mask.npy -o label.npy --predictor=net.safetensors --passes=3'
+  assert run(f'{line} --seed=4')[0] == 0
+  fields = {'predictor': 'net.safetensors', 'passes': 3, 'seed': 4, 'name': 'photo'}
+  for given in (mask, mask > 0, mask[..., None] / 2):
+    label = depthjax.virtual_label(_PHOTO, given, **fields)
+    np.testing.assert_array_equal(label[..., 0], np.load('label.npy'))
+  assert (depthjax.virtual_label(_PHOTO, mask, **{**fields, 'name': 'other'}) != label).any()
+
+
 @pytest.mark.slow
 def test_functions_do_what_the_commands_do(run):
   images.write_image('photo.png', _PHOTO / np.float32(255))
@@ -155,6 +170,11 @@ def test_functions_do_what_the_commands_do(run):
     ),
     (lambda: api.mask_refine(_PHOTO, _DISPARITY, [], method='fill'), 'the list of masks is empty'),
     (lambda: api.mask_refine(_PHOTO, None, None, method='both'), "method is 'both'; it can be"),
+    (
+      lambda: api.virtual_label(_PHOTO, _DISPARITY[:9], _ramp()),
+      'mask has the shape [9, 40] and passes is 5; they must be [24, 40], as the photo, and',
+    ),
+    (lambda: api.virtual_label(_PHOTO, _DISPARITY, passes=0), 'mask has the shape [24, 40] and pa'),
     (lambda: api.refine(_DISPARITY, stages=3), 'stages is 3; it must be 1 or 2'),
     (lambda: api.refine(photo=_PHOTO), 'low is missing; give low, or photo and predictor'),
     (lambda: api.refine(_DISPARITY * np.nan), 'the low map has NaN'),

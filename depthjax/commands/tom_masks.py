@@ -14,9 +14,6 @@ class Options(NamedTuple):
   photo: options.Photo
   output: Annotated[pathlib.Path, options.output('8-bit PNG; or a folder.')]
   weights: Annotated[pathlib.Path, Option(help=f'{options.WEIGHTS}, of the task segment.')]
-  threshold: Annotated[
-    float, Option(min=0, max=1, help='Probability above which a pixel is inside.')
-  ] = 0.5
   max_megapixels: options.MaxMegapixels = 100
   resume: options.Resume = False
   quiet: options.Quiet = False

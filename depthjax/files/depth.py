@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from depthjax.files import depth_formats, depth_values, exr, tiff
 from depthjax.files.atomic import replacing
@@ -200,6 +201,16 @@ def fill(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
   by_label = np.zeros(labels.max() + 1, values.dtype)
   by_label[labels[valid]] = values[valid]
   return np.where(valid, values, by_label[labels])
+
+
+def of_array(values: ArrayLike, name: str) -> np.ndarray:
+  """A map [h w 1] from an array [h w] or [h w 1] of numbers; ValueError for others."""
+  result = np.asarray(values)
+  result = result[..., None] if result.ndim == 2 else result
+  if result.ndim != 3 or result.shape[-1] != 1 or not result.size or result.dtype.kind not in 'fiu':
+    wrong = f'{name} is {result.dtype} of shape {list(result.shape)}'
+    raise ValueError(f'{wrong}; it must be numbers of shape [h w] or [h w 1]')
+  return result
 
 
 def needs_resize(

@@ -18,17 +18,7 @@ _RATIOS = (1.25, 1.20, 1.15, 1.10, 1.05)
 METRICS = (*(f'delta_{ratio:.2f}' for ratio in _RATIOS), 'mae', 'absrel', 'rmse')
 
 
-def scores(
-  prediction,
-  disparity,
-  valid,
-  tom,
-  *,
-  focal_baseline=1.0,
-  least=1.0,
-  most=10_000.0,
-  align=True,
-):
+def scores(prediction, disparity, valid, tom, *, focal_baseline=1.0, least=1.0, most=10_000.0):
   """Errors [b] of a predicted disparity, as `by_class` names them.
 
   One scale and shift of least squares in disparity, over all valid pixels, ToM included, align the
@@ -45,12 +35,11 @@ def scores(
     focal_baseline: depth x disparity, a number or [b 1 1 1]: focal length times baseline in px mm
       for disparity in px, 1000 for 1/m. It sets the unit of depth, that of the next two too: mm.
     least, most: bounds of depth.
-    align: False if the prediction is in the unit of the truth, such as that of a sensor.
   """
   kept = valid > 0
   truth = focal_baseline / jnp.where(kept, disparity, 1)
   kept &= (truth >= least) & (truth <= most)
-  fitted = alignment.align(prediction, disparity, kept * 1.0) if align else prediction
+  fitted = alignment.align(prediction, disparity, kept * 1.0)
   depth = jnp.clip(focal_baseline / jnp.where(fitted == 0, 1, fitted), least, most)
   return by_class(jnp.where(fitted == 0, most, depth), truth, kept, tom)
 

@@ -77,16 +77,6 @@ def iou(prediction, target, valid=None):
   return _with_nan(Weighted(score, kept.any(axis=axes) * 1.0), maps[0])
 
 
-def precision(prediction, target, valid=None):
-  """Fraction [b] of a mask's pixels [b h w 1] that the target has too, both thresholded at 0.5.
-
-  An empty mask has weight 0. With the arguments swapped it is the recall.
-  """
-  maps, _ = _kept(prediction, target, valid=valid)
-  a, b = (x > 0.5 for x in maps)
-  return _with_nan(image.mean((a & b) * 1.0, a * 1.0), sum(maps))
-
-
 def _kept(*maps, valid):
   """The maps with invalid pixels set to 0, and the mask of valid pixels, bool [b h w 1]."""
   kept = jnp.ones(maps[-1].shape, bool) if valid is None else valid > 0

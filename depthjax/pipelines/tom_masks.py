@@ -16,7 +16,7 @@ def load(path: str | os.PathLike) -> Predictor:
 
   Raises InputError: as files.weights.load_network.
   """
-  segmenter, variables = weights.load_network(path, {'segment': segmenters.from_config})
+  segmenter, variables = weights.load_network(path, segmenters.FROM_CONFIG)
   return segmenter._replace(variables=jax.device_put(variables))
 
 

@@ -33,7 +33,7 @@ _TASKS = {
 # For each task that trains a depth predictor: the config of a run -> the predictor.
 PREDICTORS = runs.FROM_CONFIG
 # Likewise for segmenters of glass and mirrors.
-SEGMENTERS = {'segment': segmenter.from_config}
+SEGMENTERS = segmenter.FROM_CONFIG
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:

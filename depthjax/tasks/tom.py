@@ -36,11 +36,9 @@ _LIMITS = {'least': 0.1, 'most': 10.0}
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   """The task of a config with the fields of configs/tom.py.
 
-  Raises:
-    ValueError: unknown networks, labels or masks, a missing frozen network or colours, unsupported
-      frame size.
+  Raises ValueError: unknown networks or labels, or fields and frozen networks that do not fit.
   """
-  predictor = _described(config, env)
+  predictor = runs.describe(config.model.to_dict(), env.axis_name)
   _check(config, env, predictor)
   geometry = scene.geometry(config.data)
   read = {'scene': functools.partial(render_example, geometry=geometry), 'labelled': unpack}
@@ -139,32 +137,29 @@ def _label(fields, env, frozen, seen):
   return painting.virtual(predict, seen['image'], mask, colours)
 
 
-def _described(config, env):
-  try:
-    return runs.describe(config.model.to_dict(), env.axis_name)
-  except (KeyError, TypeError) as error:
-    known = ', '.join(segmenter.NETWORKS)
-    raise ValueError(f'model is not the description of one of {known} ({error})') from error
-
-
 def _check(config, env, predictor):
   """Raises ValueError if labels, masks, colours, frozen networks or frame do not fit together."""
   data, fields = config.data, config.loss
-  for name, known in {'labels': LABELS[data.kind], 'masks': ('true', 'segmenter')}.items():
-    if fields[name] not in known:
-      right = f'with data.kind={data.kind!r} it can be {", ".join(known)}'
-      raise ValueError(f'loss.{name} is {fields[name]!r}; {right}')
   virtual, labelled = fields.labels == 'virtual', data.kind == 'labelled'
-  needed = ['predictor'] * (virtual or fields.labels == 'plain')
-  needed += ['segmenter'] * (virtual and fields.masks == 'segmenter')
-  for name in needed:
-    if name not in env.frozen:
+  for name, reason, known in (
+    ('labels', f'data.kind={data.kind!r}', LABELS[data.kind]),
+    ('masks', f'loss.labels={fields.labels!r}', ('true', 'segmenter')[: 1 + virtual]),
+  ):
+    if fields[name] not in known:
+      right = f'with {reason} it can be {", ".join(known)}'
+      raise ValueError(f'loss.{name} is {fields[name]!r}; {right}')
+  for name, need in (
+    ('predictor', fields.labels in ('plain', 'virtual')),
+    ('segmenter', fields.masks == 'segmenter'),
+  ):
+    if need != (name in env.frozen):
+      wrong, right = ("is ''", 'must be given') if need else ('is given', 'must be empty')
       asks = f'loss.labels={fields.labels!r}, loss.masks={fields.masks!r}'
-      raise ValueError(f"{name}.weights is ''; it must be given with {asks}")
+      raise ValueError(f'{name}.weights {wrong}; it {right} with {asks}')
   if virtual and not (data.labelled if labelled else data).colours:
     name = 'data.labelled.colours' if labelled else 'data.colours'
     raise ValueError(f"{name} is 0; it must be at least 1 with loss.labels='virtual'")
   if fields.labels == 'stored' and not data.labelled.labels:
     raise ValueError("data.labelled.labels is ''; it must be a folder with loss.labels='stored'")
-  for network in (predictor, *(env.frozen[name] for name in needed)):
+  for network in (predictor, *env.frozen.values()):
     deeplens_depth.check_frame(data, network.multiple)

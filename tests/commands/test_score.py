@@ -45,6 +45,7 @@ def fixture_root(tmp_path_factory):
     writing.prepare(name, root / name, root / 'data')
   made.booster(root / 'booster', _H, _W)
   writing.prepare('booster', root / 'booster', root / 'data')
+  writing.prepare('booster', root / 'booster', root / 'reduced', long_side=48)
   networks.save_lensblur(root / 'blur.safetensors')
   networks.save_depth(root / 'depth.safetensors')
   return root
@@ -150,8 +151,8 @@ def test_classes_of_surfaces_are_scored_on_booster(protocol, score, root):
   # The scene without ToM does not count in their mean.
   some = [row['tom']['mae'] for row in found['records'].values() if row['tom']]
   assert len(some) == 6 and found['means']['tom']['mae'] == pytest.approx(np.mean(some))
-  assert list(_rows(out)) == ['All', 'ToM', 'Other'] and len(_rows(out)['ToM']) == 8
-  assert _rows(out)['ToM'][5] == f'{np.mean(some):.2f}'
+  assert list(_rows(out)) == ['all', 'tom', 'other'] and len(_rows(out)['tom']) == 8
+  assert _rows(out)['tom'][5] == f'{np.mean(some):.2f}'
   assert ('every fourth pixel' in ' '.join(out.split())) == (protocol == 'published')
   code, _, _, other = score(f'{line} --depths=raw')
   assert code == 0 and other['means'].keys() == found['means'].keys()
@@ -194,8 +195,9 @@ _BAD = {
   'data/blb --method=classical --weights=no': '--weights --method=classical; omit one of them',
   'data/blb --radius=3 --radius=0': '--radius is 0; it must be a positive number',
   'data/nyuv2 --depths=maps --protocol=published': (
-    'data/nyuv2: no mask of transparent and mirror surfaces; omit --protocol=published'
+    'data/nyuv2: the records are not those of booster at full size; omit --protocol=published'
   ),
+  'reduced/booster --depths=maps --protocol=published': 'reduced/booster: booster at full size',
   'data/booster': 'data/booster: no wide-aperture targets, depth; give --predictor or --depths',
   'data/booster --depths=maps --method=learned': 'data/booster: no targets; omit --method',
   'data/blb --json=maps': 'maps: is a folder; expected .json',

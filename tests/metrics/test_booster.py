@@ -12,7 +12,7 @@ from depthjax.files import images
 from depthjax.metrics import booster
 
 _REAL = pathlib.Path(__file__).parents[3] / 'shared' / 'data' / 'tom' / 'cleargrasp_real_d435'
-_scores = jax.jit(booster.scores, static_argnames='align')
+_scores = jax.jit(booster.scores)
 _RNG = np.random.default_rng(0)
 _TRUTH = _RNG.uniform(0.5, 2, (3, 6, 8, 1)).astype(np.float32)
 _PREDICTION = np.float32(3 * _TRUTH - 0.2 + 0.3 * _RNG.normal(size=_TRUTH.shape))
@@ -59,31 +59,41 @@ def test_one_line_is_fitted_to_all_valid_pixels_and_classes_are_means_of_their_p
       np.testing.assert_allclose(found[name].value[i], want, rtol=1e-4)
 
 
-def test_depth_of_the_prediction_is_clipped():
+@pytest.fixture(name='measured')
+def fixture_measured(monkeypatch):
+  """The scores of a disparity that is in the unit of the truth, without fitting."""
+  monkeypatch.setattr(booster.alignment, 'align', lambda prediction, *_: prediction)
+  return jax.jit(functools.partial(booster.scores, focal_baseline=100))
+
+
+def test_depth_of_the_prediction_is_clipped(measured):
   truth, ones = _row(1, 1, 1, 1, 0.01), _row(1, 1, 1, 1, 1)
-  measured = functools.partial(_scores, _row(-1, 0, 1e-9, 1e9, 0.01), truth, align=False)
-  found = _values(measured(ones, _row(1, 0, 0, 1, 0), focal_baseline=100))
+  found = _values(measured(_row(-1, 0, 1e-9, 1e9, 0.01), truth, ones, _row(1, 0, 0, 1, 0)))
   # Depths of 1, 10,000, 10,000, 1 and 10,000 against 100 and 10,000.
   assert found['mae_tom'] == 99 and found['mae_other'] == pytest.approx(2 * 9900 / 3)
   assert found['delta_1.05_all'] == pytest.approx(20)
 
 
-def test_truth_outside_the_range_is_not_valid():
+def test_truth_outside_the_range_is_not_valid(measured):
   truth = _row(1, 0.5, 0.25, 0, -1, np.nan, 0.00999, 101)
   prediction = _row(1, 0.5, 0.5, 7, 7, 7, 7, 7)
-  found = _scores(prediction, truth, 0 * truth + 1, 0 * truth, focal_baseline=100, align=False)
+  found = measured(prediction, truth, 0 * truth + 1, 0 * truth)
   assert found['mae_all'].value == pytest.approx(200 / 3)
-  valid, tom = _row(1, 1, 0, *5 * [1]), 0 * prediction
-  found = _scores(2 * prediction - 1, truth, valid, tom, focal_baseline=100)
-  assert found['mae_all'].value < 1e-3  # These pixels do not count in the fit either.
+
+
+def test_truth_outside_the_range_does_not_count_in_the_fit():
+  truth = _row(1, 0.5, 0, -1, np.nan, 0.00999, 101)
+  prediction = _row(1, 0, 7, 7, 7, 7, 7)
+  found = _scores(prediction, truth, 0 * truth + 1, 0 * prediction, focal_baseline=100)
+  assert found['mae_all'].value < 1e-3
 
 
 def test_an_image_without_pixels_of_a_class_has_weight_0_and_nan_stays():
   tom = _TOM * np.float32([0, 1, 1])[:, None, None, None]
   broken = _PREDICTION.copy()
   broken[2, np.nonzero(_VALID[2] * _TOM[2])[0][0]] = np.nan
-  for prediction, align in ((_PREDICTION, True), (broken, True), (broken, False)):
-    found = _scores(prediction, _TRUTH, _VALID, tom, align=align)
+  for prediction in (_PREDICTION, broken):
+    found = _scores(prediction, _TRUTH, _VALID, tom)
     for name, score in found.items():
       assert list(score.weight) == [0 if name.endswith('_tom') else 1, 1, 1]
       assert np.isfinite(score.value[:2]).all()
@@ -91,9 +101,12 @@ def test_an_image_without_pixels_of_a_class_has_weight_0_and_nan_stays():
         assert np.isnan(score.value[2]) == (prediction is broken)
 
 
-@pytest.mark.parametrize('scene, delta, mae', [('080', 29.97, 50.08), ('123', 87.56, 16.12)])
+@pytest.mark.parametrize('scene, delta, mae', [('080', 29.96, 50.08), ('123', 87.53, 16.12)])
 def test_raw_depth_of_a_sensor_on_transparent_objects(scene, delta, mae):
-  """In half precision, that of the files, 1.05 is 1.0498, and delta_1.05 is 29.7 and 86.9 %."""
+  """With ratios in float16, the type of the files, delta_1.05 would be 29.66 and 86.87 %.
+
+  The ratio is 1.05, but for rounding, at 0.03 % of the pixels.
+  """
   if not _REAL.is_dir():
     pytest.skip(f'no real data: there is no folder {_REAL}')
   pytest.importorskip('OpenEXR')
@@ -103,9 +116,5 @@ def test_raw_depth_of_a_sensor_on_transparent_objects(scene, delta, mae):
   valid = np.float32((raw > 0) & (truth > 0))
   maps = [x[None, ..., None] for x in (raw * 1000, truth * 1000, valid, tom)]
   found = booster.by_class(*maps)
-  assert found['delta_1.05_tom'].value == pytest.approx(delta, abs=0.05)
+  assert found['delta_1.05_tom'].value == pytest.approx(delta, abs=0.03)
   assert found['mae_tom'].value == pytest.approx(mae, abs=0.01)
-  half = [np.float16(x[(valid * tom) > 0]) for x in (raw, truth)]
-  ratio = np.maximum(half[0] / half[1], half[1] / half[0])
-  published = {'080': 29.7, '123': 86.9}[scene]
-  assert 100 * np.mean(ratio < np.float16(1.05)) == pytest.approx(published, abs=0.05)

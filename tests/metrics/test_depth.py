@@ -95,19 +95,6 @@ def test_iou_counts_pixels():
   )
 
 
-def test_precision_counts_the_pixels_of_a_mask_that_is_not_empty():
-  target, prediction = np.zeros((2, 3, 2, 4, 1), np.float32)
-  target[0, :, :2], prediction[:2, :, 1:4] = 1, 0.51
-  precision, recall = metrics.precision(prediction, target), metrics.precision(target, prediction)
-  np.testing.assert_allclose(precision.value, [1 / 3, 0, 0], rtol=1e-6)
-  np.testing.assert_array_equal(precision.weight, [1, 1, 0])
-  np.testing.assert_array_equal(recall, [[1 / 2, 0, 0], [1, 0, 0]])
-  valid = 1.0 * (np.arange(4) < 3)[:, None]
-  np.testing.assert_allclose(metrics.precision(prediction, target, valid).value[0], 1 / 2)
-  target[1, 0, 0] = np.nan
-  assert np.isnan(metrics.precision(prediction, target).value[1])
-
-
 def _aligned_scores(prediction, target, valid=None):
   fitted = alignment.align(prediction, target, valid)
   return [

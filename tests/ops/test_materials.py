@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from depthjax.ops import materials
@@ -28,13 +27,13 @@ def _scene(ramp=0.0):
   alpha[0, 5:35, 15:35] = alpha[1, 5:35, 5:25] = alpha[2] = 1
   disparity = np.ones((3, SIZE, SIZE)) * np.reshape(DISPARITY, (3, 1, 1))
   disparity[2] += ramp * np.linspace(-0.5, 0.5, SIZE)
-  return [jnp.float32(x) for x in (colour, alpha, disparity)]
+  return [np.float32(x) for x in (colour, alpha, disparity)]
 
 
 def _rendered(kinds, seeds, ramp=0.0):
-  """Images [n h w 3] and naive disparities [n h w] for each seed."""
-  keys = jax.vmap(jax.random.key)(jnp.array(seeds, jnp.uint32))
-  material = jnp.tile(jnp.array([*kinds, OPAQUE]), (len(seeds), 1))
+  """Images [8 h w 3] and naive disparities [8 h w] for each of eight seeds."""
+  keys = jax.vmap(jax.random.key)(np.array(seeds, np.uint32))
+  material = np.tile(np.array([*kinds, OPAQUE]), (len(seeds), 1))
   image, naive = jax.device_get(_render()(*_scene(ramp), material, keys))
   return image, naive[..., 0]
 
@@ -42,7 +41,7 @@ def _rendered(kinds, seeds, ramp=0.0):
 def test_naive_disparity_is_that_of_what_is_behind_glass():
   # An opaque layer behind glass hides the background, glass behind glass does not.
   for behind, expected in ((OPAQUE, 0.6), (GLASS, 0.3)):
-    _, naive = _rendered((GLASS, behind), range(4))
+    _, naive = _rendered((GLASS, behind), range(8))
     np.testing.assert_allclose(naive[:, INNER, OUTER], expected, atol=1e-5)
     np.testing.assert_allclose(naive[:, INNER, 31:], 0.3, atol=1e-5)
     np.testing.assert_allclose(naive[:, :5], 0.3, atol=1e-6)
@@ -80,10 +79,6 @@ def test_glass_lets_light_through_and_bends_it():
 
 def test_looks_depend_on_the_key_only():
   kinds = (GLASS, MIRROR)
-  batch, alone, again = (_rendered(kinds, seeds)[0] for seeds in ((5, 6), (6, 6), (5, 6)))
-  np.testing.assert_array_equal(batch, again)
-  np.testing.assert_allclose(batch[1], alone[0], atol=1e-6)
+  batch, other = (_rendered(kinds, seeds)[0] for seeds in (range(8), range(7, -1, -1)))
+  np.testing.assert_allclose(batch, other[::-1], atol=1e-6)
   assert np.abs(batch[0] - batch[1]).mean() > 0.01 and np.isfinite(batch).all()
-  key, material = jax.random.key(6), jnp.array([*kinds, OPAQUE])
-  one, _ = jax.jit(materials.render)(*_scene(), material, key)
-  np.testing.assert_allclose(one, batch[1], atol=1e-5)

@@ -15,21 +15,22 @@ from depthjax.reproduce import tom
 from depthjax.reproduce.lab import Lab
 
 _FIELDS = {'eval.examples': 6, 'eval.batch_size': 3}
+_FIELDS |= {'model.width': 2, 'data.height': 32, 'data.width': 32}
 
 
 @pytest.fixture(scope='module')
 def lab(tmp_path_factory):
   """A lab whose networks are given, with random weights."""
-  root, given = tmp_path_factory.mktemp('tom'), {}
+  root, given, rng = tmp_path_factory.mktemp('tom'), {}, np.random.default_rng(0)
   for name in tom.EXPERIMENTS:
     task = 'segment' if name == tom._SEGMENTER else 'tom'
     arg = tom.EXPERIMENTS[name].arg
-    config = configuring.load(task, ','.join(filter(None, ('smoke', arg)))).to_dict()
-    describe = segmenter.describe if task == 'segment' else runs.describe
-    network = describe(config['model'])
-    variables = segmenter.initial(network, jax.random.key(len(given)))
+    config = configuring.load(task, ','.join(filter(None, ('smoke', arg))))
+    config = json.loads(json.dumps(configuring.with_fields(config, _FIELDS).to_dict()))
+    _, shapes = (segmenter if task == 'segment' else runs).FROM_CONFIG[task](config)
+    variables = jax.tree.map(lambda x: 0.2 * rng.normal(size=x.shape).astype('f4'), shapes)
+    variables['batch_stats'] = jax.tree.map(np.abs, variables['batch_stats'])  # Variances.
     given[name] = root / f'{name}.safetensors'
-    config = json.loads(json.dumps(config))
     weights.save_weights(given[name], variables, {'task': task, 'step': 1, 'config': config})
   return Lab(root, 'smoke', _FIELDS, tom.EXPERIMENTS, given)
 

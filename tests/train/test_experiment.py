@@ -107,7 +107,9 @@ def test_the_program_size_does_not_depend_on_the_frozen_network(built):
 def test_a_segmenter_is_frozen_too(tmp_path):
   fields = {'model.width': 2, 'data.height': 32, 'data.width': 32}
   config = configuring.with_fields(configuring.load('segment', 'smoke'), fields).to_dict()
-  variables = jax.tree.map(lambda x: np.ones(x.shape, 'f4'), segmenter.from_config(config)[1])
+  variables = jax.tree.map(
+    lambda x: np.ones(x.shape, 'f4'), segmenter.FROM_CONFIG['segment'](config)[1]
+  )
   metadata = {'task': 'segment', 'step': 1, 'config': config}
   weights.save_weights(tmp_path, variables, metadata)
   experiment = experiment_lib.build(toy.config('', segmenter__weights=str(tmp_path)))

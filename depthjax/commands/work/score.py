@@ -44,8 +44,6 @@ _COLUMNS = {
   'absrel': ('AbsRel', '.4f'),
   'rmse': ('RMSE, mm', '.2f'),
 }
-# Names of rows that the table spells otherwise.
-_ROWS = {'all': 'All', 'tom': 'ToM', 'other': 'Other'}
 _EDGES = (
   f'Edges: pixels within 1/{1 / photographs.EDGE_BAND:.0f} of the long side from a step of the '
   "record's disparity."
@@ -55,15 +53,11 @@ _DEPTH = (
   'with 5 knots; "constant" is the best constant.'
 )
 _TOM = (
-  'Errors of depth after one scale and shift of disparity over all valid pixels; ToM: transparent '
+  'Errors of depth after one scale and shift of disparity over all valid pixels; tom: transparent '
   'and mirror surfaces. δ: percent of pixels whose ratio to the truth, or its inverse, is smaller. '
   'Means over the images with such pixels, {}.'
 )
-_GRIDS = {
-  Protocol.plain: 'at full resolution',
-  Protocol.published: 'at every fourth pixel of the truth: the published protocol',
-}
-
+_PUBLISHED = 'at every fourth pixel of the truth: the published protocol'
 
 # A function that scores a record, and a note for the table.
 Job = tuple[Callable[[Record], Scores], str]
@@ -113,8 +107,9 @@ def _job(found: records_lib.Records, options: Options) -> Job:
     lack = 'disparity' if pairs else 'wide-aperture targets, only depth'
     raise ConfigError(f'{where}: the records have no {lack}; give --predictor or --depths')
   published = options.protocol == Protocol.published
-  if published and not materials:
-    wrong = 'the records have no mask of transparent and mirror surfaces'
+  info = found.part.records.dataset_info
+  if published and (info.name != 'booster' or (info.metadata or {}).get('long_side')):
+    wrong = 'the records are not those of booster at full size'
     raise ConfigError(f'{where}: {wrong}; omit --protocol=published')
   if pairs:
     return _refocusing(options, predict, 'blur' in found.fields)
@@ -123,7 +118,7 @@ def _job(found: records_lib.Records, options: Options) -> Job:
     raise ConfigError(f'{where}: {wrong}; omit --method, --weights and --radius')
   if materials:
     work = lambda record: tom.score(record, predict(record), published=published)  # noqa: E731
-    return work, _TOM.format(_GRIDS[options.protocol])
+    return work, _TOM.format(_PUBLISHED if published else 'at full resolution')
   return lambda record: photographs.score_depth(record, predict(record)), _DEPTH
 
 
@@ -224,9 +219,7 @@ def _print(title: str, means: Scores, note: str) -> None:
   body = []
   for name, row in means.items():
     values = ((row.get(metric), _COLUMNS[metric][1]) for metric in shown)
-    body.append(
-      [_ROWS.get(name, name), *('-' if x is None else f'{x:{form}}' for x, form in values)]
-    )
+    body.append([name, *('-' if x is None else f'{x:{form}}' for x, form in values)])
   print(title)
   tables.show(['', *(_COLUMNS[metric][0] for metric in shown)], body)
   print(note)

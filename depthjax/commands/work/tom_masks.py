@@ -28,7 +28,7 @@ def _mask_one(
 ) -> None:
   """Writes one mask; `show` is unused, because a single step has no progress."""
   picture = images.read_image(photo, max_pixels=options.max_megapixels * 10**6)
-  inside = tom_masks.probability(picture, segmenter) > options.threshold
+  inside = tom_masks.probability(picture, segmenter) > 0.5
   images.write_image(output, inside.astype('float32'))
   h, w = predictor_lib.frame(segmenter, picture.shape[:2])
   found = depth_values.percent(inside)

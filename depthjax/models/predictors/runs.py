@@ -8,6 +8,7 @@ from depthjax.models.deeplens import depthnet
 from depthjax.models.predictors import published
 from depthjax.models.predictors.predictor import Predictor
 
+NETWORKS = 'depthnet', *published.NETWORKS
 # Fields of a config's `model` that only one network has.
 _OWN = {
   'depthnet': ('width', 'input', 'stride_on', 'momentum', 'renorm'),
@@ -19,14 +20,20 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
   """The predictor of a config's `model` fields: as published.describe, or the network 'depthnet'.
 
   Fields that only other networks have are ignored.
+
+  Raises ValueError: unknown networks, sizes, versions or attributes.
   """
-  name = fields['network']
-  others = {field for network in _OWN.keys() - {name} for field in _OWN[network]}
-  fields = {field: value for field, value in fields.items() if field not in others}
-  if name != 'depthnet':
-    return published.describe(fields, axis_name)
-  del fields['network']
-  model = depthnet.network({'preset': 'release', **fields}, axis_name=axis_name)
+  try:
+    name = fields['network']
+    others = {field for network in _OWN.keys() - {name} for field in _OWN[network]}
+    fields = {field: value for field, value in fields.items() if field not in others}
+    if name != 'depthnet':
+      return published.describe(fields, axis_name)
+    del fields['network']
+    model = depthnet.network({'preset': 'release', **fields}, axis_name=axis_name)
+  except (KeyError, TypeError) as error:
+    known = ', '.join(NETWORKS)
+    raise ValueError(f'model is not the description of one of {known} ({error})') from error
   return Predictor(name, model, depthnet.SIZE, multiple=depthnet.STRIDE)
 
 

@@ -8,17 +8,19 @@ from flax import linen as nn
 from depthjax import configuring
 from depthjax.models.deeplens import depthnet
 from depthjax.models.predictors import predictor as predictors
-from depthjax.models.predictors import published, segmenter
+from depthjax.models.predictors import published, runs, segmenter
 
 
 def _fields(**fields):
   return {**configuring.load('segment', 'smoke').model.to_dict(), 'width': 2, **fields}
 
 
-@pytest.mark.parametrize('network', segmenter.NETWORKS)
+@pytest.mark.parametrize('network', runs.NETWORKS)
 def test_variables_are_those_of_the_depth_predictor(network):
   fields = _fields(network=network, size='tiny')
-  _, shapes = segmenter.from_config({'model': fields, 'data': {'height': 64, 'width': 96}})
+  _, shapes = segmenter.FROM_CONFIG['segment'](
+    {'model': fields, 'data': {'height': 64, 'width': 96}}
+  )
   if network == 'depthnet':
     model = depthnet.DepthNet('release', width=2)
     expected = jax.eval_shape(lambda: depthnet.initial(model))
@@ -33,7 +35,7 @@ def test_the_depth_is_the_positive_part_of_the_logits():
   described = segmenter.describe(_fields(network='depth_anything', size='tiny'))
   rng = np.random.default_rng(0)
   image = rng.random((2, 28, 14, 3), np.float32)
-  shapes = jax.eval_shape(lambda: segmenter.initial(described, jax.random.key(0)))
+  shapes = published.shapes(described.network, described.multiple)
   variables = jax.tree.map(lambda x: 0.3 * rng.normal(size=x.shape).astype(np.float32), shapes)
   logits = jax.jit(predictors.output, static_argnums=0)(described, variables, image)
   found = jax.jit(segmenter.probability, static_argnums=0)(described, variables, image)
@@ -54,4 +56,4 @@ def test_the_input_size_is_that_of_the_frames():
   sizes = {'depthnet': 96, 'dpt': 64, 'midas': 96}  # Of the long, the short and the long side.
   for network, size in sizes.items():
     config = {'model': _fields(network=network, width=64), 'data': {'height': 64, 'width': 96}}
-    assert segmenter.from_config(config)[0].input_size == size
+    assert segmenter.FROM_CONFIG['segment'](config)[0].input_size == size
