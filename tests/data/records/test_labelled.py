@@ -103,6 +103,11 @@ def test_batches_of_a_folder_and_labels_of_other_weights(tmp_path):
     InputError, match='labels.json: has labels of midas, not of .*safetensors; ex'
   ):
     splits.check_start(fields, path)
+  record.rename(record.with_name('easy.json'))
+  (record.parent / 'easy').mkdir()
+  record.with_name('easy.json').rename(record.parent / 'easy' / record.name)
+  with pytest.raises(InputError, match='easy/labels.json: has labels of midas, not of random wei'):
+    splits.check_start(fields, '')
   with pytest.raises(ValueError, match="data.label_source is ''; it must be a folder"):
     splits.batches(_fields(), 'train', seed=0, batch_size=2)
   with pytest.raises(ValueError, match="rule is 'pad'; it can be crop or square"):
