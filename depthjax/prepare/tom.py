@@ -57,7 +57,7 @@ def cleargrasp(source: Path) -> Found:
 
 
 def masked(source: Path) -> Found:
-  """Trans10K (Xie et al., ECCV 2020), transparent, or MSD (Yang et al., ICCV 2019), mirrors: mask.
+  """Trans10K (Xie et al., ECCV 2020) or MSD (Yang et al., ICCV 2019): fields image and mask.
 
   Layout: in any folders, such as `train/`, `validation/` and `test/easy/`, `images/NAME.jpg` and
   `masks/NAME_mask.png` or `masks/NAME.png`; or `image/` and `mask/`. If one mask is named
@@ -65,7 +65,7 @@ def masked(source: Path) -> Found:
 
   Licence: own terms, research (unverified).
 
-  Conversion: masks are 255 where any channel is above 0, so of both kinds of objects of Trans10K.
+  Conversion: masks, of transparent objects or of mirrors, are 255 where any channel is above 0.
   """
   ending = '_mask' if next(source.rglob('*_mask.png'), None) else ''
   rules = [(f'image{s}/{{name}}.jpg', f'mask{s}/{{name}}{ending}.png') for s in ('', 's')]
