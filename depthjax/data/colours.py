@@ -8,14 +8,10 @@ import hashlib
 
 import numpy as np
 
-GREY = 0.5  # The colour of a single pass.
-
 
 def colours(rng: np.random.Generator, count: int) -> np.ndarray:
   """Colours of the passes of one image: sRGB float32 [count 3], uniform in [0, 1); one is grey."""
-  if count == 1:
-    return np.full((1, 3), GREY, np.float32)
-  return rng.random((count, 3), np.float32)
+  return _grey_if_single(rng.random((count, 3), np.float32))
 
 
 def of_name(seed: int, name: str, passes: int, regions: int = 1) -> np.ndarray:
@@ -25,5 +21,8 @@ def of_name(seed: int, name: str, passes: int, regions: int = 1) -> np.ndarray:
   """
   words = np.frombuffer(hashlib.sha256(name.encode()).digest(), '<u4')
   generators = (np.random.default_rng([seed, *words, i]) for i in range(passes))
-  drawn = np.stack([rng.random((regions, 3), np.float32) for rng in generators])
-  return drawn if passes > 1 else np.full_like(drawn, GREY)
+  return _grey_if_single(np.stack([rng.random((regions, 3), np.float32) for rng in generators]))
+
+
+def _grey_if_single(drawn):
+  return drawn if len(drawn) > 1 else np.full_like(drawn, 0.5)

@@ -92,7 +92,7 @@ def differences(fields: dict[str, Any]) -> dict[str, dict[str, tuple[Any, Any]]]
 
 
 def check_start(fields: dict[str, Any], path: str) -> None:
-  """Checks that training with these records can start from the weights at `path`.
+  """Checks that training with these records can start from weights at `path`; '' is random.
 
   Raises InputError: the records have outputs of another network than that of the weights.
   """

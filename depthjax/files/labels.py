@@ -41,9 +41,16 @@ def read_record(folder: str | os.PathLike) -> dict[str, Any]:
 
 
 def keep_record(folder: str | os.PathLike, record: Mapping[str, Any]) -> None:
-  """Writes labels.json; InputError if there is one of labels that were made in another way."""
+  """Writes labels.json if there is none.
+
+  Raises InputError: it, or another process just now, records other settings; or it is missing
+  beside labels.
+  """
+  has_labels = next(Path(folder).glob('*.npy'), None)  # Before the record, which is written first.
   if status(Path(folder, RECORD)) is None:
-    return atomic.write_json(Path(folder, RECORD), record)
+    if has_labels:
+      raise InputError(folder, f'has NPY files, but no {RECORD}', 'labels with it, or a new folder')
+    atomic.write_json(Path(folder, RECORD), record)
   found = read_record(folder)
   for name, value in record.items():
     if name != 'predictor' and found.get(name) != value:  # The hash says which predictor it is.

@@ -21,6 +21,17 @@ def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.nd
 
 def read_stored(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
   """As `read_mask`, but [h w] of the type and values of the file, such as integer ids."""
+  return depth_formats.one_channel(path, _layers(path, max_pixels))
+
+
+def read_largest(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+  """As `read_stored`, but the largest of channels that differ: above 0 where any of them is."""
+  values = _layers(path, max_pixels)
+  return values.reshape(*depth_formats.frame_size(path, values.shape), -1).max(-1)
+
+
+def _layers(path: str | os.PathLike, max_pixels: int) -> np.ndarray:
+  """Values as stored, of one or three channels; of a cut-out its alpha."""
   path = readable_file(path)
   with open(path, 'rb') as file:
     is_array = file.read(6) == b'\x93NUMPY'
@@ -29,8 +40,8 @@ def read_stored(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.
   else:
     values, alpha = images.read_layers(path, max_pixels)
   if alpha is not None and fraction(alpha).min() < 1:
-    values = alpha
-  return depth_formats.one_channel(path, values)
+    return alpha
+  return values
 
 
 def fraction(values: np.ndarray) -> np.ndarray:

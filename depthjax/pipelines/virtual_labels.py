@@ -26,7 +26,7 @@ def regions(
     dilate: radius in pixels by which regions grow.
 
   Returns:
-    int32 [h w], 0 where nothing is painted, otherwise from 1.
+    int32 [h w], 0 where nothing is painted, elsewhere 1, 2, ...
   """
   painted = np.isin(mask, list(ids)) if ids else mask > 0
   result, count = painted.astype(np.int32), 0

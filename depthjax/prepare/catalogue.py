@@ -66,6 +66,6 @@ DATASETS = {
   'msra10k': Dataset('cutouts:msra10k', 'research only'),
   'booster': Dataset('tom:booster', 'own terms, research (unverified)'),
   'cleargrasp': Dataset('tom:cleargrasp', 'own terms, research (unverified)'),
-  'trans10k': Dataset('tom:trans10k', 'own terms, research (unverified)'),
-  'msd': Dataset('tom:msd', 'own terms, research (unverified)'),
+  'trans10k': Dataset('tom:masked', 'own terms, research (unverified)'),
+  'msd': Dataset('tom:masked', 'own terms, research (unverified)'),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from depthjax.files import depth, images
+from depthjax.files import depth, masks
 from depthjax.files.errors import InputError, readable_file
 from depthjax.prepare import maps, pictures
 from depthjax.prepare.entries import Entry, Found, Record, folder, found
@@ -56,44 +56,30 @@ def cleargrasp(source: Path) -> Found:
   return matched(source, [rule], _load_sprayed, fields=_FIELDS)
 
 
-def trans10k(source: Path) -> Found:
-  """Trans10K (Xie et al., ECCV 2020), transparent objects: fields image and mask.
+def masked(source: Path) -> Found:
+  """Trans10K (Xie et al., ECCV 2020) or MSD (Yang et al., ICCV 2019): fields image and mask.
 
   Layout: in any folders, such as `train/`, `validation/` and `test/easy/`, `images/NAME.jpg` and
-  `masks/NAME_mask.png` or `masks/NAME.png`. If one mask is named NAME_mask, all must be.
+  `masks/NAME_mask.png` or `masks/NAME.png`; or `image/` and `mask/`. If one mask is named
+  NAME_mask, all must be. All photos are split by a hash of their names.
 
   Licence: own terms, research (unverified).
 
-  Conversion: masks are 255 where any channel is above 0, so of both kinds of objects.
+  Conversion: masks, of transparent objects or of mirrors, are 255 where any channel is above 0.
   """
-  return _masked(source)
-
-
-def msd(source: Path) -> Found:
-  """MSD (Yang et al., ICCV 2019), mirrors: fields image and mask.
-
-  Layout: in any folders, such as `train/` and `test/`, `image/NAME.jpg` and `mask/NAME.png`; or
-  `images/` and `masks/`.
-
-  Licence: own terms, research (unverified).
-
-  Conversion: masks are 255 where any channel is above 0.
-  """
-  return _masked(source)
-
-
-def _masked(source: Path) -> Found:
   ending = '_mask' if next(source.rglob('*_mask.png'), None) else ''
   rules = [(f'image{s}/{{name}}.jpg', f'mask{s}/{{name}}{ending}.png') for s in ('', 's')]
   return matched(source, rules, _load_masked, fields=('image', 'mask'))
 
 
 def _load_masked(photo: Path, file: Path) -> Record:
-  return _marked({'image': pictures.read_picture(photo)}, 'mask', photo, file, _covered(file))
+  record = {'image': pictures.read_picture(photo)}
+  return _marked(record, 'mask', photo, file, masks.read_largest(file) > 0)
 
 
 def _load_sprayed(photo: Path, file: Path, mask: Path) -> Record:
-  return _marked(maps.load_depth(photo, file), 'tom', photo, mask, _covered(mask))
+  record = maps.load_depth(photo, file)
+  return _marked(record, 'tom', photo, mask, masks.read_largest(mask) > 0)
 
 
 def _load(photo: Path, scene: Path) -> Record:
@@ -111,12 +97,6 @@ def _marked(record: Record, field: str, photo: Path, file: Path, mask: np.ndarra
   """The record with a mask, bool [h w]."""
   pictures.check_sizes(photo, record['image'], file, mask)
   return {**record, field: np.where(mask, 255, 0).astype(np.uint8)[..., None]}
-
-
-def _covered(file: Path) -> np.ndarray:
-  """Where any channel of a mask is above 0, bool [h w]."""
-  values = images.read_pixels(file)
-  return (values > 0).reshape(*values.shape[:2], -1).any(axis=-1)
 
 
 def _focal_baseline(path: Path) -> float:

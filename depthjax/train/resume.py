@@ -59,8 +59,8 @@ def restore(
   records = checkpoints.records()
   if not records and at is None:
     state = experiment.runner.init(experiment_lib.seed_key(config.seed))
+    splits.check_start(config.data.to_dict(), config.initialise.weights)
     if config.initialise.weights:
-      splits.check_start(config.data.to_dict(), config.initialise.weights)
       state = initialise.from_weights(state, config.initialise)
     return state, 0, Means({}), {}
   changed = same_run(config, workdir / record.NAME, terms)

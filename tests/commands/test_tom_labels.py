@@ -1,5 +1,7 @@
 """`depthjax tom-labels`: labels, their record, bad input, restarts and several processes."""
 
+import errno
+import os
 import pathlib
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ import pytest
 from depthjax.data import colours
 from depthjax.files import images, labels, weights
 from depthjax.pipelines import predictors, virtual_labels
-from tests import processes
+from tests import messages, processes
 from tests.commands import made
 
 _H, _W = 24, 40
@@ -22,7 +24,7 @@ _ONE = 'tom-labels images/a.png masks/a.png -o a.npy --predictor=.'
 _MASK = np.zeros((_H, _W), np.uint8)
 _MASK[4:12, 5:15] = 1
 _MASK[4:12, 25:30] = 2
-_CODES = {'a': 255, 'b': 254, 'c': 127, 'd': 1, 'e': 0}
+_CODES = {'a': 255, 'b': 254, 'c': (0, 0, 127), 'd': 1, 'e': 0}
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +36,7 @@ def folder(run, tmp_path):
     pathlib.Path(name).mkdir()
   for name, code in _CODES.items():
     cv2.imwrite(f'images/{name}.png', rng.integers(0, 256, (_H, _W, 3), np.uint8))
-    cv2.imwrite(f'masks/{name}.png', (_MASK > 0) * np.uint8(code))
+    cv2.imwrite(f'masks/{name}.png', np.multiply.outer(_MASK > 0, np.uint8(code)))
   return tmp_path
 
 
@@ -59,7 +61,7 @@ def test_a_folder_has_labels_previews_and_a_record(run):
     np.testing.assert_array_equal(found, expected[..., 0])
     preview = images.read_pixels(f'out/{name}.png') / 65535
     np.testing.assert_allclose(preview, (found - found.min()) / np.ptp(found), atol=1e-5)
-  preset = {'passes': 5, 'colours': 'paper', 'ids': [], 'dilate': 0, 'seed': 0}
+  preset = {'passes': 5, 'colours': 'paper', 'ids': [], 'dilate': 0, 'seed': 0, 'masks': 'masks'}
   units = {'output': 'disparity', 'metric': False, 'input_size': 32, 'multiple': 8}
   record = labels.read_record('out')
   assert record == record | preset | units | {'predictor': 'deeplens_depth'}
@@ -96,7 +98,7 @@ def test_options_choose_what_is_painted_and_how(run):
     regions = virtual_labels.regions(_MASK, **fields)
     expected = virtual_labels.label(photo, regions, colours.of_name(*key), predictor)
     np.testing.assert_array_equal(np.load('a.npy'), expected[..., 0])
-    pathlib.Path('labels.json').unlink()
+  assert not pathlib.Path('labels.json').exists()  # A record is of a folder.
 
 
 # Claims all names.
@@ -144,7 +146,7 @@ def test_two_processes_make_the_labels_of_one():
 
 
 _BAD = {
-  f'{_LINE} --ids=7,9': 'masks: has no id of --ids=7,9; expected some of 0, 1, 127, 254, 255',
+  f'{_LINE} --ids=7,9': 'masks: has no id of --ids=7,9; expected some of 0, 1, 254, 255',
   f'{_ONE} --ids=7': 'masks/a.png: has no id of --ids=7; expected some of 0, 255',
   f'{_ONE} --ids=0,1': "--ids is '0,1'; it must be ids above 0, such as 1,2",
   f'{_ONE} --ids=a': "--ids is 'a'; it must be ids above 0, such as 1,2",
@@ -155,7 +157,10 @@ _BAD = {
   _LINE.replace('-o out', '-o masks'): 'masks: is one of the inputs;',
   f'{_LINE.replace("-o out", "-o made")} --passes=3': 'made: deeplens_depth passes 5; expected 3',
   _LINE.replace('-o out --predictor=.', '-o made --predictor=other'): 'made: sha256; expected',
+  _LINE.replace('masks -o out', 'proxies -o made'): 'made: masks masks; expected masks proxies',
+  f'{_ONE.replace("-o a", "-o made/a")} --seed=3': 'made: seed 0; expected seed 3',
   _LINE.replace('-o out', '-o damaged'): 'damaged/labels.json: is truncated or damaged;',
+  _LINE.replace('-o out', '-o images.npy'): 'images.npy: has NPY files, but no labels.json; expect',
 }
 
 
@@ -163,6 +168,9 @@ _BAD = {
 def test_bad_input_is_refused(line, run, refuse):
   if 'small' in line:
     cv2.imwrite('small.png', _MASK[:, :20])
+  shutil.copytree('masks', 'proxies')
+  pathlib.Path('images.npy').mkdir()
+  pathlib.Path('images.npy/a.npy').touch()
   if '-o made' in line:
     assert run(_LINE.replace('-o out', '-o made'))[0] == 0
   if 'other' in line:
@@ -174,6 +182,18 @@ def test_bad_input_is_refused(line, run, refuse):
     pathlib.Path('damaged').mkdir()
     pathlib.Path('damaged/labels.json').write_text('[1')
   refuse(line, _BAD[line])
+
+
+def test_a_folder_without_permission_is_refused_in_one_line(run, monkeypatch):
+  opened = os.open
+
+  def denied(path, *arguments, **fields):
+    if str(path).endswith('.claims'):
+      raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return opened(path, *arguments, **fields)
+
+  monkeypatch.setattr(os, 'open', denied)
+  messages.assert_one_line(run(_LINE)[2], 'out/.claims: cannot be written (Permission denied);')
 
 
 def test_masks_that_are_missing_or_of_another_size_fail_alone(run):

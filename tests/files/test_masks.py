@@ -42,6 +42,15 @@ def test_all_formats_give_fractions_of_full_scale(tmp_path, name, stored, expect
   np.testing.assert_allclose(found[..., 0], expected, atol=2e-3 if name == 'a.jpg' else 1e-6)
 
 
+def test_the_largest_of_channels_that_differ_is_read(tmp_path):
+  cv2.imwrite(str(tmp_path / 'colour.png'), _COLOUR)
+  cv2.imwrite(str(tmp_path / 'cut_out.png'), np.dstack([_COLOUR, _LEVELS]))
+  np.save(tmp_path / 'a.npy', _LEVELS[None])
+  expected = {'colour.png': _COLOUR.max(-1), 'cut_out.png': _LEVELS, 'a.npy': _LEVELS}
+  for name, values in expected.items():
+    np.testing.assert_array_equal(masks.read_largest(tmp_path / name), values, strict=True)
+
+
 def test_bad_files_are_refused(tmp_path):
   cv2.imwrite(str(tmp_path / 'colour.png'), _COLOUR)
   np.save(tmp_path / 'many.npy', np.zeros((2, 5, 7)))

@@ -61,8 +61,7 @@ def test_booster_needs_its_calibration(text, tmp_path):
 @pytest.mark.parametrize('ending', ['_mask', ''])
 @pytest.mark.parametrize('folders', [('images', 'masks'), ('image', 'mask')])
 def test_masks_of_every_coding_cover_the_same_pixels(ending, folders, tmp_path):
-  read = tom.trans10k if ending else tom.msd
-  entries = read(made.trans10k(tmp_path, folders, ending)).entries
+  entries = tom.masked(made.trans10k(tmp_path, folders, ending)).entries
   assert [entry.name for entry in entries][:4] == [
     *(f'test/easy/{folders[0]}/{i}' for i in (1, 3, 5)),
     f'train/{folders[0]}/0',
@@ -75,7 +74,9 @@ def test_masks_of_every_coding_cover_the_same_pixels(ending, folders, tmp_path):
   bad = made.bad(entries)
   names = [f'train/{folders[0]}/{i}' for i in (0, 2)]
   assert [*bad] == names and 'is 16 x 12 pixels but' in bad[names[0]]
-  assert f'{folders[1]}/2{ending}.png: is missing' in made.bad(read(tmp_path).entries)[names[1]]
+  assert (
+    f'{folders[1]}/2{ending}.png: is missing' in made.bad(tom.masked(tmp_path).entries)[names[1]]
+  )
 
 
 def test_cleargrasp_masks_are_of_the_transparent_objects(tmp_path):

@@ -6,14 +6,14 @@ import functools
 import hashlib
 import os
 import pathlib
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
 from depthjax.commands.tom_labels import Colours, Options
 from depthjax.commands.work import folders, pairs
 from depthjax.data import colours
-from depthjax.files import errors, images, labels, masks, weights
+from depthjax.files import disk, errors, images, labels, masks, weights
 from depthjax.files.errors import InputError
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.pipelines import predictors, virtual_labels
@@ -25,15 +25,6 @@ _UNITS = 'output', 'metric', 'input_size', 'input_rule', 'multiple', 'resizing'
 _PRESET = 'passes', 'colours', 'dilate', 'seed'
 
 
-class Job(NamedTuple):
-  """What all labels of a run share."""
-
-  options: Options
-  predictor: Predictor
-  record: dict[str, Any]
-  claims: int | None  # Descriptor, see `_claimed`; None for a single photograph.
-
-
 def run(options: Options) -> None:
   """Predicts the label of one photograph, or those of a folder."""
   if options.ids:
@@ -41,7 +32,7 @@ def run(options: Options) -> None:
   folders.map_files(
     (options.photo, options.mask),
     options.output,
-    load=lambda: functools.partial(_label_one, _job(options)),
+    load=lambda: _loaded(options),
     check=labels.outputs,
     ending=lambda _: '.npy',
     kinds=_KINDS,
@@ -65,17 +56,21 @@ def _check_ids(options: Options) -> None:
     raise InputError(options.mask, f'has no id of --ids={options.ids}', right)
 
 
-def _job(options: Options) -> Job:
-  """Loads the predictor; creates the folder, or refuses one of other labels."""
+def _loaded(options: Options) -> Callable[..., None]:
+  """Loads the predictor, and refuses a folder of other labels; a new folder gets its record."""
   predictor, claims = predictors.load(options.predictor), None
   record = {'predictor': predictor.name, 'sha256': weights.digest(predictor.variables)}
   record |= {name: getattr(predictor, name) for name in _UNITS}
   record |= {name: getattr(options, name) for name in _PRESET} | {'ids': list(options.numbers())}
   if errors.is_folder(options.photo):
     folders.create(options.output, (options.photo, options.mask))
-    labels.keep_record(options.output, record)
-    claims = os.open(options.output / '.claims', os.O_RDWR | os.O_CREAT)  # Until the process ends.
-  return Job(options, predictor, record, claims)
+    labels.keep_record(options.output, record | {'masks': options.mask.absolute().name})
+    file = options.output / '.claims'
+    with disk.write_errors(file):
+      claims = os.open(file, os.O_RDWR | os.O_CREAT)  # Until the process ends.
+  elif errors.status(options.output.parent / labels.RECORD):
+    labels.keep_record(options.output.parent, record)
+  return functools.partial(_label_one, options, predictor, claims)
 
 
 def _claimed(file: int, name: str) -> bool:
@@ -93,16 +88,21 @@ def _claimed(file: int, name: str) -> bool:
 
 
 def _label_one(
-  job: Job, photo: pathlib.Path, mask: pathlib.Path, output: pathlib.Path, show: bool
+  options: Options, predictor: Predictor, claims: int | None, *paths: pathlib.Path, show: bool
 ) -> None:
-  """Makes a label, unless another process does; `show` is unused, there is no progress."""
-  if job.claims is not None:
-    if not _claimed(job.claims, output.name):
+  """Makes a label, unless another process does; `show` is unused, there is no progress.
+
+  `claims` is a descriptor, see `_claimed`, or None; `paths` are photograph, mask and label.
+  """
+  photo, mask, output = paths
+  if claims is not None:
+    if not _claimed(claims, output.name):
       return print(f'{output}: is made by another process')
     if all(map(errors.status, labels.outputs(output))):  # Made since it was last looked for.
       return None
-  options, fields = job.options, {'max_pixels': job.options.max_megapixels * 10**6}
-  picture, ids = images.read_image(photo, **fields), masks.read_stored(mask, **fields)
+  read = masks.read_stored if options.ids else masks.read_largest
+  limit = {'max_pixels': options.max_megapixels * 10**6}
+  picture, ids = images.read_image(photo, **limit), read(mask, **limit)
   if ids.shape != picture.shape[:2]:
     wrong, right = (f'{x.shape[1]} x {x.shape[0]} pixels' for x in (ids, picture))
     raise InputError(mask, f'is {wrong}', f'{right}, as {photo}')
@@ -110,8 +110,6 @@ def _label_one(
   regions = virtual_labels.regions(ids, **fields, dilate=options.dilate)
   count = int(regions.max())
   drawn = colours.of_name(options.seed, pairs.stem(photo), options.passes, max(1, count))
-  label = virtual_labels.label(picture, regions, drawn, job.predictor)
-  labels.keep_record(output.parent, job.record)
-  labels.write(output, label)
+  labels.write(output, virtual_labels.label(picture, regions, drawn, predictor))
   how = f'{options.passes} passes, {count} painted' if count else 'not painted, the mask is empty'
-  print(f'{output}: disparity of {job.predictor.name}, {how}')
+  print(f'{output}: disparity of {predictor.name}, {how}')

@@ -40,7 +40,7 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
   take = TakeLabelled((fields['height'], fields['width']), config, train and config.augment)
 
   def opened(where: str, part_seed: int) -> grain.MapDataset:
-    source = tom.Labelled(where, split, config.labels)
+    source = tom.Labelled(where, split, config.labels, config.masks)
     source = photo_sources.Skipping(source, where, replace=train)
     return pipeline.examples(source, [take], seed=part_seed, train=train)
 
@@ -53,16 +53,17 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
 def check_start(fields: dict[str, Any], path: str) -> None:
   """Compares the network whose outputs the labels are with the weights that training starts from.
 
-  Raises InputError: they differ, so that the labels are in other units.
+  Raises InputError: they differ, or `path` is '', so that the labels are in other units.
   """
-  digest, name = weights.digest(weights.load_weights(path)[0]), _config(fields).labels
-  for part in mixtures.parse(fields['label_source']):
-    folder = None if part.where.startswith('tfds:') or not name else remote.fetch(part.where)
-    for file in sorted(folder.rglob(f'{name}/{labels.RECORD}')) if folder else ():
-      record = labels.read_record(file.parent)
-      if record.get('sha256') != digest:
-        wrong = f'has labels of {record.get("predictor")}, not of {path}'
-        raise InputError(file, wrong, 'labels of the weights in initialise.weights')
+  name, wheres = _config(fields).labels, [x.where for x in mixtures.parse(fields['label_source'])]
+  folders = [remote.fetch(x) for x in wheres if name and not x.startswith('tfds:')]
+  files = [x for folder in folders for x in sorted(folder.rglob(f'{name}/**/{labels.RECORD}'))]
+  digest = weights.digest(weights.load_weights(path)[0]) if files and path else ''
+  for file in files:
+    record = labels.read_record(file.parent)
+    if record.get('sha256') != digest:
+      wrong = f'has labels of {record.get("predictor")}, not of {path or "random weights"}'
+      raise InputError(file, wrong, 'labels of the weights in initialise.weights')
 
 
 def _config(fields):
@@ -106,10 +107,8 @@ class TakeLabelled(grain.transforms.RandomMap):
 
   def _framed(self, x, position, cubic):
     """A map [H W] or [H W 3] at the size of the frame, by the rule."""
-    (h, w), options = (
-      x.shape[:2],
-      {'interpolation': cv2.INTER_CUBIC if cubic else cv2.INTER_NEAREST},
-    )
+    h, w = x.shape[:2]
+    options = {'interpolation': cv2.INTER_CUBIC if cubic else cv2.INTER_NEAREST}
     if self.config.rule == 'square':
       above, left = ((max(h, w) - size) // 2 for size in (h, w))
       sides = above, max(h, w) - h - above, left, max(h, w) - w - left

@@ -21,6 +21,7 @@ class LabelledConfig:
   augment: bool = True  # Flips, random crops and changes of colour, in training only.
   colours: int = bounded(0, 0, 64)  # Colours that ToM is painted with, for labels='virtual'.
   labels: str = 'labels'  # Name of the folder of labels; '' reads none.
+  masks: str = 'masks'  # Likewise of masks; beside image/ it is mask/. Labels need none.
 
   def __post_init__(self):
     check_fields(self)

@@ -95,14 +95,19 @@ def test_batches_of_a_folder_and_labels_of_other_weights(tmp_path):
   weights.save_weights(path, variables, {'task': 'tom'})
   splits.check_start(fields, path)  # Nothing is known of the labels.
   digest = weights.digest(weights.load_weights(path)[0])
-  labels.keep_record(tmp_path / 'labels', {'predictor': 'x', 'sha256': digest})
-  splits.check_start(fields, path)
   record = tmp_path / 'labels' / labels.RECORD
+  record.write_text(json.dumps({'predictor': 'x', 'sha256': digest}))
+  splits.check_start(fields, path)
   record.write_text(json.dumps({'predictor': 'midas', 'sha256': 'f'}))
   with pytest.raises(
     InputError, match='labels.json: has labels of midas, not of .*safetensors; ex'
   ):
     splits.check_start(fields, path)
+  record.rename(record.with_name('easy.json'))
+  (record.parent / 'easy').mkdir()
+  record.with_name('easy.json').rename(record.parent / 'easy' / record.name)
+  with pytest.raises(InputError, match='easy/labels.json: has labels of midas, not of random wei'):
+    splits.check_start(fields, '')
   with pytest.raises(ValueError, match="data.label_source is ''; it must be a folder"):
     splits.batches(_fields(), 'train', seed=0, batch_size=2)
   with pytest.raises(ValueError, match="rule is 'pad'; it can be crop or square"):

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from depthjax.data.sources import tom
 from depthjax.files.errors import InputError
@@ -39,6 +40,41 @@ def test_every_code_above_0_is_glass_or_a_mirror(tmp_path, code):
     tom.Labelled(str(tmp_path), 'all', 'labels')[2]
 
 
+@pytest.mark.parametrize('name', ['1_mask.png', '1-mask.tif', '1.npy', '1.png'])
+def test_masks_have_the_names_and_formats_of_tom_labels(tmp_path, name):
+  write(tmp_path / 'images' / '1.png', flat(9))
+  mask, path = 255 * _HALF * flat(1, c=0), tmp_path / 'masks_proxy' / name
+  path.parent.mkdir()
+  if name == '1.npy':
+    np.save(path, mask)
+  else:
+    write(path, np.dstack([flat(7), mask]) if name == '1.png' else mask)  # A cut-out.
+  item = tom.Labelled(str(tmp_path), 'all', '', 'masks_proxy')[0]
+  np.testing.assert_array_equal(item['tom'], mask > 0)
+
+
+def test_labels_need_no_masks(tmp_path):
+  write(tmp_path / 'images' / '1.png', flat(9))
+  (tmp_path / 'labels').mkdir()
+  np.save(tmp_path / 'labels' / '1.npy', np.ones((3, 4)))
+  item = tom.Labelled(str(tmp_path), 'all', 'labels')[0]
+  assert item['tom'].shape == (12, 16) and not item['tom'].any()
+
+
+def test_masks_have_the_size_of_the_upright_photo_as_stored(tmp_path):
+  mask = _add(tmp_path, '1')
+  photo, exif = tmp_path / 'images' / '1.jpg', Image.Exif()
+  exif[0x0112] = 6
+  Image.fromarray(flat(9, 8, 2560)).save(photo, exif=exif)
+  write(mask, flat(255, 2560, 8, 0))
+  item = tom.Labelled(str(tmp_path), 'all', '')[0]
+  assert item['image'].shape == (1280, 4, 3) and item['tom'].all()
+  write(mask, flat(255, 2600, 8, 0))  # The same after reduction.
+  words = '1.png: is 8 x 2600 pixels, but its photo is 8 x 2560 pixels; expected the same'
+  with pytest.raises(InputError, match=words):
+    tom.Labelled(str(tmp_path), 'all', '')[0]
+
+
 def test_the_splits_of_trans10k_are_its_folders(tmp_path):
   for split in ('train', 'validation/easy', 'validation/hard', 'test/easy'):
     _add(tmp_path / split, split.replace('/', '-'), end='_mask')
@@ -64,9 +100,7 @@ def test_bad_folders_are_refused(tmp_path):
   with pytest.raises(InputError, match='1.jpg: has no label; expected .*1.npy, as depthjax tom-l'):
     tom.Labelled(str(tmp_path), 'all', 'labels')
   write(mask, flat(255, h=6, c=0))
-  with pytest.raises(
-    InputError, match='1.png: is 16 x 6, but its photo is 16 x 12; expected the s'
-  ):
+  with pytest.raises(InputError, match='1.png: is 16 x 6 pixels, but its photo is 16 x 12 pixels'):
     tom.Labelled(str(tmp_path), 'all', '')[0]
   mask.unlink()
   with pytest.raises(InputError, match=re.escape(f'1.jpg: has no mask; expected {mask}')):
