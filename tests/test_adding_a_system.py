@@ -48,7 +48,7 @@ def test_the_example_trains_alike_on_one_and_eight_devices(folder):
 def test_a_task_that_cannot_be_imported_is_named(folder, task):
   config = configuring.load(folder / 'config.py', '')
   config.task = task
-  known = f"^task is '{task}'; it can be aperture, .*sddr, or 'module:object' of other code "
+  known = f"^task is '{task}'; it can be aperture, .*tom, or 'module:object' of other code "
   with pytest.raises(ValueError, match=known):
     tasks.make(config, Env())
 
@@ -100,6 +100,6 @@ def test_a_system_is_found_by_module_and_by_entry_point(outside, tmp_path, monke
   with pytest.raises(configuring.ConfigError, match="shade:a: get_config returned 'a'; expected"):
     configuring.load('shade:a')
   with pytest.raises(
-    ValueError, match='data.kind is .*; it can be masked, predictions, scene, shade, or'
+    ValueError, match='data.kind is .*; it can be labelled, masked, predictions, scene, shade, or'
   ):
     splits.example({'kind': 'scenery'})

@@ -39,6 +39,8 @@ def test_the_smoke_size_trains_two_steps(path, tmp_path):
   # Tests compile without optimisation, so that steps are slow: use two examples.
   config.batch_size = config.eval.examples = 2
   config.parallel.devices = 1
+  if config.data.glass:  # Metrics of glass are not defined without any.
+    config.data.glass, config.data.mirror = 1.0, 0.0
   if 'start' in config.loss:
     config.loss.start = 1  # One step without and one with the loss that starts later.
   scores = loop.train(config.lock(), tmp_path)

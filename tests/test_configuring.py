@@ -46,7 +46,7 @@ def test_every_size_has_the_fields_and_types_of_the_defaults(path, size):
     assert type(value) is type(defaults[name]), name
     if name not in ('model', 'loss', 'render') and isinstance(value, ml_collections.ConfigDict):
       extra = {'predictions', 'depth_source'} if 'predictions' in value else set()
-      extra |= {'masked'} & {*value.keys()}
+      extra |= {'masked', 'labelled', 'label_source'} & {*value.keys()}
       assert {*value.keys()} == {*defaults[name].keys()} | extra
   fields = config.data.to_dict()
   scene.config(fields)
