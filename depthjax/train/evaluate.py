@@ -61,7 +61,7 @@ def evaluate(
   nans = {name: int((~np.isfinite(x.value[x.weight > 0])).sum()) for name, x in scores.items()}
   return Scores(
     means={name: _mean(x) for name, x in scores.items()},
-    examples=np.count_nonzero(index < pipeline.UNREADABLE),
+    examples=int((index < pipeline.UNREADABLE).sum()),
     unreadable=int((index == pipeline.UNREADABLE).sum()),
     nans={name: count for name, count in nans.items() if count},
   )

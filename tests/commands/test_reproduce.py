@@ -2,14 +2,14 @@
 
 import pytest
 
-from depthjax.reproduce import deeplens, layered, sddr
+from depthjax.reproduce import deeplens, layered, sddr, tom
 from depthjax.reproduce.names import Name
 from depthjax.train import loop
 from tests import refiners
 
 
 def test_names_are_those_of_the_tables():
-  assert [*deeplens.TABLES, *sddr.TABLES, *layered.TABLES] == list(Name)
+  assert [*deeplens.TABLES, *sddr.TABLES, *layered.TABLES, *tom.TABLES] == list(Name)
 
 
 def test_given_weights_are_evaluated_and_documented(run, tmp_path, monkeypatch):

@@ -81,7 +81,7 @@ def _toy(config, env):
 @pytest.fixture(name='built')
 def fixture_built(tmp_path, monkeypatch):
   """Builds the toy experiment with a frozen depth network of the given width."""
-  monkeypatch.setitem(tasks._TASKS, 'toy', (_toy, 'scene', True))
+  monkeypatch.setitem(tasks._TASKS, 'toy', (_toy, ('scene',), ('predictor',)))
 
   def build(width=2, **fields):
     (tmp_path / str(width)).mkdir(exist_ok=True)

@@ -216,7 +216,10 @@ def test_folders_without_predictions_are_refused(tmp_path):
     ({'depth_source': 'a,b'}, 'no weight'),
     ({'predictions.levels': 9}, 'levels is 9'),
     ({'predictions': None}, 'the table data.predictions is missing'),
-    ({'kind': 'scenery'}, "data.kind is 'scenery'; it can be masked, predictions, scene, or"),
+    (
+      {'kind': 'scenery'},
+      "data.kind is 'scenery'; it can be labelled, masked, predictions, scene, or",
+    ),
   ],
 )
 def test_invalid_configs_are_refused_with_the_example(changes, message):
