@@ -42,9 +42,9 @@ def boost_highlights(linear, gain, threshold=0.9):
 
 
 def jittered(image, jitter):
-  """Colours of sRGB [b h w 3] in [0, 1], changed by a gamma and a gain of each channel: [b 4].
+  """sRGB [b h w 3] in [0, 1] to the power of a gamma, times a gain for each channel, clipped.
 
-  (1, 1, 1, 1) changes nothing.
+  `jitter` [b 4] is the gamma and the three gains; (1, 1, 1, 1) changes nothing.
   """
   gamma, gains = jitter[:, None, None, :1], jitter[:, None, None, 1:]
   return jnp.clip(image**gamma * gains, 0, 1)

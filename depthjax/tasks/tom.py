@@ -19,11 +19,11 @@ from depthjax.models.predictors import runs, segmenter
 from depthjax.ops import alignment, colour, painting
 from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks import deeplens_depth, scene
-from depthjax.tasks.task import Env, Task, forward
+from depthjax.tasks.task import Env, Task, Variables, forward
 
 Images = dict[str, jax.Array]
 # The labels of each kind of records, as in configs/tom.py.
-LABELS = {
+_LABELS = {
   'scene': ('naive', 'true', 'plain', 'virtual'),
   'labelled': ('stored', 'plain', 'virtual'),
 }
@@ -53,9 +53,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
   def loss(variables, frozen, inputs, key, step):
     del frozen, key, step
-    image = predictors.normalised(predictor, inputs['image'])
-    output, state = forward(predictor.network, variables, image, True)
-    output = output['disparity'] if isinstance(output, dict) else output
+    output, state = trained(predictor, variables, inputs['image'])
     terms = _of_base if config.loss.labels == 'naive' else losses.terms
     return terms(predictors.near_large(predictor, output), inputs['label']), state
 
@@ -67,6 +65,15 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     metrics=metrics,
     pictures=pictures,
   )
+
+
+def trained(
+  predictor: predictors.Predictor, variables: Variables, image: jax.Array
+) -> tuple[jax.Array, Variables]:
+  """The network's output in training [b h w 1] for sRGB [b h w 3], and its new model state."""
+  image = predictors.normalised(predictor, image)
+  output, state = forward(predictor.network, variables, image, True)
+  return output['disparity'] if isinstance(output, dict) else output, state
 
 
 def _of_base(prediction: jax.Array, label: jax.Array) -> Images:
@@ -142,7 +149,7 @@ def _check(config, env, predictor):
   data, fields = config.data, config.loss
   virtual, labelled = fields.labels == 'virtual', data.kind == 'labelled'
   for name, reason, known in (
-    ('labels', f'data.kind={data.kind!r}', LABELS[data.kind]),
+    ('labels', f'data.kind={data.kind!r}', _LABELS[data.kind]),
     ('masks', f'loss.labels={fields.labels!r}', ('true', 'segmenter')[: 1 + virtual]),
   ):
     if fields[name] not in known:

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from depthjax.models import layered
+from depthjax.models import layered, layers
+from depthjax.models.predictors import dpt
 
 _TINY = {'preset': 'small', 'widths': [8, 16, 40, 16], 'depths': [1, 1, 1, 1]}
 _TINY |= {'ratios': [8, 8, 4, 4], 'projection': 24, 'fusion': 8, 'drop': 0.5, 'momentum': 0.5}
@@ -107,6 +108,17 @@ def test_in_training_branches_are_dropped_and_statistics_are_of_all_devices(vari
   jax.tree.map(lambda x, y: close(x[:, 0], y), layers, whole[0])
   jax.tree.map(lambda x, y: close(x[0], y), state, whole[1])
   assert not np.allclose(jax.tree.leaves(state)[0][0], jax.tree.leaves(variables['batch_stats'])[0])
+
+
+def test_the_head_is_that_of_dpt_without_the_enlarged_map():
+  """At the border too, where the interpolation repeats pixels and the convolution has zeros."""
+  rng, model = np.random.default_rng(0), layered.Head(4)
+  x = rng.standard_normal((2, 5, 3, 6)).astype(np.float32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), x)
+  variables = jax.tree.map(lambda y: rng.standard_normal(y.shape).astype(np.float32), shapes)
+  enlarge = lambda y, shape: layers.resize(jax.nn.relu(y), shape)  # noqa: E731
+  direct = dpt.Head(4, enlarge, jax.nn.identity).apply(variables, x, (10, 6))
+  np.testing.assert_allclose(model.apply(variables, x), direct, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize('size', [1, 16])
