@@ -32,9 +32,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.task = 'segment'
   config.model = ml_collections.ConfigDict(
     {
-      'network': 'depthnet',  # Or depth_anything, dpt, midas.
+      'network': 'unet',  # Or depthnet, depth_anything, dpt, midas.
+      'width': 8,  # Of unet and depthnet.
       # Of depthnet, as in configs/deeplens_depth.py.
-      'width': 64,
       'input': 'centred',
       'stride_on': 'last',
       'momentum': 0.99,
@@ -79,18 +79,17 @@ def _depth_anything_s(config: ml_collections.ConfigDict) -> None:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.steps, config.batch_size = 2000, 8
-  config.model.width, config.model.momentum = 16, 0.97
-  config.optimizer.peak, config.optimizer.warmup = 1e-3, 100
-  config.data.height = config.data.width = 96
+  config.steps, config.batch_size = 4000, 16
+  config.optimizer.peak, config.optimizer.warmup = 3e-3, 100
+  config.data.height = config.data.width = 64
   # As in configs/tom.py.
   config.data.layers, config.data.camouflage, config.data.contrast = 2, 0.0, 0.7
-  config.data.covers = (0.1, 0.6)
+  config.data.covers, config.data.tilted_background, config.data.lights = (0.1, 0.6), 0.0, 0.0
   config.eval.every = config.checkpoint.every = 500
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
   _small(config)
-  config.steps, config.model.width = 200, 8
+  config.steps, config.model.width = 200, 4
   config.eval.every = config.checkpoint.every = 100
   config.log_every = 10

@@ -59,8 +59,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   config.task = 'tom'
   config.model = ml_collections.ConfigDict(
     {
-      'network': 'depthnet',  # Or 'depth_anything', 'dpt', 'midas'.
-      'width': 16,  # To `renorm`: of depthnet alone, as in configs/deeplens_depth.py.
+      'network': 'unet',  # Or 'depthnet', 'depth_anything', 'dpt', 'midas'.
+      'width': 8,  # Of unet and depthnet.
+      # To `renorm`: of depthnet alone, as in configs/deeplens_depth.py.
       'input': 'centred',
       'stride_on': 'last',
       'momentum': 0.97,
@@ -92,14 +93,14 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.batch_size = 8
-  config.data.height = config.data.width = 96
-  # Easier: one large object, unlike its background.
+  config.batch_size = 16
+  config.data.height = config.data.width = 64
+  # Easier: one large object before a flat background, and unlike it.
   config.data.layers, config.data.camouflage, config.data.contrast = 2, 0.0, 0.7
-  config.data.covers = (0.1, 0.6)
+  config.data.covers, config.data.tilted_background, config.data.lights = (0.1, 0.6), 0.0, 0.0
   if config.loss.labels == 'naive':  # The base.
-    config.steps, config.optimizer.peak, config.optimizer.warmup = 3000, 1e-3, 100
-    config.eval.every = config.checkpoint.every = 500
+    config.steps, config.optimizer.peak, config.optimizer.warmup = 10_000, 3e-3, 200
+    config.eval.every = config.checkpoint.every = 1000
   else:
     config.steps, config.optimizer.peak, config.optimizer.warmup = 1200, 1e-3, 50
     config.ema = 0.99
@@ -108,8 +109,7 @@ def _small(config: ml_collections.ConfigDict) -> None:
 
 def _smoke(config: ml_collections.ConfigDict) -> None:
   _small(config)
-  config.steps, config.model.width, config.log_every = 60, 8, 10
-  config.data.height = config.data.width = 64
+  config.steps, config.model.width, config.log_every = 60, 4, 10
   config.eval.every = config.checkpoint.every = 30
 
 

@@ -29,7 +29,6 @@ _LABELS = {
 }
 # The depth of a scene: 1 / (_FAR + (1 - _FAR) disparity), from 1 to 4, and its limits in metrics.
 _FAR = 0.25
-_PIN = 0.25  # Weight of the second term of `_of_base`.
 _LIMITS = {'least': 0.1, 'most': 10.0}
 
 
@@ -77,19 +76,19 @@ def trained(
 
 
 def _of_base(prediction: jax.Array, label: jax.Array) -> Images:
-  """The loss of a base, trained from random weights: squared errors, most after scale and shift.
+  """The loss of a base, trained from random weights: the squared error.
 
-  The gradients in losses.tom would lead it to a constant. Scale and shift cannot be seen in an
-  image; the second term keeps them near those of the label.
+  The terms of losses.tom do not tell near from far if both signs of scale are likely, and their
+  gradients lead to a constant.
   """
-  found = losses.terms(prediction, label)
-  return {'aligned': found['aligned'], 'squared': _PIN * found['squared']}
+  return {'squared': ((prediction - label) ** 2).mean((1, 2, 3))}
 
 
 def render_example(record: Images, geometry: scene.Geometry) -> Images:
   """What `_label` chooses from, for one scene: sRGB [h w 3] and maps [h w 1]; its colours [n 3]."""
   seen = scene.appearance(scene.unpack(record, geometry))
-  maps = {'true': seen.disparity, 'naive': seen.naive, 'disparity': seen.disparity}
+  maps = {'true': disparity_lib.normalise(seen.disparity), 'disparity': seen.disparity}
+  maps |= {'naive': disparity_lib.normalise(seen.naive)}
   maps |= {'tom': seen.tom, 'index': record['index']}
   return {'image': scene.encode(seen.image), **maps, **_given(record, 'colours')}
 

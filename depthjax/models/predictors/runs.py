@@ -4,20 +4,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from depthjax import plugins
+from depthjax.models import layers
 from depthjax.models.deeplens import depthnet
-from depthjax.models.predictors import published
+from depthjax.models.predictors import published, unet
 from depthjax.models.predictors.predictor import Predictor
 
-NETWORKS = 'depthnet', *published.NETWORKS
-# Fields of a config's `model` that only one network has.
+NETWORKS = 'depthnet', 'unet', *published.NETWORKS
+# Fields of a config's `model` that not all networks have.
 _OWN = {
   'depthnet': ('width', 'input', 'stride_on', 'momentum', 'renorm'),
+  'unet': ('width',),
   'depth_anything': ('size', 'version'),
 }
 
 
 def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predictor:
-  """The predictor of a config's `model` fields: as published.describe, or the network 'depthnet'.
+  """The predictor of a config's `model` fields: as published.describe, or one of two more networks.
 
   Fields that only other networks have are ignored.
 
@@ -25,11 +27,14 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
   """
   try:
     name = fields['network']
-    others = {field for network in _OWN.keys() - {name} for field in _OWN[network]}
+    others = {field for own in _OWN.values() for field in own}.difference(_OWN.get(name, ()))
     fields = {field: value for field, value in fields.items() if field not in others}
-    if name != 'depthnet':
+    if name not in ('depthnet', 'unet'):
       return published.describe(fields, axis_name)
     del fields['network']
+    if name == 'unet':
+      model = unet.UNet(**layers.module_fields(fields))
+      return Predictor(name, model, unet.SIZE, multiple=unet.STRIDE)
     model = depthnet.network({'preset': 'release', **fields}, axis_name=axis_name)
   except (KeyError, TypeError) as error:
     known = ', '.join(NETWORKS)

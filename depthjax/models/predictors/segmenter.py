@@ -18,7 +18,7 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
 
   Raises ValueError: as runs.describe.
   """
-  head = {} if fields.get('network') == 'depthnet' else {'act': jax.nn.identity}
+  head = {'act': jax.nn.identity} if fields.get('network') in published.NETWORKS else {}
   return runs.describe({**fields, **head}, axis_name)._replace(output='logit')
 
 
