@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from depthjax import plugins
-from depthjax.models import layers
 from depthjax.models.deeplens import depthnet
 from depthjax.models.predictors import published, unet
 from depthjax.models.predictors.predictor import Predictor
@@ -29,17 +28,14 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
     name = fields['network']
     others = {field for own in _OWN.values() for field in own}.difference(_OWN.get(name, ()))
     fields = {field: value for field, value in fields.items() if field not in others}
-    if name not in ('depthnet', 'unet'):
+    if name in published.NETWORKS:
       return published.describe(fields, axis_name)
-    del fields['network']
-    if name == 'unet':
-      model = unet.UNet(**layers.module_fields(fields))
-      return Predictor(name, model, unet.SIZE, multiple=unet.STRIDE)
-    model = depthnet.network({'preset': 'release', **fields}, axis_name=axis_name)
+    module = {'depthnet': depthnet, 'unet': unet}[fields.pop('network')]
+    model = module.network(fields, axis_name=axis_name)
   except (KeyError, TypeError) as error:
     known = ', '.join(NETWORKS)
     raise ValueError(f'model is not the description of one of {known} ({error})') from error
-  return Predictor(name, model, depthnet.SIZE, multiple=depthnet.STRIDE)
+  return Predictor(name, model, module.SIZE, multiple=module.STRIDE)
 
 
 class _FromConfig(dict):

@@ -8,11 +8,11 @@ from flax import linen as nn
 from depthjax import configuring
 from depthjax.models.deeplens import depthnet
 from depthjax.models.predictors import predictor as predictors
-from depthjax.models.predictors import published, runs, segmenter
+from depthjax.models.predictors import published, runs, segmenter, unet
 
 
 def _fields(**fields):
-  return {**configuring.load('segment', 'smoke').model.to_dict(), 'width': 2, **fields}
+  return {**configuring.load('segment', 'smoke').model.to_dict(), 'width': 4, **fields}
 
 
 @pytest.mark.parametrize('network', runs.NETWORKS)
@@ -22,8 +22,10 @@ def test_variables_are_those_of_the_depth_predictor(network):
     {'model': fields, 'data': {'height': 64, 'width': 96}}
   )
   if network == 'depthnet':
-    model = depthnet.DepthNet('release', width=2)
+    model = depthnet.DepthNet('release', width=4)
     expected = jax.eval_shape(lambda: depthnet.initial(model))
+  elif network == 'unet':
+    expected = published.shapes(unet.UNet(width=4), unet.STRIDE)
   else:
     own = {'size': 'tiny', 'version': 2} if network == 'depth_anything' else {}
     predictor = published.describe({'network': network, **own})
@@ -53,7 +55,7 @@ def test_the_published_networks_lose_their_last_activation(network):
 
 
 def test_the_input_size_is_that_of_the_frames():
-  sizes = {'depthnet': 96, 'dpt': 64, 'midas': 96}  # Of the long, the short and the long side.
+  sizes = {'depthnet': 96, 'unet': 96, 'dpt': 64, 'midas': 96}  # Of the long, the short and the long side.
   for network, size in sizes.items():
     config = {'model': _fields(network=network, width=64), 'data': {'height': 64, 'width': 96}}
     assert segmenter.FROM_CONFIG['segment'](config)[0].input_size == size
