@@ -102,9 +102,9 @@ def _small(config: ml_collections.ConfigDict) -> None:
     config.steps, config.optimizer.peak, config.optimizer.warmup = 10_000, 3e-3, 200
     config.eval.every = config.checkpoint.every = 1000
   else:
-    config.steps, config.optimizer.peak, config.optimizer.warmup = 1200, 1e-3, 50
+    config.steps, config.optimizer.peak, config.optimizer.warmup = 2000, 1e-3, 50
     config.ema = 0.99
-    config.eval.every = config.checkpoint.every = 400
+    config.eval.every = config.checkpoint.every = 500
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:

@@ -85,13 +85,14 @@ def test_scenes_have_naive_and_true_labels_and_true_disparity(monkeypatch):
 
   @jax.jit
   def render(record):
-    disparity = scene.disparity(scene.unpack(record, geometry))
-    return tom.render_example(record, geometry), disparity
+    return tom.render_example(record, geometry), scene.appearance(scene.unpack(record, geometry))
 
-  seen, disparity = jax.device_get(render(record))
-  for name in ('true', 'disparity'):
-    np.testing.assert_allclose(seen[name], disparity, atol=1e-6)
-  differ, inside = np.abs(seen['naive'] - seen['true']) > 1e-3, seen['tom'] > 0
+  seen, expected = jax.device_get(render(record))
+  true, naive = expected.disparity, expected.naive
+  np.testing.assert_array_equal(seen['disparity'], true)
+  for name, x in (('true', true), ('naive', naive)):
+    np.testing.assert_allclose(seen[name], (x - x.min()) / np.ptp(x), atol=1e-5)
+  differ, inside = np.abs(naive - true) > 1e-3, seen['tom'] > 0
   assert 0 < inside.mean() < 1 and differ[inside].mean() > 0.5 > 2 * differ[~inside].mean()
   monkeypatch.setattr(tom, 'render_example', lambda record, geometry: record)
   for name in ('naive', 'true'):
@@ -127,21 +128,21 @@ def test_losses_depend_on_the_labels_and_batch_statistics_change(monkeypatch):
       lambda x, y: (x != y).all(), state, {'batch_stats': variables['batch_stats']}
     )
     assert all(jax.tree.leaves(changed))
-  assert terms['naive'].keys() == {'aligned', 'squared'} and len(terms['true']) == 4
-  np.testing.assert_allclose(terms['naive']['squared'], terms['true']['squared'] / 4, rtol=1e-5)
+  assert terms['naive'].keys() == {'squared'} and len(terms['true']) == 4
+  np.testing.assert_allclose(terms['naive']['squared'], 2 * terms['true']['squared'], rtol=1e-5)
   assert jax.eval_shape(task.apply, variables, inputs).shape == _SIZE
 
 
-@pytest.mark.parametrize('size, name, side', [('small', 'depthnet', 96), ('midas', 'midas', 384)])
+@pytest.mark.parametrize('size, name, side', [('small', 'unet', 64), ('midas', 'midas', 384)])
 def test_a_run_is_a_predictor_at_the_size_of_its_frames(size, name, side):
   predictor, shapes = runs.FROM_CONFIG['tom'](configuring.load('tom', size).to_dict())
-  assert (predictor.name, predictor.input_size) == (name, side) and 'batch_stats' in shapes
+  assert (predictor.name, predictor.input_size) == (name, side) and 'params' in shapes
 
 
 @pytest.mark.parametrize(
   'arg, fields, words',
   [
-    ('small', {'model.network': 'zoe'}, "model is not .* depthnet, depth_.*'zoe'"),
+    ('small', {'model.network': 'zoe'}, "model is not .* depthnet, unet, .*'zoe'"),
     ('small', {'data.kind': 'masked'}, "'masked'; it must be 'scene' or 'labelled' for the task"),
     ('small', {'data.width': 36}, 'data.width is 36; it must be a multiple of 8'),
     ('small', {'loss.labels': 'stored'}, "loss.labels is 'stored'; with data.kind='scene' it can"),
