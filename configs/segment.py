@@ -10,12 +10,12 @@ train on folders of images and masks, in the layouts of Trans10K and MSD, as con
   depthjax train --config=configs/segment.py:dpt-large --workdir=runs/segment \
     --config.data.label_source=data --config.initialise.weights=start.safetensors
 
-`small` draws scenes; it can have the weights of a run of deeplens_depth:small or tom:small. No size
+`small` draws scenes; it can have the weights of a run of tom:small. No size
 has been trained to the end yet, so there are no scores.
 
   size              network         hardware      frame  parameters
-  smoke             depthnet        2 CPU cores      96      0.15 M
-  small             depthnet        2 CPU cores      96       0.6 M
+  smoke             unet            2 CPU cores      64      0.12 M
+  small             unet            2 CPU cores      64       0.5 M
   depth-anything-s  depth_anything  accelerators    518        25 M
   dpt-large         dpt             accelerators    384       342 M
 """

@@ -34,8 +34,8 @@ is multiplied by 0.95 after each epoch: optimizer.end is peak x 0.95^20, so set 
 No size has been trained to the end yet, so there are no scores.
 
   size              hardware      frame  parameters
-  smoke             2 CPU cores      64      0.15 M
-  small             2 CPU cores      96       0.6 M
+  smoke             2 CPU cores      64      0.12 M
+  small             2 CPU cores      64       0.5 M
   dpt-large         accelerators    384       342 M
   midas             accelerators    384       104 M
   depth-anything-s  accelerators    518        25 M

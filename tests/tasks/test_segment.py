@@ -83,7 +83,7 @@ def test_metrics_count_pixels_and_pictures_show_the_probability():
 @pytest.mark.parametrize(
   'fields, words',
   [
-    ({'data.height': 36}, 'data.height is 36; it must be a multiple of 8'),
+    ({'data.height': 36}, 'data.height is 36; it must be a multiple of 16'),
     ({'model.network': 'dpt', 'data.width': 40}, 'data.width is 40; it must be a multiple of 32'),
     ({'model.network': 'sam'}, "model is not the description of one of depthnet, .*midas .'sam'"),
     ({'data.kind': 'masked'}, "data.kind is 'masked'; it must be 'scene' or 'labelled'"),
