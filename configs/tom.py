@@ -72,7 +72,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       'dtype': 'float32',
     }
   )
-  config.loss = ml_collections.ConfigDict({'labels': '', 'masks': arg.masks})
+  config.loss = ml_collections.ConfigDict({'labels': '', 'masks': arg.masks, 'terms': 'published'})
   # No lens needs padding, and no network gets observed silhouettes.
   config.data.pad, config.data.corruption = 0, 0.0
   config.data.glass, config.data.mirror = 0.35, 0.2
@@ -93,7 +93,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
-  config.batch_size = 16
+  config.batch_size, config.loss.terms = 16, 'squared'
   config.data.height = config.data.width = 64
   # Easier: one large object before a flat background, and unlike it.
   config.data.layers, config.data.camouflage, config.data.contrast = 2, 0.0, 0.7
@@ -102,7 +102,7 @@ def _small(config: ml_collections.ConfigDict) -> None:
     config.steps, config.optimizer.peak, config.optimizer.warmup = 10_000, 3e-3, 200
     config.eval.every = config.checkpoint.every = 1000
   else:
-    config.steps, config.optimizer.peak, config.optimizer.warmup = 2000, 1e-3, 50
+    config.steps, config.optimizer.peak, config.optimizer.warmup = 2000, 2e-3, 50
     config.ema = 0.99
     config.eval.every = config.checkpoint.every = 500
 

@@ -14,7 +14,7 @@ _SCALES = 4
 _AXES = (1, 2, 3)
 
 
-def terms(prediction: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
+def published(prediction: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
   """The terms of each example [b]; the loss is their sum.
 
   'aligned' and 'aligned_gradient' compare after one scale and shift of the prediction by least
@@ -32,6 +32,18 @@ def terms(prediction: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
     'squared': _squared(error),
     'gradient': _gradient(error),
   }
+
+
+def squared(prediction: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
+  """The squared error [b] alone, not of the paper: for small networks that have yet to learn edges.
+
+  The absolute differences above are least for a constant as long as edges are unlikely.
+  """
+  return {'squared': ((prediction - label) ** 2).mean(_AXES)}
+
+
+# By the field `loss.terms`.
+TERMS = {'published': published, 'squared': squared}
 
 
 def _squared(error: jax.Array) -> jax.Array:

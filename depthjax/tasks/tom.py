@@ -53,7 +53,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   def loss(variables, frozen, inputs, key, step):
     del frozen, key, step
     output, state = trained(predictor, variables, inputs['image'])
-    terms = _of_base if config.loss.labels == 'naive' else losses.terms
+    terms = losses.TERMS[config.loss.terms]
     return terms(predictors.near_large(predictor, output), inputs['label']), state
 
   return Task(
@@ -73,15 +73,6 @@ def trained(
   image = predictors.normalised(predictor, image)
   output, state = forward(predictor.network, variables, image, True)
   return output['disparity'] if isinstance(output, dict) else output, state
-
-
-def _of_base(prediction: jax.Array, label: jax.Array) -> Images:
-  """The loss of a base, trained from random weights: the squared error.
-
-  The terms of losses.tom do not tell near from far if both signs of scale are likely, and their
-  gradients lead to a constant.
-  """
-  return {'squared': ((prediction - label) ** 2).mean((1, 2, 3))}
 
 
 def render_example(record: Images, geometry: scene.Geometry) -> Images:
@@ -148,6 +139,7 @@ def _check(config, env, predictor):
   data, fields = config.data, config.loss
   virtual, labelled = fields.labels == 'virtual', data.kind == 'labelled'
   for name, reason, known in (
+    ('terms', f'task={config.task!r}', losses.TERMS),
     ('labels', f'data.kind={data.kind!r}', _LABELS[data.kind]),
     ('masks', f'loss.labels={fields.labels!r}', ('true', 'segmenter')[: 1 + virtual]),
   ):

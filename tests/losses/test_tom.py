@@ -8,7 +8,7 @@ from depthjax.losses import tom
 
 _RNG = np.random.default_rng(0)
 _LABEL = _RNG.random((2, 16, 24, 1), np.float32)
-_terms = jax.jit(tom.terms)
+_terms = jax.jit(tom.published)
 
 
 def _published(p, t):
@@ -53,8 +53,8 @@ def test_terms_of_a_step_by_hand():
 @jax.jit
 def _gradients(prediction):
   """Those of the aligned term, and of the sum."""
-  _, pull = jax.vjp(lambda x: tom.terms(x, _LABEL), prediction)
-  ones = dict.fromkeys(tom.terms(prediction, _LABEL), jnp.ones(2))
+  _, pull = jax.vjp(lambda x: tom.published(x, _LABEL), prediction)
+  ones = dict.fromkeys(tom.published(prediction, _LABEL), jnp.ones(2))
   one = {name: x * (name == 'aligned') for name, x in ones.items()}
   return pull(one)[0], pull(ones)[0]
 
@@ -66,3 +66,8 @@ def test_gradients_flow_through_scale_and_shift_and_are_finite():
   for direction in (np.ones_like(prediction), prediction):
     assert abs((gradient * direction).sum()) < 1e-6 < np.abs(gradient).max()
   assert np.isfinite(_gradients(0 * _LABEL)[1]).all()
+
+
+def test_the_squared_error_is_that_without_alignment():
+  found = tom.squared(2 * _LABEL, _LABEL)
+  np.testing.assert_allclose(found['squared'], np.mean(_LABEL**2, (1, 2, 3)), rtol=1e-5)
