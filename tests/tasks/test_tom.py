@@ -115,12 +115,12 @@ def test_errors_are_of_all_pixels_of_tom_and_of_others():
   assert pictures['depth'].shape == (2, 32, 4 * 32, 3)
 
 
-def test_losses_depend_on_the_labels_and_batch_statistics_change(monkeypatch):
+def test_losses_are_those_of_the_config_and_batch_statistics_change(monkeypatch):
   monkeypatch.setattr(tom.runs, 'describe', small.describe)
   image, label = (_RNG.random((*_SIZE[:3], n), np.float32) for n in (3, 1))
   inputs, terms = {'image': image, 'label': label}, {}
-  for name in ('naive', 'true'):
-    task = tasks.make(_config(f'small,labels={name}'), Env())
+  for name in ('squared', 'published'):
+    task = tasks.make(_config('small', **{'loss.terms': name}), Env())
     variables = jax.jit(task.init)(jax.random.key(0), inputs)
     loss = jax.jit(functools.partial(task.loss, frozen={}, key=None, step=0))
     terms[name], state = jax.device_get(loss(variables, inputs=inputs))
@@ -128,8 +128,9 @@ def test_losses_depend_on_the_labels_and_batch_statistics_change(monkeypatch):
       lambda x, y: (x != y).all(), state, {'batch_stats': variables['batch_stats']}
     )
     assert all(jax.tree.leaves(changed))
-  assert terms['naive'].keys() == {'squared'} and len(terms['true']) == 4
-  np.testing.assert_allclose(terms['naive']['squared'], 2 * terms['true']['squared'], rtol=1e-5)
+  one, four = terms.values()
+  assert one.keys() == {'squared'} and len(four) == 4
+  np.testing.assert_allclose(one['squared'], 2 * four['squared'], rtol=1e-5)
   assert jax.eval_shape(task.apply, variables, inputs).shape == _SIZE
 
 
@@ -145,6 +146,7 @@ def test_a_run_is_a_predictor_at_the_size_of_its_frames(size, name, side):
     ('small', {'model.network': 'zoe'}, "model is not .* depthnet, unet, .*'zoe'"),
     ('small', {'data.kind': 'masked'}, "'masked'; it must be 'scene' or 'labelled' for the task"),
     ('small', {'data.width': 36}, 'data.width is 36; it must be a multiple of 8'),
+    ('small', {'loss.terms': 'l1'}, "loss.terms is 'l1'; with task='tom' it can be published, sq"),
     ('small', {'loss.labels': 'stored'}, "loss.labels is 'stored'; with data.kind='scene' it can"),
     ('midas,labels=true', {'data.kind': 'labelled'}, "loss.labels is 'true'; .* stored, plain, vi"),
     ('small,masks=segmenter', {}, "loss.masks is 'segmenter'; .*labels='naive' it can be true$"),

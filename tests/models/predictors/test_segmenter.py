@@ -55,7 +55,8 @@ def test_the_published_networks_lose_their_last_activation(network):
 
 
 def test_the_input_size_is_that_of_the_frames():
-  sizes = {'depthnet': 96, 'unet': 96, 'dpt': 64, 'midas': 96}  # Of the long, the short and the long side.
+  # Of the long, the long, the short and the long side.
+  sizes = {'depthnet': 96, 'unet': 96, 'dpt': 64, 'midas': 96}
   for network, size in sizes.items():
     config = {'model': _fields(network=network, width=64), 'data': {'height': 64, 'width': 96}}
     assert segmenter.FROM_CONFIG['segment'](config)[0].input_size == size
