@@ -17,7 +17,12 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   Raises:
     ValueError: unknown networks or fields of one, unsupported frame size.
   """
-  predictor = _describe(config, env)
+  try:
+    predictor = published.describe(config.model.to_dict(), env.axis_name)
+  except (KeyError, TypeError) as error:
+    known = ', '.join(published.NETWORKS)
+    raise ValueError(f'model is not the description of one of {known} ({error})') from error
+  scene.check_frame(config.data, predictor.multiple)
   geometry = scene.geometry(config.data)
   render = env.map_examples(lambda record: deeplens_depth.render_example(record, geometry))
 
@@ -38,16 +43,3 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     metrics=deeplens_depth.metrics,
     pictures=deeplens_depth.pictures,
   )
-
-
-def _describe(config: ml_collections.ConfigDict, env: Env) -> predictors.Predictor:
-  try:
-    predictor = published.describe(config.model.to_dict(), env.axis_name)
-  except (KeyError, TypeError) as error:
-    known = ', '.join(published.NETWORKS)
-    raise ValueError(f'model is not the description of one of {known} ({error})') from error
-  for name in ('height', 'width'):
-    if config.data[name] % predictor.multiple or not config.data[name]:
-      wrong = f'data.{name} is {config.data[name]}'
-      raise ValueError(f'{wrong}; it must be a multiple of {predictor.multiple}')
-  return predictor
