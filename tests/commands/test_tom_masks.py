@@ -10,7 +10,8 @@ from depthjax import configuring
 from depthjax.files import images, weights
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors import segmenter
-from depthjax.pipelines import tom_masks
+from depthjax.pipelines import depth
+from depthjax.pipelines import predictors as predictors_lib
 from tests import refiners
 from tests.commands import made
 
@@ -43,10 +44,10 @@ def _read(path):
 
 
 def test_masks_have_the_size_of_the_photograph(run):
-  loaded = tom_masks.load('segment.safetensors')
+  loaded = predictors_lib.load_segmenter('segment.safetensors')
   photo = images.read_image('photos/a.png')
   assert predictors.frame(loaded, photo.shape[:2]) == (32, 48)
-  found = tom_masks.probability(photo, loaded)[..., 0]
+  found = depth.probability(photo, loaded)[..., 0]
   assert found.min() < 0.5 < found.max()
   code, out, _ = run('tom-masks photos/a.png -o a.png --weights=segment.safetensors')
   np.testing.assert_array_equal(_read('a.png'), np.where(found > 0.5, 255, 0))
