@@ -7,8 +7,8 @@ import ml_collections
 
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors import published
-from depthjax.tasks import deeplens_depth, scene
-from depthjax.tasks.task import Env, Task, forward
+from depthjax.tasks import deeplens_depth, scene, tom
+from depthjax.tasks.task import Env, Task
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
@@ -28,8 +28,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
   def loss(variables, frozen, inputs, key, step):
     del frozen, key, step
-    image = predictors.normalised(predictor, inputs['image'])
-    output, state = forward(predictor.network, variables, image, True)
+    output, state = tom.trained(predictor, variables, inputs['image'])
     outputs = {'disparity': predictors.near_large(predictor, output)}
     return deeplens_depth.terms(outputs, inputs, segmentation=0.0, mixed=False), state
 

@@ -21,7 +21,7 @@ _H, _W = 37, 61
 @pytest.fixture(autouse=True)
 def folder(run):
   """The working folder, with two photographs, a segmenter and a depth predictor."""
-  fields = {'model.width': 2, 'data.height': 32, 'data.width': 48}
+  fields = {'model.network': 'depthnet', 'model.width': 2, 'data.height': 32, 'data.width': 48}
   config = configuring.with_fields(configuring.load('segment', 'smoke'), fields).to_dict()
   rng = np.random.default_rng(0)  # Compiling the initialisation takes longer.
   draw = lambda x: 0.2 * rng.normal(size=x.shape).astype(np.float32)  # noqa: E731

@@ -14,7 +14,7 @@ from depthjax.reproduce import tom
 from depthjax.reproduce.lab import Lab
 
 _FIELDS = {'eval.examples': 6, 'eval.batch_size': 3}
-_FIELDS |= {'model.width': 2, 'data.height': 32, 'data.width': 32}
+_FIELDS |= {'model.network': 'depthnet', 'model.width': 2, 'data.height': 32, 'data.width': 32}
 
 
 @pytest.fixture(scope='module')
