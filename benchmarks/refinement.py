@@ -22,7 +22,7 @@ from depthjax.files.errors import InputError
 from depthjax.metrics import aligned
 from depthjax.ops import guided
 from depthjax.pipelines import maps
-from depthjax.pipelines.refine import baselines, refine
+from depthjax.pipelines.refine import baselines, local_alignment, refine
 from depthjax.scoring import maps as map_scoring
 
 # Case -> disparity of the size of the scene [h w 1].
@@ -108,7 +108,7 @@ def methods(networks: Mapping[str, refine.Refiner], ensemble: int = 1) -> dict[s
       case.low, np.asarray(guided.grey(case.photo))
     ),
     'guided by high': lambda case: baselines.guided_filter(case.low, case.high),
-    'guided by high, fast': lambda case: baselines.fast_guided_filter(case.low, case.high),
+    'guided by high, fast': lambda case: local_alignment.fitted(case.low, [case.high], [1e-4]),
     'Poisson': lambda case: baselines.poisson_fusion(case.low, case.high),
   }
   for name, network in networks.items():

@@ -142,7 +142,8 @@ def convert(
 
   Raises InputError: missing or additional tensors, another shape, NaN or infinite values.
   """
-  tensors, right = _merged(tensors, file), _describe(fields)
+  tensors = _merged(tensors, file)
+  right = f'the tensors of {", ".join(f"{name} {value}" for name, value in fields.items())}'
   theirs = any(name.startswith(('dpt.', 'backbone.')) for name in tensors)
   try:
     found = expected(fields, transformers=theirs)
@@ -178,10 +179,6 @@ def expected(fields: Mapping[str, Any], *, transformers: bool) -> list[Tensor]:
     Tensor(naming.torch_name(path[1:], rules), _layout(path, x.shape), path, x.shape)
     for path, x in shapes
   ]
-
-
-def _describe(fields: Mapping[str, Any]) -> str:
-  return f'the tensors of {", ".join(f"{name} {value}" for name, value in fields.items())}'
 
 
 def _merged(tensors: dict[str, np.ndarray], file: str | os.PathLike) -> dict[str, np.ndarray]:

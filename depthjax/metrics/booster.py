@@ -10,6 +10,7 @@ Source: Costanzino et al., "Learning depth estimation for transparent and mirror
 
 import jax.numpy as jnp
 
+from depthjax.metrics import depth as metrics
 from depthjax.metrics import image
 from depthjax.ops import alignment
 
@@ -68,7 +69,5 @@ def errors(depth, truth, valid):
   weight, error, ratio = kept * 1.0, jnp.abs(d - g), jnp.maximum(d / g, g / d)
   nan = jnp.where(jnp.isnan(d), jnp.nan, 0)  # Comparisons hide NaN.
   found = [image.mean((ratio < limit) * 100.0 + nan, weight) for limit in _RATIOS]
-  squared = image.mean(error**2, weight)
-  found += [image.mean(error, weight), image.mean(error / g, weight)]
-  found += [squared._replace(value=jnp.sqrt(squared.value))]
+  found += [image.mean(error, weight), image.mean(error / g, weight), metrics.rmse(d, g, kept)]
   return dict(zip(METRICS, found, strict=True))

@@ -32,15 +32,10 @@ def render(colour, alpha, disparity, material, key):
   """
   # What is reflected: layers of glass and mirrors would need several bounces of light.
   opaque = jnp.where((material == OPAQUE)[:, None, None], alpha, 0)
-  scene = jnp.concatenate(
-    [
-      layers.composite(colour, opaque),
-      layers.front_disparity(disparity, (opaque > 0.5).astype(alpha.dtype)),
-    ],
-    axis=-1,
-  )
-  pictures = jnp.moveaxis(jnp.concatenate([colour, disparity[..., None]], axis=-1), -1, 1)
+  front = layers.front_disparity(disparity, (opaque > 0.5).astype(alpha.dtype))
+  scene = jnp.concatenate([layers.composite(colour, opaque), front], axis=-1)
   scene = jnp.moveaxis(scene, -1, 0)
+  pictures = jnp.moveaxis(jnp.concatenate([colour, disparity[..., None]], axis=-1), -1, 1)
 
   def over(behind, layer):
     picture, alpha, material, numbers = layer
@@ -110,10 +105,9 @@ def _inside(alpha, width):
 
 def _normal(alpha, flat, roundness):
   """Unit normals (x, y, towards the camera) [3 h w] of a pane if `flat`, or of a rounded body."""
-  rounded = roundness * jnp.sqrt(
-    sum(_inside(alpha, width) for width in _BULGE) / len(_BULGE) + 0.01
-  )
-  height = jnp.where(flat, 0.03 * jnp.sqrt(_inside(alpha, _BULGE[0]) + 0.01), rounded)
+  bulge = sum(_inside(alpha, width) for width in _BULGE) / len(_BULGE)
+  pane = 0.03 * jnp.sqrt(_inside(alpha, _BULGE[0]) + 0.01)
+  height = jnp.where(flat, pane, roundness * jnp.sqrt(bulge + 0.01))
   dx, dy = gradients.sobel(_size(alpha) * height[..., None])
   normal = jnp.concatenate([-dx, -dy, jnp.ones_like(dx)], axis=-1)
   normal = normal / jnp.linalg.norm(normal, axis=-1, keepdims=True)

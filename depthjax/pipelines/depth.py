@@ -14,6 +14,7 @@ from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors.predictor import Predictor
 from depthjax.ops import disparity as disparity_lib
 from depthjax.ops import resize
+from depthjax.pipelines import maps
 
 _RIGHT = 'another photograph, predictor or a depth map'
 
@@ -88,6 +89,15 @@ def predict_map(
     raise InputError(name, f'the predicted {convention} {wrong}', _RIGHT) from error
   except ValueError as error:
     raise InputError(name, str(error).partition(';')[0], _RIGHT) from error
+
+
+def probability(photo: np.ndarray, segmenter: Predictor) -> np.ndarray:
+  """Probability of glass or a mirror at each pixel of a photograph, float32 [h w 1].
+
+  It is resized bilinearly. Arguments and errors as in `predict`, see predictors.load_segmenter.
+  """
+  logits = network_output(photo, segmenter)
+  return maps.resized(np.asarray(jax.nn.sigmoid(logits)), photo.shape[:2])
 
 
 def network_output(

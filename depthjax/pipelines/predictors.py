@@ -1,4 +1,4 @@
-"""Depth predictors by name, from a training run, or from a file."""
+"""Depth predictors by name, from a training run, or from a file; segmenters from the latter two."""
 
 import logging
 import os
@@ -13,6 +13,7 @@ from depthjax.files import hub, weights
 from depthjax.files.errors import InputError, status
 from depthjax.models.predictors import catalogue, runs
 from depthjax.models.predictors import published as networks
+from depthjax.models.predictors import segmenter as segmenters
 from depthjax.models.predictors.predictor import Predictor
 
 _log = logging.getLogger(__name__)
@@ -42,12 +43,20 @@ def load(which: str | os.PathLike = catalogue.DEFAULT) -> Predictor:
   return predictor._replace(variables=jax.device_put(variables))
 
 
+def load_segmenter(path: str | os.PathLike) -> Predictor:
+  """Loads the segmenter of a run of the task 'segment', or of its weights, with its variables.
+
+  Raises InputError: as files.weights.load_network.
+  """
+  segmenter, variables = weights.load_network(path, segmenters.FROM_CONFIG)
+  return segmenter._replace(variables=jax.device_put(variables))
+
+
 def _fetched(name: str, entry: catalogue.Entry) -> pathlib.Path:
   if not entry.repository:
-    right = (
-      f'the file of {entry.url}, converted: depthjax convert {name} FILE -o {name}.safetensors'
-    )
-    raise InputError(name, 'is not on the Hub', f'--predictor={name}.safetensors: {right}')
+    file = f'{name}.safetensors'
+    right = f'the file of {entry.url}, converted: depthjax convert {name} FILE -o {file}'
+    raise InputError(name, 'is not on the Hub', f'--predictor={file}: {right}')
   if hub.cached(entry.repository, entry.revision) is None:
     _log.warning('%s: %s', name, entry.licence)
   return hub.fetch(entry.repository, entry.revision, entry.sha256, entry.size)

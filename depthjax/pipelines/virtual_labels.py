@@ -35,9 +35,8 @@ def regions(
     result = np.where(parts > 0, parts + count, result)
     count += found - 1
   if dilate:
-    distance = cv2.distanceTransform(
-      (~painted).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-    )
+    outside = (~painted).astype(np.uint8)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     result = np.where(distance <= dilate, files.fill(result, painted), 0)
   return result
 

@@ -38,12 +38,8 @@ class Experiment(NamedTuple):
   @property
   def dependencies(self) -> dict[str, str]:
     """The experiments to train first, by the config field of their weights."""
-    names = {
-      'predictor.weights': self.predictor,
-      'segmenter.weights': self.segmenter,
-      'initialise.weights': self.initialise,
-    }
-    return {field: name for field, name in names.items() if name}
+    tables = 'predictor', 'segmenter', 'initialise'
+    return {f'{table}.weights': name for table in tables if (name := getattr(self, table))}
 
 
 @dataclasses.dataclass
@@ -109,10 +105,8 @@ class Lab:
     config = configuring.with_fields(self.config(name), overrides)
     predictor_hash = weights_hash(self.path(predictor)) if predictor else ''
     path = workdir / 'scores.json'
-    key, known = (
-      json.dumps([overrides, config.eval.examples, predictor_hash, _VERSION]),
-      read_json(path),
-    )
+    key = json.dumps([overrides, config.eval.examples, predictor_hash, _VERSION])
+    known = read_json(path)
     if key not in known:
       known[key] = evaluate.newest(config, workdir, 'test')
       write_json(path, known)
@@ -177,9 +171,8 @@ def _check_same(
   if not names and {**hashes, **read_json(workdir / _HASHES)} != hashes:
     other = 'predictor, segmenter or initial weights'
   if other:
-    raise configuring.ConfigError(
-      f'{workdir} was trained with another {other}; use another --root, or remove it'
-    )
+    wrong = f'{workdir} was trained with another {other}'
+    raise configuring.ConfigError(f'{wrong}; use another --root, or remove it')
 
 
 def weights_hash(run: pathlib.Path) -> str:

@@ -5,15 +5,11 @@ disparity of what is behind them or reflected.
 """
 
 import functools
-import json
-import pathlib
 from collections.abc import Sequence
 
-import ml_collections
 import numpy as np
 
 from depthjax import configuring
-from depthjax.reproduce import lab as lab_lib
 from depthjax.reproduce.lab import Experiment, Lab
 from depthjax.reproduce.names import Name
 from depthjax.reproduce.table import Row, Table
@@ -23,8 +19,6 @@ from depthjax.train import step as step_lib
 _PAPER = (
   'Costanzino et al., "Learning depth estimation for transparent and mirror surfaces", ICCV 2023'
 )
-_FILE = 'tom.json'
-_VERSION = 1  # Of the scores; scores of another version in the file are ignored.
 _EXAMPLES = 256  # Test scenes, unless eval.examples is set.
 _BASE, _SEGMENTER = 'tom-base', 'tom-segmenter'
 
@@ -54,39 +48,21 @@ def scores(lab: Lab, name: str, *, labels: bool = False) -> dict[str, np.ndarray
   """Scores by metric of metrics.booster, one per test scene that has the class [n].
 
   They are of an experiment's network, trained if necessary, or of the virtual labels that it is
-  trained with, made for the test scenes: painting at test time. Results are stored in `lab.root`.
+  trained with, made for the test scenes: painting at test time.
 
   Raises files.errors.InputError and configuring.ConfigError as Lab.train.
   """
-  experiment, config = lab.experiments[name], lab.config(name)
+  config = lab.config(name if labels else _BASE)  # All have the same test scenes.
   config = configuring.with_fields(config, {'eval.examples': config.eval.examples or _EXAMPLES})
-  runs = list(experiment.dependencies.values()) if labels else [name]
-  hashes = [lab_lib.weights_hash(lab.train(run)) for run in runs]
-  if not labels:  # All have the same test scenes; labels are not needed.
-    fields = dict.fromkeys(('predictor.weights', 'segmenter.weights'), '')
-    fields |= {'loss.labels': 'naive', 'loss.masks': 'true', 'data.colours': 0}
-    config = configuring.with_fields(config, fields)
-  fields = {'data': config.data.to_dict(), 'eval.examples': config.eval.examples}
-  key = [config.loss.masks, labels, hashes, fields, _VERSION]
-  key = json.dumps(key, sort_keys=True, default=str)
-  path = lab.root / _FILE
-  if key not in lab_lib.read_json(path):
-    found = _measured(config, lab.path(runs[0]), labels)
-    lab_lib.write_json(path, {**lab_lib.read_json(path), key: found})
-  return {metric: np.array(x) for metric, x in lab_lib.read_json(path)[key].items()}
-
-
-def _measured(
-  config: ml_collections.ConfigDict, run: pathlib.Path, labels: bool
-) -> dict[str, list[float]]:
-  built, state = evaluate.from_weights(config, run)
-  function = built.evaluate
+  runs = list(lab.experiments[name].dependencies.values()) if labels else [name]
+  paths = [lab.train(run) for run in runs]
+  built, state = evaluate.from_weights(config, paths[0])
   if labels:
-    step = functools.partial(step_lib.evaluate_step, task=built.task)
     own = lambda _, inputs: built.task.scores(inputs['label'], inputs)  # noqa: E731
-    function = built.runner.read(functools.partial(step, function=own))
-  found, _ = evaluate.examples(built, function, state, 'test')
-  return {metric: x.value[x.weight > 0].tolist() for metric, x in found.items()}
+    step = functools.partial(step_lib.evaluate_step, task=built.task, function=own)
+    built = built._replace(evaluate=built.runner.read(step))
+  found, _ = evaluate.examples(built, state, 'test')
+  return {metric: x.value[x.weight > 0] for metric, x in found.items()}
 
 
 _METRICS = ('delta_1.25_tom', 'delta_1.05_tom', 'mae_tom', 'rmse_tom')
@@ -143,16 +119,8 @@ TABLE3 = Table(
       note="labels of test scenes, painted with the segmenter's masks",
     ),
     _row('Virtual Depth (GT)', (), 'tom-virtual', labels=True, note='with true masks'),
-    _row(
-      'Ft. Virtual Depth (GT)',
-      (96.95, 55.49, 67.95, 80.88, 58.93, 65.65, 58.74, 65.52),
-      'tom-virtual',
-    ),
-    _row(
-      'Ft. Virtual Depth (Proxy)',
-      (96.82, 53.74, 70.67, 83.44, 58.40, 66.51, 58.13, 66.43),
-      'tom-proxy',
-    ),
+    _row('Ft. (GT)', (96.95, 55.49, 67.95, 80.88, 58.93, 65.65, 58.74, 65.52), 'tom-virtual'),
+    _row('Ft. (Proxy)', (96.82, 53.74, 70.67, 83.44, 58.40, 66.51, 58.13, 66.43), 'tom-proxy'),
   ),
   data=f'{_DATA} The segmenter was trained on scenes too.',
   expected='Proxy masks cost little in fine-tuning, but much when painting at test time.',

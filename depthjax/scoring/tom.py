@@ -1,5 +1,6 @@
 """Predicted disparity scored on transparent and mirror surfaces (ToM), by class of surface."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from depthjax.metrics import booster
 
 _MILLIMETRES = 1000.0  # In a metre: disparity is in 1/m.
 _STEP = 4  # The published protocol scores every fourth pixel of a row and column.
+_scores = jax.jit(functools.partial(booster.scores, focal_baseline=_MILLIMETRES))
 
 
 def score(
@@ -39,16 +41,8 @@ def score(
   found = _scores(resized[None], *truth)
   if not found['mae_all'].weight[0]:
     raise ValueError('no valid pixel of the truth has a depth of 1 to 10,000 mm')
+  known = {name: float(x.value[0]) for name, x in found.items() if x.weight[0]}
   return {
-    kind: {
-      name: float(found[f'{name}_{kind}'].value[0])
-      for name in booster.METRICS
-      if found[f'{name}_{kind}'].weight[0]
-    }
+    kind: {name: known[f'{name}_{kind}'] for name in booster.METRICS if f'{name}_{kind}' in known}
     for kind in booster.CLASSES
   }
-
-
-@jax.jit
-def _scores(*maps):
-  return booster.scores(*maps, focal_baseline=_MILLIMETRES)

@@ -18,7 +18,7 @@ from depthjax.metrics import depth as depth_metrics
 from depthjax.models.deeplens import depthnet
 from depthjax.ops import colour, compositional, resize
 from depthjax.ops import disparity as disparity_lib
-from depthjax.tasks import deeplens_depth, dof, scene
+from depthjax.tasks import dof, scene
 from depthjax.tasks.task import Env, Task, forward
 
 
@@ -29,7 +29,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     ValueError: a frame size that is no multiple of 8; invalid `render`, `loss.levels` or
       `model.long_side`.
   """
-  deeplens_depth.check_frame(config.data)
+  scene.check_frame(config.data, depthnet.STRIDE)
   fields = dict(config.model)
   long_side = fields.pop('long_side') or max(config.data.height, config.data.width)
   if long_side < 0:

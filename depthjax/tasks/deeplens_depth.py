@@ -4,8 +4,6 @@ The paper mixes examples of a depth and of a segmentation data set in every batc
 targets; the parity of its index selects one of them (DeepLens, sections 3.1 and 4.2, eq. 1).
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -28,7 +26,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   Raises:
     ValueError: unsupported frame size.
   """
-  check_frame(config.data)
+  scene.check_frame(config.data, depthnet.STRIDE)
   model = depthnet.network(config.model, axis_name=env.axis_name)
   geometry = scene.geometry(config.data)
   render = env.map_examples(lambda record: render_example(record, geometry))
@@ -47,13 +45,6 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     metrics=metrics,
     pictures=pictures,
   )
-
-
-def check_frame(data: Any, multiple: int = depthnet.STRIDE) -> None:
-  """Raises ValueError if height or width of the frame is not a multiple of a number."""
-  for name in ('height', 'width'):
-    if data[name] % multiple:
-      raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {multiple}')
 
 
 def render_example(record: Images, geometry: scene.Geometry) -> Images:

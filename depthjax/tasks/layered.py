@@ -15,6 +15,7 @@ from depthjax.losses import layered as losses
 from depthjax.metrics import depth as depth_metrics
 from depthjax.metrics import masks as mask_metrics
 from depthjax.models import layered
+from depthjax.tasks import scene
 from depthjax.tasks.task import Env, Task, forward
 
 Images = dict[str, jax.Array]
@@ -32,10 +33,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   except (KeyError, TypeError) as error:
     known = ', '.join(layered.PRESETS)
     raise ValueError(f'model.preset must be one of {known}, with its fields ({error})') from error
-  for name in ('height', 'width'):
-    if config.data[name] % layered.STRIDE or not config.data[name]:
-      wrong = f'data.{name} is {config.data[name]}'
-      raise ValueError(f'{wrong}; it must be a multiple of {layered.STRIDE}')
+  scene.check_frame(config.data, layered.STRIDE)
   fields = config.loss.to_dict()
   start, two = fields.pop('start'), fields.pop('layers')
 

@@ -7,8 +7,8 @@ import ml_collections
 
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors import published
-from depthjax.tasks import deeplens_depth, scene
-from depthjax.tasks.task import Env, Task, forward
+from depthjax.tasks import deeplens_depth, scene, tom
+from depthjax.tasks.task import Env, Task
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
@@ -17,14 +17,18 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   Raises:
     ValueError: unknown networks or fields of one, unsupported frame size.
   """
-  predictor = _describe(config, env)
+  try:
+    predictor = published.describe(config.model.to_dict(), env.axis_name)
+  except (KeyError, TypeError) as error:
+    known = ', '.join(published.NETWORKS)
+    raise ValueError(f'model is not the description of one of {known} ({error})') from error
+  scene.check_frame(config.data, predictor.multiple)
   geometry = scene.geometry(config.data)
   render = env.map_examples(lambda record: deeplens_depth.render_example(record, geometry))
 
   def loss(variables, frozen, inputs, key, step):
     del frozen, key, step
-    image = predictors.normalised(predictor, inputs['image'])
-    output, state = forward(predictor.network, variables, image, True)
+    output, state = tom.trained(predictor, variables, inputs['image'])
     outputs = {'disparity': predictors.near_large(predictor, output)}
     return deeplens_depth.terms(outputs, inputs, segmentation=0.0, mixed=False), state
 
@@ -38,16 +42,3 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     metrics=deeplens_depth.metrics,
     pictures=deeplens_depth.pictures,
   )
-
-
-def _describe(config: ml_collections.ConfigDict, env: Env) -> predictors.Predictor:
-  try:
-    predictor = published.describe(config.model.to_dict(), env.axis_name)
-  except (KeyError, TypeError) as error:
-    known = ', '.join(published.NETWORKS)
-    raise ValueError(f'model is not the description of one of {known} ({error})') from error
-  for name in ('height', 'width'):
-    if config.data[name] % predictor.multiple or not config.data[name]:
-      wrong = f'data.{name} is {config.data[name]}'
-      raise ValueError(f'{wrong}; it must be a multiple of {predictor.multiple}')
-  return predictor

@@ -48,6 +48,13 @@ def geometry(data: Any) -> Geometry:
   return Geometry(data.pad, tilted, data.relief > 0, materials_drawn)
 
 
+def check_frame(data: Any, multiple: int) -> None:
+  """Raises ValueError if height or width of the frame is 0 or not a multiple of a number."""
+  for name in ('height', 'width'):
+    if data[name] % multiple or not data[name]:
+      raise ValueError(f'data.{name} is {data[name]}; it must be a multiple of {multiple}')
+
+
 def unpack(record: Record, form: Geometry) -> Scene:
   """The layers of a record of data.records.scene."""
   light, alpha = layers.unpack(record['layers'])

@@ -11,7 +11,7 @@ from depthjax.metrics import depth as metrics_lib
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors import segmenter as segmenters
 from depthjax.ops import colour
-from depthjax.tasks import deeplens_depth, scene, tom
+from depthjax.tasks import scene, tom
 from depthjax.tasks.task import Env, Task
 
 Images = dict[str, jax.Array]
@@ -23,7 +23,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
   Raises ValueError: unknown networks or fields of one, unsupported frame size.
   """
   segmenter = segmenters.describe(config.model.to_dict(), env.axis_name)
-  deeplens_depth.check_frame(config.data, segmenter.multiple)
+  scene.check_frame(config.data, segmenter.multiple)
   render = functools.partial(tom.render_example, geometry=scene.geometry(config.data))
   examples = env.map_examples({'scene': render, 'labelled': tom.unpack}[config.data.kind])
 

@@ -15,10 +15,10 @@ from depthjax.losses import tom as losses
 from depthjax.metrics import booster
 from depthjax.metrics import image as image_metrics
 from depthjax.models.predictors import predictor as predictors
-from depthjax.models.predictors import runs, segmenter
+from depthjax.models.predictors import runs
 from depthjax.ops import alignment, colour, painting
 from depthjax.ops import disparity as disparity_lib
-from depthjax.tasks import deeplens_depth, scene
+from depthjax.tasks import scene
 from depthjax.tasks.task import Env, Task, Variables, forward
 
 Images = dict[str, jax.Array]
@@ -130,7 +130,7 @@ def _label(fields, env, frozen, seen):
   mask = seen['tom']
   if fields.masks == 'segmenter':
     networks = env.frozen['segmenter'], frozen['segmenter']
-    mask = segmenter.probability(*networks, seen['image']) > 0.5
+    mask = jax.nn.sigmoid(predictors.output(*networks, seen['image'])) > 0.5
   return painting.virtual(predict, seen['image'], mask, colours)
 
 
@@ -160,4 +160,4 @@ def _check(config, env, predictor):
   if fields.labels == 'stored' and not data.labelled.labels:
     raise ValueError("data.labelled.labels is ''; it must be a folder with loss.labels='stored'")
   for network in (predictor, *env.frozen.values()):
-    deeplens_depth.check_frame(data, network.multiple)
+    scene.check_frame(data, network.multiple)

@@ -57,7 +57,7 @@ def evaluate(
 
   `each` is called before each batch; it may raise to stop the evaluation.
   """
-  scores, index = examples(experiment, experiment.evaluate, state, split, each)
+  scores, index = examples(experiment, state, split, each)
   nans = {name: int((~np.isfinite(x.value[x.weight > 0])).sum()) for name, x in scores.items()}
   return Scores(
     means={name: _mean(x) for name, x in scores.items()},
@@ -68,17 +68,14 @@ def evaluate(
 
 
 def examples(
-  experiment: Experiment,
-  function: Callable,
-  state: TrainState,
-  split: str,
-  each: Callable[[], None] = lambda: None,
+  experiment: Experiment, state: TrainState, split: str, each: Callable[[], None] = lambda: None
 ) -> tuple[dict[str, Weighted], np.ndarray]:
   """Scores [n] of the n records of a split in their order, and the indices of all batches.
 
-  `function` is as Experiment.evaluate; `each` as in `evaluate`.
+  `each` is as in `evaluate`.
   """
-  scores, indices = zip(*_results(experiment, function, state, split, each), strict=True)
+  results = _results(experiment, experiment.evaluate, state, split, each)
+  scores, indices = zip(*results, strict=True)
   index = np.concatenate(indices)
   rows = _records(index)
   join = lambda *parts: np.concatenate(parts)[rows].astype(np.float64)  # noqa: E731

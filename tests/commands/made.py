@@ -18,7 +18,7 @@ def save_lensblur(path):
 
 def save_depth(path):
   config = tiny.depth_config().to_dict()
-  _save(path, 'deeplens_depth', depthnet.initial, depthnet.network(config['model']), config)
+  _save(path, 'deeplens_depth', _depth, depthnet.network(config['model']), config)
 
 
 def save_layered(path):
@@ -30,6 +30,10 @@ def save_layered(path):
   variables = jax.tree.map(draw, layered.from_config(config)[1])
   variables['batch_stats'] = jax.tree.map(np.abs, variables['batch_stats'])  # Variances.
   weights.save_weights(path, variables, {'task': 'layered', 'step': 0, 'config': config})
+
+
+def _depth(model):
+  return model.init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32), train=False)
 
 
 @functools.cache

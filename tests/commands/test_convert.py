@@ -13,6 +13,7 @@ from depthjax.convert import checkpoints, mit, naming, published, resnet50, sddr
 from depthjax.files import weights
 from depthjax.models.deeplens import depthnet
 from depthjax.models.predictors import catalogue
+from depthjax.models.predictors import published as networks
 from depthjax.models.refinement.fusenet import FuseNet
 from depthjax.models.refinement.refiners import from_config
 from depthjax.pipelines import predictors
@@ -45,7 +46,7 @@ def _released():
 
 
 def _depth_net():
-  return jax.eval_shape(functools.partial(depthnet.initial, depthnet.DepthNet('paper')))
+  return networks.shapes(depthnet.DepthNet('paper'), depthnet.STRIDE)
 
 
 def _fusenet():

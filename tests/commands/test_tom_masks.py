@@ -10,7 +10,8 @@ from depthjax import configuring
 from depthjax.files import images, weights
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors import segmenter
-from depthjax.pipelines import tom_masks
+from depthjax.pipelines import depth
+from depthjax.pipelines import predictors as predictors_lib
 from tests import refiners
 from tests.commands import made
 
@@ -20,7 +21,7 @@ _H, _W = 37, 61
 @pytest.fixture(autouse=True)
 def folder(run):
   """The working folder, with two photographs, a segmenter and a depth predictor."""
-  fields = {'model.width': 2, 'data.height': 32, 'data.width': 48}
+  fields = {'model.network': 'depthnet', 'model.width': 2, 'data.height': 32, 'data.width': 48}
   config = configuring.with_fields(configuring.load('segment', 'smoke'), fields).to_dict()
   rng = np.random.default_rng(0)  # Compiling the initialisation takes longer.
   draw = lambda x: 0.2 * rng.normal(size=x.shape).astype(np.float32)  # noqa: E731
@@ -43,10 +44,10 @@ def _read(path):
 
 
 def test_masks_have_the_size_of_the_photograph(run):
-  loaded = tom_masks.load('segment.safetensors')
+  loaded = predictors_lib.load_segmenter('segment.safetensors')
   photo = images.read_image('photos/a.png')
   assert predictors.frame(loaded, photo.shape[:2]) == (32, 48)
-  found = tom_masks.probability(photo, loaded)[..., 0]
+  found = depth.probability(photo, loaded)[..., 0]
   assert found.min() < 0.5 < found.max()
   code, out, _ = run('tom-masks photos/a.png -o a.png --weights=segment.safetensors')
   np.testing.assert_array_equal(_read('a.png'), np.where(found > 0.5, 255, 0))

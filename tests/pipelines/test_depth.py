@@ -27,7 +27,8 @@ def _photo(h, w):
 def _predictor():
   """A tiny network with initial variables."""
   model = DepthNet(preset='paper', width=2)
-  variables = jax.jit(functools.partial(depthnet.initial, model))()
+  init = jax.jit(functools.partial(model.init, train=False))
+  variables = init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
   described = Predictor('tiny', model, _LONG_SIDE, multiple=depthnet.STRIDE)
   return described._replace(variables=jax.device_get(variables))
 

@@ -12,7 +12,6 @@ import pytest
 from depthjax import configuring, tasks
 from depthjax.files import weights
 from depthjax.files.errors import InputError
-from depthjax.models.deeplens import depthnet
 from depthjax.models.deeplens.depthnet import DepthNet
 from depthjax.models.predictors import segmenter
 from depthjax.tasks import dof
@@ -24,7 +23,7 @@ from tests import tiny, toy
 def _save(folder, change=lambda metadata: None, **fields):
   """Writes weights of a depth network with the metadata of a run, modified by `change`."""
   config = tiny.depth_config(**fields).to_dict()
-  _, shapes = depthnet.from_config(config)
+  _, shapes = tasks.PREDICTORS['deeplens_depth'](config)
   metadata = {'task': 'deeplens_depth', 'step': 1, 'config': config}
   change(metadata)
   rng = np.random.default_rng(0)

@@ -33,9 +33,8 @@ def run(options: Options) -> None:
   if document is not None:
     _check_document(document)
   weights = _weights(given or [], paper.EXPERIMENTS, load)
-  labs = [
-    Lab(root, size, parse_fields(change), paper.EXPERIMENTS, weights, seed) for seed in range(seeds)
-  ]
+  fields = parse_fields(change)
+  labs = [Lab(root, size, fields, paper.EXPERIMENTS, weights, seed) for seed in range(seeds)]
   for experiment in paper.EXPERIMENTS:  # Refuses unknown fields before hours of training.
     labs[0].config(experiment)
   runner.begin_training()

@@ -175,9 +175,8 @@ def _read_map(folder: pathlib.Path, own_size: bool, record: Record) -> np.ndarra
   if len(found) != 1:
     wrong = f'has {len(found) or "no"} disparity maps'
     raise InputError(stem, wrong, f'one, ending in {", ".join(depth_files.READABLE)}')
-  if own_size:
-    return depth_files.read_depth(found[0], percentiles=(0, 100)).disparity
-  return depth_files.read_depth(found[0], shape=record['image'].shape[:2]).disparity
+  fields = {'percentiles': (0, 100)} if own_size else {'shape': record['image'].shape[:2]}
+  return depth_files.read_depth(found[0], **fields).disparity
 
 
 def _score_all(

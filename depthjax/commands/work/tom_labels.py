@@ -95,11 +95,8 @@ def _label_one(
   `claims` is a descriptor, see `_claimed`, or None; `paths` are photograph, mask and label.
   """
   photo, mask, output = paths
-  if claims is not None:
-    if not _claimed(claims, output.name):
-      return print(f'{output}: is made by another process')
-    if all(map(errors.status, labels.outputs(output))):  # Made since it was last looked for.
-      return None
+  if claims is not None and not _claimed(claims, output.name):
+    return print(f'{output}: is made by another process')
   read = masks.read_stored if options.ids else masks.read_largest
   limit = {'max_pixels': options.max_megapixels * 10**6}
   picture, ids = images.read_image(photo, **limit), read(mask, **limit)

@@ -8,7 +8,7 @@ from depthjax.commands.work import folders
 from depthjax.files import atomic, depth_values, images
 from depthjax.models.predictors import predictor as predictor_lib
 from depthjax.models.predictors.predictor import Predictor
-from depthjax.pipelines import tom_masks
+from depthjax.pipelines import depth, predictors
 
 
 def run(options: Options) -> None:
@@ -16,7 +16,7 @@ def run(options: Options) -> None:
   folders.map_files(
     (options.photo,),
     options.output,
-    load=lambda: functools.partial(_mask_one, options, tom_masks.load(options.weights)),
+    load=lambda: functools.partial(_mask_one, options, predictors.load_segmenter(options.weights)),
     check=lambda output: [atomic.check_output(output, ('.png',))],
     ending=lambda _: '.png',
     resume=options.resume,
@@ -28,7 +28,7 @@ def _mask_one(
 ) -> None:
   """Writes one mask; `show` is unused, because a single step has no progress."""
   picture = images.read_image(photo, max_pixels=options.max_megapixels * 10**6)
-  inside = tom_masks.probability(picture, segmenter) > 0.5
+  inside = depth.probability(picture, segmenter) > 0.5
   images.write_image(output, inside.astype('float32'))
   h, w = predictor_lib.frame(segmenter, picture.shape[:2])
   found = depth_values.percent(inside)

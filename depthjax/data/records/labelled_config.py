@@ -4,8 +4,6 @@ import dataclasses
 
 from depthjax.data.bounds import bounded, check_fields
 
-RULES = ('crop', 'square')
-
 
 @dataclasses.dataclass(frozen=True)
 class LabelledConfig:
@@ -25,5 +23,5 @@ class LabelledConfig:
 
   def __post_init__(self):
     check_fields(self)
-    if self.rule not in RULES:
-      raise ValueError(f'rule is {self.rule!r}; it can be {" or ".join(RULES)}')
+    if self.rule not in ('crop', 'square'):
+      raise ValueError(f'rule is {self.rule!r}; it can be crop or square')

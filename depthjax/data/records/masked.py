@@ -45,12 +45,12 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
 
   Raises ValueError: a field out of range, or a source that cannot be read.
   """
-  config, train, opened = _config(fields), split == 'train', photo_sources.open_items
-  foregrounds = opened(fields['foreground_source'], split, photo_sources.open_foregrounds)
+  config, train = _config(fields), split == 'train'
+  foregrounds = photo_sources.open_items(fields, 'foreground_source', split)
 
   def part(where: str, part_seed: int) -> grain.MapDataset:
     if where == scene_records.DRAWN:
-      photos = opened(fields['photo_source'], split, photo_sources.open_photos)
+      photos = photo_sources.open_items(fields, 'photo_source', split)
       transform = DrawMasked(config, foregrounds, photos)
     else:
       pairs = photo_sources.Skipping(rgbd.Photos(where, split), where)

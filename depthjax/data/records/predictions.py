@@ -48,9 +48,7 @@ def records(fields: dict[str, Any], split: str, seed: int) -> grain.MapDataset:
 
   def opened(where: str, part_seed: int) -> grain.MapDataset:
     if where == scene_records.DRAWN:
-      foregrounds = photo_sources.open_items(
-        fields['foreground_source'], split, photo_sources.open_foregrounds
-      )
+      foregrounds = photo_sources.open_items(fields, 'foreground_source', split)
       draw = DrawPredictions(scene, config, foregrounds, train=train)
       return pipeline.examples(range(pipeline.EPOCH), [draw], seed=part_seed)
     if where == 'builtin':

@@ -74,10 +74,8 @@ def drawn(
 
   Raises ValueError: a field out of range, or a source that cannot be read.
   """
-  photos = photo_sources.open_items(fields['photo_source'], split, photo_sources.open_photos)
-  foregrounds = photo_sources.open_items(
-    fields['foreground_source'], split, photo_sources.open_foregrounds
-  )
+  photos = photo_sources.open_items(fields, 'photo_source', split)
+  foregrounds = photo_sources.open_items(fields, 'foreground_source', split)
   draw_scene = DrawScene(config(fields), photos, foregrounds)
   source, train = range(pipeline.EPOCH), split == 'train'
   items = {'photo_source': len(photos or ()), 'foreground_source': len(foregrounds or ())}

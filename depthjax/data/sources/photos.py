@@ -9,7 +9,7 @@ import importlib.util
 import logging
 import pathlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,14 +106,15 @@ class Skipping(Sequence):
     logging.getLogger(__name__).warning('skipped (%d so far): %s', len(self.bad), error)
 
 
-def open_items(text: str, split: str, opened: Callable[[str, str], Sequence]) -> Sequence | None:
-  """The items of all sources named in a config, opened by `opened(where, split)`.
+def open_items(fields: Mapping[str, Any], name: str, split: str) -> Sequence | None:
+  """The items of all sources in a field, 'photo_source' or 'foreground_source', of `data`.
 
-  Items that cannot be read are skipped. None if `text` is ''.
+  Items that cannot be read are skipped. None if the field is ''.
 
-  Raises ValueError: as mixtures.parse and `opened`.
+  Raises ValueError: as mixtures.parse, open_photos and open_foregrounds.
   """
-  parts = mixtures.parse(text)
+  opened = {'photo_source': open_photos, 'foreground_source': open_foregrounds}[name]
+  parts = mixtures.parse(fields[name])
   sources = [Skipping(opened(part.where, split), part.where) for part in parts]
   if len(sources) < 2:
     return sources[0] if sources else None

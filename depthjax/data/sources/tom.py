@@ -1,7 +1,7 @@
 """Photos with masks of transparent and mirror surfaces (ToM) and labels: folders, prepared sets."""
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -41,7 +41,9 @@ class Labelled(Sequence):
       self.part = prepared.open_part(where, split, ('image', 'mask', 'label')[: 3 if labels else 2])
       return
     folder, split = _part(remote.fetch(where), split)
-    found = list(_photos(folder))
+    inner = sorted(x for name in _IMAGES for at in ('', '*/') for x in folder.glob(at + name))
+    paths = (path for part in inner for path in sorted(part.rglob('*')))
+    found = [path for path in paths if path.suffix.lower() in reading.SUFFIXES]
     if not found:
       right = 'images/NAME.jpg and masks/NAME.png, or the layout of Trans10K or MSD'
       raise InputError(folder, 'has no photos', right)
@@ -81,11 +83,6 @@ def _part(folder: pathlib.Path, split: str) -> tuple[pathlib.Path, str]:
     return folder, split
   complete = split in has and (split != 'train' or len(has) == len(_SPLITS))
   return folder / _SPLITS[split if split in has else 'train'], 'all' if complete else split
-
-
-def _photos(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-  for inner in sorted(x for name in _IMAGES for at in ('', '*/') for x in folder.glob(at + name)):
-    yield from sorted(x for x in inner.rglob('*') if x.suffix.lower() in reading.SUFFIXES)
 
 
 def _partners(photo: pathlib.Path, labels: str, masks: str) -> _Files:

@@ -18,7 +18,7 @@ from flax import linen as nn
 
 from depthjax.models import layers
 from depthjax.models.encoders.resnet import ResNet50
-from depthjax.models.predictors.predictor import IMAGENET, Predictor
+from depthjax.models.predictors.predictor import IMAGENET
 
 # Whether there is a segmentation head: the released graph has none.
 PRESETS = {'paper': True, 'release': False}
@@ -93,25 +93,6 @@ class DepthNet(nn.Module):
 def network(fields: Mapping[str, Any], *, axis_name: str | None = None) -> DepthNet:
   """The network of a config's `model` fields."""
   return DepthNet(**layers.module_fields(fields), axis_name=axis_name)
-
-
-def from_config(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
-  """The predictor that a run trains, by its config, and the shapes of its variables.
-
-  Its input size is the long side of the run's frames.
-
-  Raises:
-    AttributeError, KeyError, TypeError, ValueError: the config is of another task.
-  """
-  model, data = network(config['model']), config['data']
-  shapes = jax.eval_shape(functools.partial(initial, model))
-  size = max(int(data['height']), int(data['width']))
-  return Predictor('deeplens_depth', model, size, multiple=STRIDE), shapes
-
-
-def initial(model: DepthNet) -> Any:
-  """Randomly initialised variables of the network."""
-  return model.init(jax.random.key(0), jnp.zeros((1, STRIDE, STRIDE, 3)), False)
 
 
 class Decoder(nn.Module):

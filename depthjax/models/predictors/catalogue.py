@@ -10,7 +10,7 @@ DEFAULT = 'depth-anything-v2-small'
 class Entry(NamedTuple):
   """A published predictor, as in CATALOGUE."""
 
-  model: Mapping[str, Any]  # Fields of a config's `model`, see published.from_config.
+  model: Mapping[str, Any]  # Fields of a config's `model`, see published.describe.
   parameters: int  # Of the checkpoint.
   repository: str = ''  # On the Hugging Face Hub; '' if its weights must be brought as a file.
   # Commit of the repository, and SHA-256 of its model.safetensors. Where one is '', no source for

@@ -1,7 +1,7 @@
 """The published networks that predict depth, by the `model` fields of a config."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -61,17 +61,17 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
   )
 
 
-def from_config(config: Mapping[str, Any]) -> tuple[Predictor, Any]:
-  """The predictor of a converted checkpoint or of a run: as `of_run`.
+def of_run(
+  described: Callable[[Mapping[str, Any]], Predictor], config: Mapping[str, Any]
+) -> tuple[Predictor, Any]:
+  """The predictor of a run or of a converted checkpoint, and the shapes of its variables.
+
+  `described` makes it of the config's `model` fields. The input size is that of a run's frames.
 
   Raises:
     AttributeError, KeyError, TypeError, ValueError: the config is of another task.
   """
-  return of_run(describe(config['model']), config)
-
-
-def of_run(predictor: Predictor, config: Mapping[str, Any]) -> tuple[Predictor, Any]:
-  """The predictor with the input size of a run's frames, and the shapes of its variables."""
+  predictor = described(config['model'])
   if 'data' in config:
     side = max if predictor.input_rule == 'long' else min
     size = side(int(config['data'][name]) for name in ('height', 'width'))

@@ -1,5 +1,6 @@
 """Predictors of training runs and of converted checkpoints, by their task."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,6 +39,10 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
   return Predictor(name, model, module.SIZE, multiple=module.STRIDE)
 
 
+def _depthnet(fields: Mapping[str, Any]) -> Predictor:
+  return describe({**fields, 'network': 'depthnet'})._replace(name='deeplens_depth')
+
+
 class _FromConfig(dict):
   """Finds the predictors of other packages too: of the task's name, or in the task's module."""
 
@@ -52,7 +57,7 @@ class _FromConfig(dict):
 
 # For each task: the config of a run -> the predictor, and the shapes of its variables.
 FROM_CONFIG: Mapping[str, Callable[[Mapping[str, Any]], tuple[Predictor, Any]]] = _FromConfig(
-  deeplens_depth=depthnet.from_config,
-  monocular=published.from_config,
-  tom=lambda config: published.of_run(describe(config['model']), config),
+  deeplens_depth=functools.partial(published.of_run, _depthnet),
+  monocular=functools.partial(published.of_run, published.describe),
+  tom=functools.partial(published.of_run, describe),
 )

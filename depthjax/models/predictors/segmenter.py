@@ -1,11 +1,11 @@
 """Segmenters of glass and mirrors: networks that predict depth, with a logit in its place."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 
-from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors import published, runs
 from depthjax.models.predictors.predictor import Predictor
 
@@ -13,8 +13,9 @@ from depthjax.models.predictors.predictor import Predictor
 def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predictor:
   """The segmenter of a config's `model` fields, without variables; fields of others are ignored.
 
-  Its network is that of a depth predictor, without a last activation. `axis_name` is the pmap axis
-  that batch statistics are averaged over.
+  Its network is that of a depth predictor, without a last activation; the output is the logit of
+  the probability of glass or a mirror. `axis_name` is the pmap axis that batch statistics are
+  averaged over.
 
   Raises ValueError: as runs.describe.
   """
@@ -23,12 +24,4 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
 
 
 # The config of a run -> the segmenter, and the shapes of its variables; by task as in `runs`.
-FROM_CONFIG = {'segment': lambda config: published.of_run(describe(config['model']), config)}
-
-
-def probability(segmenter: Predictor, variables: Any, image: jax.Array) -> jax.Array:
-  """Probability of glass or a mirror [b h w 1] at each pixel.
-
-  `image` [b h w 3] is sRGB in [0, 1] at the network's input size.
-  """
-  return jax.nn.sigmoid(predictors.output(segmenter, variables, image))
+FROM_CONFIG = {'segment': functools.partial(published.of_run, describe)}

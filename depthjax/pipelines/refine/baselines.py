@@ -4,12 +4,9 @@ import jax
 import numpy as np
 
 from depthjax.ops import guided, poisson
-from depthjax.pipelines.refine import local_alignment
 
 # Parameters for a long side of 256 pixels, tuned on drawn scenes.
 _LONG_SIDE, _RADIUS, _WEIGHT = 256, 8, 1e-2
-# Variance below which a window counts as flat, as in ops.guided.
-_FLAT = 1e-4
 _guided = jax.jit(guided.guided, static_argnames='radius')
 _fuse = jax.jit(poisson.fuse, static_argnames='weight')
 
@@ -17,11 +14,6 @@ _fuse = jax.jit(poisson.fuse, static_argnames='weight')
 def guided_filter(low: np.ndarray, high: np.ndarray) -> np.ndarray:
   """Guided filter (He et al., 2010) of `low`; the guide is a disparity or ops.guided.grey."""
   return np.asarray(_guided(low, high, radius=max(1, round(_RADIUS * _scale(low)))))
-
-
-def fast_guided_filter(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-  """Fast guided filter (He and Sun, 2015) with coefficients computed on 96 pixels."""
-  return local_alignment.fitted(low, [high], [_FLAT])
 
 
 def poisson_fusion(low: np.ndarray, high: np.ndarray) -> np.ndarray:

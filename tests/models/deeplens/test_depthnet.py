@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from depthjax.models.deeplens import depthnet
+from depthjax.models.predictors import published
 
 
 def _image(h=24, w=16, b=1):
@@ -21,7 +22,8 @@ def _net(**fields):
 
 @functools.cache
 def _variables():
-  return jax.jit(functools.partial(depthnet.initial, _net()))()
+  init = jax.jit(functools.partial(_net().init, train=False))
+  return init(jax.random.key(0), np.zeros((1, 8, 8, 3), np.float32))
 
 
 @functools.cache
@@ -30,7 +32,7 @@ def _applied(**fields):
 
 
 def _shapes(model):
-  return jax.eval_shape(functools.partial(depthnet.initial, model))
+  return published.shapes(model, depthnet.STRIDE)
 
 
 @pytest.mark.parametrize('preset, extra', [('release', 0), ('paper', 74_049)])
