@@ -34,7 +34,7 @@ The rate is multiplied by 0.95 after each epoch: optimizer.end is peak x 0.95^20
 together. `small` and `smoke` learn by the squared error (loss.terms): they have yet to learn what
 glass looks like, and the gradients in the paper's loss are least for a constant until they do.
 
-No size has been trained to the end yet, so there are no scores.
+Scores of `small` are in docs/reproduction.md (tom); larger sizes have not been trained.
 
   size              hardware      frame  parameters
   smoke             2 CPU cores      64      0.12 M
