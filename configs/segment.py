@@ -11,7 +11,7 @@ train on folders of images and masks, in the layouts of Trans10K and MSD, as con
     --config.data.label_source=data --config.initialise.weights=start.safetensors
 
 `small` draws scenes, and can have the weights of a run of tom:small. From random weights its masks
-have an IoU of 0.61 on validation scenes; larger sizes have not been trained.
+have an IoU of 0.61 on validation scenes with glass or mirrors; larger sizes have not been trained.
 
   size              network         hardware      frame  parameters
   smoke             unet            2 CPU cores      64      0.12 M

@@ -22,17 +22,17 @@ Or on scenes of glass and mirrors: a base that sees through them, then its label
   depthjax train --config=configs/tom.py:small,labels=virtual --workdir=runs/virtual \\
     --config.initialise.weights=runs/base --config.predictor.weights=runs/base
 
-`labels` can be, for folders, `stored` (of depthjax tom-labels), and for scenes `naive` (disparity
-of what is behind glass or in a mirror) or `true`, both from 0, the farthest of the scene, to 1; for
-both `virtual` (of predictor.weights, on painted images) or `plain` (of predictor.weights, on the
-images as they are: the paper's Ft. Base). `masks` for virtual labels are `true`, or those of a
+`labels` can be `virtual` (of predictor.weights, on painted images) or `plain` (of it, on the images
+as they are: the paper's Ft. Base); for folders also `stored` (of depthjax tom-labels); and for
+scenes `naive` (disparity of what is behind glass or in a mirror) or `true`, normalised to 0, the
+farthest, to 1 in each scene. `masks` for virtual labels are `true`, or those of a
 `segmenter` (segmenter.weights).
 
 The sizes after `small` have the paper's loss and its recipe for 14,446 images: 20 epochs of NAdam
 without clipping or averaging. The NAdam of optax has no momentum decay, unlike PyTorch's (4e-3).
 The rate is multiplied by 0.95 after each epoch: optimizer.end is peak x 0.95^20, so set both
-together. `small` and `smoke` learn by the squared error (loss.terms): they have yet to learn what
-glass looks like, and the gradients in the paper's loss are least for a constant until they do.
+together. `small` and `smoke` minimise the squared error (loss.terms). Their networks cannot find
+glass at first, and until then a constant minimises the gradient terms of the paper's loss.
 
 Scores of `small` are in docs/reproduction.md (tom); larger sizes have not been trained.
 

@@ -35,9 +35,10 @@ def published(prediction: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
 
 
 def squared(prediction: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
-  """The squared error [b] alone, not of the paper: for small networks that have yet to learn edges.
+  """The squared error [b] alone, not of the paper: for networks that cannot find glass yet.
 
-  The absolute differences above are least for a constant as long as edges are unlikely.
+  The gradient terms above are absolute differences: a constant minimises them while an edge is less
+  likely than not.
   """
   return {'squared': ((prediction - label) ** 2).mean(_AXES)}
 

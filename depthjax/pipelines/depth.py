@@ -94,7 +94,8 @@ def predict_map(
 def probability(photo: np.ndarray, segmenter: Predictor) -> np.ndarray:
   """Probability of glass or a mirror at each pixel of a photograph, float32 [h w 1].
 
-  It is resized bilinearly. Arguments and errors as in `predict`, see predictors.load_segmenter.
+  The probability at the network's input size is resized bilinearly. `segmenter` is one of
+  predictors.load_segmenter; the photograph and errors are as in `predict`.
   """
   logits = network_output(photo, segmenter)
   return maps.resized(np.asarray(jax.nn.sigmoid(logits)), photo.shape[:2])
@@ -144,4 +145,17 @@ def _resized(output: np.ndarray, shape: tuple[int, int], predictor: Predictor) -
 @functools.cache
 def _compiled(predictor: Predictor):
   """The network, compiled once for each input shape."""
-  return jax.jit(functools.partial(predictors.output, predictor))
+
+  def together(variables, images):
+    return predictors.output(predictor, variables, images)
+
+  def in_turn(variables, images):
+    return jax.lax.map(lambda image: together(variables, image[None])[0], images)
+
+  def run(variables, images):
+    if len(images) == 1:
+      return together(variables, images)
+    # The features of several images do not fit into the caches of a CPU.
+    return jax.lax.platform_dependent(variables, images, cpu=in_turn, default=together)
+
+  return jax.jit(run)

@@ -1,4 +1,4 @@
-"""Depth predictors by name, from a training run, or from a file; segmenters from the latter two."""
+"""Depth predictors by name, from a training run, or from a file; segmenters of a run or a file."""
 
 import logging
 import os

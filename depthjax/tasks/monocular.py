@@ -7,8 +7,8 @@ import ml_collections
 
 from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors import published
-from depthjax.tasks import deeplens_depth, scene, tom
-from depthjax.tasks.task import Env, Task
+from depthjax.tasks import deeplens_depth, scene
+from depthjax.tasks.task import Env, Task, trained
 
 
 def make(config: ml_collections.ConfigDict, env: Env) -> Task:
@@ -28,7 +28,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
   def loss(variables, frozen, inputs, key, step):
     del frozen, key, step
-    output, state = tom.trained(predictor, variables, inputs['image'])
+    output, state = trained(predictor, variables, inputs['image'])
     outputs = {'disparity': predictors.near_large(predictor, output)}
     return deeplens_depth.terms(outputs, inputs, segmentation=0.0, mixed=False), state
 

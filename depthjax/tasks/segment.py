@@ -12,7 +12,7 @@ from depthjax.models.predictors import predictor as predictors
 from depthjax.models.predictors import segmenter as segmenters
 from depthjax.ops import colour
 from depthjax.tasks import scene, tom
-from depthjax.tasks.task import Env, Task
+from depthjax.tasks.task import Env, Task, trained
 
 Images = dict[str, jax.Array]
 
@@ -36,7 +36,7 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
 
   def loss(variables, frozen, inputs, key, step):
     del frozen, key, step
-    logits, state = tom.trained(segmenter, variables, inputs['image'])
+    logits, state = trained(segmenter, variables, inputs['image'])
     return {f.__name__: f(logits, inputs['tom']) for f in (losses.bce, losses.dice)}, state
 
   return Task(

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from depthjax.metrics.weighted import Weighted
+from depthjax.models.predictors import predictor as predictor_lib
 from depthjax.models.predictors.predictor import Predictor
 
 Variables = dict[str, Any]
@@ -73,3 +74,12 @@ def forward(model: Any, variables: Variables, *arguments: Any, **options: Any) -
   state = {name: tree for name, tree in variables.items() if name != 'params'}
   outputs, changed = model.apply(variables, *arguments, **options, mutable=list(state))
   return outputs, {**state, **changed}
+
+
+def trained(
+  predictor: Predictor, variables: Variables, image: jax.Array
+) -> tuple[jax.Array, Variables]:
+  """The network's output in training [b h w 1] for sRGB [b h w 3], and its new model state."""
+  image = predictor_lib.normalised(predictor, image)
+  output, state = forward(predictor.network, variables, image, True)
+  return output['disparity'] if isinstance(output, dict) else output, state

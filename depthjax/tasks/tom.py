@@ -19,7 +19,7 @@ from depthjax.models.predictors import runs
 from depthjax.ops import alignment, colour, painting
 from depthjax.ops import disparity as disparity_lib
 from depthjax.tasks import scene
-from depthjax.tasks.task import Env, Task, Variables, forward
+from depthjax.tasks.task import Env, Task, trained
 
 Images = dict[str, jax.Array]
 # The labels of each kind of records, as in configs/tom.py.
@@ -64,15 +64,6 @@ def make(config: ml_collections.ConfigDict, env: Env) -> Task:
     metrics=metrics,
     pictures=pictures,
   )
-
-
-def trained(
-  predictor: predictors.Predictor, variables: Variables, image: jax.Array
-) -> tuple[jax.Array, Variables]:
-  """The network's output in training [b h w 1] for sRGB [b h w 3], and its new model state."""
-  image = predictors.normalised(predictor, image)
-  output, state = forward(predictor.network, variables, image, True)
-  return output['disparity'] if isinstance(output, dict) else output, state
 
 
 def render_example(record: Images, geometry: scene.Geometry) -> Images:

@@ -27,8 +27,16 @@ class _Mean:
     return variables * image.mean(-1, keepdims=True)
 
 
-_NETWORKS = {'predictor': Predictor('mean', _Mean(), 32), 'segmenter': Predictor('x', 0, 32)}
-_FROZEN = {'predictor': 2.0, 'segmenter': None}
+class _Given:
+  """A network whose variables are its output."""
+
+  def apply(self, variables, image, method):
+    assert method == 'predict' and image.shape[:3] == variables.shape[:3]
+    return variables
+
+
+_NETWORKS = {'predictor': Predictor('mean', _Mean(), 32), 'segmenter': Predictor('x', _Given(), 32)}
+_FROZEN = {'predictor': 2.0}
 
 
 def _env(*names):
@@ -53,12 +61,12 @@ def _records():
   return records | {'jitter': jitter, 'colours': _RNG.random((2, 3, 3), np.float32)}
 
 
-def _inputs(records, arg, *frozen):
-  task = tasks.make(_config(arg), _env(*frozen))
-  return jax.device_get(jax.jit(functools.partial(task.inputs, _FROZEN))(records))
+def _inputs(records, arg, *names, **frozen):
+  task = tasks.make(_config(arg), _env(*names, *frozen))
+  return jax.device_get(jax.jit(functools.partial(task.inputs, _FROZEN | frozen))(records))
 
 
-def test_labels_are_made_before_colours_change(monkeypatch):
+def test_labels_are_made_before_colours_change():
   records = _records()
   image, mask = records['image'] / np.float32(255), records['tom']
   predicted = 2 * image.mean(-1, keepdims=True)
@@ -68,8 +76,8 @@ def test_labels_are_made_before_colours_change(monkeypatch):
   np.testing.assert_allclose(inputs['image'], colour.jittered(image, records['jitter']), rtol=1e-5)
   np.testing.assert_allclose(inputs['image'][1], image[1], rtol=1e-5)
   assert set(inputs) == {'image', 'tom', 'index', 'label'}
-  monkeypatch.setattr(tom.segmenter, 'probability', lambda *_: 1 - 0.9 * mask)
-  other = _inputs(records, 'midas,labels=virtual,masks=segmenter', *_FROZEN)
+  arg = 'midas,labels=virtual,masks=segmenter'
+  other = _inputs(records, arg, 'predictor', segmenter=0.3 - 2 * mask)  # Logits.
   np.testing.assert_allclose(other['label'], np.where(mask, predicted, painted), rtol=1e-5)
   np.testing.assert_array_equal(other['tom'], mask)
   plain = _inputs(records, 'midas,labels=plain', 'predictor')
@@ -134,10 +142,14 @@ def test_losses_are_those_of_the_config_and_batch_statistics_change(monkeypatch)
   assert jax.eval_shape(task.apply, variables, inputs).shape == _SIZE
 
 
-@pytest.mark.parametrize('size, name, side', [('small', 'unet', 64), ('midas', 'midas', 384)])
-def test_a_run_is_a_predictor_at_the_size_of_its_frames(size, name, side):
+@pytest.mark.parametrize(
+  'size, name, side, millions', [('small', 'unet', 64, 0.492), ('midas', 'midas', 384, 104.2)]
+)
+def test_a_run_is_a_predictor_at_the_size_of_its_frames(size, name, side, millions):
   predictor, shapes = runs.FROM_CONFIG['tom'](configuring.load('tom', size).to_dict())
-  assert (predictor.name, predictor.input_size) == (name, side) and 'params' in shapes
+  assert (predictor.name, predictor.input_size) == (name, side)
+  count = sum(x.size for x in jax.tree.leaves(shapes['params']))
+  assert count == pytest.approx(millions * 1e6, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests import tiny
 from tests.data.made import write
 from tests.faults import machines
 
-_FIELDS = {'steps': 2, 'batch_size': 8, 'checkpoint.every': 1, 'log_every': 1, 'model.width': 2}
+_FIELDS = {'steps': 2, 'batch_size': 8, 'checkpoint.every': 1, 'log_every': 1, 'model.width': 4}
 _FIELDS |= {'data.height': 32, 'data.width': 32, 'data.labelled.multiple': 8, 'eval.pictures': 0}
 
 

@@ -62,16 +62,16 @@ def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predict
 
 
 def of_run(
-  described: Callable[[Mapping[str, Any]], Predictor], config: Mapping[str, Any]
+  describe: Callable[[Mapping[str, Any]], Predictor], config: Mapping[str, Any]
 ) -> tuple[Predictor, Any]:
   """The predictor of a run or of a converted checkpoint, and the shapes of its variables.
 
-  `described` makes it of the config's `model` fields. The input size is that of a run's frames.
+  `describe` makes it of the config's `model` fields. The input size is that of a run's frames.
 
   Raises:
     AttributeError, KeyError, TypeError, ValueError: the config is of another task.
   """
-  predictor = described(config['model'])
+  predictor = describe(config['model'])
   if 'data' in config:
     side = max if predictor.input_rule == 'long' else min
     size = side(int(config['data'][name]) for name in ('height', 'width'))

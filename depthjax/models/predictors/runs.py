@@ -19,7 +19,7 @@ _OWN = {
 
 
 def describe(fields: Mapping[str, Any], axis_name: str | None = None) -> Predictor:
-  """The predictor of a config's `model` fields: as published.describe, or one of two more networks.
+  """The predictor of a config's `model` fields: of published.describe, 'depthnet' or 'unet'.
 
   Fields that only other networks have are ignored.
 

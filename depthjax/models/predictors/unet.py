@@ -22,7 +22,7 @@ _GROUPS = 4
 class UNet(nn.Module):
   """Images [b h w 3], sRGB in [0, 1], to disparity up to scale and offset [b h w 1], float32.
 
-  Raises ValueError: the width is not a multiple of 4, height or width of the image not of 16.
+  Raises ValueError: the width is not a multiple of 4, or the image's sides are not of 16.
   """
 
   width: int = 8  # Channels at full size; each further level has twice as many.
