@@ -23,8 +23,10 @@ from depthjax.files import weights
 from depthjax.models.predictors import depth_anything, published
 from depthjax.models.predictors import predictor as predictors
 from depthjax.ops import painting
+from depthjax.pipelines import depth
 
 _BATCH, _CALLS = 'one batch', 'one call a pass'
+_AT_ONCE = 'one batch, not in turn'  # Of these three the first is that of tom-labels.
 
 
 def main(argv: list[str] | None = None) -> table.Report:
@@ -60,10 +62,11 @@ def passes(report: table.Report, args: argparse.Namespace, predictor: predictors
   shape = (args.passes, *predictors.frame(predictor, (h, w)), 3)
   variables = jax.device_put(predictor.variables)
   images = jax.device_put(np.random.default_rng(0).random(shape, np.float32))
-  output = functools.partial(predictors.output, predictor._replace(variables=None))
+  predictor = predictor._replace(variables=None)
   median = jax.jit(lambda *x: painting.median(jax.numpy.concatenate(x)[None]))
-  runs = {_BATCH: jax.jit(output), _CALLS: jax.jit(output)}
-  parts = {_BATCH: [images], _CALLS: jax.numpy.split(images, args.passes)}
+  at_once = jax.jit(functools.partial(predictors.output, predictor))
+  runs = {_BATCH: depth.compiled(predictor), _CALLS: depth.compiled(predictor), _AT_ONCE: at_once}
+  parts = {_BATCH: [images], _CALLS: jax.numpy.split(images, args.passes), _AT_ONCE: [images]}
 
   def call(name: str) -> Any:
     return median(*(runs[name](variables, part) for part in parts[name]))
@@ -133,7 +136,7 @@ def _random(predictor: predictors.Predictor) -> Any:
   """Variables that are small enough for finite outputs."""
   rng = np.random.default_rng(0)
   shapes = published.shapes(predictor.network, predictor.multiple)
-  return jax.tree.map(lambda x: 0.02 * rng.standard_normal(x.shape, np.float32), shapes)
+  return jax.tree.map(lambda x: 0.05 * rng.standard_normal(x.shape, np.float32), shapes)
 
 
 def _draw(folder: pathlib.Path, args: argparse.Namespace) -> None:

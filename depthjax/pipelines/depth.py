@@ -127,7 +127,7 @@ def outputs(images: np.ndarray, predictor: Predictor) -> np.ndarray:
 
   Raises ValueError: NaN or infinite values.
   """
-  run = _compiled(predictor._replace(variables=None))
+  run = compiled(predictor._replace(variables=None))
   result = np.asarray(run(predictor.variables, images))
   if not np.isfinite(result).all():
     raise ValueError('the predictor returned NaN or infinite values; all must be finite')
@@ -143,8 +143,8 @@ def _resized(output: np.ndarray, shape: tuple[int, int], predictor: Predictor) -
 
 
 @functools.cache
-def _compiled(predictor: Predictor):
-  """The network, compiled once for each input shape."""
+def compiled(predictor: Predictor):
+  """A function of variables and images, as `outputs`, compiled once for each input shape."""
 
   def together(variables, images):
     return predictors.output(predictor, variables, images)
