@@ -35,7 +35,7 @@ def published(prediction: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
 
 
 def squared(prediction: jax.Array, label: jax.Array) -> dict[str, jax.Array]:
-  """The squared error [b] alone, not of the paper: for networks that cannot find glass yet.
+  """The squared error [b] alone, not of the paper: for small networks and random weights.
 
   The gradient terms above are absolute differences: a constant minimises them while an edge is less
   likely than not.
