@@ -32,7 +32,7 @@ The sizes after `small` have the paper's loss and its recipe for 14,446 images: 
 without clipping or averaging. The NAdam of optax has no momentum decay, unlike PyTorch's (4e-3).
 The rate is multiplied by 0.95 after each epoch: optimizer.end is peak x 0.95^20, so set both
 together. `small` and `smoke` minimise the squared error (loss.terms): with the paper's loss a base
-from random weights ends in a constant, and fine-tuning gains a third as much in as many steps.
+from random weights ends in a constant, and fine-tuning gains a quarter as much in as many steps.
 
 Scores of `small` are in docs/reproduction.md (tom); larger sizes have not been trained.
 
