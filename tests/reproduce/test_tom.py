@@ -51,6 +51,7 @@ def test_experiments_differ_in_labels_masks_and_colours_and_begin_with_the_base(
   assert lab.config('tom-proxy').segmenter.weights == str(tmp_path / tom._SEGMENTER)
 
 
+@pytest.mark.slow
 def test_tables_have_one_value_for_each_scene_with_the_class(lab):
   filled = table_lib.fill(tom.TABLE3, [lab])  # It has rows of networks and of labels.
   assert np.isfinite([[x.mean for x in row] for row in filled.values]).all()
@@ -60,6 +61,7 @@ def test_tables_have_one_value_for_each_scene_with_the_class(lab):
   assert len(base['mae_all']) == _FIELDS['eval.examples'] > len(base['mae_tom']) > 0
 
 
+@pytest.mark.slow
 def test_scores_of_labels_differ_from_those_of_networks_and_by_masks(lab):
   virtual, proxy = (
     tom.scores(lab, name, labels=True)['mae_tom'] for name in ('tom-virtual', 'tom-proxy')
