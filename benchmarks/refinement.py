@@ -25,6 +25,8 @@ from depthjax.pipelines import maps
 from depthjax.pipelines.refine import baselines, local_alignment, refine
 from depthjax.scoring import maps as map_scoring
 
+# Variance below which a window of the fast guided filter counts as flat, as in ops.guided.
+_FLAT = 1e-4
 # Case -> disparity of the size of the scene [h w 1].
 Method = Callable[[Case], np.ndarray]
 _COLUMNS = {
@@ -108,7 +110,7 @@ def methods(networks: Mapping[str, refine.Refiner], ensemble: int = 1) -> dict[s
       case.low, np.asarray(guided.grey(case.photo))
     ),
     'guided by high': lambda case: baselines.guided_filter(case.low, case.high),
-    'guided by high, fast': lambda case: local_alignment.fitted(case.low, [case.high], [1e-4]),
+    'guided by high, fast': lambda case: local_alignment.fitted(case.low, [case.high], [_FLAT]),
     'Poisson': lambda case: baselines.poisson_fusion(case.low, case.high),
   }
   for name, network in networks.items():

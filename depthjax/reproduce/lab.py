@@ -1,4 +1,4 @@
-"""A folder of runs: each experiment is trained once, and its scores are stored beside it."""
+"""A folder of runs: each experiment is trained once; `Lab.scores` are stored beside it."""
 
 import dataclasses
 import hashlib

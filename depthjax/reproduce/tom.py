@@ -69,8 +69,6 @@ _METRICS = ('delta_1.25_tom', 'delta_1.05_tom', 'mae_tom', 'rmse_tom')
 _METRICS += ('delta_1.05_other', 'mae_other', 'delta_1.05_all', 'mae_all')
 _COLUMNS = ('ToM δ1.25', 'ToM δ1.05', 'ToM MAE', 'ToM RMSE')
 _COLUMNS += ('Other δ1.05', 'Other MAE', 'All δ1.05', 'All MAE')
-
-
 _NONE = (None,) * len(_METRICS)  # Values of the paper where it has none.
 
 

@@ -121,7 +121,7 @@ def _label(fields, env, frozen, seen):
   mask = seen['tom']
   if fields.masks == 'segmenter':
     networks = env.frozen['segmenter'], frozen['segmenter']
-    mask = jax.nn.sigmoid(predictors.output(*networks, seen['image'])) > 0.5
+    mask = predictors.output(*networks, seen['image']) > 0  # Logits.
   return painting.virtual(predict, seen['image'], mask, colours)
 
 
